@@ -1,0 +1,39 @@
+"""Check that a wheel holds what it must and is not too large: python check_wheel.py WHEEL."""
+
+from __future__ import annotations
+
+import sys
+import zipfile
+from pathlib import Path
+
+NEEDED = (
+    "pyiseg/__init__.py",
+    "pyiseg/_core.pyi",
+    "pyiseg/py.typed",
+    "pyiseg/assets/cat.jpg",
+    "pyiseg/models/default/model.json",
+    "pyiseg/models/default/image.onnx",
+    "pyiseg/models/default/click.onnx",
+    "pyiseg/models/default/guide.onnx",
+)
+LIMIT = 15e6
+
+
+def main(path: Path) -> int:
+    """Print what is wrong; return the exit code."""
+    names = zipfile.ZipFile(path).namelist()
+    wrong = [f"lacks {name}" for name in NEEDED if name not in names]
+    wrong += [f"holds {name}" for name in names if name.startswith(("export/", "tests/", "csrc/"))]
+    if not any(name.startswith("pyiseg/_core.") and not name.endswith(".pyi") for name in names):
+        wrong.append("lacks the extension")
+    size = path.stat().st_size
+    if size > LIMIT:
+        wrong.append(f"has {size / 1e6:.1f} MB, more than {LIMIT / 1e6:.0f}")
+    print(f"{path.name}: {size / 1e6:.1f} MB, {len(names)} files")
+    for line in wrong:
+        print(f"error: {path.name} {line}", file=sys.stderr)
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1])))

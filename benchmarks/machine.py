@@ -1,0 +1,56 @@
+"""What a benchmark ran on, and how its times are summed up. Shared by all benchmarks."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+PACKAGES = ("pyiseg", "numpy", "onnxruntime", "Pillow", "opencv-python-headless", "torch")
+
+
+def describe() -> dict[str, Any]:
+    """Return processor, cores, system and the versions of what may matter."""
+    versions = {}
+    for package in PACKAGES:
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return {
+        "processor": _processor(),
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "system": platform.system(),
+        "python": platform.python_version(),
+        "versions": versions,
+    }
+
+
+def median_p95(seconds: Sequence[float]) -> dict[str, float]:
+    """Return median and 95th percentile in milliseconds, and how many times they were taken from."""
+    ms = 1e3 * np.asarray(seconds)
+    return {"median_ms": round(float(np.median(ms)), 2), "p95_ms": round(float(np.percentile(ms, 95)), 2), "n": len(ms)}
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Write a result whole: temporary file, then rename."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(path.name + ".tmp")
+    temporary.write_text(json.dumps(content, indent=1) + "\n")
+    os.replace(temporary, path)
+
+
+def _processor() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()

@@ -1,0 +1,76 @@
+"""Write the README's tables from benchmarks/results: no figure there is typed by hand.
+
+    python benchmarks/readme_table.py            # write
+    python benchmarks/readme_table.py --check    # fail if the README says anything else
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+RESULTS = ROOT / "benchmarks" / "results"
+BEGIN, END = "<!-- results: written by benchmarks/readme_table.py -->", "<!-- end of results -->"
+
+
+def table() -> str:
+    """Return the tables as Markdown."""
+    session = _read("session.json")
+    grabcut, berkeley = _read("grabcut.json")["summary"], _read("berkeley.json")["summary"]
+    small, large = session["640x480"], session["4000x3000"]
+    rows = [
+        "| | GrabCut | Berkeley |",
+        "| --- | --- | --- |",
+        *(
+            f"| mean clicks to {t} % IoU (NoC@{t}) | {grabcut[f'noc{t}']:.2f} | {berkeley[f'noc{t}']:.2f} |"
+            for t in (85, 90)
+        ),
+        "| not at 90 % after 20 clicks | "
+        + " | ".join(f"{s['failures90']} of {s['cases']}" for s in (grabcut, berkeley))
+        + " |",
+        *(
+            f"| mean IoU after {n} click{'s' * (n > 1)} | {grabcut['mean_iou'][n - 1]:.3f} | {berkeley['mean_iou'][n - 1]:.3f} |"
+            for n in (1, 3, 5, 20)
+        ),
+        "",
+        "| time, median | 640×480 | 4000×3000 |",
+        "| --- | --- | --- |",
+        f"| `Session(image)` | {_ms(small, 'session')} | {_ms(large, 'session')} |",
+        f"| `.click(x, y)` | {_ms(small, 'click')} | {_ms(large, 'click')} |",
+        f"| OpenCV GrabCut, same run | {_ms(small, 'opencv_grabcut')} | |",
+        "",
+        f"Times on {session['machine']['cores']} cores of a shared {session['machine']['processor']}, "
+        f"onnxruntime {session['machine']['versions']['onnxruntime']}.",
+    ]
+    return "\n".join(rows)
+
+
+def main() -> int:
+    """Write or check; return the exit code."""
+    path = ROOT / "README.md"
+    text = path.read_text()
+    before, rest = text.split(BEGIN)
+    _, after = rest.split(END)
+    wanted = f"{before}{BEGIN}\n{table()}\n{END}{after}"
+    if "--check" in sys.argv:
+        if wanted != text:
+            print("README.md differs from benchmarks/results: run python benchmarks/readme_table.py", file=sys.stderr)
+        return int(wanted != text)
+    path.write_text(wanted)
+    return 0
+
+
+def _read(name: str) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((RESULTS / name).read_text())
+    return content
+
+
+def _ms(part: dict[str, Any], name: str) -> str:
+    return f"{part[name]['median_ms']:.0f} ms"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,151 @@
+// What Python hands over is checked here, once; ops.h relies on it. A failed check raises ValueError with the value.
+#pragma once
+
+#include <pybind11/numpy.h>
+#include <pybind11/pybind11.h>
+
+#include <cmath>
+#include <cstdint>
+#include <cstdio>
+#include <limits>
+#include <string>
+#include <vector>
+
+#include "../ops.h"
+
+namespace pyiseg::bind {
+
+namespace py = pybind11;
+
+[[noreturn]] inline void fail(const std::string& message) {
+    throw py::value_error(message);
+}
+
+inline std::string text(double value) {  // without Python: the cuda bindings have released the GIL
+    char digits[32];
+    std::snprintf(digits, sizeof digits, "%.9g", value);
+    return digits;
+}
+
+inline std::string shape_of(const py::array& array) {
+    return py::str(array.attr("shape"));
+}
+
+// Throws unless array is C-contiguous with elements of type T and `dimensions` axes.
+template <class T>
+void check_array(const py::array& array, const char* name, int dimensions) {
+    if (!py::dtype::of<T>().equal(array.dtype())) {
+        fail(std::string(name) + " has dtype " + std::string(py::str(array.dtype())) + "; it must be " +
+             std::string(py::str(py::dtype::of<T>())));
+    }
+    if (array.ndim() != dimensions) {
+        fail(std::string(name) + " has shape " + shape_of(array) + "; it must have " + std::to_string(dimensions) +
+             " axes");
+    }
+    if (!(array.flags() & py::array::c_style)) {
+        fail(std::string(name) + " with shape " + shape_of(array) +
+             " is not C-contiguous; pass numpy.ascontiguousarray of it");
+    }
+}
+
+template <class T>
+const T* input(const py::array& array) {
+    return static_cast<const T*>(array.data());
+}
+
+template <class T>
+T* output(py::array& array, const char* name) {
+    if (!array.writeable()) fail(std::string(name) + " is read-only; an op writes into it");
+    return static_cast<T*>(array.mutable_data());
+}
+
+inline Size check_size(std::int64_t h, std::int64_t w, const char* name) {
+    const std::string shape = "(" + std::to_string(h) + ", " + std::to_string(w) + ")";
+    if (h < 1 || w < 1) fail(std::string(name) + " has size " + shape + "; both sides must be at least 1");
+    constexpr std::int64_t longest = 1 << 22;  // math/bilinear.h is exact up to here
+    if (h > longest || w > longest || h > std::numeric_limits<std::int32_t>::max() / w) {
+        fail(std::string(name) + " has size " + shape + "; no side may exceed 4194304 and no area 2147483647");
+    }
+    return {static_cast<int>(h), static_cast<int>(w)};
+}
+
+// The size (h, w) of the last two axes.
+inline Size size_of(const py::array& array, const char* name) {
+    return check_size(array.shape(array.ndim() - 2), array.shape(array.ndim() - 1), name);
+}
+
+inline void check_same_size(Size size, Size expected, const char* name, const char* other) {
+    if (size.h == expected.h && size.w == expected.w) return;
+    fail(std::string(name) + " has size (" + std::to_string(size.h) + ", " + std::to_string(size.w) + ") but " + other +
+         " has (" + std::to_string(expected.h) + ", " + std::to_string(expected.w) + ")");
+}
+
+inline void check_planes(const py::array& array, const char* name, py::ssize_t planes) {
+    if (array.shape(0) == planes) return;
+    fail(std::string(name) + " has shape " + shape_of(array) + "; its first axis must be " + std::to_string(planes));
+}
+
+inline void check_apart(const py::array& a, const char* a_name, const py::array& b, const char* b_name) {
+    const auto* a_first = static_cast<const char*>(a.data());
+    const auto* b_first = static_cast<const char*>(b.data());
+    if (a_first < b_first + b.nbytes() && b_first < a_first + a.nbytes()) {
+        fail(std::string(a_name) + " and " + b_name + " share memory; an op needs them apart");
+    }
+}
+
+inline Clicks check_clicks(const py::array& clicks, Size size) {
+    check_array<std::int32_t>(clicks, "clicks", 2);
+    if (clicks.shape(1) != 3) {
+        fail("clicks has shape " + shape_of(clicks) + "; it must be (N, 3), rows of x, y, label");
+    }
+    const auto* data = input<Click>(clicks);
+    for (py::ssize_t i = 0; i < clicks.shape(0); ++i) {
+        const Click c = data[i];
+        const std::string row = "clicks[" + std::to_string(i) + "] is (" + std::to_string(c.x) + ", " +
+                                std::to_string(c.y) + ", " + std::to_string(c.label) + ")";
+        if (c.x < 0 || c.x >= size.w || c.y < 0 || c.y >= size.h) {
+            fail(row + "; x must lie in 0.." + std::to_string(size.w - 1) + " and y in 0.." +
+                 std::to_string(size.h - 1));
+        }
+        if (c.label != 0 && c.label != 1) fail(row + "; label must be 1 (foreground) or 0 (background)");
+    }
+    return {data, static_cast<int>(clicks.shape(0))};
+}
+
+inline Sigmas check_sigmas(const std::vector<double>& sigmas) {
+    if (sigmas.empty() || sigmas.size() > static_cast<std::size_t>(kMaxSigmas)) {
+        fail("sigmas has " + std::to_string(sigmas.size()) + " values; it must have 1 to " +
+             std::to_string(kMaxSigmas));
+    }
+    Sigmas out{static_cast<int>(sigmas.size()), {}};
+    for (std::size_t i = 0; i < sigmas.size(); ++i) {
+        if (!(sigmas[i] >= 1e-3 && sigmas[i] <= 1e6)) {  // written so that NaN fails
+            fail("sigmas[" + std::to_string(i) + "] is " + text(sigmas[i]) + "; it must lie in 0.001..1000000 pixels");
+        }
+        out.exponent[i] = static_cast<float>(-1.0 / (2.0 * sigmas[i] * sigmas[i]));
+    }
+    return out;
+}
+
+inline int check_radius(int radius) {
+    if (radius < 0 || radius > 64) fail("radius is " + std::to_string(radius) + "; it must lie in 0..64");
+    return radius;
+}
+
+inline float check_eps(double eps) {
+    if (!(eps >= 1e-12 && eps <= 1e12)) fail("eps is " + text(eps) + "; it must lie in 1e-12..1e12");
+    return static_cast<float>(eps);
+}
+
+inline int check_margin(std::int64_t margin, Size size) {
+    if (margin < 0) fail("margin is " + std::to_string(margin) + "; it must not be negative");
+    const std::int64_t longest = size.h > size.w ? size.h : size.w;
+    return static_cast<int>(margin < longest ? margin : longest);
+}
+
+inline int check_threads(long long n, const std::string& name) {
+    if (n < 1 || n > 256) fail(name + " is " + std::to_string(n) + "; it must lie in 1..256");
+    return static_cast<int>(n);
+}
+
+}  // namespace pyiseg::bind

@@ -1,0 +1,71 @@
+// Label equivalence: a forest over pixel indices in which every link points to a smaller index.
+#pragma once
+
+#include <cstdint>
+
+#include "host_device.h"
+
+namespace pyiseg {
+
+constexpr std::int32_t kBackground = -1;  // no region, or a region that is not kept
+constexpr std::int32_t kKept = -2;        // the root, and later every pixel, of a region to keep
+constexpr std::int32_t kNear = -3;        // outside the kept regions, within the margin of one
+
+// Other threads write labels while this one reads them; relaxed order is enough, because any value read is a valid
+// ancestor, however old.
+PYISEG_HD std::int32_t load_label(const std::int32_t* p) {
+#ifdef __CUDA_ARCH__
+    return *static_cast<const volatile std::int32_t*>(p);
+#else
+    return __atomic_load_n(p, __ATOMIC_RELAXED);
+#endif
+}
+
+PYISEG_HD void store_label(std::int32_t* p, std::int32_t value) {
+#ifdef __CUDA_ARCH__
+    *static_cast<volatile std::int32_t*>(p) = value;
+#else
+    __atomic_store_n(p, value, __ATOMIC_RELAXED);
+#endif
+}
+
+// *p = min(*p, value); returns what stood there.
+PYISEG_HD std::int32_t atomic_min(std::int32_t* p, std::int32_t value) {
+#ifdef __CUDA_ARCH__
+    return atomicMin(p, value);
+#else
+    std::int32_t old = __atomic_load_n(p, __ATOMIC_RELAXED);
+    while (value < old && !__atomic_compare_exchange_n(p, &old, value, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
+    }
+    return old;
+#endif
+}
+
+// The root of i's tree. A root is its own label, or carries a negative mark.
+PYISEG_HD std::int32_t find_root(const std::int32_t* labels, std::int32_t i) {
+    for (;;) {
+        const std::int32_t parent = load_label(labels + i);
+        if (parent == i || parent < 0) return i;
+        i = parent;
+    }
+}
+
+// Joins the trees of i and j; safe against other threads that join at the same time. In the end each region's root is
+// its smallest pixel index, whatever the order.
+PYISEG_HD void unite(std::int32_t* labels, std::int32_t i, std::int32_t j) {
+    for (;;) {
+        i = find_root(labels, i);
+        j = find_root(labels, j);
+        if (i == j) return;
+        if (i < j) {
+            const std::int32_t swap = i;
+            i = j;
+            j = swap;
+        }
+        const std::int32_t old = atomic_min(labels + i, j);
+        if (old == i) return;  // i was still a root and now hangs below j
+        i = old;               // someone linked i first: join what it was linked to as well
+    }
+}
+
+}  // namespace pyiseg

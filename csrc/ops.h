@@ -1,0 +1,74 @@
+// The ops of pyiseg, for any device. Each has one body, in ops.inl.
+//
+// Buffers belong to the caller, are C-contiguous, must not overlap, and live where the device reads (host memory for
+// Cpu, device memory for Cuda). Arguments are checked in bind/; nothing here checks them again, and nothing allocates.
+#pragma once
+
+#include <cstdint>
+
+namespace pyiseg {
+
+// CPU threads. for_each(rows, columns, f) calls f(row, column) for every pair and returns when all are done.
+struct Cpu {
+    // Pixels of a row that one call of a functor treats. Shorter loops GCC unrolls before it can vectorise them.
+    static constexpr int kRun = 32;
+    template <class F>
+    void for_each(int rows, int columns, const F& f) const;
+};
+
+int num_threads();
+void set_num_threads(int n);
+
+// A CUDA stream. for_each launches and returns; the launch is checked.
+struct Cuda {
+    static constexpr int kRun = 4;  // 16 bytes of a float row per thread
+    void* stream;
+    template <class F>
+    void for_each(int rows, int columns, const F& f) const;
+};
+
+struct Size {
+    int h, w;
+};
+
+// A click on the grid. A label below 0 ends the list, so that a captured graph can run with a buffer of fixed length.
+struct Click {
+    std::int32_t x, y, label;
+};
+
+struct Clicks {
+    const Click* data;
+    int count;
+};
+
+constexpr int kMaxSigmas = 8;
+
+struct Sigmas {
+    int count;
+    float exponent[kMaxSigmas];  // -1 / (2 sigma^2)
+};
+
+// out (2S, h, w): exp(-d^2 / (2 sigma^2)) for background s1..sS, then foreground; d to the nearest click of that label.
+template <class Device>
+void click_maps(const Device& device, Clicks clicks, const Sigmas& sigmas, Size size, float* out);
+
+// alpha (h, w) in place: 1 at foreground clicks, 0 at background clicks; of two on one pixel the later wins.
+template <class Device>
+void force_clicks(const Device& device, Clicks clicks, Size size, float* alpha);
+
+// out = alpha in the 8-connected regions of alpha > 0.5 that hold a foreground click, and where alpha <= 0.5 within
+// Chebyshev distance margin of such a region; 0 elsewhere. labels (h, w) is scratch.
+template <class Device>
+void keep_clicked_regions(const Device& device, const float* alpha, Clicks clicks, int margin, Size size,
+                          std::int32_t* labels, float* out);
+
+// lines (2, h, w): the box means of the guided filter's a and b. scratch (2, h, w).
+template <class Device>
+void guided_filter_lines(const Device& device, const float* guide, const float* p, int radius, float eps, Size size,
+                         float* scratch, float* lines);
+
+// out (image): clip(a * guide + b, 0, 1) with a, b looked up bilinearly in lines (2, grid). T: float, unsigned char.
+template <class Device, class T>
+void apply_lines(const Device& device, const float* lines, Size grid, const float* guide, Size image, T* out);
+
+}  // namespace pyiseg

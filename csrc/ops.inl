@@ -1,0 +1,64 @@
+// The body of every op. Included by ops_cpu.cpp and ops_cuda.cu, after they have said what for_each means.
+// The functors over (row, run of Device::kRun pixels) stand in ops/*.inl. Loops over a run have constant length where
+// they can, so that compilers turn them into vector instructions.
+
+#include "ops/clicks.inl"
+#include "ops/guided.inl"
+#include "ops/regions.inl"
+#include "ops/run.h"
+
+namespace pyiseg {
+
+template <class Device>
+void click_maps(const Device& device, Clicks clicks, const Sigmas& sigmas, Size size, float* out) {
+    constexpr int run = Device::kRun;
+    device.for_each(2 * size.h, runs(size.w, run), ClickMaps<run>{clicks, sigmas, size, out});
+}
+
+template <class Device>
+void force_clicks(const Device& device, Clicks clicks, Size size, float* alpha) {
+    device.for_each(1, clicks.count, ForceClicks{clicks, size, alpha});
+}
+
+template <class Device>
+void keep_clicked_regions(const Device& device, const float* alpha, Clicks clicks, int margin, Size size,
+                          std::int32_t* labels, float* out) {
+    constexpr int run = Device::kRun;
+    const int columns = runs(size.w, run);
+    device.for_each(size.h, columns, StartRegions<run>{alpha, size, labels});
+    device.for_each(size.h, columns, JoinRegions<run>{size, labels});
+    device.for_each(1, clicks.count, MarkClickedRegions{clicks, size, labels});
+    device.for_each(size.h, columns, ResolveRegions<run>{size, labels});
+    if (margin > 0) {  // out serves as scratch until the last step
+        device.for_each(size.h, columns, NearInRow<run>{labels, margin, size, out});
+        device.for_each(size.h, columns, NearInColumn<run>{out, margin, size, labels});
+    }
+    device.for_each(size.h, columns, KeepRegions<run>{alpha, labels, size, out});
+}
+
+template <class Device>
+void guided_filter_lines(const Device& device, const float* guide, const float* p, int radius, float eps, Size size,
+                         float* scratch, float* lines) {
+    constexpr int run = Device::kRun;
+    const int columns = runs(size.w, run);
+    device.for_each(size.h, columns, FitLines<run>{guide, p, radius, eps, size, scratch});
+    device.for_each(2 * size.h, columns, BoxMean<run>{scratch, radius, size, lines});
+}
+
+template <class Device, class T>
+void apply_lines(const Device& device, const float* lines, Size grid, const float* guide, Size image, T* out) {
+    constexpr int run = 2 * Device::kRun;  // grid columns are far apart here, and longer runs cut fewer of them
+    device.for_each(image.h, runs(image.w, run), ApplyLines<run, T>{lines, grid, guide, image, out});
+}
+
+}  // namespace pyiseg
+
+#define PYISEG_INSTANTIATE_OPS(Device)                                                                              \
+    namespace pyiseg {                                                                                              \
+    template void click_maps(const Device&, Clicks, const Sigmas&, Size, float*);                                   \
+    template void force_clicks(const Device&, Clicks, Size, float*);                                                \
+    template void keep_clicked_regions(const Device&, const float*, Clicks, int, Size, std::int32_t*, float*);      \
+    template void guided_filter_lines(const Device&, const float*, const float*, int, float, Size, float*, float*); \
+    template void apply_lines(const Device&, const float*, Size, const float*, Size, float*);                       \
+    template void apply_lines(const Device&, const float*, Size, const float*, Size, unsigned char*);               \
+    }

@@ -1,0 +1,73 @@
+// Functors of click_maps and force_clicks. A part of ops.inl.
+
+#include <cstddef>
+
+#include "../math/exp.h"
+#include "../ops.h"
+
+namespace pyiseg {
+namespace {
+
+// Squares of distances are whole numbers, exact in FP32 up to 2^24; beyond that every map is 0 or flat anyway.
+template <int kRun>
+struct ClickMaps {
+    Clicks clicks;
+    Sigmas sigmas;
+    Size size;
+    float* __restrict out;
+
+    PYISEG_HD void operator()(int row, int column) const {
+        const int label = row >= size.h;
+        const int y = label ? row - size.h : row;
+        const int x0 = column * kRun;
+        float d2[kRun];
+        for (int k = 0; k < kRun; ++k) d2[k] = 3.0e38f;
+        for (int i = 0; i < clicks.count && clicks.data[i].label >= 0; ++i) {
+            if (clicks.data[i].label != label) continue;
+            const float dx = static_cast<float>(x0 - clicks.data[i].x);
+            const float dy = static_cast<float>(y - clicks.data[i].y);
+            for (int k = 0; k < kRun; ++k) {
+                const float x = dx + static_cast<float>(k);
+                const float d = x * x + dy * dy;
+                d2[k] = d < d2[k] ? d : d2[k];
+            }
+        }
+        float nearest = d2[0];
+        for (int k = 1; k < kRun; ++k) nearest = d2[k] < nearest ? d2[k] : nearest;
+        const int n = size.w - x0 < kRun ? size.w - x0 : kRun;
+        for (int s = 0; s < sigmas.count; ++s) {
+            const float exponent = sigmas.exponent[s];
+            const std::size_t map = static_cast<std::size_t>(label * sigmas.count + s);
+            float* __restrict o = out + (map * size.h + y) * size.w + x0;
+            float value[kRun] = {};
+            if (nearest * exponent >= kExpCutoff) {  // most of a fine map is too far from any click to need exp
+                for (int k = 0; k < kRun; ++k) value[k] = exp_nonpositive(d2[k] * exponent);
+            }
+            if (n == kRun) {
+                for (int k = 0; k < kRun; ++k) o[k] = value[k];
+            } else {
+                for (int k = 0; k < n; ++k) o[k] = value[k];
+            }
+        }
+    }
+};
+
+struct ForceClicks {
+    Clicks clicks;
+    Size size;
+    float* alpha;
+
+    PYISEG_HD void operator()(int, int i) const {
+        for (int j = 0; j <= i; ++j) {
+            if (clicks.data[j].label < 0) return;
+        }
+        const Click click = clicks.data[i];
+        for (int j = i + 1; j < clicks.count && clicks.data[j].label >= 0; ++j) {
+            if (clicks.data[j].x == click.x && clicks.data[j].y == click.y) return;  // the later click writes
+        }
+        alpha[static_cast<std::size_t>(click.y) * size.w + click.x] = click.label ? 1.0f : 0.0f;
+    }
+};
+
+}  // namespace
+}  // namespace pyiseg

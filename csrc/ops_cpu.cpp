@@ -1,0 +1,125 @@
+// The ops on CPU threads.
+#include <algorithm>
+#include <atomic>
+#include <condition_variable>
+#include <functional>
+#include <mutex>
+#include <thread>
+
+#ifndef _WIN32
+#include <pthread.h>
+#endif
+
+#include "ops.h"
+
+namespace pyiseg {
+namespace {
+
+// Threads that wait for work. The caller works too, so n threads mean n - 1 workers. Never destroyed: workers sleep
+// until the process ends, and a forked child, which has none of them, starts a pool of its own.
+class Pool {
+  public:
+    static Pool*& instance() {
+        static Pool* pool = start();
+        return pool;
+    }
+
+    // Calls work(0..chunks-1), each once. If another Python thread is using the pool, does everything itself.
+    void run(int chunks, int threads, const std::function<void(int)>& work) {
+        std::unique_lock<std::mutex> using_pool(busy_, std::try_to_lock);
+        if (!using_pool.owns_lock()) {
+            for (int i = 0; i < chunks; ++i) work(i);
+            return;
+        }
+        {
+            std::lock_guard<std::mutex> lock(mutex_);
+            while (workers_ < threads - 1) {
+                std::thread(&Pool::wait_and_work, this, workers_, round_).detach();
+                ++workers_;
+            }
+            work_ = &work;
+            chunks_ = chunks;
+            next_ = 0;
+            helpers_ = threads - 1;
+            unfinished_ = helpers_;
+            ++round_;
+        }
+        wake_.notify_all();
+        take_chunks();
+        std::unique_lock<std::mutex> lock(mutex_);
+        done_.wait(lock, [this] { return unfinished_ == 0; });
+    }
+
+  private:
+    static Pool* start() {
+#ifndef _WIN32
+        pthread_atfork(nullptr, nullptr, [] { instance() = new Pool; });
+#endif
+        return new Pool;
+    }
+
+    void take_chunks() {
+        for (int i = next_++; i < chunks_; i = next_++) (*work_)(i);
+    }
+
+    void wait_and_work(int index, unsigned seen) {
+        for (;;) {
+            {
+                std::unique_lock<std::mutex> lock(mutex_);
+                wake_.wait(lock, [&] { return round_ != seen; });
+                seen = round_;
+                if (index >= helpers_) continue;  // fewer threads are wanted now than there once were
+            }
+            take_chunks();
+            std::lock_guard<std::mutex> lock(mutex_);
+            if (--unfinished_ == 0) done_.notify_one();
+        }
+    }
+
+    std::mutex busy_, mutex_;
+    std::condition_variable wake_, done_;
+    const std::function<void(int)>* work_ = nullptr;
+    std::atomic<int> next_{0};
+    int chunks_ = 0, workers_ = 0, helpers_ = 0, unfinished_ = 0;
+    unsigned round_ = 0;
+};
+
+// More than eight threads only wait for memory in ops this small.
+std::atomic<int> wanted_threads{std::clamp(static_cast<int>(std::thread::hardware_concurrency()), 1, 8)};
+
+}  // namespace
+
+int num_threads() {
+    return wanted_threads;
+}
+void set_num_threads(int n) {
+    wanted_threads = n;
+}
+
+// Rows are dealt out in bands. Each (row, column) is computed alone, so results do not depend on the number of threads.
+template <class F>
+void Cpu::for_each(int rows, int columns, const F& f) const {
+    const auto band = [&](int first, int last) {
+        const F local = f;  // a copy nobody else can see lets the compiler keep its members in registers
+        for (int row = first; row < last; ++row) {
+            for (int column = 0; column < columns; ++column) local(row, column);
+        }
+    };
+    const int threads = std::min(num_threads(), rows);
+    constexpr std::int64_t worth_waking = 2048;  // calls; fewer take less time than waking a thread
+    if (threads == 1 || static_cast<std::int64_t>(rows) * columns < worth_waking) {
+        band(0, rows);
+        return;
+    }
+    const int chunks = std::min(rows, 4 * threads);
+    Pool::instance()->run(chunks, threads, [&](int i) {
+        const auto edge = [&](int k) { return static_cast<int>(static_cast<std::int64_t>(rows) * k / chunks); };
+        band(edge(i), edge(i + 1));
+    });
+}
+
+}  // namespace pyiseg
+
+#include "ops.inl"
+
+PYISEG_INSTANTIATE_OPS(Cpu)

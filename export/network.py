@@ -1,0 +1,228 @@
+"""The network: image stream, neck, interaction stream, decoder and guide, put together from a NetworkConfig."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from export.config import Level, NetworkConfig
+from export.layers import FoldedConv, PyramidPooling, conv3x3, double, guided_filter_lines
+from export.lite0 import Lite0
+
+Features = dict[str, Tensor]
+
+
+class Neck(nn.Module):
+    """Top-down pass over the image features (Lin et al. 2017), so that the click stream finds them digested."""
+
+    def __init__(self, channels: dict[int, int], out: dict[int, int]) -> None:
+        super().__init__()
+        self.strides = sorted(out, reverse=True)
+        self.lateral = nn.ModuleDict({str(s): nn.Conv2d(channels[s], out[s], 1) for s in self.strides})
+        # The finest level gets no context: there its 3x3 convolutions would cost more than all the others together.
+        self.down = nn.ModuleDict(
+            {str(s): nn.Conv2d(out[c], out[s], 1) for c, s in zip(self.strides[:-2], self.strides[1:-1], strict=True)}
+        )
+        self.smooth = nn.ModuleDict({str(s): nn.Conv2d(out[s], out[s], 3, 1, 1) for s in self.strides[:-1]})
+
+    def forward(self, features: dict[int, Tensor]) -> dict[int, Tensor]:
+        result: dict[int, Tensor] = {}
+        above: Tensor | None = None
+        for stride in self.strides:
+            key = str(stride)
+            x = self.lateral[key](features[stride])
+            if key in self.down and above is not None:
+                x = x + double(self.down[key](above))
+            x = F.relu(x)
+            if key in self.smooth:
+                x = F.relu(self.smooth[key](x))
+            result[stride] = above = x
+        return result
+
+
+class ImageStream(nn.Module):
+    """What runs once an image: encoder, neck and the embedding that clicks are compared in."""
+
+    def __init__(self, config: NetworkConfig, pretrained: bool) -> None:
+        super().__init__()
+        self.encoder = Lite0(pretrained)
+        self.channels = dict(config.neck) if config.neck else dict(self.encoder.channels)
+        self.neck = Neck(self.encoder.channels, self.channels) if config.neck else None
+        self.embed = nn.Conv2d(self.channels[8], config.embedding[0], 1) if config.embedding else None
+
+    def forward(self, image: Tensor) -> Features:
+        """Map RGB in 0..1, (B, 3, H, W), to the features a click needs, by name."""
+        features = self.encoder(image)
+        if self.neck is not None:
+            features = self.neck(features)
+        result = {f"image_{stride}": x for stride, x in features.items()}
+        if self.embed is not None:
+            result["embedding"] = self.embed(features[8])
+        return result
+
+
+class Comparison(nn.Module):
+    """How alike every place is to the places under the clicks.
+
+    Late fusion must carry a click across a whole object. The mean embedding under the foreground clicks, and that
+    under the background clicks, are each multiplied with the embedding of every place and summed in groups of
+    channels: a far place that looks like the clicked one is known to at once.
+    """
+
+    def __init__(self, channels: int, heads: int) -> None:
+        super().__init__()
+        self.channels, self.heads = channels, heads
+        self.scale = (heads / channels) ** 0.5
+
+    def forward(self, embedding: Tensor, background: Tensor, foreground: Tensor) -> Tensor:
+        batch, channels, height, width = embedding.shape
+        flat = embedding.flatten(2)
+        maps = torch.cat([background, foreground], dim=1).flatten(2)
+        # Without a click of a label its weights sum to 0 and so does its likeness.
+        weights = maps / (maps.sum(dim=2, keepdim=True) + 1e-3)
+        mean = (weights @ flat.transpose(1, 2)) * self.scale
+        product = mean[:, :, :, None] * flat[:, None]
+        alike = product.reshape(batch, 2 * self.heads, channels // self.heads, height * width).sum(dim=2)
+        return alike.reshape(batch, 2 * self.heads, height, width)
+
+
+class InteractionStream(nn.Module):
+    """The click maps and the previous alpha, by plain convolutions; one skip for each stride."""
+
+    def __init__(self, config: NetworkConfig) -> None:
+        super().__init__()
+        cin, stride = 2 * len(config.sigmas) + int(config.feedback), config.grid_stride
+        self.convs = nn.ModuleList()
+        self.strides: list[int] = []
+        self.channels: dict[int, int] = {}
+        for cout, step in config.interaction:
+            self.convs.append(conv3x3(cin, cout, None, step))
+            stride *= step
+            self.strides.append(stride)
+            self.channels[stride] = cin = cout
+
+    def forward(self, x: Tensor) -> dict[int, Tensor]:
+        skips = {}
+        for stride, conv in zip(self.strides, self.convs, strict=True):
+            x = conv(x)
+            skips[stride] = x
+        return skips
+
+
+class ClickStream(nn.Module):
+    """What runs per click: interaction stream, fusion with the image features, decoder."""
+
+    def __init__(self, config: NetworkConfig, image_channels: dict[int, int]) -> None:
+        super().__init__()
+        self.config = config
+        self.interaction = InteractionStream(config)
+        self.comparison = Comparison(*config.embedding) if config.embedding else None
+        self.stages = nn.ModuleDict()
+        self.reduce = nn.ModuleDict()
+        carried = 0
+        for i, level in enumerate(config.decoder):
+            cin = carried + image_channels[level.stride] + self.interaction.channels.get(level.stride, 0)
+            cin += self._compared(level)
+            key = str(level.stride)
+            if i == 0:
+                self.pool = PyramidPooling(cin, config.pool_scales, config.pool_channels, config.groups)
+                cin = self.pool.channels
+            convs = []
+            for cout in level.convs:
+                convs.append(conv3x3(cin, cout, config.groups if level.norm else None))
+                cin = cout
+            self.stages[key] = nn.Sequential(*convs)
+            if level.reduce is not None:
+                self.reduce[key] = nn.Conv2d(cin, level.reduce, 1)
+                cin = level.reduce
+            carried = cin
+        self.head = nn.Conv2d(carried, 1, 1)
+
+    def forward(self, click_maps: Tensor, previous_alpha: Tensor, features: Features) -> Tensor:
+        """Return the prediction before its output function, (B, 1, h, w) on the grid.
+
+        Args:
+            click_maps: (B, 6, h, w), background then foreground, fine to coarse.
+            previous_alpha: (B, 1, h, w), cleaned; zeros before the first click.
+            features: What :class:`ImageStream` returned.
+        """
+        inputs = [click_maps, previous_alpha] if self.config.feedback else [click_maps]
+        skips = self.interaction(torch.cat(inputs, dim=1))
+        alike = self._compare(click_maps, features)
+        x: Tensor | None = None
+        for i, level in enumerate(self.config.decoder):
+            key = str(level.stride)
+            parts = [] if x is None else [double(x)]
+            parts.append(features[f"image_{level.stride}"])
+            if level.stride in skips:
+                parts.append(skips[level.stride])
+            if self._compared(level) and alike is not None:
+                parts.append(alike if level.stride == 8 else F.avg_pool2d(alike, level.stride // 8))
+            x = torch.cat(parts, dim=1)
+            if i == 0:
+                x = self.pool(x)
+            x = self.stages[key](x)
+            if key in self.reduce:
+                x = self.reduce[key](x)
+        return self.head(x)
+
+    def activate(self, x: Tensor) -> Tensor:
+        """Apply the output function: alpha in 0..1."""
+        return x.sigmoid() if self.config.output == "sigmoid" else x.clamp(0, 1)
+
+    def _compared(self, level: Level) -> int:
+        """Channels of the comparison that enter this level."""
+        return 2 * self.config.embedding[1] if self.config.embedding and level.stride >= 8 else 0
+
+    def _compare(self, click_maps: Tensor, features: Features) -> Tensor | None:
+        if self.comparison is None:
+            return None
+        # The finest Gaussian, averaged down to the embedding's stride: the features right under the clicks.
+        fine = F.avg_pool2d(click_maps[:, :: len(self.config.sigmas)], 8 // self.config.grid_stride)
+        return self.comparison(features["embedding"], fine[:, :1], fine[:, 1:])
+
+
+class Guide(nn.Module):
+    """The guided filter's guide: a pointwise function of the image, so it runs at any resolution."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.tensor([0.485, 0.456, 0.406]).view(1, 3, 1, 1))
+        self.register_buffer("std", torch.tensor([0.229, 0.224, 0.225]).view(1, 3, 1, 1))
+        self.hidden = FoldedConv(3, channels, 1)
+        self.out = nn.Conv2d(channels, 1, 1)
+        with torch.no_grad():
+            # Begins as luminance (ITU-R BT.601), split into its positive and negative half by the ReLU.
+            luma = torch.tensor([0.299, 0.587, 0.114]).view(3, 1, 1)
+            self.hidden.weight[0], self.hidden.weight[1] = luma, -luma
+            self.hidden.bias.zero_()
+            self.out.weight.mul_(0.1)
+            self.out.weight[0, 0], self.out.weight[0, 1] = 1.0, -1.0
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Map RGB in 0..1, (B, 3, H, W), to the guide, (B, 1, H, W)."""
+        return self.out(F.relu(self.hidden((image - self.mean) / self.std)))
+
+
+class Network(nn.Module):
+    """All parts of one model."""
+
+    def __init__(self, config: NetworkConfig, pretrained: bool = True) -> None:
+        super().__init__()
+        self.config = config
+        self.image = ImageStream(config, pretrained)
+        self.click = ClickStream(config, self.image.channels)
+        self.guide = Guide(config.guide_channels)
+
+    def guides(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the centred guide at the image's size and its average on the grid."""
+        full = self.guide(image)
+        full = full - full.mean(dim=(2, 3), keepdim=True)
+        return full, F.avg_pool2d(full, self.config.grid_stride)
+
+    def refine(self, alpha: Tensor, full_guide: Tensor, grid_guide: Tensor) -> Tensor:
+        """Return the alpha (B, 1, H, W) that the guided filter's lines make of a prediction (B, 1, h, w)."""
+        lines = guided_filter_lines(grid_guide, alpha, self.config.radius, self.config.eps)
+        lines = F.interpolate(lines, size=full_guide.shape[2:], mode="bilinear", align_corners=False)
+        return (lines[:, :1] * full_guide + lines[:, 1:]).clamp(0, 1)

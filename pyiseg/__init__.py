@@ -1,0 +1,27 @@
+"""Click-to-select segmentation: an image goes in once, clicks go in one at a time, an alpha matte comes out.
+
+Example:
+    >>> session = pyiseg.Session("photo.jpg")
+    >>> alpha = session.click(320, 240)  # uint8 (H, W), 255 where selected
+    >>> alpha = session.click(10, 10, fg=False)  # not this
+    >>> rgba = session.cutout()  # uint8 (H, W, 4)
+"""
+
+from pyiseg.backend import available_devices
+from pyiseg.errors import DeviceError, ModelError, PyisegError
+from pyiseg.model import Model, load_model
+from pyiseg.session import Click, Session
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Click",
+    "DeviceError",
+    "Model",
+    "ModelError",
+    "PyisegError",
+    "Session",
+    "__version__",
+    "available_devices",
+    "load_model",
+]

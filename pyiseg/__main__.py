@@ -1,0 +1,5 @@
+"""``python -m pyiseg``: the command line."""
+
+from pyiseg.cli import main
+
+raise SystemExit(main())

@@ -1,0 +1,98 @@
+"""Image, working and grid coordinates: the only place that knows about resizing.
+
+Three rasters cover the same picture edge to edge:
+
+* the image, (H, W), what the user sees and clicks on;
+* the working image, (Hw, Ww), what the image stream of the network is given;
+* the grid, (h, w) = working / grid stride, on which clicks are drawn, alpha is predicted and lines are fitted.
+
+Everywhere x points right, y points down and integers are pixel centres, so pixel X of a raster W wide covers
+[X, X + 1) / W of the picture's width.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+
+@dataclasses.dataclass(frozen=True)
+class View:
+    """How one image is seen by one model. Each shape is (height, width)."""
+
+    image: tuple[int, int]
+    working: tuple[int, int]
+    grid: tuple[int, int]
+
+    @classmethod
+    def fit(cls, image: tuple[int, int], *, long_side: int, multiple: int, grid_stride: int) -> View:
+        """Choose the working size: the long side becomes ``long_side``, the other keeps the aspect ratio.
+
+        Args:
+            image: Height and width of the image, each >= 1.
+            long_side: Long side of the working image, a multiple of ``multiple``.
+            multiple: Both working sides are multiples of this; the short one is rounded to the nearest, at least one.
+            grid_stride: Working pixels to a grid pixel, a divisor of ``multiple``.
+        """
+        longest = max(image)
+
+        def side(length: int) -> int:
+            # round(length * long_side / longest / multiple) in whole numbers, halves up: the same on every machine.
+            units = (2 * length * long_side + longest * multiple) // (2 * longest * multiple)
+            return max(1, units) * multiple
+
+        height, width = side(image[0]), side(image[1])
+        return cls(image, (height, width), (height // grid_stride, width // grid_stride))
+
+    def grid_clicks(self, clicks: Sequence[tuple[int, int, bool]]) -> npt.NDArray[np.int32]:
+        """Clicks on the image as clicks on the grid: the grid pixel that covers the centre of the clicked one.
+
+        Args:
+            clicks: Rows x, y, fg; each inside the image.
+
+        Returns:
+            int32, shape (N, 3), rows x, y, label (1 foreground, 0 background), in the order given. Fresh.
+        """
+        (height, width), (rows, columns) = self.image, self.grid
+        # floor((x + 0.5) * columns / width) in whole numbers, so that no rounding can reach the next pixel.
+        moved = [((2 * x + 1) * columns // (2 * width), (2 * y + 1) * rows // (2 * height), fg) for x, y, fg in clicks]
+        return np.array(moved, dtype=np.int32).reshape(-1, 3)
+
+    def working_image(self, rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        """The image as the network is given it (Lanczos).
+
+        Args:
+            rgb: uint8, shape (H, W, 3).
+
+        Returns:
+            float32, shape (1, 3, Hw, Ww), 0..1. Fresh.
+        """
+        from PIL import Image
+
+        # A very large image is first averaged down to at least 3 times the working size: much faster, hardly different.
+        picture = Image.fromarray(rgb).resize(self.working[::-1], Image.Resampling.LANCZOS, reducing_gap=3.0)
+        resized = np.asarray(picture)
+        planes = np.empty((1, 3, *self.working), dtype=np.float32)
+        np.divide(resized.transpose(2, 0, 1), np.float32(255), out=planes[0])
+        return planes
+
+    def grid_guide(self, guide: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """The full-resolution guide brought to the grid: box averages where it shrinks, bilinear where it grows.
+
+        Args:
+            guide: float32, shape (H, W).
+
+        Returns:
+            float32, shape (h, w). Fresh.
+        """
+        from PIL import Image
+
+        picture = Image.fromarray(guide)
+        # One side at a time: a picture one pixel wide and thousands high shrinks along one and grows along the other.
+        for height, width in ((self.image[0], self.grid[1]), self.grid):
+            shrinks = height < picture.height or width < picture.width
+            picture = picture.resize((width, height), Image.Resampling.BOX if shrinks else Image.Resampling.BILINEAR)
+        return np.array(picture, dtype=np.float32)

@@ -1,0 +1,198 @@
+"""A model folder: ``model.json``, which says how to use the networks, and the ONNX files, checked before they are used.
+
+A `Model` is read once, whole, and never changes; sessions share it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import hashlib
+import json
+import math
+import os
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from pyiseg.errors import ModelError
+
+FORMAT = 1
+MANIFEST = "model.json"
+BUNDLED = Path(__file__).resolve().parent / "models"
+
+_NEEDED = ("click.onnx", "guide.onnx")
+_OPTIONAL = ("image.onnx",)  # A network that fuses clicks and image at its first layer has no image stream.
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Model:
+    """A segmentation model, ready to be run. Made by `load_model`; immutable and shared between sessions.
+
+    Attributes:
+        folder: Where it was read from.
+        name, description, licence: As its maker wrote them.
+        long_side, multiple: Size of the working image, see `pyiseg.geometry.View.fit`.
+        grid_stride: Working pixels to a grid pixel.
+        click_sigmas: Widths of the click maps' bells, in grid pixels.
+        filter_radius, filter_eps: The guided filter's.
+        clean_margin: Grid pixels of soft border that a selected region keeps around itself.
+        files: The ONNX files by name, as bytes that have the size and SHA-256 the manifest states.
+        training: What its maker noted about the training; free in form.
+    """
+
+    folder: Path
+    name: str
+    description: str
+    licence: str
+    long_side: int
+    multiple: int
+    grid_stride: int
+    click_sigmas: tuple[float, ...]
+    filter_radius: int
+    filter_eps: float
+    clean_margin: int
+    files: Mapping[str, bytes] = dataclasses.field(repr=False)
+    training: Mapping[str, Any] = dataclasses.field(repr=False)
+
+
+def load_model(model: str | os.PathLike[str] | Model = "default") -> Model:
+    """Read and check a model.
+
+    A folder that was read before and has the same manifest is not read again: the same `Model` comes back.
+
+    Args:
+        model: ``"default"`` for the model that comes with pyiseg, the path of a model folder (``"./default"`` for one
+            of that name), or a `Model`, which is returned as it is.
+
+    Returns:
+        The model, whole and checked.
+
+    Raises:
+        ModelError: The folder or one of its files is missing, incomplete, damaged or of a kind this version cannot
+            run. The message names the file and the way out.
+        ValueError: ``model`` is neither a path nor a `Model`.
+    """
+    if isinstance(model, Model):
+        return model
+    if not isinstance(model, (str, os.PathLike)):
+        raise ValueError(f"model is {model!r}; pass 'default', the path of a model folder or a pyiseg.Model")
+    bundled = model == "default"
+    folder = (BUNDLED / "default" if bundled else Path(model)).resolve()
+    if bundled and not folder.is_dir():
+        raise ModelError(
+            f"this installation of pyiseg has no default model ('{folder}' is missing); "
+            "install pyiseg again or pass model= the path of a model folder"
+        )
+    if not folder.is_dir():
+        found = "is a file, not a model folder; pass the folder it lies in" if folder.exists() else "does not exist"
+        raise ModelError(f"model folder '{folder}' {found}")
+    path = folder / MANIFEST
+    if not path.is_file():
+        raise ModelError(f"'{folder}' is not a pyiseg model folder: it has no {MANIFEST}")
+    # The lock keeps two threads from reading the same model twice and holding it twice in memory.
+    with _loading:
+        return _load(folder, path.read_bytes())
+
+
+_loading = threading.Lock()
+
+
+@functools.lru_cache(maxsize=8)
+def _load(folder: Path, manifest: bytes) -> Model:
+    """Cached by the manifest's text too: it holds the checksums, so a folder that was written anew is read anew."""
+    path = folder / MANIFEST
+    try:
+        content = json.loads(manifest)
+    except ValueError as error:
+        raise ModelError(f"'{path}' is not JSON ({error}); copy or download the model again") from None
+    if not isinstance(content, dict) or "format" not in content:
+        raise ModelError(f"'{path}' is not the manifest of a pyiseg model: it states no 'format'")
+    if content["format"] != FORMAT:
+        newer = isinstance(content["format"], int) and content["format"] > FORMAT
+        way_out = "a newer pyiseg is needed: pip install --upgrade pyiseg" if newer else "export the model again"
+        raise ModelError(f"'{path}' has format {content['format']!r}, this pyiseg reads format {FORMAT}; {way_out}")
+    entry = functools.partial(_entry, path, content)
+    listed = entry("files", _mapping, "a table of the ONNX files")
+    names = (*_NEEDED, *(name for name in _OPTIONAL if name in listed))
+    positive = (_whole(1), "a whole number >= 1")
+    model = Model(
+        folder=folder,
+        name=entry("name", _text, "text"),
+        description=entry("description", _text, "text"),
+        licence=entry("licence", _text, "text"),
+        long_side=entry("input.long_side", *positive),
+        multiple=entry("input.multiple", *positive),
+        grid_stride=entry("grid_stride", *positive),
+        click_sigmas=tuple(entry("click_sigmas", _sigmas, "numbers > 0")),
+        filter_radius=entry("guided_filter.radius", *positive),
+        filter_eps=entry("guided_filter.eps", _positive, "a number > 0"),
+        clean_margin=entry("clean_margin", _whole(0), "a whole number >= 0"),
+        files=MappingProxyType({name: _read(folder, name, listed.get(name)) for name in names}),
+        training=MappingProxyType(entry("training", _mapping, "a table")),
+    )
+    if model.long_side % model.multiple or model.multiple % model.grid_stride:
+        raise ModelError(
+            f"'{path}': input.long_side {model.long_side} must be a multiple of input.multiple {model.multiple}, "
+            f"and that of grid_stride {model.grid_stride}"
+        )
+    return model
+
+
+def _read(folder: Path, name: str, stated: Any) -> bytes:
+    """One file of the folder, if it is what the manifest states it to be."""
+    path = folder / name
+    if not (_mapping(stated) and _whole(0)(stated.get("bytes")) and _text(stated.get("sha256"))):
+        raise ModelError(
+            f"'{folder / MANIFEST}': 'files' must state 'bytes' and 'sha256' of {name}, not {stated!r}; "
+            "export the model again"
+        )
+    if not path.is_file():
+        raise ModelError(f"the model '{folder}' is incomplete: {name} is missing; copy or download the model again")
+    content = path.read_bytes()
+    if len(content) != stated["bytes"]:
+        raise ModelError(
+            f"'{path}' has {len(content)} bytes where {MANIFEST} states {stated['bytes']}: it was cut off or belongs "
+            "to another model; copy or download the model again"
+        )
+    found = hashlib.sha256(content).hexdigest()
+    if found != stated["sha256"].lower():
+        raise ModelError(
+            f"'{path}' is damaged or belongs to another model: its SHA-256 is {found} where {MANIFEST} states "
+            f"{stated['sha256']}; copy or download the model again"
+        )
+    return content
+
+
+def _entry(path: Path, content: Mapping[str, Any], key: str, valid: Callable[[Any], bool], kind: str) -> Any:
+    """The manifest's value at a dotted key."""
+    value: Any = content
+    for part in key.split("."):
+        if not isinstance(value, dict) or part not in value:
+            raise ModelError(f"'{path}' lacks '{key}', {kind}; export the model again")
+        value = value[part]
+    if not valid(value):
+        raise ModelError(f"'{path}': '{key}' must be {kind}, not {value!r}; export the model again")
+    return value
+
+
+def _text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _mapping(value: Any) -> bool:
+    return isinstance(value, dict)
+
+
+def _whole(least: int) -> Callable[[Any], bool]:
+    return lambda value: isinstance(value, int) and not isinstance(value, bool) and value >= least
+
+
+def _positive(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value < math.inf
+
+
+def _sigmas(value: Any) -> bool:
+    return isinstance(value, list) and len(value) > 0 and all(map(_positive, value))

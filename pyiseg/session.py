@@ -1,0 +1,211 @@
+"""A session: one image, and the clicks made on it."""
+
+from __future__ import annotations
+
+import math
+import os
+import threading
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from pyiseg import backend, images
+from pyiseg.geometry import View
+from pyiseg.model import Model, load_model
+
+Number: TypeAlias = "float | np.integer[Any] | np.floating[Any]"
+
+
+class Click(NamedTuple):
+    """A click as it was made: the pixel, and whether it selects (fg) or removes."""
+
+    x: int
+    y: int
+    fg: bool
+
+
+class _Step(NamedTuple):
+    """A click and its result. The result is grid-sized; the full-resolution alpha is drawn from it when wanted."""
+
+    click: Click
+    lines: npt.NDArray[np.float32]
+
+
+class Session:
+    """Select something in an image by clicking.
+
+    The costly part, looking at the image, happens once, here; each click after that is cheap. A session is the list of
+    its steps and nothing else: the alpha is a pure function of the image, the model and the clicks in their order.
+
+    A session may be used from several threads, one at a time gets in; different sessions run side by side.
+
+    Args:
+        image: A uint8 array (H, W) gray, (H, W, 3) RGB or (H, W, 4) RGBA, a PIL image, or the path of a picture; see
+            the notes below. It is copied: changing it afterwards changes nothing here.
+        model: ``"default"``, the path of a model folder, or a `pyiseg.Model`.
+        device: ``"cpu"``, ``"cuda"``, or ``"auto"`` for the fastest that is available.
+
+    Raises:
+        ValueError: The image is not one, or ``device`` is not a known name.
+        FileNotFoundError: ``image`` is a path at which there is no file.
+        pyiseg.ModelError: The model is missing, damaged or of a kind this version cannot run.
+        pyiseg.DeviceError: The device cannot be used here.
+
+    Notes:
+        An alpha channel and colour profiles are ignored; the EXIF orientation of files and PIL images is applied, so
+        clicks are given on the picture as it is seen. Palettes, CMYK and 16-bit gray are converted.
+    """
+
+    def __init__(
+        self,
+        image: images.ImageLike,
+        *,
+        model: str | os.PathLike[str] | Model = "default",
+        device: str = "cpu",
+    ) -> None:
+        self._device = backend.resolve(device)
+        loaded = load_model(model)
+        self._image = images.to_rgb(image)
+        self._image.flags.writeable = False
+        height, width, _ = self._image.shape
+        self._view = View.fit(
+            (height, width), long_side=loaded.long_side, multiple=loaded.multiple, grid_stride=loaded.grid_stride
+        )
+        self._pipeline = backend.build(self._device, loaded, self._view, self._image)
+        self._lock = threading.Lock()
+        self._steps: list[_Step] = []
+        self._undone: list[_Step] = []
+
+    def click(self, x: Number, y: Number, fg: bool | np.bool_ = True) -> npt.NDArray[np.uint8]:
+        """Add one click and return the new alpha matte. What was undone before can no longer be redone.
+
+        Args:
+            x: Column in the session's image, 0 to W - 1. Integers are pixel centres, (0, 0) is the top-left one;
+                fractions are rounded to the nearest pixel centre, halves up.
+            y: Row, 0 to H - 1, likewise.
+            fg: True selects, False removes.
+
+        Returns:
+            Alpha, uint8, shape (H, W), 255 where selected. A fresh array, yours to keep.
+
+        Raises:
+            ValueError: The click lies outside the image, or is not a pair of finite numbers and a truth value. The
+                session is as it was before, as after any error.
+            pyiseg.ModelError: The network failed.
+        """
+        height, width = self.shape
+        new = Click(_pixel("x", x, width), _pixel("y", y, height), _truth(fg))
+        with self._lock:
+            previous = self._steps[-1].lines if self._steps else None
+            clicks = self._view.grid_clicks([*(step.click for step in self._steps), new])
+            lines = self._pipeline.predict(clicks, previous)
+            alpha = self._pipeline.matte(lines)
+            # Last, so that nothing that goes wrong above leaves a trace.
+            self._steps.append(_Step(new, lines))
+            self._undone.clear()
+            return alpha
+
+    def undo(self) -> npt.NDArray[np.uint8]:
+        """Take the last click back. With no click left, nothing happens.
+
+        Returns:
+            Alpha as it was before that click, bit for bit. A fresh array.
+        """
+        with self._lock:
+            if self._steps:
+                self._undone.append(self._steps.pop())
+            return self._draw()
+
+    def redo(self) -> npt.NDArray[np.uint8]:
+        """Make the click again that was undone last. With nothing undone since the last click, nothing happens.
+
+        Returns:
+            Alpha as it was after that click, bit for bit. A fresh array.
+        """
+        with self._lock:
+            if self._undone:
+                self._steps.append(self._undone.pop())
+            return self._draw()
+
+    def reset(self) -> npt.NDArray[np.uint8]:
+        """Forget all clicks, also those that were undone. This cannot be undone.
+
+        Returns:
+            Alpha, all zeros. A fresh array.
+        """
+        with self._lock:
+            self._steps.clear()
+            self._undone.clear()
+            return self._draw()
+
+    @property
+    def alpha(self) -> npt.NDArray[np.uint8]:
+        """Alpha after the last click, uint8, shape (H, W); all zeros before the first. A fresh array."""
+        with self._lock:
+            return self._draw()
+
+    @property
+    def mask(self) -> npt.NDArray[np.bool_]:
+        """Where alpha >= 128, bool, shape (H, W). A fresh array."""
+        return self.alpha >= 128
+
+    def cutout(self) -> npt.NDArray[np.uint8]:
+        """The image with the selection as its alpha channel.
+
+        Returns:
+            RGBA, uint8, shape (H, W, 4); the colours are the image's, unchanged and not multiplied by alpha. A fresh
+            array.
+        """
+        return np.dstack((self._image, self.alpha))
+
+    @property
+    def clicks(self) -> tuple[Click, ...]:
+        """The clicks in force, in the order they were made."""
+        with self._lock:
+            return tuple(step.click for step in self._steps)
+
+    @property
+    def image(self) -> npt.NDArray[np.uint8]:
+        """The image as the session sees it: RGB, uint8, shape (H, W, 3). The session's own, read-only."""
+        return self._image
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Height and width of the image, and of every alpha."""
+        return self._view.image
+
+    @property
+    def device(self) -> str:
+        """The device in use; what ``"auto"`` has come to."""
+        return self._device
+
+    def __repr__(self) -> str:
+        height, width = self.shape
+        return f"<pyiseg.Session of a {width} x {height} image, {len(self.clicks)} clicks, on '{self._device}'>"
+
+    def _draw(self) -> npt.NDArray[np.uint8]:
+        if not self._steps:
+            return np.zeros(self.shape, dtype=np.uint8)
+        return self._pipeline.matte(self._steps[-1].lines)
+
+
+def _pixel(name: str, value: Number, length: int) -> int:
+    """A coordinate as the index of a pixel, checked."""
+    # To Python bool is a number too, but True is no coordinate.
+    if isinstance(value, (int, np.integer)) and not isinstance(value, bool):
+        pixel = int(value)
+    elif isinstance(value, (float, np.floating)) and math.isfinite(value):
+        pixel = math.floor(value + 0.5)
+    else:
+        raise ValueError(f"{name} is {value!r}; pass a finite number, from 0 to {length - 1} in this image")
+    if not 0 <= pixel < length:
+        raise ValueError(f"{name} is {value!r}, outside the image: it must be from 0 to {length - 1}")
+    return pixel
+
+
+def _truth(fg: Any) -> bool:
+    # Not bool(fg): that would make a selecting click of the text "bg".
+    if isinstance(fg, (bool, np.bool_)) or (isinstance(fg, (int, np.integer)) and fg in (0, 1)):
+        return bool(fg)
+    raise ValueError(f"fg is {fg!r}; pass True to select or False to remove")

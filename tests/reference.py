@@ -1,0 +1,94 @@
+"""The specification of every op: numpy, float64, written to be read and not to be fast."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+
+def click_maps(clicks: NDArray[np.int32], sigmas: Sequence[float], h: int, w: int) -> Array:
+    """exp(-d^2 / (2 sigma^2)), d to the nearest click of a label: background sigmas, then foreground; (2 S, h, w)."""
+    y, x = np.mgrid[:h, :w]
+    maps = np.zeros((2, len(sigmas), h, w))
+    for label in (0, 1):
+        squares = [(x - cx) ** 2 + (y - cy) ** 2 for cx, cy, click_label in clicks.tolist() if click_label == label]
+        if squares:
+            nearest = np.min(squares, axis=0)
+            for s, sigma in enumerate(sigmas):
+                maps[label, s] = np.exp(-nearest / (2.0 * sigma**2))
+    return maps.reshape(-1, h, w)
+
+
+def force_clicks(clicks: NDArray[np.int32], alpha: NDArray[np.floating]) -> Array:
+    """Alpha with 1 at foreground and 0 at background clicks, one click after the other."""
+    out = alpha.astype(np.float64)
+    for x, y, label in clicks.tolist():
+        out[y, x] = label
+    return out
+
+
+def _grow(mask: NDArray[np.bool_], reach: int) -> NDArray[np.bool_]:
+    """Pixels within Chebyshev distance `reach` of the mask."""
+    h, w = mask.shape
+    padded = np.pad(mask, reach)
+    steps = range(2 * reach + 1)
+    return np.any([padded[dy : dy + h, dx : dx + w] for dy in steps for dx in steps], axis=0)
+
+
+def keep_clicked_regions(alpha: NDArray[np.floating], clicks: NDArray[np.int32], margin: int) -> Array:
+    """Alpha in the 8-connected regions above 0.5 that hold a foreground click, and where <= 0.5 within margin of one."""
+    inside = alpha > 0.5
+    kept = np.zeros(alpha.shape, bool)
+    for x, y, label in clicks.tolist():
+        kept[y, x] |= label == 1 and inside[y, x]
+    while True:  # flood from the clicks
+        grown = _grow(kept, 1) & inside
+        if (grown == kept).all():
+            break
+        kept = grown
+    keep = kept | (_grow(kept, margin) & (alpha <= 0.5))
+    return np.where(keep, alpha, 0.0).astype(np.float64)
+
+
+def _windows(values: NDArray[np.floating], radius: int) -> Array:
+    """The window of each pixel, (h, w, (2 radius + 1)^2); what lies outside the image is NaN."""
+    padded = np.pad(values.astype(np.float64), radius, constant_values=np.nan)
+    side = 2 * radius + 1
+    windows = np.lib.stride_tricks.sliding_window_view(padded, (side, side))
+    return windows.reshape(*values.shape, side * side)
+
+
+def guided_filter_lines(guide: NDArray[np.floating], p: NDArray[np.floating], radius: int, eps: float) -> Array:
+    """He et al. 2013, eq. 5-7: a and b of each window, then their means over the windows that cover a pixel."""
+    i_window, p_window = _windows(guide, radius), _windows(p, radius)
+    i_mean, p_mean = np.nanmean(i_window, axis=-1), np.nanmean(p_window, axis=-1)
+    i_centred, p_centred = i_window - i_mean[..., None], p_window - p_mean[..., None]
+    a = np.nanmean(i_centred * p_centred, axis=-1) / (np.nanmean(i_centred**2, axis=-1) + eps)
+    b = p_mean - a * i_mean
+    return np.stack([np.nanmean(_windows(a, radius), axis=-1), np.nanmean(_windows(b, radius), axis=-1)])
+
+
+def _bilinear(values: NDArray[np.floating], size: int, axis: int) -> Array:
+    """Values looked up at (X + 0.5) * small / size - 0.5 along one axis, clamped to the first and last centre."""
+    small = values.shape[axis]
+    at = np.clip((np.arange(size) + 0.5) * small / size - 0.5, 0, small - 1)
+    low = np.floor(at).astype(int)
+    high = np.minimum(low + 1, small - 1)
+    t = (at - low).reshape([-1 if i == axis else 1 for i in range(values.ndim)])
+    return np.take(values, low, axis) * (1 - t) + np.take(values, high, axis) * t
+
+
+def apply_lines(lines: NDArray[np.floating], guide: NDArray[np.floating]) -> Array:
+    """clip(a * guide + b, 0, 1) with a and b looked up bilinearly at the guide's size."""
+    h, w = guide.shape
+    a, b = _bilinear(_bilinear(lines.astype(np.float64), h, 1), w, 2)
+    return np.clip(a * guide.astype(np.float64) + b, 0.0, 1.0)
+
+
+def to_bytes(alpha: Array) -> NDArray[np.uint8]:
+    """Alpha in 0..1 as 0..255, halves rounded up."""
+    return np.floor(255.0 * alpha + 0.5).astype(np.uint8)

@@ -1,0 +1,156 @@
+"""cli.py: what is written, what is printed, and how errors look."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from toy_model import PHOTO
+
+import pyiseg
+from pyiseg import cli, demo
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The working folder, with photo.png in it."""
+    Image.fromarray(PHOTO).save(tmp_path / "photo.png")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def read(path: Path) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+    with Image.open(path) as picture:
+        return np.asarray(picture)
+
+
+def test_cut(folder: Path, toy: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    clicks = ["--click", "60,30", "--click", "50,30,bg", "--click", "10, 12, fg"]
+    code = cli.main(["cut", "photo.png", *clicks, "-o", "cut.png", "--alpha", "alpha.tif", "--model", str(toy)])
+    printed = capsys.readouterr()
+    assert (code, printed.err) == (0, "")
+    session = pyiseg.Session(PHOTO, model=toy)
+    session.click(60, 30)
+    session.click(50, 30, fg=False)
+    session.click(10, 12)
+    np.testing.assert_array_equal(read(folder / "cut.png"), session.cutout())
+    np.testing.assert_array_equal(read(folder / "alpha.tif"), session.alpha)
+    assert sorted(os.listdir(folder)) == ["alpha.tif", "cut.png", "photo.png"]
+    for words in ("80 x 60", "click 1 (60, 30) selects: ", "click 2 (50, 30) removes: ", " ms", "cut.png", "alpha.tif"):
+        assert words in printed.out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ("", "COMMAND"),
+        ("paste", "'paste'"),
+        ("cut photo.png -o a.png", "--click"),
+        ("cut photo.png --click 1 -o a.png", "'1' is not X,Y"),
+        ("cut photo.png --click 1,2,3 -o a.png", "'1,2,3' is not X,Y"),
+        ("cut photo.png --click 1,2,bg,4 -o a.png", "'1,2,bg,4' is not X,Y"),
+        ("cut photo.png --click 1,nan -o a.png", "'1,nan' is not X,Y"),
+        ("cut photo.png --click 80,2 -o a.png", "x is 80, outside the image: it must be from 0 to 79"),
+        ("cut photo.png --click=-1,2 -o a.png", "x is -1, outside the image"),
+        ("cut photo.png --click 1,2", "-o cut.png"),
+        ("cut photo.png --click 1,2 -o photo.png", "'photo.png' would be overwritten"),
+        ("cut photo.png --click 1,2 --alpha ./sub/../photo.png", "'photo.png' would be overwritten"),
+        ("cut photo.png --click 1,2 --alpha link.png", "'photo.png' would be overwritten"),
+        ("cut photo.png --click 1,2 -o a.png --alpha ./a.png", "both name 'a.png'"),
+        ("cut photo.png --click 1,2 -o a.jpg", "'a.jpg': the name must end in .png"),
+        ("cut photo.png --click 1,2 -o none/a.png", "the folder 'none' does not exist"),
+        ("cut gone.png --click 1,2 -o a.png", "no picture at 'gone.png'"),
+        ("cut text.png --click 1,2 -o a.png", "'text.png' is not a picture"),
+        ("cut sub --click 1,2 -o a.png", "'sub' is a folder"),
+        ("cut photo.png --click 1,2 -o a.png --device tpu", "device is 'tpu'"),
+        ("cut photo.png --click 1,2 -o a.png --device cuda", "device='cpu'"),
+        ("cut photo.png --click 1,2 -o a.png --model gone", "gone' does not exist"),
+        ("demo -o photo.png", "photo.png"),
+        ("info --model sub", "sub' is not a pyiseg model folder"),
+    ],
+)
+def test_errors_are_one_line_and_leave_nothing_behind(
+    folder: Path, toy: Path, capsys: pytest.CaptureFixture[str], arguments: str, words: str
+) -> None:
+    (folder / "sub").mkdir()
+    (folder / "text.png").write_text("text")
+    (folder / "link.png").symlink_to("photo.png")
+    before = {path.name: path.stat().st_mtime_ns for path in folder.iterdir()}
+    given = arguments.split()
+    if given and given[0] in ("cut", "demo") and "--model" not in given:
+        given += ["--model", str(toy)]
+    try:
+        code = cli.main(given)
+    except SystemExit as stop:  # how argparse ends
+        code = int(stop.code or 0)
+    assert code == 2
+    error = capsys.readouterr().err
+    assert error.startswith("pyiseg: error: ")
+    assert error.count("\n") == 1
+    assert error.endswith("\n")
+    assert words in error
+    assert {path.name: path.stat().st_mtime_ns for path in folder.iterdir()} == before
+
+
+def test_the_demo(folder: Path, toy: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["demo", "-o", "shown/here", "--model", str(toy)]) == 0
+    printed = capsys.readouterr().out
+    where = folder / "shown" / "here"
+    assert sorted(os.listdir(where)) == ["cutout.png", "demo.png"]
+    session = pyiseg.Session(demo.PHOTO, model=toy)
+    for click in demo.CLICKS:
+        session.click(*click)
+    np.testing.assert_array_equal(read(where / "cutout.png"), session.cutout())
+    np.testing.assert_array_equal(read(where / "demo.png"), demo.side_by_side(session))
+    assert printed.count(" ms") == 1 + len(demo.CLICKS)
+    assert str(Path("shown/here/demo.png")) in printed
+
+
+def test_side_by_side(toy: Path) -> None:
+    session = pyiseg.Session(PHOTO, model=toy)
+    session.click(60, 30)
+    session.click(50, 30, fg=False)
+    height, width = session.shape
+    picture = demo.side_by_side(session)
+    middle = (picture.shape[1] - width) // 2
+    marked, matte, shown = picture[:, :width], picture[:, middle : middle + width], picture[:, -width:]
+    assert picture.shape[0] == height
+    np.testing.assert_array_equal(matte, np.repeat(session.alpha[..., None], 3, axis=2))
+    changed = (marked != PHOTO).any(axis=2)
+    assert changed[29:32, 59:62].all()
+    assert not changed[:, :40].any()
+    assert marked[31, 61, 1] > marked[31, 61, 0]  # green where it selects
+    assert marked[31, 51, 0] > marked[31, 51, 1]  # red where it removes
+    solid, empty = session.alpha == 255, session.alpha == 0
+    np.testing.assert_array_equal(shown[solid], PHOTO[solid])
+    assert set(np.unique(shown[empty])) == {150, 200}
+
+
+def test_info(toy: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["info", "--model", str(toy)]) == 0
+    printed = capsys.readouterr().out
+    for words in (pyiseg.__version__, "cpu", "toy: a stand-in for tests", "Apache-2.0", "command: none", "pictures: 0"):
+        assert words in printed
+
+
+def test_version_and_help(capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments, words in (["--version"], f"pyiseg {pyiseg.__version__}\n"), (["cut", "--help"], "--click X,Y[,bg]"):
+        with pytest.raises(SystemExit) as stop:
+            cli.main(arguments)
+        assert stop.value.code == 0
+        assert words in capsys.readouterr().out
+
+
+def test_as_a_program(folder: Path, toy: Path) -> None:
+    command = [sys.executable, "-m", "pyiseg", "cut", "photo.png", "-o", "cut.png", "--model", str(toy), "--click"]
+    good = subprocess.run([*command, "60,30"], capture_output=True, text=True, check=False)
+    assert (good.returncode, good.stderr) == (0, "")
+    assert read(folder / "cut.png").shape == (60, 80, 4)
+    bad = subprocess.run([*command, "60,60"], capture_output=True, text=True, check=False)
+    assert bad.returncode == 2
+    assert bad.stderr == "pyiseg: error: y is 60, outside the image: it must be from 0 to 59\n"

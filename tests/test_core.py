@@ -1,0 +1,249 @@
+"""The native module apart from its numbers: checks, threads, the GIL."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pyiseg import _core
+
+H, W = 6, 8
+CLICKS = np.array([[1, 2, 1], [7, 5, 0]], np.int32)
+
+
+def f32(*shape: int) -> np.ndarray:
+    return np.zeros(shape, np.float32)
+
+
+def read_only(array: np.ndarray) -> np.ndarray:
+    array.flags.writeable = False
+    return array
+
+
+GOOD: dict[str, Callable[[], dict[str, Any]]] = {
+    "click_maps": lambda: {"clicks": CLICKS, "sigmas": [1.0, 2.0], "out": f32(4, H, W)},
+    "force_clicks": lambda: {"clicks": CLICKS, "alpha": f32(H, W)},
+    "keep_clicked_regions": lambda: {
+        "alpha": f32(H, W),
+        "clicks": CLICKS,
+        "margin": 1,
+        "labels": np.zeros((H, W), np.int32),
+        "out": f32(H, W),
+    },
+    "guided_filter_lines": lambda: {
+        "guide": f32(H, W),
+        "p": f32(H, W),
+        "radius": 2,
+        "eps": 1e-3,
+        "scratch": f32(2, H, W),
+        "lines": f32(2, H, W),
+    },
+    "apply_lines": lambda: {"lines": f32(2, H, W), "guide": f32(9, 9), "out": f32(9, 9)},
+}
+
+# op, argument, bad value, what the message must say
+BAD = [
+    ("click_maps", "clicks", CLICKS.astype(np.int64), "clicks has dtype int64; it must be int32"),
+    ("click_maps", "clicks", CLICKS[:, :2].copy(), r"clicks has shape \(2, 2\); it must be \(N, 3\)"),
+    ("click_maps", "clicks", CLICKS[0], r"clicks has shape \(3,\); it must have 2 axes"),
+    ("click_maps", "clicks", CLICKS[::-1], r"clicks with shape \(2, 3\) is not C-contiguous"),
+    ("click_maps", "clicks", np.array([[8, 0, 1]], np.int32), r"clicks\[0\] is \(8, 0, 1\); x must lie in 0..7"),
+    ("click_maps", "clicks", np.array([[0, 0, 1], [0, -1, 1]], np.int32), r"clicks\[1\] is \(0, -1, 1\); .* y in 0..5"),
+    ("click_maps", "clicks", np.array([[0, 0, 2]], np.int32), r"clicks\[0\] is \(0, 0, 2\); label must be 1"),
+    ("click_maps", "clicks", np.array([[0, 0, -1]], np.int32), r"\(0, 0, -1\); label must be 1"),
+    ("click_maps", "sigmas", [], "sigmas has 0 values"),
+    ("click_maps", "sigmas", [1.0] * 9, "sigmas has 9 values"),
+    ("click_maps", "sigmas", [1.0, 0.0], r"sigmas\[1\] is 0; it must lie in"),
+    ("click_maps", "sigmas", [-2.5, 1.0], r"sigmas\[0\] is -2.5; it must lie in"),
+    ("click_maps", "sigmas", [float("nan"), 1.0], r"sigmas\[0\] is -?nan"),
+    ("click_maps", "sigmas", [1.0, float("inf")], r"sigmas\[1\] is inf"),
+    ("click_maps", "sigmas", [1.0, 2.0, 3.0], r"out has shape \(4, 6, 8\); its first axis must be 6"),
+    ("click_maps", "out", np.zeros((4, H, W)), "out has dtype float64; it must be float32"),
+    ("click_maps", "out", f32(4, W, H).transpose(0, 2, 1), "out with shape .* is not C-contiguous"),
+    ("click_maps", "out", f32(4, 0, W), r"out has size \(0, 8\); both sides must be at least 1"),
+    ("click_maps", "out", read_only(f32(4, H, W)), "out is read-only"),
+    ("force_clicks", "clicks", np.array([[0, 6, 1]], np.int32), r"clicks\[0\] is \(0, 6, 1\); .* y in 0..5"),
+    ("force_clicks", "alpha", f32(1, H, W), r"alpha has shape \(1, 6, 8\); it must have 2 axes"),
+    ("force_clicks", "alpha", read_only(f32(H, W)), "alpha is read-only"),
+    ("keep_clicked_regions", "margin", -1, "margin is -1; it must not be negative"),
+    ("keep_clicked_regions", "labels", f32(H, W), "labels has dtype float32; it must be int32"),
+    ("keep_clicked_regions", "labels", np.zeros((H, W + 1), np.int32), r"labels has size \(6, 9\) but alpha has"),
+    ("keep_clicked_regions", "out", f32(H + 1, W), r"out has size \(7, 8\) but alpha has \(6, 8\)"),
+    ("keep_clicked_regions", "clicks", np.array([[0, 6, 1]], np.int32), r"clicks\[0\] is \(0, 6, 1\)"),
+    ("guided_filter_lines", "radius", -1, r"radius is -1; it must lie in 0..64"),
+    ("guided_filter_lines", "radius", 65, r"radius is 65; it must lie in 0..64"),
+    ("guided_filter_lines", "eps", 0.0, "eps is 0; it must lie in"),
+    ("guided_filter_lines", "eps", -1e-8, "eps is -1e-08; it must lie in"),
+    ("guided_filter_lines", "eps", float("nan"), "eps is -?nan"),
+    ("guided_filter_lines", "p", f32(H, W - 1), r"p has size \(6, 7\) but guide has \(6, 8\)"),
+    ("guided_filter_lines", "guide", np.zeros((H, W)), "guide has dtype float64"),
+    ("guided_filter_lines", "scratch", f32(1, H, W), r"scratch has shape \(1, 6, 8\); its first axis must be 2"),
+    ("guided_filter_lines", "lines", f32(2, H, W + 2), r"lines has size \(6, 10\) but guide has"),
+    ("apply_lines", "lines", f32(3, H, W), r"lines has shape \(3, 6, 8\); its first axis must be 2"),
+    ("apply_lines", "lines", f32(2, H, 0), r"lines has size \(6, 0\)"),
+    ("apply_lines", "guide", f32(9, 10), r"out has size \(9, 9\) but guide has \(9, 10\)"),
+    ("apply_lines", "out", np.zeros((9, 9), np.int8), "out has dtype int8; it must be float32 or uint8"),
+    ("apply_lines", "out", read_only(np.zeros((9, 9), np.uint8)), "out is read-only"),
+    ("apply_lines", "guide", f32(9, 9).astype(">f4"), "guide has dtype >f4"),
+]
+
+
+@pytest.mark.parametrize("op", GOOD)
+def test_good_arguments_are_taken(op: str) -> None:
+    assert getattr(_core, op)(**GOOD[op]()) is None
+
+
+@pytest.mark.parametrize(
+    ("op", "name", "value", "message"), BAD, ids=[f"{op}-{name}-{i}" for i, (op, name, *_) in enumerate(BAD)]
+)
+def test_bad_arguments_are_named(op: str, name: str, value: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        getattr(_core, op)(**{**GOOD[op](), name: value})
+
+
+@pytest.mark.parametrize(
+    ("op", "a", "b"),
+    [
+        ("keep_clicked_regions", "alpha", "out"),
+        ("apply_lines", "guide", "out"),
+        ("guided_filter_lines", "scratch", "lines"),
+        ("guided_filter_lines", "guide", "lines"),
+    ],
+)
+def test_shared_memory_is_refused(op: str, a: str, b: str) -> None:
+    arguments = GOOD[op]()
+    memory = f32(2 * 9 * 9)
+    for name in (a, b):
+        shape = arguments[name].shape
+        arguments[name] = memory[: int(np.prod(shape))].reshape(shape)
+    with pytest.raises(ValueError, match=f"{a} and {b} share memory"):
+        getattr(_core, op)(**arguments)
+
+
+def test_nothing_is_written_when_an_argument_is_bad() -> None:
+    alpha = np.full((H, W), 0.25, np.float32)
+    with pytest.raises(ValueError, match="clicks"):
+        _core.force_clicks(np.array([[0, 0, 1], [99, 0, 1]], np.int32), alpha)
+    np.testing.assert_array_equal(alpha, np.float32(0.25))
+
+
+# threads
+
+
+@pytest.fixture
+def threads() -> Iterator[None]:
+    before = _core.get_num_threads()
+    yield
+    _core.set_num_threads(before)
+
+
+def everything(h: int = 150, w: int = 210) -> list[np.ndarray]:
+    """Results of all ops, large enough for several threads."""
+    r = np.random.default_rng(4)
+    clicks = np.stack([r.integers(0, w, 9), r.integers(0, h, 9), np.arange(9) % 2], 1).astype(np.int32)
+    guide, p = r.normal(0, 0.2, (h, w)).astype(np.float32), (r.random((h, w)) > 0.45).astype(np.float32)
+    maps, kept, labels = f32(6, h, w), f32(h, w), np.zeros((h, w), np.int32)
+    lines, scratch = f32(2, h, w), f32(2, h, w)
+    large, small = np.zeros((600, 900), np.uint8), f32(h, w)
+    _core.click_maps(clicks, [2.0, 4.0, 16.0], maps)
+    _core.force_clicks(clicks, p)
+    _core.keep_clicked_regions(p, clicks, 3, labels, kept)
+    _core.guided_filter_lines(guide, kept, 2, 1e-4, scratch, lines)
+    _core.apply_lines(lines, r.normal(0, 0.2, large.shape).astype(np.float32), large)
+    _core.apply_lines(lines, guide, small)
+    return [maps, p, kept, lines, large, small]
+
+
+def test_results_do_not_depend_on_the_number_of_threads(threads: None) -> None:
+    _core.set_num_threads(1)
+    alone = everything()
+    for n in (2, 3, 8, 2):
+        _core.set_num_threads(n)
+        assert _core.get_num_threads() == n
+        for _ in range(5):
+            for one, several in zip(alone, everything(), strict=True):
+                np.testing.assert_array_equal(one, several)
+
+
+def test_python_threads_may_call_at_the_same_time(threads: None) -> None:
+    _core.set_num_threads(2)
+    expected = everything()
+    with ThreadPoolExecutor(4) as pool:
+        for results in pool.map(lambda _: everything(), range(16)):
+            for one, other in zip(expected, results, strict=True):
+                np.testing.assert_array_equal(one, other)
+
+
+def _in_child(queue: Any) -> None:
+    queue.put(float(everything()[4].sum(dtype=np.float64)))
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_forked_child_has_threads_of_its_own(threads: None) -> None:
+    _core.set_num_threads(2)
+    expected = float(everything()[4].sum(dtype=np.float64))
+    context = multiprocessing.get_context("fork")
+    queue = context.Queue()
+    child = context.Process(target=_in_child, args=(queue,), daemon=True)
+    child.start()
+    assert queue.get(timeout=60) == expected
+    child.join(60)
+
+
+@pytest.mark.parametrize("n", [0, -1, 257, 10**12])
+def test_bad_thread_numbers_are_named(n: int) -> None:
+    with pytest.raises(ValueError, match=f"n is {n}; it must lie in 1..256"):
+        _core.set_num_threads(n)
+
+
+@pytest.mark.parametrize(("value", "answer"), [("3", "3"), ("", None), ("0", "ImportError"), ("many", "'many'")])
+def test_the_environment_sets_the_number_of_threads(value: str, answer: str | None) -> None:
+    code = "from pyiseg import _core; print(_core.get_num_threads())"
+    environment = {**os.environ, "PYISEG_NUM_THREADS": value}
+    run = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+    if answer is None:
+        assert 1 <= int(run.stdout) <= 8
+    elif answer.isdigit():
+        assert run.stdout.strip() == answer
+    else:
+        assert run.returncode != 0
+        assert "PYISEG_NUM_THREADS is" in run.stderr
+        assert answer in run.stderr
+
+
+def test_the_gil_is_released() -> None:
+    # With a switch interval this long, the main thread can run only while the op itself leaves the GIL.
+    size, interval = 256, sys.getswitchinterval()
+    guide, lines, scratch = f32(size, size), f32(2, size, size), f32(2, size, size)
+    started, finished = threading.Event(), []
+
+    def work() -> None:
+        started.set()
+        _core.guided_filter_lines(guide, guide.copy(), 32, 1e-3, scratch, lines)
+        finished.append(time.perf_counter())
+
+    sys.setswitchinterval(1000)
+    try:
+        worker = threading.Thread(target=work)
+        worker.start()
+        started.wait()
+        ran_meanwhile = not finished
+        worker.join()
+    finally:
+        sys.setswitchinterval(interval)
+    assert ran_meanwhile
+
+
+def test_a_build_without_cuda_has_no_such_module() -> None:
+    assert hasattr(_core, "cuda") == _core.cuda_built

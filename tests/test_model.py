@@ -1,0 +1,219 @@
+"""model.py, and how the CPU pipeline takes to networks it was not made for."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import toy_model
+
+import pyiseg
+from pyiseg import model as model_module
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return toy_model.build(tmp_path / "toy")
+
+
+def test_a_model_is_what_its_manifest_says(folder: Path) -> None:
+    model = pyiseg.load_model(folder)
+    assert model.folder == folder.resolve()
+    assert (model.name, model.licence) == ("toy", "Apache-2.0")
+    assert (model.long_side, model.multiple, model.grid_stride) == (64, 32, 2)
+    assert model.click_sigmas == toy_model.SIGMAS
+    assert (model.filter_radius, model.filter_eps, model.clean_margin) == (2, 1e-3, 1)
+    assert set(model.files) == {"image.onnx", "click.onnx", "guide.onnx"}
+    assert model.files["click.onnx"] == (folder / "click.onnx").read_bytes()
+    assert model.training["command"] == "none"
+    assert "onnx" not in repr(model)  # nor megabytes of network
+
+
+def test_a_model_cannot_be_changed(folder: Path) -> None:
+    model: Any = pyiseg.load_model(folder)
+    with pytest.raises(AttributeError):
+        model.name = "other"
+    for table in (model.files, model.training):
+        with pytest.raises(TypeError):
+            table["click.onnx"] = b""
+
+
+def test_a_folder_is_read_once(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = pyiseg.load_model(folder)
+    assert pyiseg.load_model(model) is model
+    monkeypatch.chdir(tmp_path)
+    for same in (folder, str(folder), Path("toy"), "./toy", "toy/../toy"):
+        assert pyiseg.load_model(same) is model
+    (tmp_path / "link").symlink_to(folder)
+    assert pyiseg.load_model(tmp_path / "link") is model
+    other = shutil.copytree(folder, tmp_path / "other")
+    assert pyiseg.load_model(other) is not model
+
+
+def test_a_folder_that_was_written_anew_is_read_anew(folder: Path) -> None:
+    before = pyiseg.load_model(folder)
+    toy_model.build(folder, bias=0.25)
+    after = pyiseg.load_model(folder)
+    assert after is not before
+    assert after.files["click.onnx"] != before.files["click.onnx"]
+
+
+def test_threads_get_the_same_model(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found: list[pyiseg.Model] = []
+    read = model_module._read
+
+    def read_slowly(*arguments: Any) -> bytes:
+        time.sleep(0.02)  # long enough for every thread to get there
+        return read(*arguments)
+
+    monkeypatch.setattr(model_module, "_read", read_slowly)
+    threads = [threading.Thread(target=lambda: found.append(pyiseg.load_model(folder))) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(found) == 4
+    assert len(set(map(id, found))) == 1
+
+
+def test_default_is_the_bundled_folder(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(model_module, "BUNDLED", tmp_path)
+    with pytest.raises(pyiseg.ModelError, match="no default model"):
+        pyiseg.load_model()
+    shutil.copytree(folder, tmp_path / "default")
+    assert pyiseg.load_model().name == "toy"
+    assert pyiseg.load_model("default") is pyiseg.load_model()
+
+
+@pytest.mark.parametrize("bad", [None, 3, b"toy", ["toy"]])
+def test_what_is_no_path(bad: Any) -> None:
+    with pytest.raises(ValueError, match="model is "):
+        pyiseg.load_model(bad)
+
+
+def test_no_folder(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(pyiseg.ModelError, match="gone' does not exist"):
+        pyiseg.load_model(tmp_path / "gone")
+    with pytest.raises(pyiseg.ModelError, match=r"click\.onnx' is a file, .*pass the folder"):
+        pyiseg.load_model(folder / "click.onnx")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(pyiseg.ModelError, match=r"empty' is not a pyiseg model folder: it has no model\.json"):
+        pyiseg.load_model(tmp_path / "empty")
+
+
+@pytest.mark.parametrize("name", ["click.onnx", "guide.onnx", "image.onnx"])
+def test_files_that_are_not_what_the_manifest_states(folder: Path, name: str) -> None:
+    path = folder / name
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-1])
+    with pytest.raises(pyiseg.ModelError, match=rf"{name}' has {len(whole) - 1} bytes .*{len(whole)}.*again"):
+        pyiseg.load_model(folder)
+    path.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    with pytest.raises(pyiseg.ModelError, match=rf"{name}' is damaged .*SHA-256.*again"):
+        pyiseg.load_model(folder)
+    path.unlink()
+    with pytest.raises(pyiseg.ModelError, match=rf"incomplete: {name} is missing.*again"):
+        pyiseg.load_model(folder)
+    path.write_bytes(whole)
+    assert pyiseg.load_model(folder).files[name] == whole  # an error is not remembered
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "is not JSON"),
+        ('{"format": 1', "is not JSON"),
+        ("\udcff", "is not JSON"),
+        ("[1]", "states no 'format'"),
+        ('{"dim": 3}', "states no 'format'"),
+        (
+            '{"format": 2}',
+            "format 2, this pyiseg reads format 1; a newer pyiseg is needed: pip install --upgrade pyiseg",
+        ),
+        ('{"format": "1"}', "format '1', this pyiseg reads format 1; export the model again"),
+        ('{"format": 0}', "format 0, .*export the model again"),
+        ('{"format": 1}', "lacks 'files'"),
+    ],
+)
+def test_manifests_of_other_kinds(folder: Path, text: str, words: str) -> None:
+    (folder / "model.json").write_bytes(text.encode(errors="surrogateescape"))
+    with pytest.raises(pyiseg.ModelError, match=rf"model\.json' .*{words}"):
+        pyiseg.load_model(folder)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "words"),
+    [
+        ("name", 3, "'name' must be text, not 3"),
+        ("licence", None, "lacks 'licence'"),
+        ("training", [], r"'training' must be a table, not \[\]"),
+        ("input", {"long_side": 64}, "lacks 'input.multiple'"),
+        ("input", 64, "lacks 'input.long_side'"),
+        ("input", {"long_side": 64.0, "multiple": 32}, "'input.long_side' must be a whole number >= 1, not 64.0"),
+        ("input", {"long_side": 65, "multiple": 32}, "long_side 65 must be a multiple of input.multiple 32"),
+        ("grid_stride", 0, "'grid_stride' must be a whole number >= 1, not 0"),
+        ("grid_stride", True, "'grid_stride' must be a whole number >= 1, not True"),
+        ("grid_stride", 5, "32, and that of grid_stride 5"),
+        ("click_sigmas", [], r"'click_sigmas' must be numbers > 0, not \[\]"),
+        ("click_sigmas", [1, -2, 3], "'click_sigmas' must be numbers > 0"),
+        ("click_sigmas", [1, float("nan"), 3], "'click_sigmas' must be numbers > 0"),
+        ("guided_filter", {"radius": 2, "eps": 0}, "'guided_filter.eps' must be a number > 0, not 0"),
+        ("guided_filter", {"radius": -1, "eps": 1}, "'guided_filter.radius' must be"),
+        ("clean_margin", -1, "'clean_margin' must be a whole number >= 0, not -1"),
+        ("files", {}, r"'files' must state 'bytes' and 'sha256' of click\.onnx"),
+        ("files", {"click.onnx": {"bytes": "9", "sha256": ""}}, r"of click\.onnx, not \{'bytes': '9'"),
+    ],
+)
+def test_manifest_entries(folder: Path, key: str, value: Any, words: str) -> None:
+    toy_model.change_manifest(folder, **{key: value})
+    with pytest.raises(pyiseg.ModelError, match=rf"model\.json'.*{words}"):
+        pyiseg.load_model(folder)
+
+
+def replace_network(folder: Path, name: str, content: bytes) -> None:
+    """Put another network into a folder, with a manifest that agrees to it."""
+    (folder / name).write_bytes(content)
+    files = json.loads((folder / "model.json").read_text())["files"]
+    files[name] = {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+    toy_model.change_manifest(folder, files=files)
+
+
+@pytest.mark.parametrize("name", ["click.onnx", "guide.onnx", "image.onnx"])
+def test_files_that_are_no_networks(folder: Path, name: str, capfd: pytest.CaptureFixture[str]) -> None:
+    replace_network(folder, name, b"not a network")
+    with pytest.raises(pyiseg.ModelError, match=f"cannot load '.*{name}'"):
+        pyiseg.Session(np.zeros((8, 8), np.uint8), model=folder)
+    assert capfd.readouterr().err == ""  # the exception says it all
+
+
+@pytest.mark.parametrize(
+    ("name", "other", "words"),
+    [
+        ("click.onnx", "guide.onnx", r"it turns \['image'\] into \['guide'\].*'click_maps', 'previous_alpha'"),
+        ("guide.onnx", "image.onnx", r"into \['features_0', 'features_1'\], .*into \['guide'\]"),
+        ("image.onnx", "click.onnx", r"'click_maps'.*should be \['image'\] into features"),
+        ("image.onnx", "guide.onnx", r"click\.onnx' is not .*'features_0'"),  # click.onnx asks for what no one gives
+    ],
+)
+def test_networks_of_another_kind(folder: Path, name: str, other: str, words: str) -> None:
+    replace_network(folder, name, (folder / other).read_bytes())
+    with pytest.raises(pyiseg.ModelError, match=words):
+        pyiseg.Session(np.zeros((8, 8), np.uint8), model=folder)
+
+
+def test_networks_that_fail(folder: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    # An image stream of stride 1 to a click stream of stride 2: loads, but cannot run.
+    other = toy_model.build(tmp_path / "other", grid_stride=1)
+    replace_network(folder, "image.onnx", (other / "image.onnx").read_bytes())
+    session = pyiseg.Session(np.zeros((8, 8), np.uint8), model=folder)
+    with pytest.raises(pyiseg.ModelError, match=r"click\.onnx' failed on this image"):
+        session.click(1, 1)
+    assert session.clicks == ()
+    assert capfd.readouterr().err == ""

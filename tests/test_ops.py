@@ -1,0 +1,283 @@
+"""Every op on every device against tests/reference.py, and the properties that hold whatever the numbers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import reference
+import tolerances
+from devices import ops
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+SHAPES = [(1, 1), (1, 2), (1, 77), (53, 1), (3, 5), (31, 33), (32, 64), (37, 101), (96, 128)]
+SIGMAS = [1.2, 3.52, 28.16]
+
+
+@pytest.fixture(params=["cpu", "cuda"])
+def device(request: pytest.FixtureRequest) -> Any:
+    return ops(request.param)
+
+
+def rng(*seed: int) -> np.random.Generator:
+    return np.random.default_rng(seed)
+
+
+def random_clicks(n: int, h: int, w: int, seed: int = 0) -> NDArray[np.int32]:
+    r = rng(seed, n, h, w)
+    return np.stack([r.integers(0, w, n), r.integers(0, h, n), r.integers(0, 2, n)], 1).astype(np.int32)
+
+
+def blobs(h: int, w: int, seed: int = 0, blur: float = 2.0) -> NDArray[np.float32]:
+    """Soft random regions in 0..1, about half of them above 0.5."""
+    noise = cv2.GaussianBlur(rng(seed, h, w).standard_normal((h, w)), (0, 0), blur).reshape(h, w)
+    return (1 / (1 + np.exp(-8 * noise))).astype(np.float32)
+
+
+def image(h: int, w: int, seed: int = 0) -> NDArray[np.float32]:
+    """A guide centred on 0: soft shapes, an edge and a little noise."""
+    guide = blobs(h, w, seed + 1, 3.0) + 0.01 * rng(seed, 9).standard_normal((h, w))
+    guide[:, w // 2 :] += 0.5
+    return (guide - guide.mean()).astype(np.float32)
+
+
+# click maps
+
+
+@pytest.mark.parametrize("n", [0, 1, 2, 20])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_click_maps(device: Any, shape: tuple[int, int], n: int) -> None:
+    clicks = random_clicks(n, *shape)
+    maps = device.click_maps(clicks, SIGMAS, *shape)
+    np.testing.assert_allclose(
+        maps, reference.click_maps(clicks, SIGMAS, *shape), rtol=0, atol=tolerances.CLICK_MAPS, strict=False
+    )
+
+
+@pytest.mark.parametrize("sigmas", [[0.001], [2.0], [1e6], [0.5, 1, 2, 4, 8, 16, 32, 64]])
+def test_click_maps_take_any_number_of_sigmas(device: Any, sigmas: list[float]) -> None:
+    clicks = random_clicks(3, 40, 50)
+    maps = device.click_maps(clicks, sigmas, 40, 50)
+    np.testing.assert_allclose(maps, reference.click_maps(clicks, sigmas, 40, 50), rtol=0, atol=tolerances.CLICK_MAPS)
+
+
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_click_order_does_not_matter(device: Any, data: st.DataObject) -> None:
+    h, w = data.draw(st.integers(1, 40)), data.draw(st.integers(1, 80))
+    click = st.tuples(st.integers(0, w - 1), st.integers(0, h - 1), st.integers(0, 1))
+    rows = data.draw(st.lists(click, min_size=1, max_size=8))
+    shuffled = data.draw(st.permutations(rows))
+    maps = device.click_maps(np.array(rows, np.int32), SIGMAS, h, w)
+    np.testing.assert_array_equal(maps, device.click_maps(np.array(shuffled, np.int32), SIGMAS, h, w))
+    for x, y, label in rows:
+        np.testing.assert_array_equal(maps[label * 3 : label * 3 + 3, y, x], 1.0)
+    assert maps.min() >= 0.0
+    assert maps.max() <= 1.0
+
+
+def test_maps_of_a_label_without_clicks_are_zero(device: Any) -> None:
+    maps = device.click_maps(np.array([[3, 2, 1]], np.int32), SIGMAS, 9, 9)
+    assert not maps[:3].any()
+    assert maps[3:].any()
+
+
+# forced clicks
+
+
+@pytest.mark.parametrize("n", [0, 1, 7])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_force_clicks(device: Any, shape: tuple[int, int], n: int) -> None:
+    clicks, alpha = random_clicks(n, *shape), blobs(*shape)
+    forced = device.force_clicks(clicks, alpha)
+    np.testing.assert_allclose(forced, reference.force_clicks(clicks, alpha), rtol=0, atol=tolerances.FORCED)
+
+
+@pytest.mark.parametrize("labels", [(0, 1), (1, 0), (1, 0, 1), (0, 0, 1, 1, 0)])
+def test_the_later_click_wins_on_one_pixel(device: Any, labels: tuple[int, ...]) -> None:
+    clicks = np.array([[2, 1, label] for label in labels], np.int32)
+    assert device.force_clicks(clicks, np.full((4, 5), 0.25, np.float32))[1, 2] == labels[-1]
+
+
+# clicked regions
+
+
+@pytest.mark.parametrize("margin", [0, 1, 4, 200])
+@pytest.mark.parametrize("n", [0, 1, 5])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_keep_clicked_regions(device: Any, shape: tuple[int, int], n: int, margin: int) -> None:
+    alpha, clicks = blobs(*shape), random_clicks(n, *shape)
+    kept = device.keep_clicked_regions(alpha, clicks, margin)
+    expected = reference.keep_clicked_regions(alpha, clicks, margin)
+    np.testing.assert_allclose(kept, expected, rtol=0, atol=tolerances.REGIONS)
+
+
+def spiral(n: int) -> NDArray[np.float32]:
+    """One long line that winds inwards: the worst case for label equivalence."""
+    alpha = np.zeros((n, n), np.float32)
+    for ring in range(0, n // 2, 2):
+        alpha[ring, ring : n - ring] = alpha[n - 1 - ring, ring : n - ring] = 1
+        alpha[ring : n - ring, ring] = alpha[ring : n - ring, n - 1 - ring] = 1
+        if ring + 2 < n // 2:
+            alpha[ring + 1, ring] = 0
+            alpha[ring + 1 : ring + 3, ring + 2] = 1
+            alpha[ring + 2, ring + 1] = 1
+    return alpha
+
+
+PATTERNS = {
+    "noise": (rng(1).random((120, 150)) > 0.55).astype(np.float32),
+    "dense noise": (rng(2).random((64, 200)) > 0.3).astype(np.float32),
+    "checkers": (np.indices((50, 70)).sum(0) % 2).astype(np.float32),  # one region through its corners
+    "combs": np.tile(np.array([[1, 0]], np.float32), (40, 60)),
+    "spiral": spiral(101),
+    "diagonals": (np.subtract(*np.indices((90, 90))) % 3 == 0).astype(np.float32),
+    "antidiagonals": (np.add(*np.indices((90, 90))) % 3 == 0).astype(np.float32),
+    "full": np.ones((33, 65), np.float32),
+    "empty": np.zeros((33, 65), np.float32),
+}
+
+
+@pytest.mark.parametrize("name", PATTERNS)
+def test_regions_are_those_of_opencv(device: Any, name: str) -> None:
+    alpha = PATTERNS[name]
+    labels = cv2.connectedComponents((alpha > 0.5).astype(np.uint8), connectivity=8)[1]
+    for seed in range(5):
+        clicks = random_clicks(1 + seed, *alpha.shape, seed=seed)
+        clicks[0, 2] = 1
+        wanted = {labels[y, x] for x, y, fg in clicks.tolist() if fg} - {0}
+        expected = np.where(np.isin(labels, list(wanted)), alpha, 0)
+        np.testing.assert_array_equal(device.keep_clicked_regions(alpha, clicks, 0), expected)
+
+
+def test_margin_keeps_soft_pixels_near_a_kept_region_only(device: Any) -> None:
+    alpha = np.full((9, 30), 0.4, np.float32)
+    alpha[4, 4] = 0.9  # clicked
+    alpha[4, 7] = 0.8  # a region of its own, inside the margin of the clicked one
+    alpha[4, 22] = 0.7  # far away
+    kept = device.keep_clicked_regions(alpha, np.array([[4, 4, 1]], np.int32), 3)
+    expected = np.zeros_like(alpha)
+    expected[1:8, 1:8] = np.float32(0.4)
+    expected[4, 4] = np.float32(0.9)
+    expected[4, 7] = 0
+    np.testing.assert_array_equal(kept, expected)
+
+
+def test_only_a_foreground_click_above_one_half_keeps_a_region(device: Any) -> None:
+    alpha = np.full((5, 8), 0.5, np.float32)  # exactly one half is outside
+    alpha[:, :3] = 1
+    background_click = np.array([[1, 1, 0]], np.int32)
+    click_outside = np.array([[5, 1, 1]], np.int32)
+    assert not device.keep_clicked_regions(alpha, background_click, 2).any()
+    assert not device.keep_clicked_regions(alpha, click_outside, 2).any()
+    assert not device.keep_clicked_regions(alpha, np.empty((0, 3), np.int32), 2).any()
+
+
+def test_nan_is_no_part_of_a_region(device: Any) -> None:
+    alpha = np.array([[1, np.nan, 1, 0.3]], np.float32)
+    kept = device.keep_clicked_regions(alpha, np.array([[0, 0, 1]], np.int32), 4)
+    np.testing.assert_array_equal(kept, np.array([[1, 0, 0, 0.3]], np.float32))
+
+
+# guided filter
+
+
+@pytest.mark.parametrize("eps", tolerances.GUIDED)
+@pytest.mark.parametrize("radius", [0, 1, 2, 5])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_guided_filter(device: Any, shape: tuple[int, int], radius: int, eps: float) -> None:
+    guide, p = image(*shape), blobs(*shape)
+    a, b = device.guided_filter_lines(guide, p, radius, eps).astype(np.float64)
+    expected_a, expected_b = reference.guided_filter_lines(guide, p, radius, eps)
+    alpha, expected = a * guide + b, expected_a * guide + expected_b
+    np.testing.assert_allclose(alpha, expected, rtol=0, atol=tolerances.GUIDED[eps])
+
+
+def test_guided_filter_at_tiny_eps_on_a_nearly_flat_guide(device: Any) -> None:
+    # Differences of 1e-4 in the guide, as in shadow: their squares are of eps's own size, 1e-8.
+    guide = (0.3 + 1e-4 * rng(5).standard_normal((60, 90))).astype(np.float32)
+    guide -= guide.mean(dtype=np.float64).astype(np.float32)
+    p = blobs(60, 90)
+    a, b = device.guided_filter_lines(guide, p, 2, 1e-8).astype(np.float64)
+    expected_a, expected_b = reference.guided_filter_lines(guide, p, 2, 1e-8)
+    np.testing.assert_allclose(a * guide + b, expected_a * guide + expected_b, rtol=0, atol=tolerances.GUIDED[1e-8])
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    h=st.integers(1, 20),
+    w=st.integers(1, 80),
+    radius=st.integers(0, 4),
+    value=st.floats(0, 1, width=32),
+    eps=st.sampled_from(sorted(tolerances.GUIDED)),
+)
+def test_constants_survive_the_filter(device: Any, h: int, w: int, radius: int, value: float, eps: float) -> None:
+    guide = image(h, w)
+    lines = device.guided_filter_lines(guide, np.full((h, w), value, np.float32), radius, eps)
+    alpha = lines[0] * guide + lines[1]
+    np.testing.assert_allclose(alpha, value, rtol=0, atol=tolerances.CONSTANT)
+
+
+def test_on_a_flat_guide_the_filter_is_the_box_mean_twice(device: Any) -> None:
+    p = blobs(20, 30)
+    a, b = device.guided_filter_lines(np.zeros((20, 30), np.float32), p, 1, 1e-3)
+    mean = cv2.blur(cv2.blur(p, (3, 3)), (3, 3))
+    np.testing.assert_array_equal(a, 0)
+    np.testing.assert_allclose(b[2:-2, 2:-2], mean[2:-2, 2:-2], rtol=0, atol=tolerances.BOX_MEAN)
+
+
+# alpha at full resolution
+
+SIZES = [
+    ((1, 1), (1, 1)),
+    ((1, 1), (40, 70)),
+    ((5, 7), (1, 1)),
+    ((3, 4), (48, 64)),
+    ((24, 32), (57, 131)),
+    ((24, 32), (401, 533)),
+    ((40, 50), (13, 17)),  # the image is the smaller one
+    ((4, 300), (9, 100)),
+    ((37, 101), (37, 202)),
+]
+
+
+def random_lines(h: int, w: int) -> NDArray[np.float32]:
+    return rng(h, w, 3).normal(0.3, 0.7, (2, h, w)).astype(np.float32)
+
+
+@pytest.mark.parametrize(("grid", "size"), SIZES)
+def test_apply_lines(device: Any, grid: tuple[int, int], size: tuple[int, int]) -> None:
+    lines, guide = random_lines(*grid), image(*size)
+    expected = reference.apply_lines(lines, guide)
+    np.testing.assert_allclose(device.apply_lines(lines, guide), expected, rtol=0, atol=tolerances.APPLIED)
+    as_bytes = device.apply_lines(lines, guide, np.uint8)
+    difference = np.abs(as_bytes.astype(int) - reference.to_bytes(expected))
+    assert difference.max() <= tolerances.APPLIED_BYTES
+    at_a_half = np.abs(np.mod(255 * expected, 1) - 0.5) < 255 * tolerances.APPLIED
+    assert not difference[~at_a_half].any()
+
+
+@pytest.mark.parametrize("shape", [*SHAPES, (5, 1000), (1, 4099)])
+def test_apply_lines_of_equal_size_is_exactly_the_line(device: Any, shape: tuple[int, int]) -> None:
+    lines, guide = random_lines(*shape), image(*shape)
+    exact = np.clip(lines[0] * guide + lines[1], np.float32(0), np.float32(1))
+    np.testing.assert_array_equal(device.apply_lines(lines, guide), exact)
+
+
+def test_bytes_round_halves_up_and_cover_the_range(device: Any) -> None:
+    wanted = np.arange(256)
+    values = ((wanted - 0.5) / 255).astype(np.float32)
+    values = np.where(values * np.float32(255) + np.float32(0.5) < wanted, np.nextafter(values, np.float32(1)), values)
+    lines = np.stack([np.zeros((1, 256), np.float32), values.astype(np.float32)[None]])
+    np.testing.assert_array_equal(device.apply_lines(lines, np.zeros((1, 256), np.float32), np.uint8)[0], wanted)
+
+
+def test_alpha_is_clipped_and_nan_is_zero(device: Any) -> None:
+    guide = np.array([[-9, 9, np.nan, np.inf, -np.inf, 0.25]], np.float32)
+    lines = np.stack([np.ones_like(guide), np.zeros_like(guide)])
+    np.testing.assert_array_equal(device.apply_lines(lines, guide), [[0, 1, 0, 1, 0, 0.25]])
+    np.testing.assert_array_equal(device.apply_lines(lines, guide, np.uint8), [[0, 255, 0, 255, 0, 64]])

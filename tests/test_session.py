@@ -1,0 +1,359 @@
+"""session.py: a list of steps, on a stand-in model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime as ort
+import pytest
+import toy_model
+from PIL import Image
+from toy_model import CLICKS, PHOTO, photo
+
+import pyiseg
+from pyiseg import Session, _core
+
+Alpha = npt.NDArray[np.uint8]
+
+
+def click_all(session: Session) -> list[Alpha]:
+    return [session.click(*click) for click in CLICKS]
+
+
+def same(found: Alpha, expected: Alpha) -> bool:
+    return found.dtype == expected.dtype and np.array_equal(found, expected)
+
+
+# What comes out
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        PHOTO,
+        PHOTO[..., 0],
+        np.dstack([PHOTO, PHOTO[..., 0]]),
+        PHOTO[::-1, ::2],
+        photo(1, 1),
+        photo(1, 300),
+        photo(300, 1),
+        photo(701, 303),
+        Image.fromarray(PHOTO),
+        Image.fromarray(PHOTO).convert("P"),
+    ],
+    ids=["rgb", "gray", "rgba", "strided", "1x1", "1x300", "300x1", "odd", "pil", "palette"],
+)
+def test_alpha_of_every_kind_of_image(toy: Path, image: Any) -> None:
+    session = Session(image, model=toy)
+    height, width = np.asarray(image).shape[:2]
+    assert session.shape == (height, width)
+    before = session.alpha
+    assert before.shape == (height, width)
+    assert before.dtype == np.uint8
+    assert not before.any()
+    for fg in (True, False):
+        alpha = session.click(width // 2, height - 1, fg)
+        assert alpha.shape == (height, width)
+        assert alpha.dtype == np.uint8
+        assert alpha.flags.c_contiguous
+        assert alpha.flags.owndata
+        assert same(session.alpha, alpha)
+        if fg:
+            assert alpha[height - 1, width // 2] > 128
+
+
+def test_a_path_is_an_image(toy: Path, tmp_path: Path) -> None:
+    Image.fromarray(PHOTO).save(tmp_path / "photo.png")
+    by_path = Session(str(tmp_path / "photo.png"), model=toy)
+    np.testing.assert_array_equal(by_path.image, PHOTO)
+    assert same(by_path.click(60, 30), Session(PHOTO, model=toy).click(60, 30))
+
+
+def test_clicks_select_and_remove(session: Session) -> None:
+    alpha = session.click(60, 30)
+    assert alpha[30, 60] > 200
+    assert alpha[30, 5] == 0
+    assert alpha[55, 75] == 0
+    alpha = session.click(10, 12)
+    assert alpha[12, 10] > 200
+    assert alpha[30, 60] > 200
+    alpha = session.click(60, 30, fg=False)
+    assert alpha[12, 10] > 200
+    assert alpha[30, 60] < 50
+
+
+@pytest.mark.parametrize("early_fusion", [False, True])
+@pytest.mark.parametrize("stride", [1, 2])
+def test_a_click_is_the_documented_chain(tmp_path: Path, early_fusion: bool, stride: int) -> None:
+    """The networks by plain calls, on sizes at which nothing has to be resized, and the native operations by hand."""
+    folder = toy_model.build(tmp_path / "toy", early_fusion=early_fusion, grid_stride=stride)
+    rgb = photo(32, 64)
+    session = Session(rgb, model=folder)
+
+    def run(name: str, **values: npt.NDArray[np.float32]) -> list[npt.NDArray[np.float32]]:
+        network = ort.InferenceSession(folder / name, providers=["CPUExecutionProvider"])
+        return [np.asarray(value) for value in network.run(None, values)]
+
+    image = np.ascontiguousarray(rgb.transpose(2, 0, 1)[None] / np.float32(255))
+    guide = run("guide.onnx", image=image)[0][0, 0]
+    h, w = 32 // stride, 64 // stride
+    grid_guide = guide.reshape(h, stride, w, stride).mean((1, 3), dtype=np.float64).astype(np.float32)
+    mean = np.float32(grid_guide.mean(dtype=np.float64))
+    guide, grid_guide = guide - mean, grid_guide - mean
+    context = {"image": image} if early_fusion else {}
+    if not early_fusion:
+        context = dict(zip(["features_0", "features_1"], run("image.onnx", image=image), strict=True))
+
+    labels = np.empty((h, w), np.int32)
+    previous = np.zeros((h, w), np.float32)
+    for number in range(1, 4):
+        clicks = np.array([(45, 15, 1), (8, 9, 1), (40, 15, 0)], np.int32)[:number]
+        on_grid = clicks // [stride, stride, 1]
+        on_grid = np.ascontiguousarray(on_grid, dtype=np.int32)
+        maps = np.empty((6, h, w), np.float32)
+        _core.click_maps(on_grid, toy_model.SIGMAS, maps)
+        inputs = {"click_maps": maps[None], "previous_alpha": previous[None, None], **context}
+        alpha = run("click.onnx", **inputs)[0][0, 0].copy()
+        _core.force_clicks(on_grid, alpha)
+        clean = np.empty_like(alpha)
+        _core.keep_clicked_regions(alpha, on_grid, 1, labels, clean)
+        lines = np.empty((2, h, w), np.float32)
+        _core.guided_filter_lines(grid_guide, clean, 2, 1e-3, np.empty_like(lines), lines)
+        full = np.empty((32, 64), np.uint8)
+        _core.apply_lines(lines, guide, full)
+        filtered = np.empty((h, w), np.float32)
+        _core.apply_lines(lines, grid_guide, filtered)
+        previous = np.empty_like(filtered)
+        _core.keep_clicked_regions(filtered, on_grid, 0, labels, previous)
+        x, y, label = clicks[-1].tolist()
+        found = session.click(x, y, bool(label))
+        # Two runs of one chain; a rounding of the resizer may tip a value over the edge between two of 256 levels.
+        assert np.abs(found.astype(int) - full).max() <= 1
+        assert full.any()
+
+
+def test_the_previous_alpha_matters(toy: Path) -> None:
+    # The toy network alone would not keep what the first click selected at this distance from the second.
+    once, twice = Session(PHOTO, model=toy), Session(PHOTO, model=toy)
+    twice.click(60, 30)
+    assert not same(twice.click(58, 30), once.click(58, 30))
+
+
+def test_the_image_matters(toy: Path) -> None:
+    assert not same(Session(PHOTO, model=toy).click(60, 30), Session(255 - PHOTO, model=toy).click(60, 30))
+
+
+def test_what_no_click_asked_for_is_cleaned_away(session: Session) -> None:
+    # The disc looks selected to the toy network whatever is clicked.
+    alpha = session.click(5, 50)
+    assert alpha[50, 5] > 200
+    assert not alpha[15:45, 45:75].any()
+    assert session.click(60, 30)[24:36, 54:66].min() > 128
+
+
+def test_a_click_has_its_way_against_the_network(tmp_path: Path) -> None:
+    nothing = toy_model.build(tmp_path / "nothing", bias=-9, long_side=96, grid_stride=1)
+    everything = toy_model.build(tmp_path / "everything", bias=9, long_side=96, grid_stride=1)
+    flat = np.full((96, 96), 90, np.uint8)
+    one = Session(flat, model=nothing).click(40, 50).astype(int)
+    assert one[50, 40] == one.max() > 0
+    assert one.sum() < 600  # one pixel of 255, spread over the windows that see it
+    session = Session(flat, model=everything)
+    assert session.click(10, 10).min() == 255
+    hole = session.click(40, 50, fg=False)
+    assert hole[50, 40] == hole.min() < 255
+    assert hole[50, 60] == 255
+    assert session.click(40, 50).min() == 255  # the later click wins
+
+
+def test_cutout_and_mask(session: Session) -> None:
+    alpha = session.click(60, 30)
+    rgba = session.cutout()
+    assert rgba.dtype == np.uint8
+    np.testing.assert_array_equal(rgba[..., :3], PHOTO)
+    np.testing.assert_array_equal(rgba[..., 3], alpha)
+    assert session.mask.dtype == np.bool_
+    np.testing.assert_array_equal(session.mask, alpha > 127)
+    assert 0 < np.count_nonzero(session.mask) < alpha.size
+
+
+def test_the_mask_is_alpha_from_128(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    session.click(60, 30)
+    monkeypatch.setattr(session._pipeline, "matte", lambda lines: np.array([[0, 127, 128, 255]], np.uint8))
+    assert session.mask.tolist() == [[False, False, True, True]]
+
+
+def test_only_what_earlier_clicks_asked_for_is_fed_back(session: Session) -> None:
+    lines = np.zeros((2, *session._view.grid), np.float32)
+    lines[1, 4:9, 4:9] = 0.75  # two islands, one to a click
+    lines[1, 4:9, 20:25] = 0.75
+    session._pipeline.predict(np.array([[6, 6, 1], [22, 6, 1]], np.int32), lines)
+    fed_back = vars(session._pipeline)["_previous"][0, 0]
+    np.testing.assert_array_equal(fed_back[:, :16], lines[1, :, :16])
+    assert not fed_back[:, 16:].any()
+
+
+def test_the_guide_covers_an_image_of_many_strips(toy: Path) -> None:
+    rgb = photo(701, 303)
+    luminance = rgb @ np.array([0.299, 0.587, 0.114]) / 255
+    guide = vars(Session(rgb, model=toy)._pipeline)["_guide"]
+    np.testing.assert_allclose(guide - guide.mean(), luminance - luminance.mean(), atol=1e-6)
+    assert abs(guide.mean()) < 0.01
+
+
+# The list of steps
+
+
+def test_the_same_clicks_give_the_same_alpha(toy: Path, session: Session) -> None:
+    alphas = click_all(session)
+    assert session.clicks == CLICKS
+    assert all(map(same, click_all(Session(PHOTO, model=toy)), alphas))
+    session.reset()
+    assert all(map(same, click_all(session), alphas))
+    assert len({alpha.tobytes() for alpha in alphas}) == len(CLICKS)
+
+
+def test_undo_and_redo_are_bit_exact(session: Session) -> None:
+    alphas = [session.alpha, *click_all(session)]
+    for _ in range(2):
+        for count in reversed(range(len(CLICKS))):
+            assert same(session.undo(), alphas[count])
+            assert same(session.alpha, alphas[count])
+            assert session.clicks == CLICKS[:count]
+        for count in range(1, len(CLICKS) + 1):
+            assert same(session.redo(), alphas[count])
+            assert same(session.alpha, alphas[count])
+            assert session.clicks == CLICKS[:count]
+
+
+def test_a_click_after_undo_is_like_the_click_that_was_undone(session: Session) -> None:
+    alphas = click_all(session)
+    session.undo()
+    session.undo()
+    assert same(session.click(*CLICKS[2]), alphas[2])
+    assert same(session.click(*CLICKS[3]), alphas[3])
+
+
+def test_nothing_to_undo_or_redo(session: Session) -> None:
+    assert not session.undo().any()
+    assert not session.redo().any()
+    alpha = session.click(60, 30)
+    assert same(session.redo(), alpha)
+    session.undo()
+    session.undo()
+    assert same(session.redo(), alpha)
+    assert session.clicks == ((60, 30, True),)
+
+
+def test_a_new_click_drops_what_could_be_redone(session: Session) -> None:
+    click_all(session)
+    session.undo()
+    session.undo()
+    alpha = session.click(20, 20)
+    assert same(session.redo(), alpha)
+    assert session.clicks == (*CLICKS[:2], (20, 20, True))
+
+
+def test_reset(session: Session) -> None:
+    click_all(session)
+    session.undo()
+    assert not session.reset().any()
+    assert session.clicks == ()
+    assert not session.redo().any()
+    assert not session.undo().any()
+
+
+def test_the_same_click_again(session: Session) -> None:
+    session.click(60, 30)
+    assert session.click(60, 30)[30, 60] > 200
+    assert session.clicks == ((60, 30, True), (60, 30, True))
+
+
+# Clicks at the door
+
+
+@pytest.mark.parametrize(
+    ("value", "pixel"),
+    [(3, 3), (np.int64(3), 3), (np.uint8(3), 3), (3.0, 3), (np.float32(3.4), 3), (2.5, 3), (3.49, 3), (-0.5, 0)],
+)
+def test_coordinates(session: Session, value: Any, pixel: int) -> None:
+    session.click(value, 7)
+    session.click(7, value)
+    assert session.clicks == ((pixel, 7, True), (7, pixel, True))
+    assert all(type(x) is int and type(y) is int and type(fg) is bool for x, y, fg in session.clicks)
+
+
+BAD = [-1, 80, 79.5, -0.51, 10**400, float("nan"), float("inf"), np.float32("nan"), True, "3", None, 3j, [3]]
+
+
+@pytest.mark.parametrize("bad", BAD, ids=lambda bad: repr(bad)[:20])
+def test_bad_coordinates(session: Session, bad: Any) -> None:
+    with pytest.raises(ValueError, match=r"^x is .*0 to 79") as caught:
+        session.click(bad, 5)
+    assert repr(bad) in str(caught.value)
+    with pytest.raises(ValueError, match=r"^y is .*0 to 59"):
+        session.click(5, bad)
+    assert session.clicks == ()
+
+
+def test_the_last_pixel_is_inside(session: Session) -> None:
+    session.click(79, 59)
+    with pytest.raises(ValueError, match="y is 60, outside the image"):
+        session.click(79, 60)
+
+
+@pytest.mark.parametrize(("value", "fg"), [(True, True), (np.bool_(False), False), (1, True), (np.int8(0), False)])
+def test_labels(session: Session, value: Any, fg: bool) -> None:
+    session.click(3, 3, value)
+    assert session.clicks == ((3, 3, fg),)
+
+
+@pytest.mark.parametrize("bad", ["bg", None, 2, -1, 0.0, np.array([True, False])])
+def test_bad_labels(session: Session, bad: Any) -> None:
+    with pytest.raises(ValueError, match=r"fg is .*pass True"):
+        session.click(3, 3, bad)
+
+
+def test_devices(toy: Path) -> None:
+    assert pyiseg.available_devices() == ("cpu",)
+    assert Session(PHOTO, model=toy, device="auto").device == "cpu"
+    with pytest.raises(pyiseg.DeviceError, match="device='cpu'"):
+        Session(PHOTO, model=toy, device="cuda")
+    unknown: list[Any] = ["CPU", "gpu", "", None, 0]
+    for device in unknown:
+        with pytest.raises(ValueError, match=r"device is .*'cpu', 'cuda', 'auto'"):
+            Session(PHOTO, model=toy, device=device)
+
+
+# Errors leave no trace
+
+
+def break_predict(session: Session) -> Callable[..., Any]:
+    predict = session._pipeline.predict
+
+    def broken(*arguments: Any) -> Any:
+        predict(*arguments)  # every buffer is written
+        raise RuntimeError("broken")
+
+    return broken
+
+
+@pytest.mark.parametrize("part", ["predict", "matte"])
+def test_a_click_that_fails_leaves_the_session_as_it_was(session: Session, part: str) -> None:
+    alphas = click_all(session)
+    session.undo()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(session._pipeline, part, break_predict(session) if part == "predict" else None)
+        with pytest.raises((RuntimeError, TypeError)):
+            session.click(30, 30)
+    with pytest.raises(ValueError, match="outside"):
+        session.click(-1, 30)
+    assert session.clicks == CLICKS[:3]
+    assert same(session.alpha, alphas[2])
+    assert same(session.redo(), alphas[3])
+    session.undo()
+    assert same(session.click(*CLICKS[3]), alphas[3])

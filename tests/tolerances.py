@@ -1,0 +1,15 @@
+"""How far each op may be from tests/reference.py: the largest absolute difference, on every device.
+
+All ops compute in FP32, whose unit is 6e-8 at 1.
+"""
+
+CLICK_MAPS = 1.2e-7
+FORCED = 0.0
+REGIONS = 0.0
+# In alpha, that is a * guide + b. eps -> tolerance: a can be of the order of 1 / (2 sqrt(eps)), and multiplies the
+# rounding of the guide's means.
+GUIDED = {1e-8: 5e-6, 1e-4: 2e-6, 1e-3: 2e-6, 1.0: 5e-7}
+APPLIED = 1e-6
+APPLIED_BYTES = 1  # only where alpha * 255 lies within APPLIED of a half
+CONSTANT = 0.0
+BOX_MEAN = 3e-7

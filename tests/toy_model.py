@@ -1,0 +1,150 @@
+"""A model folder small enough to be made by every test run, with networks simple enough to be known by heart.
+
+click.onnx blurs a weighted sum over 3x3 pixels and clips it to 0..1:
+
+    1.5 * fg map + 0.8 * brightness + 0.3 * previous alpha + 0.2 * redness - 1.5 * bg map + bias
+
+so a click selects its neighbourhood, a background click clears its own, and what is bright looks selected whether it
+was clicked or not: the cleaning of unclicked regions has something to do.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from pyiseg import Click
+
+SIGMAS = (1.0, 3.0, 5.0)
+FG, BG = 4, 1  # Channels of click_maps: the middle width of each label.
+
+
+def build(
+    folder: Path, *, early_fusion: bool = False, grid_stride: int = 2, long_side: int = 64, bias: float = 0.0
+) -> Path:
+    """Write a model folder and return its path.
+
+    Args:
+        folder: Made if need be.
+        early_fusion: Without image.onnx; click.onnx looks at the image itself.
+        grid_stride: Working pixels to a grid pixel.
+        long_side: Of the working image.
+        bias: See above; 2 selects everything, -9 nothing.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    networks = {"click.onnx": _click(early_fusion, grid_stride, bias), "guide.onnx": _guide()}
+    if not early_fusion:
+        networks["image.onnx"] = _image(grid_stride)
+    for name, network in networks.items():
+        (folder / name).write_bytes(network)
+    manifest = {
+        "format": 1,
+        "name": "toy",
+        "description": "a stand-in for tests",
+        "licence": "Apache-2.0",
+        "input": {"long_side": long_side, "multiple": 32},
+        "grid_stride": grid_stride,
+        "click_sigmas": list(SIGMAS),
+        "guided_filter": {"radius": 2, "eps": 1e-3},
+        "clean_margin": 1,
+        "files": {
+            name: {"sha256": hashlib.sha256(network).hexdigest(), "bytes": len(network)}
+            for name, network in networks.items()
+        },
+        "training": {"pictures": 0, "command": "none"},
+    }
+    (folder / "model.json").write_text(json.dumps(manifest))
+    return folder
+
+
+def change_manifest(folder: Path, **changes: Any) -> None:
+    """Set top-level entries of a folder's manifest; None removes one."""
+    path = folder / "model.json"
+    manifest = json.loads(path.read_text()) | changes
+    path.write_text(json.dumps({key: value for key, value in manifest.items() if value is not None}))
+
+
+def photo(height: int, width: int, seed: int = 0) -> npt.NDArray[np.uint8]:
+    """A dark, noisy picture with a bright red disc in the middle of its right half."""
+    rng = np.random.default_rng(seed)
+    rgb = rng.integers(0, 60, (height, width, 3), dtype=np.uint8)
+    y, x = np.mgrid[:height, :width]
+    disc = np.hypot(x - 0.75 * width, y - 0.5 * height) < 0.2 * min(height, width)
+    rgb[disc] += np.array([190, 150, 150], dtype=np.uint8)
+    return rgb
+
+
+PHOTO = photo(60, 80)  # its disc has radius 12 and lies around (60, 30)
+CLICKS = (Click(60, 30, True), Click(10, 12, True), Click(50, 30, False), Click(61, 31, True))
+
+
+def _image(stride: int) -> bytes:
+    """Mean brightness, and mean red minus blue, of each grid pixel; as two named features."""
+    nodes = _features(stride)
+    outputs = [_value("features_0", 1, "h", "w"), _value("features_1", 1, "h", "w")]
+    return _network(nodes, [_value("image", 3, "H", "W")], outputs, _feature_weights())
+
+
+def _click(early_fusion: bool, stride: int, bias: float) -> bytes:
+    weights = np.zeros(9, dtype=np.float32)
+    weights[[FG, BG, 6, 7, 8]] = (1.5, -1.5, 0.3, 0.8, 0.2)
+    kernel = np.tile(weights[None, :, None, None], (1, 1, 3, 3)) / 9
+    initializers = {"kernel": kernel.astype(np.float32), "bias": np.array([bias], dtype=np.float32)}
+    nodes = [
+        helper.make_node("Concat", ["click_maps", "previous_alpha", "features_0", "features_1"], ["all"], axis=1),
+        helper.make_node("Conv", ["all", "kernel", "bias"], ["sum"], pads=[1, 1, 1, 1]),
+        helper.make_node("Clip", ["sum", "zero", "one"], ["alpha"]),
+    ]
+    initializers |= {"zero": np.array(0, dtype=np.float32), "one": np.array(1, dtype=np.float32)}
+    inputs = [_value("click_maps", 6, "h", "w"), _value("previous_alpha", 1, "h", "w")]
+    if early_fusion:
+        inputs.append(_value("image", 3, "H", "W"))
+        nodes = _features(stride) + nodes
+        initializers |= _feature_weights()
+    else:
+        inputs += [_value("features_0", 1, "h", "w"), _value("features_1", 1, "h", "w")]
+    return _network(nodes, inputs, [_value("alpha", 1, "h", "w")], initializers)
+
+
+def _guide() -> bytes:
+    luminance = np.array([0.299, 0.587, 0.114], dtype=np.float32).reshape(1, 3, 1, 1)
+    node = helper.make_node("Conv", ["image", "luminance"], ["guide"])
+    return _network([node], [_value("image", 3, "H", "W")], [_value("guide", 1, "H", "W")], {"luminance": luminance})
+
+
+def _features(stride: int) -> list[onnx.NodeProto]:
+    return [
+        helper.make_node("AveragePool", ["image"], ["pooled"], kernel_shape=[stride] * 2, strides=[stride] * 2),
+        helper.make_node("Conv", ["pooled", "brightness"], ["features_0"]),
+        helper.make_node("Conv", ["pooled", "redness"], ["features_1"]),
+    ]
+
+
+def _feature_weights() -> dict[str, npt.NDArray[np.float32]]:
+    rows = {"brightness": [1 / 3, 1 / 3, 1 / 3], "redness": [1, 0, -1]}
+    return {name: np.array(row, dtype=np.float32).reshape(1, 3, 1, 1) for name, row in rows.items()}
+
+
+def _value(name: str, channels: int, height: str, width: str) -> onnx.ValueInfoProto:
+    return helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, channels, height, width])
+
+
+def _network(
+    nodes: list[onnx.NodeProto],
+    inputs: list[onnx.ValueInfoProto],
+    outputs: list[onnx.ValueInfoProto],
+    initializers: dict[str, npt.NDArray[np.float32]],
+) -> bytes:
+    tensors = [numpy_helper.from_array(value, name) for name, value in initializers.items()]
+    graph = helper.make_graph(nodes, "toy", inputs, outputs, tensors)
+    # Written for old runtimes, so that the tests run with any ONNX Runtime that pyiseg supports.
+    network = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    onnx.checker.check_model(network)
+    return bytes(network.SerializeToString())
