@@ -1,7 +1,7 @@
 """Write the README's tables from benchmarks/results: no figure there is typed by hand.
 
-    python benchmarks/readme_table.py            # write
-    python benchmarks/readme_table.py --check    # fail if the README says anything else
+python benchmarks/readme_table.py            # write
+python benchmarks/readme_table.py --check    # fail if the README says anything else
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def table() -> str:
         + " | ".join(f"{s['failures90']} of {s['cases']}" for s in (grabcut, berkeley))
         + " |",
         *(
-            f"| mean IoU after {n} click{'s' * (n > 1)} | {grabcut['mean_iou'][n - 1]:.3f} | {berkeley['mean_iou'][n - 1]:.3f} |"
+            f"| mean IoU, clicks: {n} | {grabcut['mean_iou'][n - 1]:.3f} | {berkeley['mean_iou'][n - 1]:.3f} |"
             for n in (1, 3, 5, 20)
         ),
         "",

@@ -13,7 +13,15 @@ from PIL import Image
 Array = NDArray[np.uint8]
 
 # Share of each kind of foreground; "real" is an object cut out of a photograph by its mask.
-SHARES = {"real": 0.40, "sweethome3d": 0.22, "fluent3d": 0.12, "tuxpaint": 0.14, "wesnoth": 0.06, "torcs": 0.03, "matting": 0.03}
+SHARES = {
+    "real": 0.40,
+    "sweethome3d": 0.22,
+    "fluent3d": 0.12,
+    "tuxpaint": 0.14,
+    "wesnoth": 0.06,
+    "torcs": 0.03,
+    "matting": 0.03,
+}
 # Sources whose masks follow the object closely enough to be cut out.
 CLOSE_MASKS = {"ecssd", "mval", "ccp", "horse"}
 

@@ -80,7 +80,7 @@ def double(x: Tensor) -> Tensor:
 def pooling_matrix(size: int, bins: int, like: Tensor) -> Tensor:
     """Return the (bins, size) matrix of adaptive average pooling along one axis.
 
-    Written with comparisons so that it exports with dynamic sizes: adaptive_avg_pool2d itself becomes hundreds of nodes.
+    Written with comparisons so that it exports with dynamic sizes: adaptive_avg_pool2d becomes hundreds of nodes.
     """
     index = torch.arange(size, device=like.device)[None, :]
     i = torch.arange(bins, device=like.device)[:, None]
@@ -125,6 +125,7 @@ def guided_filter_lines(guide: Tensor, p: Tensor, radius: int, eps: float) -> Te
 
     Args:
         guide, p: float32, shape (B, 1, h, w); the guide centred on its image's mean.
+
     Returns:
         a and b, shape (B, 2, h, w): p is close to a * guide + b (He et al. 2013, eq. 5-8).
     """

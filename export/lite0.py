@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor, nn
 
@@ -40,7 +42,7 @@ class Block(nn.Module):
 class Lite0(nn.Module):
     """The image stream: RGB in 0..1 to features at strides 2, 4, 8, 16 and 32."""
 
-    channels = {2: 16, 4: 24, 8: 40, 16: 112, 32: 320}
+    channels: ClassVar[dict[int, int]] = {2: 16, 4: 24, 8: 40, 16: 112, 32: 320}
 
     def __init__(self, pretrained: bool = True) -> None:
         super().__init__()

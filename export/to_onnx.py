@@ -97,7 +97,9 @@ def export_folder(network: Network, folder: Path, name: str, description: str, t
         shutil.rmtree(work, ignore_errors=True)
 
 
-def parity(network: Network, folder: Path, sizes: tuple[tuple[int, int], ...] = ((256, 320), (32, 96), (384, 512))) -> float:
+def parity(
+    network: Network, folder: Path, sizes: tuple[tuple[int, int], ...] = ((256, 320), (32, 96), (384, 512))
+) -> float:
     """Return the largest difference between ONNX Runtime and PyTorch over random inputs of several sizes."""
     sessions = {f.stem: onnxruntime.InferenceSession(str(f)) for f in folder.glob("*.onnx")}
     worst = 0.0
@@ -148,7 +150,13 @@ def _write(
     path: Path, module: nn.Module, args: tuple[Tensor, ...], inputs: list[str], outputs: list[str], dynamic: Any
 ) -> None:
     program = torch.onnx.export(
-        module.eval(), args, dynamo=True, input_names=inputs, output_names=outputs, dynamic_shapes=dynamic, verbose=False
+        module.eval(),
+        args,
+        dynamo=True,
+        input_names=inputs,
+        output_names=outputs,
+        dynamic_shapes=dynamic,
+        verbose=False,
     )
     assert program is not None
     program.optimize()
@@ -197,7 +205,9 @@ def main() -> None:
     parser.add_argument("checkpoint", type=Path)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--name", default="compact")
-    parser.add_argument("--description", default="Compact click-to-matte network, EfficientNet-Lite0, late click fusion")
+    parser.add_argument(
+        "--description", default="Compact click-to-matte network, EfficientNet-Lite0, late click fusion"
+    )
     args = parser.parse_args()
     state = torch.load(args.checkpoint, map_location="cpu", weights_only=True)
     network = Network(COMPACT, pretrained=False)

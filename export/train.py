@@ -12,6 +12,8 @@ import copy
 import json
 import math
 import os
+import signal
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -21,7 +23,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
-from torch import Tensor
 from torch.nn import functional as F
 from tqdm import tqdm
 
@@ -87,8 +88,11 @@ class Trainer:
         return min(1.0, self.seconds / (60 * self.config.minutes))
 
     def run(self) -> None:
-        """Train until the minutes are over, writing a checkpoint every few of them."""
+        """Train until the minutes are over, writing a checkpoint every few of them, and one when asked to stop."""
         self.out.mkdir(parents=True, exist_ok=True)
+        stop = threading.Event()
+        for name in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(name, lambda *_: stop.set())
         saved = logged = time.monotonic()
         recent: list[dict[str, float]] = []
         with tqdm(total=100, unit="%", initial=round(100 * self.progress, 1)) as bar:
@@ -105,7 +109,7 @@ class Trainer:
                 if now - saved > 240:
                     self.save()
                     saved = now
-                if self.progress >= 1:
+                if self.progress >= 1 or stop.is_set():
                     break
         self._log(recent)
         self.save()
@@ -192,7 +196,9 @@ class Trainer:
         return groups
 
     def _set_rates(self) -> None:
-        factor = min(1.0, (self.updates + 1) / self.config.warmup) * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * self.progress)))
+        factor = min(1.0, (self.updates + 1) / self.config.warmup) * (
+            0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * self.progress))
+        )
         for group in self.optimizer.param_groups:
             group["lr"] = group["peak"] * factor
 

@@ -1,4 +1,4 @@
-"""The command line: ``pyiseg cut``, ``pyiseg demo``, ``pyiseg info``.
+"""The command line: ``pyiseg cut``, ``pyiseg demo``, ``pyiseg evaluate``, ``pyiseg info``.
 
 Errors are one line on standard error and exit code 2.
 """
@@ -67,6 +67,18 @@ def _demo(options: argparse.Namespace) -> None:
     _save(folder / "demo.png", demo.side_by_side(session))
 
 
+def _evaluate(options: argparse.Namespace) -> None:
+    try:
+        from pyiseg.evaluation import evaluate
+    except ImportError as error:
+        raise ValueError(f"pyiseg evaluate needs {error.name}: pip install 'pyiseg[evaluate]'") from error
+    runs = evaluate.run_dataset(options.dataset, options.folder, options.model, options.device, options.clicks)
+    summary = evaluate.summarise(runs, options.clicks)
+    if options.output is not None:
+        evaluate.write_report(options.output, options.dataset, runs, options.clicks)
+    print(json.dumps(summary, indent=1))
+
+
 def _info(options: argparse.Namespace) -> None:
     print(f"pyiseg   {pyiseg.__version__}")
     print(f"devices  {', '.join(pyiseg.available_devices())}")
@@ -113,6 +125,12 @@ def _click(text: str) -> Click:
         raise argparse.ArgumentTypeError(f"'{text}' is not X,Y or X,Y,bg with whole numbers, as in 320,240") from None
 
 
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a whole number of at least 1")
+    return int(text)
+
+
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """One line, without the usage that argparse puts before it."""
@@ -149,6 +167,13 @@ def _parser() -> argparse.ArgumentParser:
         "-o", "--output", type=Path, default=Path("pyiseg-demo"), metavar="FOLDER", help="(default: %(default)s)"
     )
     demo.set_defaults(run=_demo)
+
+    evaluate = commands.add_parser("evaluate", parents=[model, device], help="let a robot user click on a data set")
+    evaluate.add_argument("dataset", choices=("grabcut", "berkeley", "folder"), help="how the folder is laid out")
+    evaluate.add_argument("folder", type=Path, help="folder that holds images/ and masks/")
+    evaluate.add_argument("-o", "--output", type=Path, metavar="FILE", help="report in JSON, with every case")
+    evaluate.add_argument("--clicks", type=_count, default=20, metavar="N", help="at most (default: %(default)s)")
+    evaluate.set_defaults(run=_evaluate)
 
     info = commands.add_parser("info", parents=[model], help="show version, devices and model")
     info.set_defaults(run=_info)

@@ -117,6 +117,7 @@ def _load(folder: Path, manifest: bytes) -> Model:
     entry = functools.partial(_entry, path, content)
     listed = entry("files", _mapping, "a table of the ONNX files")
     names = (*_NEEDED, *(name for name in _OPTIONAL if name in listed))
+    # The ranges are those of the native operations: what passes here, they take.
     positive = (_whole(1), "a whole number >= 1")
     model = Model(
         folder=folder,
@@ -126,9 +127,9 @@ def _load(folder: Path, manifest: bytes) -> Model:
         long_side=entry("input.long_side", *positive),
         multiple=entry("input.multiple", *positive),
         grid_stride=entry("grid_stride", *positive),
-        click_sigmas=tuple(entry("click_sigmas", _sigmas, "numbers > 0")),
-        filter_radius=entry("guided_filter.radius", *positive),
-        filter_eps=entry("guided_filter.eps", _positive, "a number > 0"),
+        click_sigmas=tuple(entry("click_sigmas", _sigmas, "1 to 8 numbers in 0.001..1e6")),
+        filter_radius=entry("guided_filter.radius", _whole(0, 64), "a whole number in 0..64"),
+        filter_eps=entry("guided_filter.eps", _within(1e-12, 1e12), "a number in 1e-12..1e12"),
         clean_margin=entry("clean_margin", _whole(0), "a whole number >= 0"),
         files=MappingProxyType({name: _read(folder, name, listed.get(name)) for name in names}),
         training=MappingProxyType(entry("training", _mapping, "a table")),
@@ -186,13 +187,13 @@ def _mapping(value: Any) -> bool:
     return isinstance(value, dict)
 
 
-def _whole(least: int) -> Callable[[Any], bool]:
-    return lambda value: isinstance(value, int) and not isinstance(value, bool) and value >= least
+def _whole(low: int, high: float = math.inf) -> Callable[[Any], bool]:
+    return lambda value: isinstance(value, int) and _within(low, high)(value)
 
 
-def _positive(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value < math.inf
+def _within(low: float, high: float) -> Callable[[Any], bool]:
+    return lambda value: isinstance(value, (int, float)) and not isinstance(value, bool) and low <= value <= high
 
 
 def _sigmas(value: Any) -> bool:
-    return isinstance(value, list) and len(value) > 0 and all(map(_positive, value))
+    return isinstance(value, list) and 1 <= len(value) <= 8 and all(map(_within(1e-3, 1e6), value))

@@ -40,7 +40,7 @@ def _grow(mask: NDArray[np.bool_], reach: int) -> NDArray[np.bool_]:
 
 
 def keep_clicked_regions(alpha: NDArray[np.floating], clicks: NDArray[np.int32], margin: int) -> Array:
-    """Alpha in the 8-connected regions above 0.5 that hold a foreground click, and where <= 0.5 within margin of one."""
+    """Alpha in the 8-connected regions > 0.5 that hold a foreground click, and where <= 0.5 within margin of one."""
     inside = alpha > 0.5
     kept = np.zeros(alpha.shape, bool)
     for x, y, label in clicks.tolist():

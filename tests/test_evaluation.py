@@ -40,7 +40,8 @@ def test_the_image_border_counts_as_border() -> None:
 def test_diagonal_neighbours_are_one_region() -> None:
     truth = mask((0, 0, 3, 3), (3, 3, 6, 6), (20, 10, 24, 14))
     click = next_click(mask(), truth)
-    assert click is not None and click.x < 6
+    assert click is not None
+    assert click.x < 6
 
 
 def test_void_pixels_are_not_clicked() -> None:
@@ -64,7 +65,8 @@ def test_clicks_to_reach(ious: list[float], threshold: float, expected: int) -> 
 
 
 def test_summary_counts_failures_as_the_limit() -> None:
-    runs = [Run("a", [0.5, 0.92], [(0, 0, True)] * 2, 10.0, [1.0, 3.0]), Run("b", [0.2] * 20, [(0, 0, True)] * 20, 20.0, [2.0] * 20)]
+    easy = Run("a", [0.5, 0.92], [(0, 0, True)] * 2, 10.0, [1.0, 3.0])
+    runs = [easy, Run("b", [0.2] * 20, [(0, 0, True)] * 20, 20.0, [2.0] * 20)]
     summary = summarise(runs)
     assert summary["noc90"] == (2 + 20) / 2
     assert summary["failures90"] == 1

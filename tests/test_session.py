@@ -112,8 +112,7 @@ def test_a_click_is_the_documented_chain(tmp_path: Path, early_fusion: bool, str
     previous = np.zeros((h, w), np.float32)
     for number in range(1, 4):
         clicks = np.array([(45, 15, 1), (8, 9, 1), (40, 15, 0)], np.int32)[:number]
-        on_grid = clicks // [stride, stride, 1]
-        on_grid = np.ascontiguousarray(on_grid, dtype=np.int32)
+        on_grid = clicks // np.array([stride, stride, 1], np.int32)
         maps = np.empty((6, h, w), np.float32)
         _core.click_maps(on_grid, toy_model.SIGMAS, maps)
         inputs = {"click_maps": maps[None], "previous_alpha": previous[None, None], **context}

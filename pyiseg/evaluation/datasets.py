@@ -41,7 +41,9 @@ class Case:
         with Image.open(self.mask) as picture:
             values = np.asarray(picture.convert("L"))
         if values.shape != size[::-1]:
-            raise ValueError(f"mask {self.mask.name} is {values.shape[1]}x{values.shape[0]}, its image {size[0]}x{size[1]}")
+            raise ValueError(
+                f"mask {self.mask.name} is {values.shape[1]}x{values.shape[0]}, its image {size[0]}x{size[1]}"
+            )
         if not self.banded:
             return values >= 128, np.zeros(values.shape, bool)
         return values >= 192, (values > 63) & (values < 192)
@@ -72,7 +74,9 @@ def _pairs(root: Path, image_of: Callable[[str], str]) -> Iterator[tuple[Path, P
     """Yield (image, mask) for every mask, in the order of their names."""
     for part in ("images", "masks"):
         if not (root / part).is_dir():
-            raise FileNotFoundError(f"{root} has no folder {part}/: an evaluation set is images/ and masks/ side by side")
+            raise FileNotFoundError(
+                f"{root} has no folder {part}/: an evaluation set is images/ and masks/ side by side"
+            )
     images = {path.stem: path for path in sorted((root / "images").iterdir())}
     for mask in sorted((root / "masks").iterdir()):
         if mask.stem in images:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -36,7 +36,7 @@ class Run:
 
     name: str
     ious: list[float]
-    clicks: list[tuple[int, int, bool]]
+    clicks: Sequence[tuple[int, int, bool]]
     session_ms: float
     click_ms: list[float]
 
@@ -59,7 +59,7 @@ def run_case(case: Case, model: str | Model = "default", device: str = "cpu", li
         click_ms.append(1e3 * (time.perf_counter() - started))
         mask = session.mask
         ious.append(iou(mask, truth, void))
-    return Run(case.name, ious, [tuple(c) for c in session.clicks], session_ms, click_ms)
+    return Run(case.name, ious, list(session.clicks), session_ms, click_ms)
 
 
 def summarise(runs: Iterable[Run], limit: int = 20) -> dict[str, Any]:
@@ -82,7 +82,9 @@ def summarise(runs: Iterable[Run], limit: int = 20) -> dict[str, Any]:
     return summary
 
 
-def run_dataset(dataset: str, root: Path, model: str | Model = "default", device: str = "cpu", limit: int = 20) -> list[Run]:
+def run_dataset(
+    dataset: str, root: Path, model: str | Model = "default", device: str = "cpu", limit: int = 20
+) -> list[Run]:
     """Run every case of a data set, with a progress bar on stderr.
 
     Args:

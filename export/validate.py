@@ -1,0 +1,68 @@
+"""Measure a model folder on the validation part of the training data: what choices are made by.
+
+    python -m export.validate MODEL --data DATA --cases 100
+
+GrabCut and Berkeley are for measuring only, with `pyiseg evaluate`; nothing is chosen by them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from export.data import DataConfig, RealImages, read_index
+from pyiseg.evaluation.datasets import Case
+from pyiseg.evaluation.evaluate import run_case, summarise
+from pyiseg.model import load_model
+
+
+@dataclass(frozen=True)
+class IndexCase(Case):
+    """One object of an index mask: 255 is void, other objects are background."""
+
+    identifier: int = 1
+
+    def truth(self) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """Read the mask; see :meth:`Case.truth`."""
+        index = read_index(self.mask)
+        return index == self.identifier, index == 255
+
+
+def validation_cases(data: Path, count: int) -> list[IndexCase]:
+    """Return the same cases every time: sources in their training shares, objects of at least 1 % of the image."""
+    rng = np.random.default_rng(0)
+    real = RealImages(data, DataConfig(), validation=True)
+    cases: dict[str, IndexCase] = {}
+    for _ in range(100 * count):
+        records = real.records[real.names[rng.choice(len(real.names), p=real.share)]]
+        record = records[rng.integers(len(records))]
+        identifier = int(rng.choice([o["id"] for o in record["objects"]]))
+        name = f"{Path(record['image']).stem}:{identifier}"
+        case = IndexCase(name, data / record["image"], data / record["mask"], identifier=identifier)
+        if name not in cases and case.truth()[0].mean() >= 0.01:
+            cases[name] = case
+        if len(cases) == count:
+            break
+    return list(cases.values())
+
+
+def main() -> None:
+    """Run and print the summary."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model", type=Path)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--cases", type=int, default=100)
+    args = parser.parse_args()
+    model = load_model(args.model)
+    runs = [run_case(case, model) for case in tqdm(validation_cases(args.data, args.cases), unit="image")]
+    print(json.dumps(summarise(runs), indent=1))
+
+
+if __name__ == "__main__":
+    main()
