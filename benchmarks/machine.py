@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from pyiseg.files import written_whole
+
 PACKAGES = ("pyiseg", "numpy", "onnxruntime", "Pillow", "opencv-python-headless", "torch")
 
 
@@ -41,9 +43,8 @@ def median_p95(seconds: Sequence[float]) -> dict[str, float]:
 def write_json(path: Path, content: dict[str, Any]) -> None:
     """Write a result whole: temporary file, then rename."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text(json.dumps(content, indent=1) + "\n")
-    os.replace(temporary, path)
+    with written_whole(path) as file:
+        file.write(f"{json.dumps(content, indent=1)}\n".encode())
 
 
 def _processor() -> str:

@@ -11,7 +11,6 @@ import argparse
 import copy
 import json
 import math
-import os
 import signal
 import threading
 import time
@@ -31,6 +30,7 @@ from export.config import COMPACT
 from export.data import Sample, TrainingData
 from export.losses import absolute_error, click_error, normalised_focal, soft_iou
 from export.network import Network
+from pyiseg.files import written_whole
 
 
 @dataclass(frozen=True)
@@ -173,9 +173,8 @@ class Trainer:
             "seconds": self.seconds,
             "config": asdict(self.config),
         }
-        temporary = self.checkpoint.with_suffix(".tmp")
-        torch.save(state, temporary)
-        os.replace(temporary, self.checkpoint)
+        with written_whole(self.checkpoint) as file:
+            torch.save(state, file)
 
     def _load(self) -> None:
         state = torch.load(self.checkpoint, map_location="cpu", weights_only=True)

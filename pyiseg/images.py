@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from pyiseg.files import written_whole
+
 if TYPE_CHECKING:
     from PIL import Image
 
@@ -78,14 +80,8 @@ def write(path: str | os.PathLike[str], pixels: Pixels) -> None:
     options: dict[str, Any] = {".png": {}, ".webp": {"lossless": True, "exact": True}}.get(
         suffix, {"compression": "tiff_deflate"}
     )
-    # Opened here rather than by tempfile, whose files only their owner can read.
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.part")
-    try:
-        with open(temporary, "xb") as file:
-            Image.fromarray(pixels).save(file, format=Image.registered_extensions()[suffix], **options)
-        os.replace(temporary, target)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with written_whole(target) as file:
+        Image.fromarray(pixels).save(file, format=Image.registered_extensions()[suffix], **options)
 
 
 def check_writable(path: str | os.PathLike[str]) -> Path:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
@@ -16,6 +15,7 @@ from tqdm import tqdm
 from pyiseg.evaluation.datasets import DATASETS, Case
 from pyiseg.evaluation.metrics import clicks_to_reach, iou
 from pyiseg.evaluation.robot import next_click
+from pyiseg.files import written_whole
 from pyiseg.model import Model, load_model
 from pyiseg.session import Session
 
@@ -104,7 +104,6 @@ def write_report(path: Path, dataset: str, runs: list[Run], limit: int = 20) -> 
     """Write summary and runs as JSON, whole, and return the summary."""
     summary = summarise(runs, limit)
     report = {"dataset": dataset, "summary": summary, "runs": [asdict(run) for run in runs]}
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text(json.dumps(report, indent=1) + "\n")
-    os.replace(temporary, path)
+    with written_whole(path) as file:
+        file.write(f"{json.dumps(report)}\n".encode())
     return summary
