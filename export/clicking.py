@@ -13,6 +13,8 @@ from torch import Tensor
 from export.config import NetworkConfig
 from export.data import Sample
 from pyiseg import _core
+from pyiseg.chain import Chain
+from pyiseg.evaluation.metrics import iou
 from pyiseg.evaluation.robot import next_click
 
 
@@ -43,8 +45,8 @@ class Sequences:
         """Place the next click of each; return click maps, previous alpha and the clicks' own map (1, -1 or 0)."""
         for sequence in self.sequences:
             sequence.click()
-        maps = np.stack([s.maps for s in self.sequences])
-        previous = np.stack([s.previous for s in self.sequences])[:, None]
+        maps = np.stack([s.chain.maps[0] for s in self.sequences])
+        previous = np.stack([s.chain.previous[0] for s in self.sequences])
         clicks = np.stack([s.click_map() for s in self.sequences])[:, None]
         return torch.from_numpy(maps), torch.from_numpy(previous), torch.from_numpy(clicks)
 
@@ -59,40 +61,31 @@ class Sequence:
     def __init__(
         self, config: NetworkConfig, sample: Sample, full_guide: NDArray[np.float32], grid_guide: NDArray[np.float32]
     ) -> None:
-        self.config, self.full_guide, self.grid_guide = config, full_guide, grid_guide
-        self.truth = sample.alpha > 127
-        self.void = sample.valid == 0
-        shape = grid_guide.shape
+        self.stride, self.full_guide = config.grid_stride, full_guide
+        self.truth, self.void = sample.alpha > 127, sample.valid == 0
+        self.chain = Chain(config.rules, grid_guide)
         self.clicks = np.zeros((0, 3), np.int32)
-        self.maps = np.zeros((2 * len(config.sigmas), *shape), np.float32)
-        self.previous = np.zeros(shape, np.float32)
+        self.lines: NDArray[np.float32] | None = None
         self.alpha = np.zeros(full_guide.shape, np.uint8)
 
     def click(self) -> None:
-        """Place the robot's next click, if anything is wrong."""
+        """Place the robot's next click, if anything is wrong, and fill the chain's inputs."""
         click = next_click(self.alpha >= 128, self.truth, self.void)
+        earlier = len(self.clicks)
         if click is not None:
-            s = self.config.grid_stride
-            row = np.array([[click.x // s, click.y // s, click.fg]], np.int32)
+            row = np.array([[click.x // self.stride, click.y // self.stride, click.fg]], np.int32)
             self.clicks = np.concatenate([self.clicks, row])
-        _core.click_maps(self.clicks, self.config.grid_sigmas, self.maps)
+        self.chain.before(self.clicks, self.lines, earlier)
 
     def click_map(self) -> NDArray[np.float32]:
-        result = np.zeros(self.grid_guide.shape, np.float32)
+        """The clicks as a map: 1, -1 or 0."""
+        result = np.zeros(self.chain.answer.shape[2:], np.float32)
         result[self.clicks[:, 1], self.clicks[:, 0]] = np.where(self.clicks[:, 2] == 1, 1, -1)
         return result
 
     def answer(self, prediction: NDArray[np.float32]) -> float:
-        config, shape = self.config, self.grid_guide.shape
-        alpha = np.ascontiguousarray(prediction)
-        cleaned, lines = np.empty(shape, np.float32), np.empty((2, *shape), np.float32)
-        labels, scratch = np.empty(shape, np.int32), np.empty((2, *shape), np.float32)
-        _core.force_clicks(self.clicks, alpha)
-        _core.keep_clicked_regions(alpha, self.clicks, config.clean_margin, labels, cleaned)
-        _core.guided_filter_lines(self.grid_guide, cleaned, config.radius, config.eps, scratch, lines)
-        _core.apply_lines(lines, self.full_guide, self.alpha)
-        _core.apply_lines(lines, self.grid_guide, cleaned)
-        _core.keep_clicked_regions(cleaned, self.clicks, 0, labels, self.previous)
-        mask = self.alpha >= 128
-        union = ((mask | self.truth) & ~self.void).sum()
-        return float((mask & self.truth & ~self.void).sum() / union) if union else 1.0
+        """Take the network's prediction (h, w) and return the IoU of the mask made of it."""
+        self.chain.answer[0, 0] = prediction
+        self.lines = self.chain.after(self.clicks)
+        _core.apply_lines(self.lines, self.full_guide, self.alpha)
+        return iou(self.alpha >= 128, self.truth, self.void)

@@ -23,16 +23,14 @@ SHARES = {
     "matting": 0.03,
 }
 # Sources whose masks follow the object closely enough to be cut out.
-CLOSE_MASKS = {"ecssd", "mval", "ccp", "horse"}
+CLOSE_MASKS = frozenset({"ecssd", "mval", "ccp", "horse"})
 
 
 class MaskedImages(Protocol):
     """Where objects to cut out come from."""
 
-    records: dict[str, list[dict]]  # type: ignore[type-arg]
-
-    def draw(self, rng: np.random.Generator) -> tuple[Array, Array, Array]:
-        """Return an image, a mask (0/255) and the validity of its pixels."""
+    def draw(self, rng: np.random.Generator, only: frozenset[str] = frozenset()) -> tuple[Array, Array, Array]:
+        """Return an image, a mask (0/255) and the validity of its pixels, from some sources only if so wanted."""
         ...
 
 
@@ -80,7 +78,7 @@ class Composer:
         """Return one object as RGBA, uint8, cropped to what is visible."""
         kind = self.kinds[rng.choice(len(self.kinds), p=self.share)]
         if kind == "real":
-            image, mask, _ = self.real.draw(rng)
+            image, mask, _ = self.real.draw(rng, CLOSE_MASKS)
             soft = cv2.GaussianBlur(mask, (0, 0), rng.uniform(0.5, 1.0))
             # Pulled in a little: the outermost pixels of a photograph's object carry its old background.
             soft = np.clip((soft.astype(np.float32) - 64) * (255 / 191), 0, 255).astype(np.uint8)
@@ -102,7 +100,7 @@ class Composer:
         scale = size * np.exp(rng.uniform(np.log(0.2), np.log(1.1))) / max(height, width)
         angle, flip = np.deg2rad(rng.normal(0, 10)), 1 if rng.random() < 0.5 else -1
         if scale < 0.7:
-            # Halve first, by area: the bilinear warp below would skip pixels.
+            # Shrink by area first: the bilinear warp below would skip pixels.
             shrunk = (max(1, round(width * scale)), max(1, round(height * scale)))
             rgba = np.asarray(cv2.resize(rgba, shrunk, interpolation=cv2.INTER_AREA))
             height, width = rgba.shape[:2]

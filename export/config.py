@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from pyiseg.model import Rules
+
 
 @dataclass(frozen=True)
 class Level:
@@ -72,9 +74,10 @@ class NetworkConfig:
     long_side: int = 512
 
     @property
-    def grid_sigmas(self) -> tuple[float, ...]:
-        """Widths of the click Gaussians in pixels of the grid."""
-        return tuple(sigma / self.grid_stride for sigma in self.sigmas)
+    def rules(self) -> Rules:
+        """The same on the grid, as the runtime takes it."""
+        sigmas = tuple(sigma / self.grid_stride for sigma in self.sigmas)
+        return Rules(sigmas, self.radius, self.eps, self.clean_margin)
 
 
 COMPACT = NetworkConfig()

@@ -60,6 +60,11 @@ class DataConfig:
     min_area: float = 0.005
     max_area: float = 0.8
 
+    def shares(self) -> dict[str, float]:
+        """Return the share of every kind of training picture, for the record."""
+        real = {name: round(share * (1 - self.composed), 4) for name, share in self.sources}
+        return {**real, "composed": self.composed}
+
 
 def is_validation(image: str) -> bool:
     """Whether a training image is kept for choosing (one of 32, by its name) and never trained on."""
@@ -91,9 +96,16 @@ class RealImages:
         share = np.array([dict(config.sources)[name] for name in self.names])
         self.share = share / share.sum()
 
-    def draw(self, rng: np.random.Generator) -> tuple[Array, Array, Array]:
-        """Return an image, one object's mask (0/255) and the validity of its pixels (0/1)."""
-        records = self.records[self.names[rng.choice(len(self.names), p=self.share)]]
+    def draw(self, rng: np.random.Generator, only: frozenset[str] = frozenset()) -> tuple[Array, Array, Array]:
+        """Return an image, one object's mask (0/255) and the validity of its pixels (0/1).
+
+        Args:
+            rng: Where the choice comes from.
+            only: Sources to draw from, in equal shares; all in their shares when empty or when none of them is here.
+        """
+        names = sorted(only.intersection(self.names))
+        source = names[rng.integers(len(names))] if names else self.names[rng.choice(len(self.names), p=self.share)]
+        records = self.records[source]
         record = records[rng.integers(len(records))]
         image = read_rgb(self.root / record["image"])
         index = read_index(self.root / record["mask"])
@@ -154,11 +166,14 @@ def random_window(
     top = int(rng.integers(max(0, ys[k] - win_h + 1), min(height - win_h, ys[k]) + 1))
     left = int(rng.integers(max(0, xs[k] - win_w + 1), min(width - win_w, xs[k]) + 1))
     window = np.s_[top : top + win_h, left : left + win_w]
-    grow = cv2.INTER_LINEAR if win_h * win_w < size * size else cv2.INTER_AREA
+    how = cv2.INTER_LINEAR if win_h * win_w < size * size else cv2.INTER_AREA
+    # Void pixels have no alpha: only the others enter a pixel's mean.
+    judged = cv2.resize(valid[window].astype(np.float32), (size, size), interpolation=how)
+    wanted = cv2.resize((alpha * valid)[window].astype(np.float32), (size, size), interpolation=how)
     return (
-        cv2.resize(image[window], (size, size), interpolation=grow),
-        cv2.resize(alpha[window], (size, size), interpolation=grow),
-        cv2.resize(valid[window], (size, size), interpolation=cv2.INTER_NEAREST),
+        np.asarray(cv2.resize(image[window], (size, size), interpolation=how)),
+        np.clip(wanted / np.maximum(judged, 1e-3) + 0.5, 0, 255).astype(np.uint8),
+        (judged >= 0.5).astype(np.uint8),
     )
 
 

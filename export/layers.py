@@ -39,6 +39,8 @@ class StandardisedConv(FoldedConv):
 class BatchNormConv(FoldedConv):
     """A convolution followed by a BatchNorm whose statistics stay frozen; its scale and shift are trained."""
 
+    padding_value = 0.0
+
     def __init__(self, cin: int, cout: int, kernel: int, stride: int = 1, groups: int = 1, eps: float = 1e-3) -> None:
         # TensorFlow's 'same' padding at stride 2 is (0, 1) for 3x3 and (1, 2) for 5x5: done by hand in forward.
         padding = (kernel - 1) // 2 if stride == 1 else 0
@@ -50,14 +52,14 @@ class BatchNormConv(FoldedConv):
         self.register_buffer("mean", torch.zeros(cout))
         self.register_buffer("var", torch.ones(cout))
 
-    def effective(self) -> tuple[Tensor, Tensor | None]:
+    def effective(self) -> tuple[Tensor, Tensor]:
         scale = self.gamma / (self.var + self.eps).sqrt()
         return self.weight * scale[:, None, None, None], self.beta - self.mean * scale
 
     def forward(self, x: Tensor) -> Tensor:
         if self.tf_padding is not None:
             before, after = self.tf_padding
-            x = F.pad(x, (before, after, before, after))
+            x = F.pad(x, (before, after, before, after), value=self.padding_value)
         return super().forward(x)
 
 

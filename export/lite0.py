@@ -21,6 +21,17 @@ STAGES = (
 )
 
 
+class Stem(BatchNormConv):
+    """The first convolution, on RGB in 0..1; the package's normalisation (255 x - 127) / 128 is part of its weights."""
+
+    # What normalises to 0, which is what the package pads with.
+    padding_value = 127 / 255
+
+    def effective(self) -> tuple[Tensor, Tensor]:
+        weight, bias = super().effective()
+        return weight * (255 / 128), bias - weight.sum(dim=(1, 2, 3)) * (127 / 128)
+
+
 class Block(nn.Module):
     """Inverted bottleneck: 1x1 up, depthwise, 1x1 down; the input is added where the shapes agree."""
 
@@ -46,7 +57,7 @@ class Lite0(nn.Module):
 
     def __init__(self, pretrained: bool = True) -> None:
         super().__init__()
-        self.stem = BatchNormConv(3, 32, 3, 2)
+        self.stem = Stem(3, 32, 3, 2)
         self.relu = nn.ReLU6(inplace=True)
         blocks, strides = [], []
         channels, stride = 32, 2
@@ -63,7 +74,7 @@ class Lite0(nn.Module):
             self._load_imagenet()
 
     def forward(self, image: Tensor) -> dict[int, Tensor]:
-        x = self.relu(self.stem((image * 255 - 127) / 128))
+        x = self.relu(self.stem(image))
         features = {}
         for i, block in enumerate(self.blocks):
             x = block(x)

@@ -183,14 +183,25 @@ class ClickStream(nn.Module):
         return self.comparison(features["embedding"], fine[:, :1], fine[:, 1:])
 
 
+class GuideConv(FoldedConv):
+    """The guide's first convolution, on RGB in 0..1; ImageNet's normalisation is part of its weights."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(3, channels, 1)
+        self.register_buffer("mean", torch.tensor([0.485, 0.456, 0.406]).view(1, 3, 1, 1))
+        self.register_buffer("std", torch.tensor([0.229, 0.224, 0.225]).view(1, 3, 1, 1))
+
+    def effective(self) -> tuple[Tensor, Tensor]:
+        weight = self.weight / self.std
+        return weight, self.bias - (weight * self.mean).sum(dim=(1, 2, 3))
+
+
 class Guide(nn.Module):
     """The guided filter's guide: a pointwise function of the image, so it runs at any resolution."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.register_buffer("mean", torch.tensor([0.485, 0.456, 0.406]).view(1, 3, 1, 1))
-        self.register_buffer("std", torch.tensor([0.229, 0.224, 0.225]).view(1, 3, 1, 1))
-        self.hidden = FoldedConv(3, channels, 1)
+        self.hidden = GuideConv(channels)
         self.out = nn.Conv2d(channels, 1, 1)
         with torch.no_grad():
             # Begins as luminance (ITU-R BT.601), split into its positive and negative half by the ReLU.
@@ -202,7 +213,7 @@ class Guide(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         """Map RGB in 0..1, (B, 3, H, W), to the guide, (B, 1, H, W)."""
-        return self.out(F.relu(self.hidden((image - self.mean) / self.std)))
+        return self.out(F.relu(self.hidden(image)))
 
 
 class Network(nn.Module):

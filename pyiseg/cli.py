@@ -72,10 +72,15 @@ def _evaluate(options: argparse.Namespace) -> None:
         from pyiseg.evaluation import evaluate
     except ImportError as error:
         raise ValueError(f"pyiseg evaluate needs {error.name}: pip install 'pyiseg[evaluate]'") from error
-    runs = evaluate.run_dataset(options.dataset, options.folder, options.model, options.device, options.clicks)
+    output: Path | None = options.output
+    # Refused now rather than after the minutes of work that would be lost.
+    if output is not None and (output.is_dir() or not output.parent.is_dir()):
+        raise ValueError(f"cannot write '{output}': it is a folder, or lies in one that does not exist")
+    model = pyiseg.load_model(options.model)
+    runs = evaluate.run_dataset(options.dataset, options.folder, model, options.device, options.clicks)
     summary = evaluate.summarise(runs, options.clicks)
-    if options.output is not None:
-        evaluate.write_report(options.output, options.dataset, runs, options.clicks)
+    if output is not None:
+        evaluate.write_report(output, options.dataset, runs, summary, model)
     print(json.dumps(summary, indent=1))
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import threading
-from typing import Any, TypeAlias
+from typing import Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -15,11 +15,10 @@ import numpy.typing as npt
 import onnxruntime as ort
 
 from pyiseg import _core
+from pyiseg.chain import Chain, Float32
 from pyiseg.errors import ModelError
 from pyiseg.geometry import View
 from pyiseg.model import Model
-
-Float32: TypeAlias = npt.NDArray[np.float32]
 
 _STRIP = 1 << 16  # Pixels given to guide.onnx at a time: with 64 channels, 16 MiB, whatever the image's size.
 
@@ -27,58 +26,37 @@ _STRIP = 1 << 16  # Pixels given to guide.onnx at a time: with 64 channels, 16 M
 class CpuPipeline:
     """One image on the CPU; see `pyiseg.backend.Pipeline`.
 
-    The buffers below are allocated here and written by every click. ONNX Runtime reads and writes them in place, and
+    The chain's buffers are allocated here and written by every click. ONNX Runtime reads and writes them in place, and
     holds the image's features as its own values, so a click copies nothing in or out of the networks.
     """
 
     def __init__(self, model: Model, view: View, rgb: npt.NDArray[np.uint8]) -> None:
-        self._model = model
         self._networks = _networks_of(model)
-        grid = view.grid
-        self._maps = np.zeros((1, 2 * len(model.click_sigmas), *grid), dtype=np.float32)
-        self._previous = np.zeros((1, 1, *grid), dtype=np.float32)
-        self._alpha = np.zeros((1, 1, *grid), dtype=np.float32)
-        self._clean = np.zeros(grid, dtype=np.float32)
-        self._labels = np.zeros(grid, dtype=np.int32)
-        self._scratch = np.zeros((2, *grid), dtype=np.float32)
-
         self._guide = self._networks.guide_of(rgb)
-        self._grid_guide = view.grid_guide(self._guide)
+        grid_guide = view.grid_guide(self._guide)
         # Only differences of the guide matter. Centred, it is small, and its windows' sums lose nothing in FP32.
-        mean = np.float32(self._grid_guide.mean(dtype=np.float64))
+        mean = np.float32(grid_guide.mean(dtype=np.float64))
         self._guide -= mean
-        self._grid_guide -= mean
+        grid_guide -= mean
+        self._chain = Chain(model.rules, grid_guide)
 
         working = ort.OrtValue.ortvalue_from_numpy(view.working_image(rgb))
         inputs = {
             "image": working,
-            "click_maps": ort.OrtValue.ortvalue_from_numpy(self._maps),
-            "previous_alpha": ort.OrtValue.ortvalue_from_numpy(self._previous),
+            "click_maps": ort.OrtValue.ortvalue_from_numpy(self._chain.maps),
+            "previous_alpha": ort.OrtValue.ortvalue_from_numpy(self._chain.previous),
             **self._networks.features_of(working),
         }
         self._binding = self._networks.click.io_binding()
         for wanted in self._networks.click.get_inputs():
             self._binding.bind_ortvalue_input(wanted.name, inputs[wanted.name])
-        self._binding.bind_ortvalue_output("alpha", ort.OrtValue.ortvalue_from_numpy(self._alpha))
+        self._binding.bind_ortvalue_output("alpha", ort.OrtValue.ortvalue_from_numpy(self._chain.answer))
 
     def predict(self, clicks: npt.NDArray[np.int32], previous: Float32 | None) -> Float32:
         """Predict the lines after the last of some clicks; see `pyiseg.backend.Pipeline.predict`."""
-        model, alpha = self._model, self._alpha[0, 0]
-        if previous is None:
-            self._previous.fill(0)
-        else:
-            # What was selected is fed back as it looks after the filter, without what no click has asked for.
-            _core.apply_lines(previous, self._grid_guide, alpha)
-            _core.keep_clicked_regions(alpha, clicks[:-1], 0, self._labels, self._previous[0, 0])
-        _core.click_maps(clicks, model.click_sigmas, self._maps[0])
+        self._chain.before(clicks, previous, len(clicks) - 1)
         self._networks.run_click(self._binding)
-        _core.force_clicks(clicks, alpha)
-        _core.keep_clicked_regions(alpha, clicks, model.clean_margin, self._labels, self._clean)
-        lines = np.empty_like(self._scratch)
-        _core.guided_filter_lines(
-            self._grid_guide, self._clean, model.filter_radius, model.filter_eps, self._scratch, lines
-        )
-        return lines
+        return self._chain.after(clicks)
 
     def matte(self, lines: Float32) -> npt.NDArray[np.uint8]:
         """Draw lines at the image's own resolution; see `pyiseg.backend.Pipeline.matte`."""

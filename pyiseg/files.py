@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,8 +17,8 @@ def written_whole(path: Path) -> Iterator[BinaryIO]:
     Args:
         path: Its folder must exist; an existing file is replaced.
     """
-    # Opened here rather than by tempfile, whose files only their owner can read.
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    # Opened here rather than by tempfile, whose files only their owner can read. The token keeps two writers apart.
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
         with open(temporary, "xb") as file:
             yield file

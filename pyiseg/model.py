@@ -27,6 +27,22 @@ _NEEDED = ("click.onnx", "guide.onnx")
 _OPTIONAL = ("image.onnx",)  # A network that fuses clicks and image at its first layer has no image stream.
 
 
+@dataclasses.dataclass(frozen=True)
+class Rules:
+    """How clicks are drawn and answers are finished. Lengths are in grid pixels.
+
+    Attributes:
+        sigmas: Widths of the click maps' bells, fine to coarse.
+        radius, eps: The guided filter's window and regularisation.
+        margin: Width of the soft border that a kept region keeps around itself.
+    """
+
+    sigmas: tuple[float, ...]
+    radius: int
+    eps: float
+    margin: int
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class Model:
     """A segmentation model, ready to be run. Made by `load_model`; immutable and shared between sessions.
@@ -36,9 +52,7 @@ class Model:
         name, description, licence: As its maker wrote them.
         long_side, multiple: Size of the working image, see `pyiseg.geometry.View.fit`.
         grid_stride: Working pixels to a grid pixel.
-        click_sigmas: Widths of the click maps' bells, in grid pixels.
-        filter_radius, filter_eps: The guided filter's.
-        clean_margin: Grid pixels of soft border that a selected region keeps around itself.
+        rules: How clicks are drawn and answers are finished.
         files: The ONNX files by name, as bytes that have the size and SHA-256 the manifest states.
         training: What its maker noted about the training; free in form.
     """
@@ -50,12 +64,14 @@ class Model:
     long_side: int
     multiple: int
     grid_stride: int
-    click_sigmas: tuple[float, ...]
-    filter_radius: int
-    filter_eps: float
-    clean_margin: int
+    rules: Rules
     files: Mapping[str, bytes] = dataclasses.field(repr=False)
     training: Mapping[str, Any] = dataclasses.field(repr=False)
+
+    @property
+    def sha256(self) -> dict[str, str]:
+        """The SHA-256 of each file by name, in hexadecimal."""
+        return {name: hashlib.sha256(content).hexdigest() for name, content in self.files.items()}
 
 
 def load_model(model: str | os.PathLike[str] | Model = "default") -> Model:
@@ -127,10 +143,12 @@ def _load(folder: Path, manifest: bytes) -> Model:
         long_side=entry("input.long_side", *positive),
         multiple=entry("input.multiple", *positive),
         grid_stride=entry("grid_stride", *positive),
-        click_sigmas=tuple(entry("click_sigmas", _sigmas, "1 to 8 numbers in 0.001..1e6")),
-        filter_radius=entry("guided_filter.radius", _whole(0, 64), "a whole number in 0..64"),
-        filter_eps=entry("guided_filter.eps", _within(1e-12, 1e12), "a number in 1e-12..1e12"),
-        clean_margin=entry("clean_margin", _whole(0), "a whole number >= 0"),
+        rules=Rules(
+            sigmas=tuple(entry("click_sigmas", _sigmas, "1 to 8 numbers in 0.001..1e6")),
+            radius=entry("guided_filter.radius", _whole(0, 64), "a whole number in 0..64"),
+            eps=entry("guided_filter.eps", _within(1e-12, 1e12), "a number in 1e-12..1e12"),
+            margin=entry("clean_margin", _whole(0), "a whole number >= 0"),
+        ),
         files=MappingProxyType({name: _read(folder, name, listed.get(name)) for name in names}),
         training=MappingProxyType(entry("training", _mapping, "a table")),
     )

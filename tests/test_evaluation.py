@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
 
+from pyiseg import _core, cli, load_model
 from pyiseg.evaluation.datasets import DATASETS
-from pyiseg.evaluation.evaluate import Run, summarise
+from pyiseg.evaluation.evaluate import Run, run_case, summarise
 from pyiseg.evaluation.metrics import clicks_to_reach, iou
 from pyiseg.evaluation.robot import next_click
 
@@ -97,9 +100,71 @@ def test_readers(tmp_path: Path) -> None:
     assert void.tolist() == [[False, True, False]]
 
 
-def test_a_mask_of_another_size_is_refused(tmp_path: Path) -> None:
+def test_a_mask_of_another_size_is_refused(tmp_path: Path, toy: Path) -> None:
     write(tmp_path / "images" / "1.png", np.zeros((4, 3, 3)))
-    write(tmp_path / "masks" / "1.png", np.zeros((3, 4)))
+    write(tmp_path / "masks" / "1.png", np.full((3, 4), 255))
     (case,) = DATASETS["folder"](tmp_path)
-    with pytest.raises(ValueError, match="4x3"):
+    with pytest.raises(ValueError, match=r"\(3, 4\).*\(4, 3\)"):
+        run_case(case, toy)
+
+
+def test_a_mask_that_wants_nothing_is_refused(tmp_path: Path) -> None:
+    write(tmp_path / "images" / "1.png", np.zeros((3, 3, 3)))
+    write(tmp_path / "masks" / "1.png", np.ones((3, 3)))
+    (case,) = DATASETS["folder"](tmp_path)
+    with pytest.raises(ValueError, match="largest value is 1"):
         case.truth()
+
+
+@pytest.fixture
+def balls(tmp_path: Path) -> Path:
+    """A data set of two pictures, each with one bright disc."""
+    for i in range(2):
+        disc = np.zeros((60, 80), np.uint8)
+        cv2.circle(disc, (30 + 10 * i, 30), 14, 255, -1)
+        write(tmp_path / "set" / "images" / f"{i}.png", np.repeat(disc[..., None] // 2 + 60, 3, axis=2))
+        write(tmp_path / "set" / "masks" / f"{i}.png", disc)
+    (tmp_path / "set" / "masks" / ".DS_Store").write_bytes(b"x")
+    return tmp_path / "set"
+
+
+def test_evaluate_end_to_end(balls: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    report = tmp_path / "report.json"
+    assert cli.main(["evaluate", "folder", str(balls), "--clicks", "6", "-o", str(report)]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    written = json.loads(report.read_text())
+    assert written["summary"] == printed
+    assert written["model"]["sha256"] == load_model().sha256
+    assert [run["name"] for run in written["runs"]] == ["0", "1"]
+    for run in written["runs"]:
+        # The first click is the disc's centre; the noc agrees with the curve it is made of.
+        assert run["clicks"][0] == [30 + 10 * int(run["name"]), 30, True]
+        assert max(run["ious"]) > 0.85
+    assert printed["noc85"] == np.mean([clicks_to_reach(run["ious"], 0.85, 6) for run in written["runs"]])
+
+
+def test_evaluate_refuses_what_it_could_not_write_before_it_runs(
+    balls: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["evaluate", "folder", str(balls), "-o", str(tmp_path / "none" / "report.json")]) == 2
+    assert "none" in capsys.readouterr().err
+
+
+def test_published_robot(published: np.lib.npyio.NpzFile) -> None:
+    """The 16 recorded cases of the authors' robot user, IoU, and cleaning."""
+    for i in range(16):
+        prediction, truth, void = published[f"{i}_pred"], published[f"{i}_gt"] == 1, published[f"{i}_void"]
+        mask = prediction >= 0.5
+        x, y, fg = (int(v) for v in published[f"{i}_click_x_y_fg"])
+        assert next_click(mask, truth) == (None if x < 0 else (x, y, bool(fg)))
+        assert iou(mask, truth) == pytest.approx(float(published[f"{i}_iou"]), abs=1e-12)
+        assert iou(mask, truth, void) == pytest.approx(float(published[f"{i}_iou_without_void"]), abs=1e-12)
+        click = np.array([[*published[f"{i}_fg_click_x_y"], 1]], np.int32)
+        kept, labels = np.empty_like(prediction), np.empty(prediction.shape, np.int32)
+        _core.keep_clicked_regions(prediction, click, 0, labels, kept)
+        np.testing.assert_array_equal(kept, published[f"{i}_kept_connected"])
+
+
+@pytest.fixture
+def published() -> np.lib.npyio.NpzFile:
+    return np.load(Path(__file__).parent / "golden" / "published_clicks.npz")

@@ -191,7 +191,7 @@ def test_only_what_earlier_clicks_asked_for_is_fed_back(session: Session) -> Non
     lines[1, 4:9, 4:9] = 0.75  # two islands, one to a click
     lines[1, 4:9, 20:25] = 0.75
     session._pipeline.predict(np.array([[6, 6, 1], [22, 6, 1]], np.int32), lines)
-    fed_back = vars(session._pipeline)["_previous"][0, 0]
+    fed_back = vars(session._pipeline)["_chain"].previous[0, 0]
     np.testing.assert_array_equal(fed_back[:, :16], lines[1, :, :16])
     assert not fed_back[:, 16:].any()
 

@@ -19,7 +19,9 @@ from pyiseg import Session
 
 
 def buffers(session: Session) -> dict[str, npt.NDArray[Any]]:
-    return {name: value for name, value in vars(session._pipeline).items() if isinstance(value, np.ndarray)}
+    held = vars(session._pipeline)
+    held = {**held, **vars(held["_chain"])}
+    return {name: value for name, value in held.items() if isinstance(value, np.ndarray)}
 
 
 def test_what_a_session_returns_is_the_users(session: Session) -> None:
@@ -53,13 +55,13 @@ def test_the_image_is_the_sessions_own(toy: Path) -> None:
 def test_clicks_reuse_the_buffers(tmp_path: Path, early_fusion: bool) -> None:
     session = Session(PHOTO, model=toy_model.build(tmp_path / "toy", early_fusion=early_fusion))
     before = {name: array.ctypes.data for name, array in buffers(session).items()}
-    assert {"_maps", "_previous", "_alpha", "_clean", "_labels", "_scratch", "_guide", "_grid_guide"} <= before.keys()
+    assert {"maps", "previous", "answer", "_clean", "_labels", "_scratch", "_guide", "_grid_guide"} <= before.keys()
     guide = buffers(session)["_guide"].copy()
     for click in CLICKS:
-        buffers(session)["_alpha"].fill(np.nan)
+        buffers(session)["answer"].fill(np.nan)
         session.click(*click)
         # The network wrote into our buffer, not into one of its own.
-        assert np.isfinite(buffers(session)["_alpha"]).all()
+        assert np.isfinite(buffers(session)["answer"]).all()
     assert {name: array.ctypes.data for name, array in buffers(session).items()} == before
     np.testing.assert_array_equal(buffers(session)["_guide"], guide)
 

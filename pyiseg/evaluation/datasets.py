@@ -34,19 +34,16 @@ class Case:
             Which pixels are wanted and which are not judged, each bool, shape (H, W).
 
         Raises:
-            ValueError: The mask's size is not the picture's.
+            ValueError: Nothing is wanted.
         """
-        with Image.open(self.image) as picture:
-            size = picture.size
         with Image.open(self.mask) as picture:
             values = np.asarray(picture.convert("L"))
-        if values.shape != size[::-1]:
+        wanted = values >= (192 if self.banded else 128)
+        if not wanted.any():
             raise ValueError(
-                f"mask {self.mask.name} is {values.shape[1]}x{values.shape[0]}, its image {size[0]}x{size[1]}"
+                f"mask {self.mask} wants nothing: its largest value is {values.max()}; masks go from 0 to 255"
             )
-        if not self.banded:
-            return values >= 128, np.zeros(values.shape, bool)
-        return values >= 192, (values > 63) & (values < 192)
+        return wanted, (values > 63) & ~wanted if self.banded else np.zeros_like(wanted)
 
 
 def grabcut(folder: Path) -> Iterator[Case]:
@@ -77,11 +74,16 @@ def _pairs(root: Path, image_of: Callable[[str], str]) -> Iterator[tuple[Path, P
             raise FileNotFoundError(
                 f"{root} has no folder {part}/: an evaluation set is images/ and masks/ side by side"
             )
-    images = {path.stem: path for path in sorted((root / "images").iterdir())}
-    for mask in sorted((root / "masks").iterdir()):
+    images = {path.stem: path for path in _visible(root / "images")}
+    for mask in _visible(root / "masks"):
         if mask.stem in images:
             yield images[mask.stem], mask
         elif image_of(mask.stem) in images:
             yield images[image_of(mask.stem)], mask
         else:
             raise FileNotFoundError(f"mask {mask} has no image of its name in {root / 'images'}")
+
+
+def _visible(folder: Path) -> list[Path]:
+    """The files of a folder in the order of their names, without what the system keeps there (.DS_Store)."""
+    return sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))

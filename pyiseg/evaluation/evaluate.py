@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,8 @@ def run_case(case: Case, model: str | Model = "default", device: str = "cpu", li
     started = time.perf_counter()
     session = Session(case.image, model=model, device=device)
     session_ms = 1e3 * (time.perf_counter() - started)
+    if truth.shape != session.shape:
+        raise ValueError(f"mask {case.mask} has shape {truth.shape}, its image {case.image} {session.shape}")
     mask = np.zeros_like(truth)
     ious: list[float] = []
     click_ms: list[float] = []
@@ -65,8 +68,6 @@ def run_case(case: Case, model: str | Model = "default", device: str = "cpu", li
 def summarise(runs: Iterable[Run], limit: int = 20) -> dict[str, Any]:
     """Sum up runs: NoC and failures at each threshold, mean IoU after each click, median times in milliseconds."""
     runs = list(runs)
-    if not runs:
-        raise ValueError("no runs to sum up: the data set gave no cases")
     summary: dict[str, Any] = {"cases": len(runs), "limit": limit}
     for threshold in THRESHOLDS:
         counts = [clicks_to_reach(run.ious, threshold, limit) for run in runs]
@@ -97,13 +98,26 @@ def run_dataset(
     """
     loaded = load_model(model)
     cases = list(DATASETS[dataset](root))
+    if not cases:
+        raise ValueError(f"{root} holds no masks, so there is nothing to evaluate")
     return [run_case(case, loaded, device, limit) for case in tqdm(cases, desc=dataset, unit="image")]
 
 
-def write_report(path: Path, dataset: str, runs: list[Run], limit: int = 20) -> dict[str, Any]:
-    """Write summary and runs as JSON, whole, and return the summary."""
-    summary = summarise(runs, limit)
-    report = {"dataset": dataset, "summary": summary, "runs": [asdict(run) for run in runs]}
+def write_report(path: Path, dataset: str, runs: list[Run], summary: dict[str, Any], model: Model) -> None:
+    """Write summary, runs and what was measured as JSON, whole.
+
+    Args:
+        path: Its folder must exist.
+        dataset: The data set's name, for the record.
+        runs, summary: As :func:`run_dataset` and :func:`summarise` returned them.
+        model: What was measured.
+    """
+    report = {
+        "dataset": dataset,
+        "model": {"name": model.name, "sha256": model.sha256},
+        "versions": {name: version(name) for name in ("pyiseg", "numpy", "onnxruntime")},
+        "summary": summary,
+        "runs": [asdict(run) for run in runs],
+    }
     with written_whole(path) as file:
-        file.write(f"{json.dumps(report)}\n".encode())
-    return summary
+        file.write(f"{json.dumps(report, allow_nan=False)}\n".encode())

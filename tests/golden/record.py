@@ -1,0 +1,17 @@
+"""Record cat_mask.png anew, after the default weights have changed and the picture has been looked at."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from pyiseg import Session
+from pyiseg.demo import CLICKS, PHOTO
+
+if __name__ == "__main__":
+    session = Session(PHOTO)
+    for click in CLICKS:
+        session.click(*click)
+    Image.fromarray(session.mask.astype(np.uint8) * 255).save(Path(__file__).with_name("cat_mask.png"))

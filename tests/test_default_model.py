@@ -1,0 +1,82 @@
+"""The model that ships: it really selects, on pictures it was not trained on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import pytest
+from PIL import Image
+
+from pyiseg import Click, Session, load_model
+from pyiseg.demo import CLICKS, PHOTO
+from pyiseg.evaluation.metrics import iou
+
+GOLDEN = Path(__file__).parent / "golden" / "cat_mask.png"
+
+
+def drawn(width: int = 640, height: int = 480) -> tuple[npt.NDArray[np.uint8], list[npt.NDArray[np.bool_]]]:
+    """Two balls on a noisy floor, and their masks."""
+    rng = np.random.default_rng(0)
+    image = cv2.GaussianBlur(rng.integers(0, 255, (height, width, 3), np.uint8), (0, 0), 3)
+    image = (image * 0.4 + np.array([40, 90, 60])).astype(np.uint8)
+    masks = []
+    for x, y, r, colour in ((180, 240, 110, (200, 60, 40)), (470, 250, 90, (50, 70, 200))):
+        mask = np.zeros((height, width), np.uint8)
+        cv2.circle(mask, (x, y), r, 1, -1)
+        shade = np.linspace(0.6, 1.2, height)[:, None, None]
+        image = np.where(mask[..., None] == 1, np.clip(np.array(colour) * shade, 0, 255), image).astype(np.uint8)
+        masks.append(mask == 1)
+    return image, masks
+
+
+@pytest.mark.parametrize("wanted", [0, 1])
+def test_one_click_selects_the_clicked_ball_only(wanted: int) -> None:
+    image, masks = drawn()
+    y, x = (int(v) for v in np.argwhere(masks[wanted]).mean(axis=0))
+    session = Session(image)
+    session.click(x, y)
+    assert iou(session.mask, masks[wanted]) > 0.8
+    assert (session.mask & masks[1 - wanted]).mean() < 0.01
+
+
+def test_a_second_click_adds_and_a_third_removes() -> None:
+    image, masks = drawn()
+    session = Session(image)
+    session.click(180, 240)
+    session.click(470, 250)
+    assert iou(session.mask, masks[0] | masks[1]) > 0.8
+    session.click(180, 240, fg=False)
+    assert not session.mask[240, 180]
+
+
+def test_size_does_not_change_what_is_selected() -> None:
+    image, masks = drawn()
+    large = np.asarray(Image.fromarray(image).resize((2560, 1920), Image.Resampling.BICUBIC))
+    session = Session(large)
+    session.click(720, 960)
+    mask = np.asarray(Image.fromarray(masks[0]).resize((2560, 1920), Image.Resampling.NEAREST))
+    assert iou(session.mask, mask) > 0.8
+
+
+def test_whole_session_on_the_demo_photograph() -> None:
+    """Against the mask recorded when the weights were made: another runtime or machine may differ at single pixels."""
+    session = Session(PHOTO)
+    for click in CLICKS:
+        session.click(*click)
+    with Image.open(GOLDEN) as picture:
+        golden = np.asarray(picture) >= 128
+    assert iou(session.mask, golden) > 0.99
+    for x, y, fg in CLICKS:
+        assert session.mask[y, x] == fg
+    assert session.clicks == tuple(Click(*click) for click in CLICKS)
+
+
+def test_the_manifest_says_what_made_the_weights() -> None:
+    model = load_model()
+    assert sum(len(content) for content in model.files.values()) <= 12e6
+    assert model.training["pictures"] > 1000
+    assert "ImageNet" in model.training["started_from"]
+    assert model.licence == "Apache-2.0"
