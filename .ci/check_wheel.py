@@ -26,6 +26,7 @@ def main(path: Path) -> int:
     wrong += [f"holds {name}" for name in names if name.startswith(("export/", "tests/", "csrc/"))]
     if not any(name.startswith("pyiseg/_core.") and not name.endswith(".pyi") for name in names):
         wrong.append("lacks the extension")
+    wrong += [f"holds {n}" for n in names if n.startswith("pyiseg/models/") and n not in NEEDED]
     size = path.stat().st_size
     if size > LIMIT:
         wrong.append(f"has {size / 1e6:.1f} MB, more than {LIMIT / 1e6:.0f}")

@@ -42,7 +42,7 @@ def table() -> str:
         f"| `.click(x, y)` | {_ms(small, 'click')} | {_ms(large, 'click')} |",
         f"| OpenCV GrabCut, same run | {_ms(small, 'opencv_grabcut')} | |",
         "",
-        f"Times on {session['machine']['cores']} cores of a shared {session['machine']['processor']}, "
+        f"Times on {session['machine']['cores']} cores ({session['machine']['processor']}), "
         f"onnxruntime {session['machine']['versions']['onnxruntime']}.",
     ]
     return "\n".join(rows)
@@ -55,6 +55,11 @@ def main() -> int:
     before, rest = text.split(BEGIN)
     _, after = rest.split(END)
     wanted = f"{before}{BEGIN}\n{table()}\n{END}{after}"
+    shipped = json.loads((ROOT / "pyiseg" / "models" / "default" / "model.json").read_text())["files"]
+    for name in ("grabcut.json", "berkeley.json"):
+        if _read(name)["model"]["sha256"] != {file: entry["sha256"] for file, entry in shipped.items()}:
+            print(f"benchmarks/results/{name} was measured with other weights than those that ship", file=sys.stderr)
+            return 1
     if "--check" in sys.argv:
         if wanted != text:
             print("README.md differs from benchmarks/results: run python benchmarks/readme_table.py", file=sys.stderr)

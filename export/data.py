@@ -9,7 +9,7 @@ import json
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -71,6 +71,12 @@ def is_validation(image: str) -> bool:
     return zlib.crc32(Path(image).name.encode()) % 32 == 0
 
 
+def photograph(record: dict[str, Any]) -> str:
+    """Return what names the photograph of a record: several sources hold crops of the same COCO photographs."""
+    stem = Path(record["image"]).stem
+    return "coco" + stem.rsplit("_", 1)[1] if record["source"] in ("coco", "cocop", "mval") else stem
+
+
 def read_rgb(path: Path) -> Array:
     with Image.open(path) as picture:
         return np.asarray(picture.convert("RGB"))
@@ -86,12 +92,14 @@ class RealImages:
 
     def __init__(self, root: Path, config: DataConfig, validation: bool = False) -> None:
         self.root = root
-        self.records: dict[str, list[dict]] = {name: [] for name, _ in config.sources}  # type: ignore[type-arg]
+        self.records: dict[str, list[dict[str, Any]]] = {name: [] for name, _ in config.sources}
         with open(root / "train" / "real.jsonl") as lines:
-            for line in lines:
-                record = json.loads(line)
-                if record["source"] in self.records and is_validation(record["image"]) == validation:
-                    self.records[record["source"]].append(record)
+            records = [record for record in map(json.loads, lines) if record["source"] in self.records]
+        trained_on = {photograph(record) for record in records if not is_validation(record["image"])}
+        for record in records:
+            # A photograph of which any crop is trained on does not validate.
+            if validation != (photograph(record) in trained_on) and is_validation(record["image"]) == validation:
+                self.records[record["source"]].append(record)
         self.names = [name for name, records in self.records.items() if records]
         share = np.array([dict(config.sources)[name] for name in self.names])
         self.share = share / share.sum()
@@ -185,7 +193,7 @@ def change_light(rng: np.random.Generator, image: Array) -> Array:
     for _ in range(3):
         cast = np.exp(rng.uniform(-0.1, 0.1))
         tables.append(np.clip(((levels**gamma - 0.5) * contrast + 0.5 + shift) * cast, 0, 1) * 255)
-    result = cv2.LUT(np.ascontiguousarray(image), np.stack(tables, axis=-1).astype(np.uint8)[None])
+    result = cv2.LUT(np.ascontiguousarray(image), np.rint(np.stack(tables, axis=-1)).astype(np.uint8)[None])
     if rng.random() < 0.1:
         result = np.repeat(cv2.cvtColor(result, cv2.COLOR_RGB2GRAY)[:, :, None], 3, axis=2)
     if rng.random() < 0.1:

@@ -28,7 +28,7 @@ def click_error(alpha: Tensor, clicks: Tensor) -> Tensor:
 
 
 def normalised_focal(logits: Tensor, truth: Tensor, valid: Tensor, gamma: float = 2.0) -> Tensor:
-    """Focal loss whose weights sum to the number of pixels (Sofiiuk et al. 2020, eq. 3), per image.
+    """Focal loss whose weights sum to the number of pixels (Sofiiuk et al. 2019, AdaptIS), per image.
 
     The focal weight (1 - pt)^gamma shrinks as training goes well; dividing by its sum keeps the gradient's size.
     """

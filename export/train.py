@@ -17,6 +17,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -72,6 +73,10 @@ class Trainer:
 
     def __init__(self, data: Path, out: Path, config: TrainConfig, start: Path | None = None) -> None:
         self.data, self.out, self.config = data, out, config
+        if start is not None and self.checkpoint.exists():
+            raise ValueError(
+                f"{self.checkpoint} exists, so this run has begun: leave out --start, or choose another --out"
+            )
         torch.manual_seed(config.seed)
         self.started_from = IMAGENET
         self.network = Network(COMPACT).to(memory_format=torch.channels_last)
@@ -86,10 +91,6 @@ class Trainer:
         self.clicker = Clicker(COMPACT)
         self.updates, self.pictures, self.seconds = 0, 0, 0.0
         if self.checkpoint.exists():
-            if start is not None:
-                raise ValueError(
-                    f"{self.checkpoint} exists, so this run has begun: leave out --start, or choose another --out"
-                )
             self._load()
 
     @property
@@ -103,14 +104,11 @@ class Trainer:
     def run(self) -> None:
         """Train until the minutes are over, writing a checkpoint every few of them, and one when asked to stop."""
         self.out.mkdir(parents=True, exist_ok=True)
-        stop = threading.Event()
-        for name in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(name, lambda *_: stop.set())
         saved = logged = time.monotonic()
         recent: list[dict[str, float]] = []
         if self.progress >= 1:
             return
-        with tqdm(total=100, unit="%", initial=round(100 * self.progress, 1)) as bar:
+        with asked_to_stop() as stop, tqdm(total=100, unit="%", initial=round(100 * self.progress, 1)) as bar:
             for batch in self._batches():
                 started = time.monotonic()
                 recent.append(self.update(batch))
@@ -209,6 +207,7 @@ class Trainer:
         self.optimizer.load_state_dict(state["optimizer"])
         self.updates, self.pictures, self.seconds = state["updates"], state["pictures"], state["seconds"]
         self.started_from = state["started_from"]
+        self._cut_log()
 
     def _groups(self) -> list[dict]:  # type: ignore[type-arg]
         config = self.config
@@ -253,14 +252,34 @@ class Trainer:
                 yield batch
 
     @staticmethod
-    def _summary(recent: list[dict[str, float]]) -> dict[str, str]:
+    def _summary(recent: list[dict[str, float]]) -> dict[str, float]:
         names = sorted({name for m in recent for name in m})
-        return {n: f"{np.mean([m[n] for m in recent if n in m]):.3f}" for n in names}
+        return {n: round(float(np.mean([m[n] for m in recent if n in m])), 3) for n in names}
+
+    def _cut_log(self) -> None:
+        """Drop the lines that were written after the checkpoint: their updates will be made again."""
+        log = self.out / "log.jsonl"
+        if log.exists():
+            lines = log.read_text().splitlines(keepends=True)
+            with written_whole(log) as file:
+                file.writelines(x.encode() for x in lines if json.loads(x)["updates"] <= self.updates)
 
     def _log(self, recent: list[dict[str, float]]) -> None:
         line = {"updates": self.updates, "pictures": self.pictures, "minutes": round(self.seconds / 60, 2)}
         with open(self.out / "log.jsonl", "a") as log:
             log.write(json.dumps({**line, **self._summary(recent)}) + "\n")
+
+
+@contextmanager
+def asked_to_stop() -> Iterator[threading.Event]:
+    """Turn Ctrl-C and SIGTERM into an event, so that the update under way can end and be saved."""
+    stop = threading.Event()
+    before = {name: signal.signal(name, lambda *_: stop.set()) for name in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for name, handler in before.items():
+            signal.signal(name, handler)
 
 
 def main() -> None:

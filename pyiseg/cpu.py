@@ -154,7 +154,7 @@ def _options() -> ort.SessionOptions:
     # _core's threads run between the networks. Workers that spin while they wait would keep the cores from them.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.add_session_config_entry("session.inter_op.allow_spinning", "0")
-    if "PYISEG_NUM_THREADS" in os.environ:
+    if os.environ.get("PYISEG_NUM_THREADS"):
         options.intra_op_num_threads = _core.get_num_threads()
     options.log_severity_level = 4  # What goes wrong is raised; it need not be printed as well.
     return options

@@ -9,6 +9,9 @@ import cv2
 import numpy as np
 from PIL import Image
 
+# A picture that falls into the validation part, see export.data.is_validation.
+HELD_OUT = 49
+
 
 def build(root: Path, pictures: int = 6) -> Path:
     """Write ``train/`` under a folder and return the folder."""
@@ -17,11 +20,11 @@ def build(root: Path, pictures: int = 6) -> Path:
         (train / part).mkdir(parents=True)
     rng = np.random.default_rng(0)
     lines = []
-    for i in range(pictures):
+    for i in [*range(pictures), HELD_OUT]:
         image = rng.integers(0, 120, (60, 80, 3)).astype(np.uint8)
         index = np.zeros((60, 80), np.uint8)
-        cv2.circle(index, (30 + 3 * i, 30), 14, 1, -1)
-        cv2.circle(index, (30 + 3 * i, 30), 15, 255, 1)
+        cv2.circle(index, (30 + 3 * (i % 7), 30), 14, 1, -1)
+        cv2.circle(index, (30 + 3 * (i % 7), 30), 15, 255, 1)
         image[index == 1] += 120
         Image.fromarray(image).save(train / "real" / f"{i}.png")
         Image.fromarray(index).save(train / "real" / f"{i}_mask.png")
