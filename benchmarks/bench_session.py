@@ -33,8 +33,11 @@ def import_seconds() -> float:
 
 
 def grabcut(rgb: np.ndarray, clicks: list[tuple[int, int, bool]]) -> np.ndarray:
-    """OpenCV's GrabCut from scratch: discs of 5 pixels at the clicks are certain, wide ones around selecting clicks
-    probable foreground, the rest probable background."""
+    """OpenCV's GrabCut from scratch, told what a person would tell it.
+
+    Discs of 5 pixels at the clicks are certain, wide ones around selecting clicks probable foreground, the rest
+    probable background.
+    """
     mask = np.full(rgb.shape[:2], cv2.GC_PR_BGD, np.uint8)
     for x, y, fg in clicks:
         # Without probable foreground GrabCut has one pixel set to learn from: a wide disc gives it some.

@@ -9,6 +9,20 @@ from pyiseg.model import Rules
 
 
 @dataclass(frozen=True)
+class Conv:
+    """One 3x3 convolution of the interaction stream.
+
+    Attributes:
+        channels, stride: Of its output.
+        skip: Whether the decoder gets its output, at the stride reached.
+    """
+
+    channels: int
+    stride: int = 1
+    skip: bool = True
+
+
+@dataclass(frozen=True)
 class Level:
     """One decoder level: what happens at one stride.
 
@@ -17,12 +31,14 @@ class Level:
         convs: Output channels of the 3x3 convolutions, in order.
         reduce: Channels of a 1x1 convolution before the next doubling; None leaves it out.
         norm: Weight standardisation and GroupNorm in the 3x3 convolutions.
+        raw: Whether the normalised image and the click maps themselves come in, instead of features of them.
     """
 
     stride: int
     convs: tuple[int, ...]
     reduce: int | None = None
     norm: bool = True
+    raw: bool = False
 
 
 @dataclass(frozen=True)
@@ -31,9 +47,10 @@ class NetworkConfig:
 
     Attributes:
         image_stream: Which image encoder.
+        early_clicks: Whether the click maps enter the image stream (early fusion: it then runs per click).
         neck: Channels of the image features by stride after a top-down pass, run once an image; None takes them as
             the image stream gives them.
-        interaction: (channels, stride) of the 3x3 convolutions that see the click maps and the previous alpha.
+        interaction: The convolutions that see the click maps and the previous alpha (late fusion); empty for none.
         grid_stride: Pixels of the network's input per pixel of click maps, previous alpha and predicted alpha.
         feedback: Whether the previous alpha is an input of the interaction stream.
         embedding: (channels, heads) of the comparison of every place's image features with those under the clicks;
@@ -43,15 +60,17 @@ class NetworkConfig:
         groups: Groups of every GroupNorm.
         output: "sigmoid", or the paper's "clip" to 0..1.
         guide_channels: Hidden channels of the pointwise guide network.
+        guide_clicks: Whether the guide also sees the finest background and foreground map.
         radius, eps: The guided filter's window (2 * radius + 1 pixels of the grid) and regularisation.
         sigmas: Widths of the click Gaussians in pixels of the network's input.
         clean_margin: Grid pixels around a kept region in which soft alpha survives cleaning.
         long_side: Long side of the network's input when serving.
     """
 
-    image_stream: Literal["efficientnet-lite0"] = "efficientnet-lite0"
+    image_stream: Literal["efficientnet-lite0", "resnet50-gn-ws"] = "efficientnet-lite0"
+    early_clicks: bool = False
     neck: tuple[tuple[int, int], ...] | None = ((32, 128), (16, 96), (8, 64), (4, 32), (2, 8))
-    interaction: tuple[tuple[int, int], ...] = ((16, 1), (24, 2), (48, 2), (96, 2), (128, 2))
+    interaction: tuple[Conv, ...] = (Conv(16), Conv(24, 2), Conv(48, 2), Conv(96, 2), Conv(128, 2))
     grid_stride: int = 2
     feedback: bool = True
     embedding: tuple[int, int] | None = (64, 4)
@@ -67,6 +86,7 @@ class NetworkConfig:
     groups: int = 8
     output: Literal["sigmoid", "clip"] = "sigmoid"
     guide_channels: int = 8
+    guide_clicks: bool = False
     radius: int = 2
     eps: float = 1e-3
     sigmas: tuple[float, ...] = (0.02 * 352, 0.08 * 352, 0.16 * 352)
@@ -81,3 +101,29 @@ class NetworkConfig:
 
 
 COMPACT = NetworkConfig()
+
+# Forte et al. 2020 as published; channel counts are the checkpoint's, which differ from the paper's Table 4.
+PAPER = NetworkConfig(
+    image_stream="resnet50-gn-ws",
+    early_clicks=True,
+    neck=None,
+    interaction=(
+        Conv(32, skip=False),
+        Conv(64, 2),
+        Conv(128, skip=False),
+        Conv(256, 2),
+        Conv(256, 2, skip=False),
+        Conv(256),
+    ),
+    grid_stride=1,
+    embedding=None,
+    pool_channels=256,
+    decoder=(Level(8, (256, 256)), Level(4, (256,)), Level(2, (64,)), Level(1, (32, 16), norm=False, raw=True)),
+    groups=32,
+    output="clip",
+    guide_channels=64,
+    guide_clicks=True,
+    eps=1e-8,
+    clean_margin=0,
+    long_side=480,
+)

@@ -6,6 +6,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+def normalise(image: Tensor) -> Tensor:
+    """RGB in 0..1, (B, 3, H, W), as networks trained on ImageNet take it."""
+    mean, std = (image.new_tensor(values).view(1, 3, 1, 1) for values in (IMAGENET_MEAN, IMAGENET_STD))
+    return (image - mean) / std
+
 
 class FoldedConv(nn.Conv2d):
     """A convolution whose effective weight is computed from its parameters, so that it exports as a plain one."""

@@ -7,8 +7,18 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from export.config import Level, NetworkConfig
-from export.layers import FoldedConv, PyramidPooling, conv3x3, double, guided_filter_lines
+from export.layers import (
+    IMAGENET_MEAN,
+    IMAGENET_STD,
+    FoldedConv,
+    PyramidPooling,
+    conv3x3,
+    double,
+    guided_filter_lines,
+    normalise,
+)
 from export.lite0 import Lite0
+from export.resnet import ResNet50
 
 Features = dict[str, Tensor]
 
@@ -42,23 +52,38 @@ class Neck(nn.Module):
 
 
 class ImageStream(nn.Module):
-    """What runs once an image: encoder, neck and the embedding that clicks are compared in."""
+    """Encoder, neck and the embedding that clicks are compared in. Runs once an image, unless it sees the clicks."""
 
     def __init__(self, config: NetworkConfig, pretrained: bool) -> None:
         super().__init__()
-        self.encoder = Lite0(pretrained)
+        self.config = config
+        maps = 2 * len(config.sigmas) if config.early_clicks else 0
+        if config.image_stream == "efficientnet-lite0":
+            if config.early_clicks:
+                raise ValueError("early_clicks needs image_stream='resnet50-gn-ws': EfficientNet-Lite0 takes RGB only")
+            self.encoder: Lite0 | ResNet50 = Lite0(pretrained)
+        else:
+            self.encoder = ResNet50(maps)
         self.channels = dict(config.neck) if config.neck else dict(self.encoder.channels)
         self.neck = Neck(self.encoder.channels, self.channels) if config.neck else None
         self.embed = nn.Conv2d(self.channels[8], config.embedding[0], 1) if config.embedding else None
 
-    def forward(self, image: Tensor) -> Features:
-        """Map RGB in 0..1, (B, 3, H, W), to the features a click needs, by name."""
-        features = self.encoder(image)
+    def forward(self, image: Tensor, click_maps: Tensor | None = None) -> Features:
+        """Return the features a click needs, by name.
+
+        Args:
+            image: RGB in 0..1, (B, 3, H, W).
+            click_maps: (B, 6, H, W) for early fusion, else left out.
+        """
+        seen = image if click_maps is None else torch.cat([image, click_maps], dim=1)
+        features = self.encoder(seen)
         if self.neck is not None:
             features = self.neck(features)
         result = {f"image_{stride}": x for stride, x in features.items()}
         if self.embed is not None:
             result["embedding"] = self.embed(features[8])
+        if any(level.raw for level in self.config.decoder):
+            result["image_1"] = normalise(image)
         return result
 
 
@@ -94,19 +119,21 @@ class InteractionStream(nn.Module):
         super().__init__()
         cin, stride = 2 * len(config.sigmas) + int(config.feedback), config.grid_stride
         self.convs = nn.ModuleList()
-        self.strides: list[int] = []
         self.channels: dict[int, int] = {}
-        for cout, step in config.interaction:
-            self.convs.append(conv3x3(cin, cout, None, step))
-            stride *= step
-            self.strides.append(stride)
-            self.channels[stride] = cin = cout
+        self.skips: dict[int, int] = {}
+        for i, conv in enumerate(config.interaction):
+            self.convs.append(conv3x3(cin, conv.channels, None, conv.stride))
+            stride *= conv.stride
+            cin = conv.channels
+            if conv.skip:
+                self.skips[i], self.channels[stride] = stride, cin
 
     def forward(self, x: Tensor) -> dict[int, Tensor]:
         skips = {}
-        for stride, conv in zip(self.strides, self.convs, strict=True):
+        for i, conv in enumerate(self.convs):
             x = conv(x)
-            skips[stride] = x
+            if i in self.skips:
+                skips[self.skips[i]] = x
         return skips
 
 
@@ -122,7 +149,10 @@ class ClickStream(nn.Module):
         self.reduce = nn.ModuleDict()
         carried = 0
         for i, level in enumerate(config.decoder):
-            cin = carried + image_channels[level.stride] + self.interaction.channels.get(level.stride, 0)
+            if level.raw:
+                cin = carried + 3 + 2 * len(config.sigmas)
+            else:
+                cin = carried + image_channels[level.stride] + self.interaction.channels.get(level.stride, 0)
             cin += self._compared(level)
             key = str(level.stride)
             if i == 0:
@@ -155,7 +185,9 @@ class ClickStream(nn.Module):
             key = str(level.stride)
             parts = [] if x is None else [double(x)]
             parts.append(features[f"image_{level.stride}"])
-            if level.stride in skips:
+            if level.raw:
+                parts.append(click_maps)
+            elif level.stride in skips:
                 parts.append(skips[level.stride])
             if self._compared(level) and alike is not None:
                 parts.append(alike if level.stride == 8 else F.avg_pool2d(alike, level.stride // 8))
@@ -184,12 +216,12 @@ class ClickStream(nn.Module):
 
 
 class GuideConv(FoldedConv):
-    """The guide's first convolution, on RGB in 0..1; ImageNet's normalisation is part of its weights."""
+    """The guide's first convolution, on RGB in 0..1 and click maps; ImageNet's normalisation is in its weights."""
 
-    def __init__(self, channels: int) -> None:
-        super().__init__(3, channels, 1)
-        self.register_buffer("mean", torch.tensor([0.485, 0.456, 0.406]).view(1, 3, 1, 1))
-        self.register_buffer("std", torch.tensor([0.229, 0.224, 0.225]).view(1, 3, 1, 1))
+    def __init__(self, maps: int, channels: int) -> None:
+        super().__init__(3 + maps, channels, 1)
+        self.register_buffer("mean", torch.tensor([*IMAGENET_MEAN, *[0.0] * maps]).view(1, -1, 1, 1))
+        self.register_buffer("std", torch.tensor([*IMAGENET_STD, *[1.0] * maps]).view(1, -1, 1, 1))
 
     def effective(self) -> tuple[Tensor, Tensor]:
         weight = self.weight / self.std
@@ -199,20 +231,28 @@ class GuideConv(FoldedConv):
 class Guide(nn.Module):
     """The guided filter's guide: a pointwise function of the image, so it runs at any resolution."""
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
-        self.hidden = GuideConv(channels)
+        channels, self.clicks = config.guide_channels, config.guide_clicks
+        self.hidden = GuideConv(2 * int(config.guide_clicks), channels)
         self.out = nn.Conv2d(channels, 1, 1)
         with torch.no_grad():
             # Begins as luminance (ITU-R BT.601), split into its positive and negative half by the ReLU.
             luma = torch.tensor([0.299, 0.587, 0.114]).view(3, 1, 1)
-            self.hidden.weight[0], self.hidden.weight[1] = luma, -luma
+            self.hidden.weight[0, :3], self.hidden.weight[1, :3] = luma, -luma
             self.hidden.bias.zero_()
             self.out.weight.mul_(0.1)
             self.out.weight[0, 0], self.out.weight[0, 1] = 1.0, -1.0
 
-    def forward(self, image: Tensor) -> Tensor:
-        """Map RGB in 0..1, (B, 3, H, W), to the guide, (B, 1, H, W)."""
+    def forward(self, image: Tensor, click_maps: Tensor | None = None) -> Tensor:
+        """Return the guide, (B, 1, H, W).
+
+        Args:
+            image: RGB in 0..1, (B, 3, H, W).
+            click_maps: (B, 6, H, W) for a guide that sees the clicks, else left out.
+        """
+        if self.clicks and click_maps is not None:
+            image = torch.cat([image, click_maps[:, :: click_maps.shape[1] // 2]], dim=1)
         return self.out(F.relu(self.hidden(image)))
 
 
@@ -224,7 +264,7 @@ class Network(nn.Module):
         self.config = config
         self.image = ImageStream(config, pretrained)
         self.click = ClickStream(config, self.image.channels)
-        self.guide = Guide(config.guide_channels)
+        self.guide = Guide(config)
 
     def guides(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """Return the centred guide at the image's size and its average on the grid."""
