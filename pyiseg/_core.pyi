@@ -9,7 +9,7 @@ Clicks are int32 rows (x, y, label) inside the grid; label 1 is foreground, 0 ba
 """
 
 from collections.abc import Sequence
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias, type_check_only
 
 import numpy as np
 from numpy.typing import NDArray
@@ -92,6 +92,7 @@ class _Buffer(Protocol):
     def upload(self, array: NDArray[Any], stream: int = 0) -> None: ...
     def download(self, array: NDArray[Any], stream: int = 0) -> None: ...
 
+@type_check_only
 class _Cuda(Protocol):
     """The same ops on device memory, enqueued on a stream.
 
