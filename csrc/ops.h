@@ -62,6 +62,11 @@ template <class Device>
 void keep_clicked_regions(const Device& device, const float* alpha, Clicks clicks, int margin, Size size,
                           std::int32_t* labels, float* out);
 
+// Where the alpha of lines (2, h, w) at a click's own pixel is not on the click's side, lines of that pixel and its
+// eight neighbours become a = 0, b = label, in place. A neighbour that another click is nearer to stays as it is.
+template <class Device>
+void pin_clicks(const Device& device, const float* guide, Clicks clicks, Size size, float* lines);
+
 // lines (2, h, w): the box means of the guided filter's a and b. scratch (2, h, w).
 template <class Device>
 void guided_filter_lines(const Device& device, const float* guide, const float* p, int radius, float eps, Size size,

@@ -21,6 +21,11 @@ void force_clicks(const Device& device, Clicks clicks, Size size, float* alpha) 
 }
 
 template <class Device>
+void pin_clicks(const Device& device, const float* guide, Clicks clicks, Size size, float* lines) {
+    device.for_each(1, clicks.count, PinClicks{guide, clicks, size, lines});
+}
+
+template <class Device>
 void keep_clicked_regions(const Device& device, const float* alpha, Clicks clicks, int margin, Size size,
                           std::int32_t* labels, float* out) {
     constexpr int run = Device::kRun;
@@ -57,6 +62,7 @@ void apply_lines(const Device& device, const float* lines, Size grid, const floa
     namespace pyiseg {                                                                                              \
     template void click_maps(const Device&, Clicks, const Sigmas&, Size, float*);                                   \
     template void force_clicks(const Device&, Clicks, Size, float*);                                                \
+    template void pin_clicks(const Device&, const float*, Clicks, Size, float*);                                    \
     template void keep_clicked_regions(const Device&, const float*, Clicks, int, Size, std::int32_t*, float*);      \
     template void guided_filter_lines(const Device&, const float*, const float*, int, float, Size, float*, float*); \
     template void apply_lines(const Device&, const float*, Size, const float*, Size, float*);                       \

@@ -1,9 +1,9 @@
 """The native ops of pyiseg.
 
 Arrays are C-contiguous numpy arrays that belong to the caller; an op writes into those named ``out``, ``alpha`` (of
-`force_clicks`), ``labels``, ``scratch`` and ``lines`` (of `guided_filter_lines`) and keeps no reference. Arrays that
-are written must not overlap others. The GIL is released while an op runs, and results do not depend on the number of
-threads. Every op raises ValueError, naming the value, for a wrong dtype, shape or range.
+`force_clicks`), ``labels``, ``scratch`` and ``lines`` (of `guided_filter_lines` and `pin_clicks`) and keeps no
+reference. Arrays that are written must not overlap others. The GIL is released while an op runs, and results do not
+depend on the number of threads. Every op raises ValueError, naming the value, for a wrong dtype, shape or range.
 
 Clicks are int32 rows (x, y, label) inside the grid; label 1 is foreground, 0 background. There may be none.
 """
@@ -36,6 +36,18 @@ def force_clicks(clicks: _Int, alpha: _Float) -> None:
     Args:
         clicks: Shape (N, 3).
         alpha: Shape (h, w), changed in place.
+    """
+
+def pin_clicks(guide: _Float, clicks: _Int, lines: _Float) -> None:
+    """Make lines obey the clicks whose own pixel's alpha is not on their side (< 0.6 selecting, > 0.4 removing).
+
+    There the lines of the pixel and its eight neighbours become a = 0, b = label; a neighbour that another click is
+    nearer to, or as near and later, stays as it is.
+
+    Args:
+        guide: Shape (h, w).
+        clicks: Shape (N, 3).
+        lines: Shape (2, h, w), changed in place.
     """
 
 def keep_clicked_regions(alpha: _Float, clicks: _Int, margin: int, labels: _Int, out: _Float) -> None:
@@ -108,6 +120,9 @@ class _Cuda(Protocol):
         self, clicks: int, count: int, sigmas: Sequence[float], out: int, shape: tuple[int, int], stream: int = 0
     ) -> None: ...
     def force_clicks(self, clicks: int, count: int, alpha: int, shape: tuple[int, int], stream: int = 0) -> None: ...
+    def pin_clicks(
+        self, guide: int, clicks: int, count: int, lines: int, shape: tuple[int, int], stream: int = 0
+    ) -> None: ...
     def keep_clicked_regions(
         self,
         alpha: int,

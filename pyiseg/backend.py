@@ -89,5 +89,6 @@ def build(device: str, model: Model, view: View, rgb: npt.NDArray[np.uint8]) -> 
                 f"the extension of pyiseg is not built in '{Path(__file__).parent}' ({error}): leave that folder, or "
                 "run pip install -e . in the one above it"
             ) from error
-        raise DeviceError(f"device 'cpu' needs ONNX Runtime ({error}): pip install onnxruntime") from error
+        way_out = ": pip install onnxruntime" if error.name == "onnxruntime" else ""
+        raise DeviceError(f"device 'cpu' cannot be used: {error}{way_out}") from error
     return CpuPipeline(model, view, rgb)

@@ -54,7 +54,7 @@ class Chain:
         _core.click_maps(clicks, self._rules.sigmas, self.maps[0])
 
     def after(self, clicks: Clicks) -> Float32:
-        """Turn `answer` into lines: force the clicks, drop what no click asked for, fit.
+        """Turn `answer` into lines: force the clicks, drop what no click asked for, fit, and pin the clicks.
 
         Returns:
             float32, shape (2, h, w): (a, b), so that alpha = a * guide + b. A fresh array.
@@ -64,4 +64,5 @@ class Chain:
         _core.keep_clicked_regions(alpha, clicks, rules.margin, self._labels, self._clean)
         lines = np.empty_like(self._scratch)
         _core.guided_filter_lines(self._grid_guide, self._clean, rules.radius, rules.eps, self._scratch, lines)
+        _core.pin_clicks(self._grid_guide, clicks, lines)
         return lines

@@ -6,7 +6,9 @@ Errors are one line on standard error and exit code 2.
 from __future__ import annotations
 
 import argparse
+import io
 import json
+import os
 import sys
 import time
 from collections.abc import Iterable, Sequence
@@ -27,10 +29,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit code: 0, or 2 after an error, or 130 after Ctrl-C.
     """
     options = _parser().parse_args(arguments)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a file name must not fail what it names
     try:
         options.run(options)
     except (pyiseg.PyisegError, ValueError, OSError) as error:
         print(f"pyiseg: error: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    except MemoryError:
+        print("pyiseg: error: not enough memory for this picture; shrink it first", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 130
@@ -74,33 +82,33 @@ def _evaluate(options: argparse.Namespace) -> None:
         raise ValueError(f"pyiseg evaluate needs {error.name}: pip install 'pyiseg[evaluate]'") from error
     output: Path | None = options.output
     # Refused now rather than after the minutes of work that would be lost.
-    if output is not None and (output.is_dir() or not output.parent.is_dir()):
-        raise ValueError(f"cannot write '{output}': it is a folder, or lies in one that does not exist")
+    if output is not None and (output.suffix != ".json" or output.is_dir() or not output.parent.is_dir()):
+        raise ValueError(f"cannot write '{output}': a report is a .json file in a folder that exists")
     model = pyiseg.load_model(options.model)
     runs = evaluate.run_dataset(options.dataset, options.folder, model, options.device, options.clicks)
     summary = evaluate.summarise(runs, options.clicks)
     if output is not None:
         evaluate.write_report(output, options.dataset, runs, summary, model)
-    print(json.dumps(summary, indent=1))
+    _say(json.dumps(summary, indent=1))
 
 
 def _info(options: argparse.Namespace) -> None:
-    print(f"pyiseg   {pyiseg.__version__}")
-    print(f"devices  {', '.join(pyiseg.available_devices())}")
+    _say(f"pyiseg   {pyiseg.__version__}")
+    _say(f"devices  {', '.join(pyiseg.available_devices())}")
     model = pyiseg.load_model(options.model)
-    print(f"model    {model.name}: {model.description}")
-    print(f"licence  {model.licence}")
-    print(f"folder   {model.folder}")
-    print(f"size     {sum(map(len, model.files.values())) / 1e6:.1f} MB")
+    _say(f"model    {model.name}: {model.description}")
+    _say(f"licence  {model.licence}")
+    _say(f"folder   {model.folder}")
+    _say(f"size     {sum(map(len, model.files.values())) / 1e6:.1f} MB")
     for key, value in model.training.items():
-        print(f"training {key}: {value if isinstance(value, str) else json.dumps(value)}")
+        _say(f"training {key}: {value if isinstance(value, str) else json.dumps(value)}")
 
 
 def _open(path: Path, options: argparse.Namespace) -> Session:
     start = time.perf_counter()
     session = Session(path, model=options.model, device=options.device)
     height, width = session.shape
-    print(f"image   {width} x {height}, on {session.device}: {_milliseconds(start)} with loading the model")
+    _say(f"image   {width} x {height}, on {session.device}: {_milliseconds(start)} with loading the model")
     return session
 
 
@@ -108,7 +116,15 @@ def _click_all(session: Session, clicks: Iterable[Click]) -> None:
     for number, (x, y, fg) in enumerate(clicks, 1):
         start = time.perf_counter()
         session.click(x, y, fg)
-        print(f"click {number} ({x}, {y}) {'selects' if fg else 'removes'}: {_milliseconds(start)}")
+        _say(f"click {number} ({x}, {y}) {'selects' if fg else 'removes'}: {_milliseconds(start)}")
+
+
+def _say(text: str) -> None:
+    """Print a line. That nobody reads on is no reason to lose a picture."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _milliseconds(start: float) -> str:
@@ -117,7 +133,7 @@ def _milliseconds(start: float) -> str:
 
 def _save(path: Path, pixels: images.Pixels) -> None:
     images.write(path, pixels)
-    print(f"wrote   {path}")
+    _say(f"wrote   {path}")
 
 
 def _click(text: str) -> Click:

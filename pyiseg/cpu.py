@@ -114,13 +114,15 @@ class _Networks:
     def _open(self, model: Model, name: str) -> ort.InferenceSession:
         try:
             return ort.InferenceSession(model.files[name], _options(), providers=["CPUExecutionProvider"])
-        except Exception as error:  # ONNX Runtime's errors have no common base of their own.
+        except Exception as error:
+            _reraise_foreign(error)
             raise ModelError(f"ONNX Runtime {ort.__version__} cannot load '{self._folder / name}': {error}") from error
 
     def _run(self, name: str, network: ort.InferenceSession, binding: ort.IOBinding) -> None:
         try:
             network.run_with_iobinding(binding)
         except Exception as error:
+            _reraise_foreign(error)
             raise ModelError(f"'{self._folder / name}' failed on this image: {error}") from error
 
     def _check(self, name: str, network: ort.InferenceSession, needs: set[str], may: set[str], gives: set[str]) -> None:
@@ -147,6 +149,15 @@ def _networks_of(model: Model) -> _Networks:
         if model not in _opened:
             _opened[model] = _Networks(model)
         return _opened[model]
+
+
+def _reraise_foreign(error: Exception) -> None:
+    """Let through what is not ONNX Runtime's: a signal handler's exception, say, or MemoryError.
+
+    Its errors have no common base; those that its bindings do not name arrive as RuntimeError itself.
+    """
+    if not (type(error) is RuntimeError or type(error).__module__.startswith("onnxruntime")):
+        raise error
 
 
 def _options() -> ort.SessionOptions:

@@ -58,7 +58,8 @@ def to_rgb(image: ImageLike) -> Pixels:
     kind = f"{type(image).__module__}.{type(image).__qualname__}".removeprefix("builtins.")
     raise ValueError(
         f"image is a {kind}; pass {_ACCEPTED}. "
-        "numpy.asarray(image, dtype=numpy.uint8) converts lists and tensors that hold 0..255"
+        "numpy.asarray(image, dtype=numpy.uint8) converts lists and tensors that hold 0..255, "
+        "PIL.Image.open(image) opens a file object"
     )
 
 
@@ -141,8 +142,8 @@ def _way_out(dtype: np.dtype[Any]) -> str:
 def _from_path(path: Path) -> Pixels:
     from PIL import Image, UnidentifiedImageError
 
-    if path.is_dir():
-        raise ValueError(f"'{path}' is a folder; pass the path of one picture")
+    if path.exists() and not path.is_file():
+        raise ValueError(f"'{path}' is {'a folder' if path.is_dir() else 'no file'}; pass the path of one picture")
     if not path.exists():
         raise FileNotFoundError(f"no picture at '{path}'; check the path (the working folder is '{Path.cwd()}')")
     # Opened here, so that what the operating system has to say (no permission) is not taken for a damaged file.
@@ -152,22 +153,26 @@ def _from_path(path: Path) -> Pixels:
         except UnidentifiedImageError:
             raise ValueError(f"'{path}' is not a picture that Pillow can read; convert it to PNG or JPEG") from None
         except Image.DecompressionBombError as error:
-            raise ValueError(f"'{path}' is too large to be opened safely: {error}") from None
-        except (OSError, SyntaxError) as error:
+            raise ValueError(f"'{path}' is too large: {error}; shrink it, or pass it as an array") from None
+        except MemoryError:
+            raise
+        except Exception as error:
             raise ValueError(f"'{path}' {_DAMAGED}: {error}") from error
         return _from_pil(picture, f"'{path}'")
 
 
 def _from_pil(picture: Image.Image, name: str = "image") -> Pixels:
-    from PIL import Image, ImageOps
+    from PIL import ImageOps
 
     if picture.width == 0 or picture.height == 0:
         raise ValueError(f"{name} has size {picture.size}: it holds no pixels")
     try:
         picture.load()
         picture = ImageOps.exif_transpose(picture)
-    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
-        # Pillow's decoders raise OSError for a file that ends early and SyntaxError for one broken in the middle.
+    except MemoryError:
+        raise
+    except Exception as error:
+        # Pillow's decoders have no common error: OSError, SyntaxError and RuntimeError have been seen.
         raise ValueError(f"{name} {_DAMAGED}: {error}") from error
     if picture.mode == "I" or picture.mode.startswith("I;16"):
         return _from_array(_eight_bits(np.asarray(picture), name))

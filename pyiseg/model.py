@@ -140,7 +140,7 @@ def _load(folder: Path, manifest: bytes) -> Model:
         name=entry("name", _text, "text"),
         description=entry("description", _text, "text"),
         licence=entry("licence", _text, "text"),
-        long_side=entry("input.long_side", *positive),
+        long_side=entry("input.long_side", _whole(1, 8192), "a whole number in 1..8192"),
         multiple=entry("input.multiple", *positive),
         grid_stride=entry("grid_stride", *positive),
         rules=Rules(

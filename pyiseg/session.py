@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import threading
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, NoReturn, SupportsIndex, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -179,6 +179,13 @@ class Session:
     def device(self) -> str:
         """The device in use; what ``"auto"`` has come to."""
         return self._device
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> NoReturn:
+        """Refuse to be copied or pickled: two sessions would share one history and one set of buffers."""
+        raise TypeError(
+            "a pyiseg.Session cannot be copied or pickled; keep session.image and session.clicks, and make the clicks "
+            "again in a new session"
+        )
 
     def __repr__(self) -> str:
         height, width = self.shape

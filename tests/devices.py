@@ -41,6 +41,13 @@ class CpuOps:
     def click_maps(self, clicks: Array, sigmas: Sequence[float], h: int, w: int) -> Array:
         return self._run((2 * len(sigmas), h, w), np.float32, lambda out: _core.click_maps(clicks, sigmas, out))
 
+    def pin_clicks(self, guide: Array, clicks: Array, lines: Array) -> Array:
+        def call(out: Array) -> None:
+            out[:] = lines
+            _core.pin_clicks(guide, clicks, out)
+
+        return self._run(lines.shape, np.float32, call)
+
     def force_clicks(self, clicks: Array, alpha: Array) -> Array:
         def call(out: Array) -> None:
             out[:] = alpha
@@ -87,6 +94,11 @@ class CudaOps:
         c, out = self._up(clicks), self._room(shape, np.float32)
         _core.cuda.click_maps(c.ptr, len(clicks), sigmas, out.ptr, (h, w))
         return self._down(out, shape, np.float32)
+
+    def pin_clicks(self, guide: Array, clicks: Array, lines: Array) -> Array:
+        g, c, out = self._up(guide), self._up(clicks), self._up(lines)
+        _core.cuda.pin_clicks(g.ptr, c.ptr, len(clicks), out.ptr, guide.shape)
+        return self._down(out, lines.shape, np.float32)
 
     def force_clicks(self, clicks: Array, alpha: Array) -> Array:
         c, a = self._up(clicks), self._up(alpha)

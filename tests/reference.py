@@ -31,6 +31,23 @@ def force_clicks(clicks: NDArray[np.int32], alpha: NDArray[np.floating]) -> Arra
     return out
 
 
+def pin_clicks(guide: NDArray[np.floating], clicks: NDArray[np.int32], lines: NDArray[np.floating]) -> Array:
+    """Lines in which every click's own pixel is on its side: where it was not, it and its neighbours say the label."""
+    out = lines.astype(np.float64)
+    h, w = guide.shape
+    alpha = np.clip(lines[0] * guide + lines[1], 0, 1)
+    for y in range(h):
+        for x in range(w):
+            if len(clicks) == 0:
+                continue
+            d2 = (clicks[:, 0] - x) ** 2 + (clicks[:, 1] - y) ** 2
+            cx, cy, label = clicks[len(clicks) - 1 - int(np.argmin(d2[::-1]))].tolist()  # of the nearest the last
+            obeyed = alpha[cy, cx] >= 0.6 if label else alpha[cy, cx] <= 0.4
+            if max(abs(cx - x), abs(cy - y)) <= 1 and not obeyed:
+                out[:, y, x] = 0, label
+    return out
+
+
 def _grow(mask: NDArray[np.bool_], reach: int) -> NDArray[np.bool_]:
     """Pixels within Chebyshev distance `reach` of the mask."""
     h, w = mask.shape

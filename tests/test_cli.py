@@ -154,3 +154,25 @@ def test_as_a_program(folder: Path, toy: Path) -> None:
     bad = subprocess.run([*command, "60,60"], capture_output=True, text=True, check=False)
     assert bad.returncode == 2
     assert bad.stderr == "pyiseg: error: y is 60, outside the image: it must be from 0 to 59\n"
+
+
+def test_a_reader_that_leaves_loses_no_picture(folder: Path, toy: Path) -> None:
+    command = f"'{sys.executable}' -m pyiseg cut photo.png --click 60,30 -o cut.png --model '{toy}' | true"
+    done = subprocess.run(["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert read(folder / "cut.png").shape == (*PHOTO.shape[:2], 4)
+
+
+def test_what_is_replaced_keeps_its_permissions_and_links(folder: Path, toy: Path) -> None:
+    (folder / "real.png").write_bytes(b"old")
+    (folder / "real.png").chmod(0o600)
+    (folder / "link.png").symlink_to("real.png")
+    assert cli.main(["cut", "photo.png", "--click", "60,30", "-o", "link.png", "--model", str(toy)]) == 0
+    assert (folder / "link.png").is_symlink()
+    assert (folder / "real.png").stat().st_mode & 0o777 == 0o600
+    assert read(folder / "real.png").shape[2] == 4
+
+
+def test_a_report_must_be_json(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["evaluate", "folder", ".", "-o", "photo.png"]) == 2
+    assert "'photo.png': a report is a .json file" in capsys.readouterr().err

@@ -33,6 +33,7 @@ def read_only(array: np.ndarray) -> np.ndarray:
 GOOD: dict[str, Callable[[], dict[str, Any]]] = {
     "click_maps": lambda: {"clicks": CLICKS, "sigmas": [1.0, 2.0], "out": f32(4, H, W)},
     "force_clicks": lambda: {"clicks": CLICKS, "alpha": f32(H, W)},
+    "pin_clicks": lambda: {"guide": f32(H, W), "clicks": CLICKS, "lines": f32(2, H, W)},
     "keep_clicked_regions": lambda: {
         "alpha": f32(H, W),
         "clicks": CLICKS,
@@ -75,6 +76,9 @@ BAD = [
     ("force_clicks", "clicks", np.array([[0, 6, 1]], np.int32), r"clicks\[0\] is \(0, 6, 1\); .* y in 0..5"),
     ("force_clicks", "alpha", f32(1, H, W), r"alpha has shape \(1, 6, 8\); it must have 2 axes"),
     ("force_clicks", "alpha", read_only(f32(H, W)), "alpha is read-only"),
+    ("pin_clicks", "clicks", np.array([[0, 6, 1]], np.int32), r"clicks\[0\] is \(0, 6, 1\); .* y in 0..5"),
+    ("pin_clicks", "lines", f32(2, H, W + 2), r"lines has size \(6, 10\) but guide has"),
+    ("pin_clicks", "lines", read_only(f32(2, H, W)), "lines is read-only"),
     ("keep_clicked_regions", "margin", -1, "margin is -1; it must not be negative"),
     ("keep_clicked_regions", "labels", f32(H, W), "labels has dtype float32; it must be int32"),
     ("keep_clicked_regions", "labels", np.zeros((H, W + 1), np.int32), r"labels has size \(6, 9\) but alpha has"),

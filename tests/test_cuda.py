@@ -16,6 +16,7 @@ needs_build = pytest.mark.skipif(not _core.cuda_built, reason="this build has no
 GOOD: dict[str, dict[str, Any]] = {
     "click_maps": {"clicks": 16, "count": 1, "sigmas": [1.0], "out": 32, "shape": (4, 5)},
     "force_clicks": {"clicks": 16, "count": 1, "alpha": 32, "shape": (4, 5)},
+    "pin_clicks": {"guide": 16, "clicks": 32, "count": 1, "lines": 48, "shape": (4, 5)},
     "keep_clicked_regions": {
         "alpha": 16,
         "clicks": 32,
@@ -92,6 +93,7 @@ def test_both_devices_give_the_same_bits(cuda: Any) -> None:
     np.testing.assert_array_equal(cuda.click_maps(clicks, SIGMAS, h, w), cpu.click_maps(clicks, SIGMAS, h, w))
     lines = cpu.guided_filter_lines(guide, alpha, 2, 1e-8)
     np.testing.assert_array_equal(cuda.guided_filter_lines(guide, alpha, 2, 1e-8), lines)
+    np.testing.assert_array_equal(cuda.pin_clicks(guide, clicks, lines), cpu.pin_clicks(guide, clicks, lines))
     large = image(1001, 1733)
     for dtype in (np.float32, np.uint8):
         np.testing.assert_array_equal(cuda.apply_lines(lines, large, dtype), cpu.apply_lines(lines, large, dtype))
@@ -105,6 +107,8 @@ def test_a_negative_label_ends_the_clicks(cuda: Any) -> None:
         cuda.click_maps(longer, SIGMAS, *alpha.shape), cuda.click_maps(clicks, SIGMAS, *alpha.shape)
     )
     np.testing.assert_array_equal(cuda.force_clicks(longer, alpha), cuda.force_clicks(clicks, alpha))
+    lines = np.stack([alpha, alpha])
+    np.testing.assert_array_equal(cuda.pin_clicks(alpha, longer, lines), cuda.pin_clicks(alpha, clicks, lines))
     np.testing.assert_array_equal(
         cuda.keep_clicked_regions(alpha, longer, 2), cuda.keep_clicked_regions(alpha, clicks, 2)
     )

@@ -155,7 +155,11 @@ def test_manifests_of_other_kinds(folder: Path, text: str, words: str) -> None:
         ("training", [], r"'training' must be a table, not \[\]"),
         ("input", {"long_side": 64}, "lacks 'input.multiple'"),
         ("input", 64, "lacks 'input.long_side'"),
-        ("input", {"long_side": 64.0, "multiple": 32}, "'input.long_side' must be a whole number >= 1, not 64.0"),
+        (
+            "input",
+            {"long_side": 64.0, "multiple": 32},
+            r"'input.long_side' must be a whole number in 1..8192, not 64.0",
+        ),
         ("input", {"long_side": 65, "multiple": 32}, "long_side 65 must be a multiple of input.multiple 32"),
         ("grid_stride", 0, "'grid_stride' must be a whole number >= 1, not 0"),
         ("grid_stride", True, "'grid_stride' must be a whole number >= 1, not True"),

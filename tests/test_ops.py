@@ -103,6 +103,32 @@ def test_the_later_click_wins_on_one_pixel(device: Any, labels: tuple[int, ...])
     assert device.force_clicks(clicks, np.full((4, 5), 0.25, np.float32))[1, 2] == labels[-1]
 
 
+# pinned clicks
+
+
+@pytest.mark.parametrize("n", [0, 1, 2, 9, 60])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_pin_clicks(device: Any, shape: tuple[int, int], n: int) -> None:
+    clicks, guide = random_clicks(n, *shape), image(*shape)
+    lines = np.stack([image(*shape, seed=1), blobs(*shape)])
+    pinned = device.pin_clicks(guide, clicks, lines)
+    np.testing.assert_allclose(pinned, reference.pin_clicks(guide, clicks, lines), rtol=0, atol=tolerances.FORCED)
+
+
+def test_a_pinned_click_is_obeyed_at_any_resolution(device: Any) -> None:
+    """Wherever in its grid pixel a click was made; clicks of the other side two grid pixels away keep their own."""
+    guide, lines = image(12, 14), np.stack([np.zeros((12, 14)), np.ones((12, 14))]).astype(np.float32)
+    clicks = np.array([[5, 6, 0], [8, 6, 1]], np.int32)
+    alpha = device.apply_lines(device.pin_clicks(guide, clicks, lines), image(60, 70), np.float32)
+    assert (alpha[30:35, 25:30] == 0).all()
+    assert (alpha[30:35, 40:45] == 1).all()
+
+
+def test_an_obeyed_click_is_not_pinned(device: Any) -> None:
+    guide, lines = image(6, 7), np.stack([np.zeros((6, 7)), np.full((6, 7), 0.7)]).astype(np.float32)
+    np.testing.assert_array_equal(device.pin_clicks(guide, np.array([[3, 3, 1]], np.int32), lines), lines)
+
+
 # clicked regions
 
 

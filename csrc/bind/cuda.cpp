@@ -41,6 +41,12 @@ void force_clicks_(Address clicks, std::int64_t count, Address alpha, Shape shap
     force_clicks(on(stream), device_clicks(clicks, count), size, pointer<float>(alpha, "alpha"));
 }
 
+void pin_clicks_(Address guide, Address clicks, std::int64_t count, Address lines, Shape shape, Address stream) {
+    const Size size = check_size(shape[0], shape[1], "shape");
+    pin_clicks(on(stream), pointer<const float>(guide, "guide"), device_clicks(clicks, count), size,
+               pointer<float>(lines, "lines"));
+}
+
 void keep_clicked_regions_(Address alpha, Address clicks, std::int64_t count, std::int64_t margin, Address labels,
                            Address out, Shape shape, Address stream) {
     const Size size = check_size(shape[0], shape[1], "shape");
@@ -125,6 +131,8 @@ void add_cuda(py::module_& core) {
           arg("stream") = 0, free_gil);
     m.def("force_clicks", force_clicks_, arg("clicks"), arg("count"), arg("alpha"), arg("shape"), arg("stream") = 0,
           free_gil);
+    m.def("pin_clicks", pin_clicks_, arg("guide"), arg("clicks"), arg("count"), arg("lines"), arg("shape"),
+          arg("stream") = 0, free_gil);
     m.def("keep_clicked_regions", keep_clicked_regions_, arg("alpha"), arg("clicks"), arg("count"), arg("margin"),
           arg("labels"), arg("out"), arg("shape"), arg("stream") = 0, free_gil);
     m.def("guided_filter_lines", guided_filter_lines_, arg("guide"), arg("p"), arg("radius"), arg("eps"),

@@ -33,6 +33,20 @@ void force_clicks_(const py::array& clicks, py::array alpha) {
     force_clicks(Cpu{}, c, size, a);
 }
 
+void pin_clicks_(const py::array& guide, const py::array& clicks, py::array lines) {
+    check_array<float>(guide, "guide", 2);
+    check_array<float>(lines, "lines", 3);
+    check_planes(lines, "lines", 2);
+    const Size size = size_of(guide, "guide");
+    check_same_size(size_of(lines, "lines"), size, "lines", "guide");
+    const Clicks c = check_clicks(clicks, size);
+    auto* l = output<float>(lines, "lines");
+    check_apart(guide, "guide", lines, "lines");
+    check_apart(clicks, "clicks", lines, "lines");
+    py::gil_scoped_release release;
+    pin_clicks(Cpu{}, input<float>(guide), c, size, l);
+}
+
 void keep_clicked_regions_(const py::array& alpha, const py::array& clicks, std::int64_t margin, py::array labels,
                            py::array out) {
     check_array<float>(alpha, "alpha", 2);
@@ -123,6 +137,7 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
 
     m.def("click_maps", click_maps_, arg("clicks"), arg("sigmas"), arg("out"));
     m.def("force_clicks", force_clicks_, arg("clicks"), arg("alpha"));
+    m.def("pin_clicks", pin_clicks_, arg("guide"), arg("clicks"), arg("lines"));
     m.def("keep_clicked_regions", keep_clicked_regions_, arg("alpha"), arg("clicks"), arg("margin"), arg("labels"),
           arg("out"));
     m.def("guided_filter_lines", guided_filter_lines_, arg("guide"), arg("p"), arg("radius"), arg("eps"),

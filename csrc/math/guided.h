@@ -24,6 +24,11 @@ PYISEG_HD float line_alpha(float a, float b, float guide) {
     return low < 1.0f ? low : 1.0f;
 }
 
+// Whether alpha says what a click said, and not barely: between grid pixels it still has to be right.
+PYISEG_HD bool on_clicks_side(float alpha, int label) {
+    return label ? alpha >= 0.6f : alpha <= 0.4f;
+}
+
 // alpha in 0..1 as it is stored. Bytes round half up.
 PYISEG_HD void store_alpha(float alpha, float& out) {
     out = alpha;

@@ -1,8 +1,9 @@
-// Functors of click_maps and force_clicks. A part of ops.inl.
+// Functors of click_maps, force_clicks and pin_clicks. A part of ops.inl.
 
 #include <cstddef>
 
 #include "../math/exp.h"
+#include "../math/guided.h"
 #include "../ops.h"
 
 namespace pyiseg {
@@ -66,6 +67,50 @@ struct ForceClicks {
             if (clicks.data[j].x == click.x && clicks.data[j].y == click.y) return;  // the later click writes
         }
         alpha[static_cast<std::size_t>(click.y) * size.w + click.x] = click.label ? 1.0f : 0.0f;
+    }
+};
+
+// The guided filter averages a forced pixel away where its surroundings disagree. One call per click, alone in writing
+// what is nearest to it, so calls may run side by side: nothing is nearer to another click's pixel than that click.
+struct PinClicks {
+    const float* __restrict guide;
+    Clicks clicks;
+    Size size;
+    float* lines;
+
+    PYISEG_HD void operator()(int, int i) const {
+        for (int j = 0; j <= i; ++j) {
+            if (clicks.data[j].label < 0) return;
+        }
+        const Click click = clicks.data[i];
+        if (nearest(click.x, click.y) != i) return;  // a later click on the same pixel decides
+        const std::size_t plane = static_cast<std::size_t>(size.h) * size.w;
+        const std::size_t own = static_cast<std::size_t>(click.y) * size.w + click.x;
+        const float alpha = line_alpha(lines[own], lines[plane + own], guide[own]);
+        if (on_clicks_side(alpha, click.label)) return;
+        for (int y = click.y - 1; y <= click.y + 1; ++y) {
+            for (int x = click.x - 1; x <= click.x + 1; ++x) {
+                if (y < 0 || y >= size.h || x < 0 || x >= size.w || nearest(x, y) != i) continue;
+                const std::size_t at = static_cast<std::size_t>(y) * size.w + x;
+                lines[at] = 0.0f;
+                lines[plane + at] = click.label ? 1.0f : 0.0f;
+            }
+        }
+    }
+
+    // The click nearest to a pixel; of several the last.
+    PYISEG_HD int nearest(int x, int y) const {
+        int best = -1;
+        std::int64_t least = 0;
+        for (int j = 0; j < clicks.count && clicks.data[j].label >= 0; ++j) {
+            const std::int64_t dx = clicks.data[j].x - x, dy = clicks.data[j].y - y;
+            const std::int64_t d2 = dx * dx + dy * dy;
+            if (best < 0 || d2 <= least) {
+                best = j;
+                least = d2;
+            }
+        }
+        return best;
     }
 };
 
