@@ -40,7 +40,7 @@ def table() -> str:
         "| --- | --- | --- |",
         f"| `Session(image)` | {_ms(small, 'session')} | {_ms(large, 'session')} |",
         f"| `.click(x, y)` | {_ms(small, 'click')} | {_ms(large, 'click')} |",
-        f"| OpenCV GrabCut, same run | {_ms(small, 'opencv_grabcut')} | |",
+        f"| OpenCV GrabCut, 3 iterations, same run | {_ms(small, 'opencv_grabcut')} | |",
         "",
         f"Times on {session['machine']['cores']} cores ({session['machine']['processor']}), "
         f"onnxruntime {session['machine']['versions']['onnxruntime']}.",

@@ -177,7 +177,16 @@ def _write(
     )
     assert program is not None
     program.optimize()
-    onnx.save(halve_weights(program.model_proto), path)
+    onnx.save(halve_weights(without_traces(program.model_proto)), path)
+
+
+def without_traces(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Drop the exporter's notes on every node: source paths and stack traces of the machine it ran on."""
+    graph = model.graph
+    for part in (model, graph, *graph.node, *graph.value_info, *graph.initializer, *graph.input, *graph.output):
+        part.ClearField("metadata_props")
+        part.ClearField("doc_string")
+    return model
 
 
 def halve_weights(model: onnx.ModelProto) -> onnx.ModelProto:
