@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-import pickle
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,21 +11,9 @@ import onnxruntime as ort
 import pytest
 import toy_model
 from PIL import Image
-from toy_model import CLICKS, PHOTO, photo
+from toy_model import CLICKS, PHOTO, click_all, photo, same
 
-import pyiseg
 from pyiseg import Session, _core
-
-Alpha = npt.NDArray[np.uint8]
-
-
-def click_all(session: Session) -> list[Alpha]:
-    return [session.click(*click) for click in CLICKS]
-
-
-def same(found: Alpha, expected: Alpha) -> bool:
-    return found.dtype == expected.dtype and np.array_equal(found, expected)
-
 
 # What comes out
 
@@ -272,110 +257,3 @@ def test_the_same_click_again(session: Session) -> None:
     session.click(60, 30)
     assert session.click(60, 30)[30, 60] > 200
     assert session.clicks == ((60, 30, True), (60, 30, True))
-
-
-# Clicks at the door
-
-
-@pytest.mark.parametrize(
-    ("value", "pixel"),
-    [(3, 3), (np.int64(3), 3), (np.uint8(3), 3), (3.0, 3), (np.float32(3.4), 3), (2.5, 3), (3.49, 3), (-0.5, 0)],
-)
-def test_coordinates(session: Session, value: Any, pixel: int) -> None:
-    session.click(value, 7)
-    session.click(7, value)
-    assert session.clicks == ((pixel, 7, True), (7, pixel, True))
-    assert all(type(x) is int and type(y) is int and type(fg) is bool for x, y, fg in session.clicks)
-
-
-BAD = [-1, 80, 79.5, -0.51, 10**400, float("nan"), float("inf"), np.float32("nan"), True, "3", None, 3j, [3]]
-
-
-@pytest.mark.parametrize("bad", BAD, ids=lambda bad: repr(bad)[:20])
-def test_bad_coordinates(session: Session, bad: Any) -> None:
-    with pytest.raises(ValueError, match=r"^x is .*0 to 79") as caught:
-        session.click(bad, 5)
-    assert repr(bad) in str(caught.value)
-    with pytest.raises(ValueError, match=r"^y is .*0 to 59"):
-        session.click(5, bad)
-    assert session.clicks == ()
-
-
-def test_the_last_pixel_is_inside(session: Session) -> None:
-    session.click(79, 59)
-    with pytest.raises(ValueError, match="y is 60, outside the image"):
-        session.click(79, 60)
-
-
-@pytest.mark.parametrize(("value", "fg"), [(True, True), (np.bool_(False), False), (1, True), (np.int8(0), False)])
-def test_labels(session: Session, value: Any, fg: bool) -> None:
-    session.click(3, 3, value)
-    assert session.clicks == ((3, 3, fg),)
-
-
-@pytest.mark.parametrize("bad", ["bg", None, 2, -1, 0.0, np.array([True, False])])
-def test_bad_labels(session: Session, bad: Any) -> None:
-    with pytest.raises(ValueError, match=r"fg is .*pass True"):
-        session.click(3, 3, bad)
-
-
-def test_devices(toy: Path) -> None:
-    assert pyiseg.available_devices() == ("cpu",)
-    assert Session(PHOTO, model=toy, device="auto").device == "cpu"
-    with pytest.raises(pyiseg.DeviceError, match="device='cpu'"):
-        Session(PHOTO, model=toy, device="cuda")
-    unknown: list[Any] = ["CPU", "gpu", "", None, 0]
-    for device in unknown:
-        with pytest.raises(ValueError, match=r"device is .*'cpu', 'cuda', 'auto'"):
-            Session(PHOTO, model=toy, device=device)
-
-
-# Errors leave no trace
-
-
-def break_predict(session: Session) -> Callable[..., Any]:
-    predict = session._pipeline.predict
-
-    def broken(*arguments: Any) -> Any:
-        predict(*arguments)  # every buffer is written
-        raise RuntimeError("broken")
-
-    return broken
-
-
-@pytest.mark.parametrize("part", ["predict", "matte"])
-def test_a_click_that_fails_leaves_the_session_as_it_was(session: Session, part: str) -> None:
-    alphas = click_all(session)
-    session.undo()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(session._pipeline, part, break_predict(session) if part == "predict" else None)
-        with pytest.raises((RuntimeError, TypeError)):
-            session.click(30, 30)
-    with pytest.raises(ValueError, match="outside"):
-        session.click(-1, 30)
-    assert session.clicks == CLICKS[:3]
-    assert same(session.alpha, alphas[2])
-    assert same(session.redo(), alphas[3])
-    session.undo()
-    assert same(session.click(*CLICKS[3]), alphas[3])
-
-
-@pytest.mark.parametrize("copier", [copy.copy, copy.deepcopy, pickle.dumps])
-def test_a_session_is_not_copied(session: Session, copier: Callable[[Session], object]) -> None:
-    with pytest.raises(TypeError, match=r"session\.image and session\.clicks"):
-        copier(session)
-
-
-def test_an_exception_from_outside_is_not_the_models(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
-    class TimeUpError(Exception):
-        pass
-
-    class Interrupted:
-        def run_with_iobinding(self, binding: object) -> None:
-            raise TimeUpError
-
-    session.click(60, 30)
-    monkeypatch.setattr(vars(session._pipeline)["_networks"], "click", Interrupted())
-    with pytest.raises(TimeUpError):
-        session.click(10, 12)
-    assert session.clicks == ((60, 30, True),)

@@ -20,7 +20,7 @@ import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from pyiseg import Click
+from pyiseg import Click, Session
 
 SIGMAS = (1.0, 3.0, 5.0)
 FG, BG = 4, 1  # Channels of click_maps: the middle width of each label.
@@ -148,3 +148,11 @@ def _network(
     network = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     onnx.checker.check_model(network)
     return bytes(network.SerializeToString())
+
+
+def click_all(session: Session) -> list[npt.NDArray[np.uint8]]:
+    return [session.click(*click) for click in CLICKS]
+
+
+def same(found: npt.NDArray[np.uint8], expected: npt.NDArray[np.uint8]) -> bool:
+    return found.dtype == expected.dtype and np.array_equal(found, expected)
