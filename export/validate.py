@@ -2,7 +2,7 @@
 
     python -m export.validate MODEL --data DATA --cases 100
 
-GrabCut and Berkeley are for measuring only, with `pyiseg evaluate`; nothing is chosen by them.
+GrabCut and Berkeley are for measuring only, with `pyiseg evaluate`; no weights are chosen by them.
 """
 
 from __future__ import annotations

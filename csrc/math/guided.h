@@ -24,7 +24,8 @@ PYISEG_HD float line_alpha(float a, float b, float guide) {
     return low < 1.0f ? low : 1.0f;
 }
 
-// Whether alpha says what a click said, and not barely: between grid pixels it still has to be right.
+// Whether alpha says what a click said, and not barely: drawing blends in the neighbours. Opposite clicks right beside
+// it can still outweigh it.
 PYISEG_HD bool on_clicks_side(float alpha, int label) {
     return label ? alpha >= 0.6f : alpha <= 0.4f;
 }
