@@ -139,14 +139,13 @@ class Trainer:
         grid_valid = F.avg_pool2d(valid, stride)
         grid_truth = F.avg_pool2d(truth * valid, stride) / grid_valid.clamp(min=1e-3)
 
-        features = net.image(image)
-        # The click stream's gradients gather in copies of the features; the encoder is gone through once, at the end.
+        features, guides = net.image(image), net.guides(image)
+        # The clicks' gradients gather in copies of these; image stream and guide are gone through once, at the end.
         held = {name: x.detach().requires_grad_() for name, x in features.items()}
-        with torch.no_grad():
-            guides = net.guides(image)
+        held_guides = tuple(x.detach().requires_grad_() for x in guides)
         rng = np.random.default_rng([config.seed, 1, self.updates])
         free = int(rng.integers(config.free_clicks + 1)) if self.progress > 0.1 else 0
-        steps = self.clicker.start(samples, guides)
+        steps = self.clicker.start(samples, tuple(x.detach() for x in guides))
         metrics: dict[str, float] = {}
         for k in range(free + config.clicks):
             maps, previous, clicks = steps.inputs()
@@ -156,7 +155,7 @@ class Trainer:
             else:
                 logits = net.click(maps, previous, held)
                 alpha = net.click.activate(logits)
-                refined = net.refine(alpha, *net.guides(image))
+                refined = net.refine(alpha, *held_guides)
                 loss = (
                     soft_iou(refined, truth, valid)
                     + soft_iou(alpha, grid_truth, grid_valid)
@@ -167,7 +166,7 @@ class Trainer:
                 (loss / config.clicks).backward()
                 metrics[f"loss_{k - free + 1}"] = loss.item()
             metrics[f"iou_{k + 1}"] = steps.answer(net.click.activate(logits.detach()))
-        torch.autograd.backward(list(features.values()), [x.grad for x in held.values()])
+        torch.autograd.backward([*features.values(), *guides], [x.grad for x in (*held.values(), *held_guides)])
         torch.nn.utils.clip_grad_norm_((p for p in net.parameters() if p.requires_grad), 5.0)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
