@@ -43,6 +43,7 @@ class DataConfig:
     Attributes:
         sources: Share of each source of real photographs; one that is not named is not used.
         composed: Share of pictures that are composed.
+        close: Share of photographs cut to the object with little around it, as zooming in on it would.
         min_area, max_area: Bounds on the object's share of a training picture.
     """
 
@@ -57,6 +58,7 @@ class DataConfig:
         ("horse", 0.06),
     )
     composed: float = 0.25
+    close: float = 0.2
     min_area: float = 0.005
     max_area: float = 0.8
 
@@ -145,7 +147,8 @@ class TrainingData(torch.utils.data.Dataset):  # type: ignore[type-arg]
             if rng.random() < self.config.composed:
                 image, alpha, valid = self.composer.draw(rng, self.size)
             else:
-                image, alpha, valid = random_window(rng, *self.real.draw(rng), self.size)
+                cut = close_window if rng.random() < self.config.close else random_window
+                image, alpha, valid = cut(rng, *self.real.draw(rng), self.size)
             area = float((alpha > 127).mean())
             if self.config.min_area <= area <= self.config.max_area or attempt == 19:
                 break
@@ -173,7 +176,33 @@ def random_window(
     k = rng.integers(len(ys))
     top = int(rng.integers(max(0, ys[k] - win_h + 1), min(height - win_h, ys[k]) + 1))
     left = int(rng.integers(max(0, xs[k] - win_w + 1), min(width - win_w, xs[k]) + 1))
-    window = np.s_[top : top + win_h, left : left + win_w]
+    return _resized(image, alpha, valid, np.s_[top : top + win_h, left : left + win_w], size)
+
+
+def close_window(
+    rng: np.random.Generator, image: Array, alpha: Array, valid: Array, size: int
+) -> tuple[Array, Array, Array]:
+    """Cut the object's own box, 1.1 to 2 times enlarged and moved a little, and resize it to (size, size)."""
+    height, width = alpha.shape
+    ys, xs = np.nonzero(alpha > 127)
+    if len(ys) == 0:
+        return random_window(rng, image, alpha, valid, size)
+
+    def span(values: NDArray[np.int64], length: int) -> slice:
+        extent = int(values.max() - values.min()) + 1
+        wanted = int(np.clip(extent * rng.uniform(1.1, 2.0), 16, length))
+        centre = (values.max() + values.min()) / 2 + rng.uniform(-0.5, 0.5) * (wanted - extent)
+        start = int(np.clip(centre - wanted / 2, 0, length - wanted))
+        return slice(start, start + wanted)
+
+    return _resized(image, alpha, valid, (span(ys, height), span(xs, width)), size)
+
+
+def _resized(
+    image: Array, alpha: Array, valid: Array, window: tuple[slice, slice], size: int
+) -> tuple[Array, Array, Array]:
+    """Resize a window of a picture to (size, size)."""
+    win_h, win_w = image[window].shape[:2]
     how = cv2.INTER_LINEAR if win_h * win_w < size * size else cv2.INTER_AREA
     # Void pixels have no alpha: only the others enter a pixel's mean.
     judged = cv2.resize(valid[window].astype(np.float32), (size, size), interpolation=how)

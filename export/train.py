@@ -288,9 +288,12 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=TrainConfig.minutes)
     parser.add_argument("--start", type=Path, help="weights to begin from, such as export/weights/compact.pt")
     parser.add_argument("--batch", type=int, default=TrainConfig.batch)
+    parser.add_argument("--lr", type=float, default=TrainConfig.lr)
+    parser.add_argument("--encoder-lr", type=float, default=TrainConfig.encoder_lr)
     args = parser.parse_args()
     cv2.setNumThreads(1)
-    Trainer(args.data, args.out, TrainConfig(minutes=args.minutes, batch=args.batch), args.start).run()
+    config = TrainConfig(minutes=args.minutes, batch=args.batch, lr=args.lr, encoder_lr=args.encoder_lr)
+    Trainer(args.data, args.out, config, args.start).run()
 
 
 if __name__ == "__main__":
