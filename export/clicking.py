@@ -5,77 +5,110 @@ Between the network's calls everything goes through the parts that serve: the na
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from export.bundled import bundled_clicks
 from export.config import NetworkConfig
 from export.data import Sample
 from pyiseg import _core
 from pyiseg.chain import Chain
 from pyiseg.evaluation.metrics import iou
 from pyiseg.evaluation.robot import next_click
+from pyiseg.session import Click
+
+T = TypeVar("T")
 
 
 class Clicker:
     """Starts click sequences for batches of samples."""
 
-    def __init__(self, config: NetworkConfig) -> None:
-        self.config = config
+    def __init__(self, config: NetworkConfig, strategy: str = "robot", seed: int = 1) -> None:
+        self.config, self.strategy, self.seed = config, strategy, seed
+        # The ops and OpenCV let go of the interpreter: on a machine with a GPU this is what the GPU waits for.
+        self._pool = ThreadPoolExecutor(os.cpu_count() or 1)
 
-    def start(self, samples: list[Sample], guides: tuple[Tensor, Tensor]) -> Sequences:
+    def start(self, samples: list[Sample], first: int) -> Sequences:
         """Begin a sequence for every sample.
 
         Args:
             samples: Their pictures are all of one size.
-            guides: Full and grid guide of each, as :meth:`export.network.Network.guides` returns them.
+            first: Number of the first one; bundled clicks are drawn by it.
         """
-        full, grid = (g[:, 0].contiguous().numpy() for g in guides)
-        return Sequences([Sequence(self.config, s, full[i], grid[i]) for i, s in enumerate(samples)])
+        sequences = [Sequence(self.config, sample) for sample in samples]
+        if self.strategy == "bundled":
+            for i, sequence in enumerate(sequences):
+                sequence.bundle(np.random.default_rng([self.seed, 2, first + i]))
+        return Sequences(sequences, self._map)
+
+    def _map(self, call: Callable[[int], T], items: Iterable[int]) -> list[T]:
+        return list(self._pool.map(call, items))
 
 
 class Sequences:
     """Click sequences of one batch, in step."""
 
-    def __init__(self, sequences: list[Sequence]) -> None:
-        self.sequences = sequences
+    def __init__(
+        self, sequences: list[Sequence], run: Callable[[Callable[[int], float | None], Iterable[int]], list[float]]
+    ) -> None:
+        self.sequences, self._run = sequences, run
 
     def inputs(self) -> tuple[Tensor, Tensor, Tensor]:
         """Place the next click of each; return click maps, previous alpha and the clicks' own map (1, -1 or 0)."""
-        for sequence in self.sequences:
-            sequence.click()
+        self._run(lambda i: self.sequences[i].click(), range(len(self.sequences)))
         maps = np.stack([s.chain.maps[0] for s in self.sequences])
         previous = np.stack([s.chain.previous[0] for s in self.sequences])
         clicks = np.stack([s.click_map() for s in self.sequences])[:, None]
         return torch.from_numpy(maps), torch.from_numpy(previous), torch.from_numpy(clicks)
 
-    def answer(self, alpha: Tensor) -> float:
-        """Take the network's predictions (B, 1, h, w) and return the mean IoU of the masks made of them."""
-        return float(np.mean([s.answer(a) for s, a in zip(self.sequences, alpha[:, 0].numpy(), strict=True)]))
+    def answer(self, alpha: Tensor, guides: tuple[Tensor, Tensor]) -> float:
+        """Take the network's answers and return the mean IoU of the masks made of them.
+
+        Args:
+            alpha: Predictions, (B, 1, h, w).
+            guides: Full and grid guides, as :meth:`export.network.Network.guides` returns them.
+        """
+        answers, full, grid = (x.detach()[:, 0].float().contiguous().cpu().numpy() for x in (alpha, *guides))
+        ious = self._run(lambda i: self.sequences[i].answer(answers[i], full[i], grid[i]), range(len(answers)))
+        return float(np.mean(ious))
 
 
 class Sequence:
     """One object's clicks so far."""
 
-    def __init__(
-        self, config: NetworkConfig, sample: Sample, full_guide: NDArray[np.float32], grid_guide: NDArray[np.float32]
-    ) -> None:
-        self.stride, self.full_guide = config.grid_stride, full_guide
-        self.truth, self.void = sample.alpha > 127, sample.valid == 0
-        self.chain = Chain(config.rules, grid_guide)
+    def __init__(self, config: NetworkConfig, sample: Sample) -> None:
+        self.stride = config.grid_stride
+        self.truth, self.void, self.others = sample.alpha > 127, sample.valid == 0, sample.others == 1
+        height, width = self.truth.shape
+        grid = (height // self.stride, width // self.stride)
+        self.chain = Chain(config.rules, grid)
         self.clicks = np.zeros((0, 3), np.int32)
         self.lines: NDArray[np.float32] | None = None
-        self.alpha = np.zeros(full_guide.shape, np.uint8)
+        self.alpha = np.zeros(self.truth.shape, np.uint8)
+        self._grid_guide = np.zeros(grid, np.float32)
+        self._bundled = False
+
+    def bundle(self, rng: np.random.Generator) -> None:
+        """Draw all clicks at once, from the mask alone."""
+        self._bundled = True
+        for click in bundled_clicks(rng, self.truth, self.others, self.void):
+            self._add(click)
 
     def click(self) -> None:
         """Place the robot's next click, if anything is wrong, and fill the chain's inputs."""
-        click = next_click(self.alpha >= 128, self.truth, self.void)
         earlier = len(self.clicks)
-        if click is not None:
-            row = np.array([[click.x // self.stride, click.y // self.stride, click.fg]], np.int32)
-            self.clicks = np.concatenate([self.clicks, row])
-        self.chain.before(self.clicks, self.lines, earlier)
+        if not self._bundled:
+            click = next_click(self.alpha >= 128, self.truth, self.void)
+            if click is not None:
+                self._add(click)
+        self.chain.before(self.clicks, self.lines, earlier, self._grid_guide)
 
     def click_map(self) -> NDArray[np.float32]:
         """The clicks as a map: 1, -1 or 0."""
@@ -83,9 +116,16 @@ class Sequence:
         result[self.clicks[:, 1], self.clicks[:, 0]] = np.where(self.clicks[:, 2] == 1, 1, -1)
         return result
 
-    def answer(self, prediction: NDArray[np.float32]) -> float:
+    def answer(
+        self, prediction: NDArray[np.float32], full_guide: NDArray[np.float32], grid_guide: NDArray[np.float32]
+    ) -> float:
         """Take the network's prediction (h, w) and return the IoU of the mask made of it."""
         self.chain.answer[0, 0] = prediction
-        self.lines = self.chain.after(self.clicks)
-        _core.apply_lines(self.lines, self.full_guide, self.alpha)
+        self._grid_guide = grid_guide
+        self.lines = self.chain.after(self.clicks, grid_guide)
+        _core.apply_lines(self.lines, full_guide, self.alpha)
         return iou(self.alpha >= 128, self.truth, self.void)
+
+    def _add(self, click: Click) -> None:
+        row = np.array([[click.x // self.stride, click.y // self.stride, click.fg]], np.int32)
+        self.clicks = np.concatenate([self.clicks, row])

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Protocol
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
-Array = NDArray[np.uint8]
+from export.pictures import Array, Masked, Source, listed, read_rgb, read_rgba
 
-# Share of each kind of foreground; "real" is an object cut out of a photograph by its mask.
+# Share of each kind of foreground; "real" is an object cut out of a photograph by its mask, "other" one whose name
+# begins with none of these.
 SHARES = {
     "real": 0.40,
     "sweethome3d": 0.22,
@@ -21,72 +20,99 @@ SHARES = {
     "wesnoth": 0.06,
     "torcs": 0.03,
     "matting": 0.03,
+    "other": 0.60,
 }
-# Sources whose masks follow the object closely enough to be cut out.
+# Sources of the mixed photographs whose masks follow the object closely enough to be cut out.
 CLOSE_MASKS = frozenset({"ecssd", "mval", "ccp", "horse"})
 
 
-class MaskedImages(Protocol):
-    """Where objects to cut out come from."""
-
-    def draw(self, rng: np.random.Generator, only: frozenset[str] = frozenset()) -> tuple[Array, Array, Array]:
-        """Return an image, a mask (0/255) and the validity of its pixels, from some sources only if so wanted."""
-        ...
-
-
 class Composer:
-    """Draws composed pictures: one wanted object, at times others behind or before it."""
+    """Draws composed pictures: one wanted object, at times others behind or before it.
 
-    def __init__(self, root: Path, real: MaskedImages) -> None:
-        self.real = real
-        self.backgrounds = sorted((root / "train" / "backgrounds").iterdir())
+    Objects are pictures with an alpha channel in ``train/objects`` or ``objects``; what stands before the first ``_``
+    in a name is its kind, see `SHARES`. Backgrounds are in ``train/backgrounds`` or ``backgrounds``.
+
+    Args:
+        root: Folder that holds them.
+        photographs: Give further backgrounds, and objects too where their masks are close; may be none.
+
+    Raises:
+        FileNotFoundError: There are no objects, or no backgrounds.
+    """
+
+    def __init__(self, root: Path, photographs: Source | None) -> None:
+        self.photographs = photographs
+        self.backgrounds = _part(root, "backgrounds")
         self.objects: dict[str, list[Path]] = {}
-        for path in sorted((root / "train" / "objects").iterdir()):
+        for path in _part(root, "objects"):
             # alphamatting.com's training set measures matting here and is never trained on.
             if not path.name.startswith("matting_AM27"):
-                self.objects.setdefault(path.name.split("_")[0], []).append(path)
-        self.kinds = [kind for kind in SHARES if kind == "real" or kind in self.objects]
+                kind = path.name.split("_")[0]
+                self.objects.setdefault(kind if kind in SHARES else "other", []).append(path)
+        self.paths = sorted(path for paths in self.objects.values() for path in paths)
+        if not self.paths:
+            raise FileNotFoundError(f"{root}: its objects are all kept for measuring (matting_AM27*); add others")
+        cut_out = photographs is not None and photographs.close_masks
+        self.kinds = [kind for kind in SHARES if (kind == "real" and cut_out) or kind in self.objects]
         share = np.array([SHARES[kind] for kind in self.kinds])
         self.share = share / share.sum()
 
-    def draw(self, rng: np.random.Generator, size: int) -> tuple[Array, Array, Array]:
-        """Return an image (size, size, 3), the wanted object's visible alpha and its validity (all ones)."""
+    def __len__(self) -> int:
+        """Return the number of objects in the folder."""
+        return len(self.paths)
+
+    def draw(self, rng: np.random.Generator, size: int, number: int | None = None) -> Masked:
+        """Return a picture of (size, size), the wanted object's visible alpha, and where others are seen.
+
+        Args:
+            rng: Where everything drawn comes from.
+            size: Side of the picture.
+            number: The wanted object, one of the folder; any when none.
+        """
         canvas = self._background(rng, size).astype(np.float32)
-        wanted = np.zeros((size, size), np.float32)
+        wanted, beside = np.zeros((size, size), np.float32), np.zeros((size, size), np.float32)
         count = 1 + int(rng.random() < 0.4) + int(rng.random() < 0.15)
         target = int(rng.integers(count))
         for i in range(count):
-            colour, alpha = self._placed(rng, size, self._foreground(rng))
+            path = self.paths[number] if i == target and number is not None else None
+            colour, alpha = self._placed(rng, size, self._foreground(rng, path))
             canvas = colour + canvas * (1 - alpha[:, :, None])
-            wanted = alpha if i == target else wanted * (1 - alpha)
+            wanted, beside = wanted * (1 - alpha), beside * (1 - alpha)
+            if i == target:
+                wanted = alpha
+            else:
+                beside += alpha
         image = np.clip(canvas + 0.5, 0, 255).astype(np.uint8)
-        return image, (wanted * 255 + 0.5).astype(np.uint8), np.ones((size, size), np.uint8)
+        others = (beside > 0.5) & (wanted <= 0.5)
+        return Masked(
+            image, (wanted * 255 + 0.5).astype(np.uint8), np.ones((size, size), np.uint8), others.astype(np.uint8)
+        )
 
     def _background(self, rng: np.random.Generator, size: int) -> Array:
-        if rng.random() < 0.6:
-            with Image.open(self.backgrounds[rng.integers(len(self.backgrounds))]) as picture:
-                image = np.asarray(picture.convert("RGB"))
+        if self.photographs is None or rng.random() < 0.6:
+            image = read_rgb(self.backgrounds[rng.integers(len(self.backgrounds))])
         else:
-            image = self.real.draw(rng)[0]
+            image = self.photographs.draw(rng).image
         height, width = image.shape[:2]
-        side = int(min(height, width) * rng.uniform(0.5, 1.0))
+        side = max(1, int(min(height, width) * rng.uniform(0.5, 1.0)))
         top, left = int(rng.integers(height - side + 1)), int(rng.integers(width - side + 1))
         window = image[top : top + side, left : left + side]
         return np.asarray(cv2.resize(window, (size, size), interpolation=cv2.INTER_LINEAR))
 
-    def _foreground(self, rng: np.random.Generator) -> Array:
-        """Return one object as RGBA, uint8, cropped to what is visible."""
-        kind = self.kinds[rng.choice(len(self.kinds), p=self.share)]
+    def _foreground(self, rng: np.random.Generator, path: Path | None) -> Array:
+        """Return one object as RGBA, uint8, cropped to what is visible; any when no path is given."""
+        kind = self.kinds[rng.choice(len(self.kinds), p=self.share)] if path is None else ""
         if kind == "real":
-            image, mask, _ = self.real.draw(rng, CLOSE_MASKS)
+            assert self.photographs is not None
+            image, mask, _, _ = self.photographs.draw(rng, CLOSE_MASKS)
             soft = cv2.GaussianBlur(mask, (0, 0), rng.uniform(0.5, 1.0))
             # Pulled in a little: the outermost pixels of a photograph's object carry its old background.
             soft = np.clip((soft.astype(np.float32) - 64) * (255 / 191), 0, 255).astype(np.uint8)
             rgba = np.dstack([image, soft])
         else:
-            paths = self.objects[kind]
-            with Image.open(paths[rng.integers(len(paths))]) as picture:
-                rgba = np.asarray(picture.convert("RGBA"))
+            paths = self.objects.get(kind, [])
+            path = path or paths[rng.integers(len(paths))]
+            rgba = read_rgba(path)
         ys, xs = np.nonzero(rgba[:, :, 3] > 8)
         if len(ys) == 0:
             return np.zeros((1, 1, 4), np.uint8)
@@ -114,3 +140,13 @@ class Composer:
         placed = cv2.warpAffine(premultiplied, np.column_stack([turn, offset]), (size, size), flags=cv2.INTER_LINEAR)
         light = np.exp(rng.uniform(-0.25, 0.25))
         return np.clip(placed[:, :, :3] * light, 0, 255 * placed[:, :, 3:]), placed[:, :, 3]
+
+
+def _part(root: Path, name: str) -> list[Path]:
+    """Return the files of ``train/name``, or of ``name`` where there is no such folder."""
+    inner, plain = root / "train" / name, root / name
+    return listed(
+        inner if inner.is_dir() else plain,
+        f"composed pictures need objects and backgrounds, in {root / 'train'} or in {root}; set composed = 0.0 to do "
+        "without",
+    )

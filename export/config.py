@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
+from export.config_check import check
+from export.plain import from_plain
 from pyiseg.model import Rules
 
 
@@ -47,6 +51,7 @@ class NetworkConfig:
 
     Attributes:
         image_stream: Which image encoder.
+        image_width: Channels of the ResNet's stem, the others being multiples of it; EfficientNet-Lite0 has one size.
         early_clicks: Whether the click maps enter the image stream (early fusion: it then runs per click).
         neck: Channels of the image features by stride after a top-down pass, run once an image; None takes them as
             the image stream gives them.
@@ -61,10 +66,14 @@ class NetworkConfig:
         output: "sigmoid", or the paper's "clip" to 0..1.
         guide_channels: Hidden channels of the pointwise guide network.
         guide_clicks: Whether the guide also sees the finest background and foreground map.
-        radius, eps: The guided filter's window (2 * radius + 1 pixels of the grid) and regularisation.
+        radius, eps: The guided filter's window (2 * radius + 1 pixels of the grid) and regularisation; with radius 0
+            there is no filter, and the alpha is the prediction enlarged.
         sigmas: Widths of the click Gaussians in pixels of the network's input.
         clean_margin: Grid pixels around a kept region in which soft alpha survives cleaning.
         long_side: Long side of the network's input when serving.
+
+    Raises:
+        ValueError: Two values contradict each other; the message names them and the way out.
     """
 
     image_stream: Literal["efficientnet-lite0", "resnet50-gn-ws"] = "efficientnet-lite0"
@@ -92,12 +101,34 @@ class NetworkConfig:
     sigmas: tuple[float, ...] = (0.02 * 352, 0.08 * 352, 0.16 * 352)
     clean_margin: int = 4
     long_side: int = 512
+    image_width: int = 64
+
+    def __post_init__(self) -> None:
+        check(self)
+
+    @property
+    def fusion(self) -> Literal["early", "late", "both"]:
+        """Where clicks and image meet: in the image stream, behind it, or in both places."""
+        if not self.early_clicks:
+            return "late"
+        return "both" if self.interaction else "early"
 
     @property
     def rules(self) -> Rules:
         """The same on the grid, as the runtime takes it."""
         sigmas = tuple(sigma / self.grid_stride for sigma in self.sigmas)
         return Rules(sigmas, self.radius, self.eps, self.clean_margin)
+
+    @property
+    def normed(self) -> dict[str, int]:
+        """Channels of everything that a GroupNorm normalises; each is a multiple of groups."""
+        normed = {"pool_channels": self.pool_channels}
+        for level in self.decoder:
+            for i, channels in enumerate(level.convs if level.norm else ()):
+                normed[f"conv {i + 1} of decoder level {level.stride}"] = channels
+        if self.image_stream == "resnet50-gn-ws":
+            normed["image_width"] = self.image_width
+        return normed
 
 
 COMPACT = NetworkConfig()
@@ -127,3 +158,62 @@ PAPER = NetworkConfig(
     clean_margin=0,
     long_side=480,
 )
+
+# The paper's structure, small enough for trials on two cores.
+SMALL = NetworkConfig(
+    early_clicks=True,
+    interaction=(
+        Conv(8, skip=False),
+        Conv(16, 2),
+        Conv(32, skip=False),
+        Conv(64, 2),
+        Conv(64, 2, skip=False),
+        Conv(64),
+    ),
+    grid_stride=1,
+    embedding=None,
+    decoder=(Level(8, (64, 64)), Level(4, (64,)), Level(2, (16,)), Level(1, (16, 8), norm=False, raw=True)),
+)
+
+NETWORKS = {"compact": COMPACT, "paper": PAPER, "small": SMALL}
+
+
+def network_config(values: Mapping[str, Any]) -> NetworkConfig:
+    """Rebuild a configuration from what `dataclasses.asdict` made of it, as checkpoints and TOML files carry it.
+
+    Args:
+        values: By field name; lists stand for tuples. A field that is left out has COMPACT's value.
+
+    Raises:
+        ValueError: There is no such field, a value is of another type, or values contradict each other.
+    """
+    return from_plain(NetworkConfig, values, "network")
+
+
+def scaled(config: NetworkConfig, divisor: int) -> NetworkConfig:
+    """Divide all channel counts, for tests and small trials; groups become as many as fit.
+
+    EfficientNet-Lite0 stays as it is: its size is that of its ImageNet weights.
+    """
+
+    def part(channels: int, multiple: int = 1) -> int:
+        return max(multiple, channels // divisor // multiple * multiple)
+
+    def level_part(level: Level) -> Level:
+        reduce = None if level.reduce is None else part(level.reduce)
+        return replace(level, convs=tuple(map(part, level.convs)), reduce=reduce)
+
+    heads = config.embedding[1] if config.embedding else 1
+    small = replace(
+        config,
+        image_width=part(config.image_width),
+        neck=None if config.neck is None else tuple((stride, part(channels)) for stride, channels in config.neck),
+        interaction=tuple(replace(conv, channels=part(conv.channels)) for conv in config.interaction),
+        embedding=None if config.embedding is None else (part(config.embedding[0], heads), heads),
+        pool_channels=part(config.pool_channels, 2),
+        decoder=tuple(map(level_part, config.decoder)),
+        groups=1,
+        guide_channels=part(config.guide_channels, 2),
+    )
+    most, common = min(part(config.groups), small.pool_channels // 2), math.gcd(*small.normed.values())
+    return replace(small, groups=max(n for n in range(1, most + 1) if common % n == 0))

@@ -1,25 +1,36 @@
-"""Training pictures: real photographs with masks, and objects composed over photographs.
+"""Training pictures: photographs with masks, and objects composed over photographs.
 
 Sample number i of a seed is a pure function of (seed, i): a resumed training run sees what an uninterrupted one would.
 """
 
 from __future__ import annotations
 
-import json
-import zlib
+import warnings
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
-import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
 
+from export.augment import change_light, close_window, flipped, paper_crop, paper_light, random_window
 from export.compose import Composer
+from export.folder import FolderImages
+from export.pictures import Array, DamagedFileError, Masked, Source
+from export.real import RealImages
+from export.sbd import SbdImages
 
-Array = NDArray[np.uint8]
+Photographs = Literal["mixed", "sbd", "folder", "none"]
+Masks = Literal["alpha", "index"]
+Augment = Literal["light", "paper"]
+Order = Literal["random", "epochs"]
+
+# So many pictures or crops are looked at for one whose object is neither too small nor too large.
+ATTEMPTS = 20
+# So many damaged files may be met in the making of one sample.
+FAILURES = 10
 
 
 class Sample(NamedTuple):
@@ -29,24 +40,38 @@ class Sample(NamedTuple):
         image: RGB, uint8, shape (S, S, 3).
         alpha: Wanted alpha, uint8, shape (S, S).
         valid: 1 where a pixel is judged, uint8, shape (S, S).
+        others: 1 on other objects, uint8, shape (S, S); 0 also where nothing is known of any.
     """
 
     image: Array
     alpha: Array
     valid: Array
+    others: Array
 
 
 @dataclass(frozen=True)
 class DataConfig:
-    """What is drawn how often.
+    """What is drawn how often, and how. All values are plain, so that a TOML file can hold them.
 
     Attributes:
-        sources: Share of each source of real photographs; one that is not named is not used.
+        photographs: ``mixed`` is ``train/real.jsonl`` with its sources; ``sbd`` the Semantic Boundaries Dataset as
+            it is published; ``folder`` any ``images/`` and ``masks/``; ``none`` leaves composed pictures only.
+        masks: What the masks of ``folder`` hold: ``alpha`` (0 to 255, one object) or ``index`` (0 background,
+            255 void, any other value one object).
+        sources: Share of each source of ``mixed``; one that is not named is not used.
         composed: Share of pictures that are composed.
-        close: Share of photographs cut to the object with little around it, as zooming in on it would.
+        close: Share of photographs cut to the object with little around it, as zooming in on it would (``light``).
         min_area, max_area: Bounds on the object's share of a training picture.
+        augment: ``light`` cuts windows of many sizes and changes light and colour; ``paper`` is section 3.2 of Forte
+            et al. 2020: crops that are not resized, flips, gamma and brightness. Composed pictures always change
+            light, colour, sharpness and noise.
+        order: ``random`` draws every sample anew; ``epochs`` goes through all objects, once each, in a new order each
+            time.
+        epoch_size: Samples in one epoch; 0 stands for the number of objects.
     """
 
+    photographs: Photographs = "mixed"
+    masks: Masks = "alpha"
     sources: tuple[tuple[str, float], ...] = (
         ("sbd", 0.24),
         ("ecssd", 0.24),
@@ -61,173 +86,147 @@ class DataConfig:
     close: float = 0.2
     min_area: float = 0.005
     max_area: float = 0.8
+    augment: Augment = "light"
+    order: Order = "random"
+    epoch_size: int = 0
+
+    def __post_init__(self) -> None:
+        try:
+            sources = tuple((str(name), float(share)) for name, share in self.sources)
+        except (TypeError, ValueError):
+            raise ValueError(f"sources is {self.sources!r}; give pairs such as [['sbd', 0.5], ['coco', 0.5]]") from None
+        # TOML has lists only; without this a configuration read back would not equal the one it was written from.
+        object.__setattr__(self, "sources", sources)
+        kinds = {"photographs": Photographs, "masks": Masks, "augment": Augment, "order": Order}
+        for name, kind in kinds.items():
+            if getattr(self, name) not in get_args(kind):
+                raise ValueError(f"{name} is {getattr(self, name)!r}; choose one of {', '.join(get_args(kind))}")
+        for name in ("composed", "close", "min_area", "max_area"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; it is a share, from 0 to 1")
+        if self.min_area >= self.max_area:
+            raise ValueError(f"min_area {self.min_area} must be less than max_area {self.max_area}")
+        if self.photographs == "none" and self.composed != 1:
+            raise ValueError(f"photographs is 'none' and composed {self.composed}; set composed = 1.0")
+        if self.order == "epochs" and self.composed not in (0, 1):
+            raise ValueError(
+                f"order is 'epochs' and composed {self.composed}: an epoch is one pass through the photographs' "
+                "objects or through the objects to compose; set composed to 0.0 or 1.0, or order to 'random'"
+            )
+        if self.photographs == "mixed" and not any(share > 0 for _, share in self.sources):
+            raise ValueError(f"sources is {self.sources}; name at least one with a share above 0")
+        if any(share < 0 for _, share in self.sources):
+            raise ValueError(f"sources is {self.sources}; no share may be below 0")
+        if self.epoch_size < 0:
+            raise ValueError(f"epoch_size is {self.epoch_size}; give the samples in an epoch, 0 for all objects once")
 
     def shares(self) -> dict[str, float]:
         """Return the share of every kind of training picture, for the record."""
-        real = {name: round(share * (1 - self.composed), 4) for name, share in self.sources}
+        sources = {"mixed": self.sources, "none": ()}.get(self.photographs, ((self.photographs, 1.0),))
+        real = {name: round(share * (1 - self.composed), 4) for name, share in sources}
         return {**real, "composed": self.composed}
 
 
-def is_validation(image: str) -> bool:
-    """Whether a training image is kept for choosing (one of 32, by its name) and never trained on."""
-    return zlib.crc32(Path(image).name.encode()) % 32 == 0
-
-
-def photograph(record: dict[str, Any]) -> str:
-    """Return what names the photograph of a record: several sources hold crops of the same COCO photographs."""
-    stem = Path(record["image"]).stem
-    return "coco" + stem.rsplit("_", 1)[1] if record["source"] in ("coco", "cocop", "mval") else stem
-
-
-def read_rgb(path: Path) -> Array:
-    with Image.open(path) as picture:
-        return np.asarray(picture.convert("RGB"))
-
-
-def read_index(path: Path) -> Array:
-    with Image.open(path) as picture:
-        return np.asarray(picture)
-
-
-class RealImages:
-    """The photographs of ``real.jsonl`` and their masks."""
-
-    def __init__(self, root: Path, config: DataConfig, validation: bool = False) -> None:
-        self.root = root
-        self.records: dict[str, list[dict[str, Any]]] = {name: [] for name, _ in config.sources}
-        with open(root / "train" / "real.jsonl") as lines:
-            records = [record for record in map(json.loads, lines) if record["source"] in self.records]
-        trained_on = {photograph(record) for record in records if not is_validation(record["image"])}
-        for record in records:
-            # A photograph of which any crop is trained on does not validate.
-            if validation != (photograph(record) in trained_on) and is_validation(record["image"]) == validation:
-                self.records[record["source"]].append(record)
-        self.names = [name for name, records in self.records.items() if records]
-        share = np.array([dict(config.sources)[name] for name in self.names])
-        self.share = share / share.sum()
-
-    def draw(self, rng: np.random.Generator, only: frozenset[str] = frozenset()) -> tuple[Array, Array, Array]:
-        """Return an image, one object's mask (0/255) and the validity of its pixels (0/1).
-
-        Args:
-            rng: Where the choice comes from.
-            only: Sources to draw from, in equal shares; all in their shares when empty or when none of them is here.
-        """
-        names = sorted(only.intersection(self.names))
-        source = names[rng.integers(len(names))] if names else self.names[rng.choice(len(self.names), p=self.share)]
-        records = self.records[source]
-        record = records[rng.integers(len(records))]
-        image = read_rgb(self.root / record["image"])
-        index = read_index(self.root / record["mask"])
-        objects = record["objects"]
-        whole_person = record["source"] == "ccp" and rng.random() < 0.35
-        chosen = objects if whole_person else [objects[rng.integers(len(objects))]]
-        mask = np.isin(index, [o["id"] for o in chosen]).astype(np.uint8) * 255
-        return image, mask, (index != 255).astype(np.uint8)
+def open_photographs(root: Path, config: DataConfig) -> Source | None:
+    """Open the photographs a configuration names; none for ``none``."""
+    if config.photographs == "mixed":
+        return RealImages(root, config.sources)
+    if config.photographs == "sbd":
+        return SbdImages(root)
+    if config.photographs == "folder":
+        return FolderImages(root, config.masks)
+    return None
 
 
 class TrainingData(torch.utils.data.Dataset):  # type: ignore[type-arg]
-    """Samples of side ``size``, by number.
+    """Samples of side ``size``, by number; there is no last one.
 
     Args:
-        root: Folder that holds ``train/``.
+        root: Folder of the data, laid out as ``config.photographs`` asks, see docs/data.md.
         size: Side of the square training picture.
         seed: Samples of different seeds are independent.
+        config: What is drawn; the default is the compact model's.
+
+    Attributes:
+        epoch: Samples in one epoch.
+
+    Raises:
+        FileNotFoundError: A folder or list is missing or empty.
+        ValueError: A list or mask is damaged, or would train on what is kept for measuring.
     """
 
     def __init__(self, root: Path, size: int, seed: int, config: DataConfig | None = None) -> None:
         self.size, self.seed = size, seed
         self.config = config or DataConfig()
-        self.real = RealImages(root, self.config)
-        self.composer = Composer(root, self.real)
+        self.photographs = open_photographs(root, self.config)
+        self.composer = Composer(root, self.photographs) if self.config.composed > 0 else None
+        whole = self.photographs if self.config.composed < 1 else self.composer
+        assert whole is not None
+        self.objects = len(whole)
+        self.epoch = self.config.epoch_size or self.objects
+        self.named: set[str] = set()
 
     def __getitem__(self, index: int) -> Sample:
+        """Make sample ``index``.
+
+        A damaged file is named once, as a warning, and another object takes its place.
+
+        Raises:
+            ValueError: Nothing that could be read was found.
+        """
         rng = np.random.default_rng([self.seed, index])
-        for attempt in range(20):
-            if rng.random() < self.config.composed:
-                image, alpha, valid = self.composer.draw(rng, self.size)
-            else:
-                cut = close_window if rng.random() < self.config.close else random_window
-                image, alpha, valid = cut(rng, *self.real.draw(rng), self.size)
-            area = float((alpha > 127).mean())
-            if self.config.min_area <= area <= self.config.max_area or attempt == 19:
+        number = self._number(index)
+        for _ in range(FAILURES):
+            try:
+                picture, composed = self._drawn(rng, number)
                 break
+            except DamagedFileError as error:
+                last = error
+                if str(error) not in self.named:
+                    self.named.add(str(error))
+                    warnings.warn(f"{error}. Another object takes its place.", stacklevel=2)
+                number = None if number is None else int(rng.integers(self.objects))
+        else:
+            raise DamagedFileError(f"{FAILURES} objects in a row could not be read, the last because: {last}")
         if rng.random() < 0.5:
-            image, alpha, valid = image[:, ::-1], alpha[:, ::-1], valid[:, ::-1]
-        return Sample(change_light(rng, image), np.ascontiguousarray(alpha), np.ascontiguousarray(valid))
+            picture = flipped(picture)
+        relight = paper_light if self.config.augment == "paper" and not composed else change_light
+        rest = (np.ascontiguousarray(plane) for plane in picture[1:])
+        return Sample(relight(rng, picture.image), *rest)
+
+    def _number(self, index: int) -> int | None:
+        """Return the number of the object that sample ``index`` shows; none where it is drawn."""
+        if self.config.order == "random":
+            return None
+        epoch, place = divmod(index, self.objects)
+        return int(permutation(self.seed, epoch, self.objects)[place])
+
+    def _drawn(self, rng: np.random.Generator, number: int | None) -> tuple[Masked, bool]:
+        """Return a picture of the right size, and whether it is composed."""
+        config = self.config
+        whole = None if number is None or self.photographs is None else self.photographs.take(number)
+        for _ in range(ATTEMPTS):
+            composed = rng.random() < config.composed
+            if composed:
+                assert self.composer is not None
+                picture = self.composer.draw(rng, self.size, number)
+            else:
+                if config.augment == "paper":
+                    cut = paper_crop
+                else:
+                    cut = close_window if rng.random() < config.close else random_window
+                picture = cut(rng, whole or self._any(rng), self.size)
+            if config.min_area <= float((picture.alpha > 127).mean()) <= config.max_area:
+                break
+        return picture, composed
+
+    def _any(self, rng: np.random.Generator) -> Masked:
+        assert self.photographs is not None
+        return self.photographs.draw(rng)
 
 
-def random_window(
-    rng: np.random.Generator, image: Array, alpha: Array, valid: Array, size: int
-) -> tuple[Array, Array, Array]:
-    """Cut a random window that shows the object and resize it to (size, size).
-
-    Windows range from half the sides to all of them, so that objects come large and small, whole and cut.
-    """
-    height, width = alpha.shape
-    ys, xs = np.nonzero(alpha > 127)
-    if len(ys) == 0:
-        ys, xs = np.array([height // 2]), np.array([width // 2])
-    share = rng.uniform(0.45, 1.0) if rng.random() < 0.75 else 1.0
-    side = share * (height * width) ** 0.5
-    stretch = np.exp(rng.uniform(-0.25, 0.25))
-    win_h, win_w = int(np.clip(side / stretch, 16, height)), int(np.clip(side * stretch, 16, width))
-    # The window holds one random pixel of the object, and otherwise lies anywhere.
-    k = rng.integers(len(ys))
-    top = int(rng.integers(max(0, ys[k] - win_h + 1), min(height - win_h, ys[k]) + 1))
-    left = int(rng.integers(max(0, xs[k] - win_w + 1), min(width - win_w, xs[k]) + 1))
-    return _resized(image, alpha, valid, np.s_[top : top + win_h, left : left + win_w], size)
-
-
-def close_window(
-    rng: np.random.Generator, image: Array, alpha: Array, valid: Array, size: int
-) -> tuple[Array, Array, Array]:
-    """Cut the object's own box, 1.1 to 2 times enlarged and moved a little, and resize it to (size, size)."""
-    height, width = alpha.shape
-    ys, xs = np.nonzero(alpha > 127)
-    if len(ys) == 0:
-        return random_window(rng, image, alpha, valid, size)
-
-    def span(values: NDArray[np.int64], length: int) -> slice:
-        extent = int(values.max() - values.min()) + 1
-        wanted = int(np.clip(extent * rng.uniform(1.1, 2.0), 16, length))
-        centre = (values.max() + values.min()) / 2 + rng.uniform(-0.5, 0.5) * (wanted - extent)
-        start = int(np.clip(centre - wanted / 2, 0, length - wanted))
-        return slice(start, start + wanted)
-
-    return _resized(image, alpha, valid, (span(ys, height), span(xs, width)), size)
-
-
-def _resized(
-    image: Array, alpha: Array, valid: Array, window: tuple[slice, slice], size: int
-) -> tuple[Array, Array, Array]:
-    """Resize a window of a picture to (size, size)."""
-    win_h, win_w = image[window].shape[:2]
-    how = cv2.INTER_LINEAR if win_h * win_w < size * size else cv2.INTER_AREA
-    # Void pixels have no alpha: only the others enter a pixel's mean.
-    judged = cv2.resize(valid[window].astype(np.float32), (size, size), interpolation=how)
-    wanted = cv2.resize((alpha * valid)[window].astype(np.float32), (size, size), interpolation=how)
-    return (
-        np.asarray(cv2.resize(image[window], (size, size), interpolation=how)),
-        np.clip(wanted / np.maximum(judged, 1e-3) + 0.5, 0, 255).astype(np.uint8),
-        (judged >= 0.5).astype(np.uint8),
-    )
-
-
-def change_light(rng: np.random.Generator, image: Array) -> Array:
-    """Random gamma, brightness, contrast and colour cast by one table per channel; at times blur or noise."""
-    levels = np.arange(256, dtype=np.float32) / 255
-    tables = []
-    gamma, contrast, shift = np.exp(rng.uniform(-0.35, 0.35)), np.exp(rng.uniform(-0.25, 0.25)), rng.uniform(-0.1, 0.1)
-    for _ in range(3):
-        cast = np.exp(rng.uniform(-0.1, 0.1))
-        tables.append(np.clip(((levels**gamma - 0.5) * contrast + 0.5 + shift) * cast, 0, 1) * 255)
-    result = cv2.LUT(np.ascontiguousarray(image), np.rint(np.stack(tables, axis=-1)).astype(np.uint8)[None])
-    if rng.random() < 0.1:
-        result = np.repeat(cv2.cvtColor(result, cv2.COLOR_RGB2GRAY)[:, :, None], 3, axis=2)
-    if rng.random() < 0.1:
-        result = cv2.GaussianBlur(result, (0, 0), rng.uniform(0.4, 1.2))
-    if rng.random() < 0.15:
-        noise = rng.normal(0, rng.uniform(2, 8), result.shape[:2])
-        result = np.clip(result + noise[:, :, None], 0, 255).astype(np.uint8)
-    return np.asarray(result)
+@lru_cache(maxsize=4)
+def permutation(seed: int, epoch: int, objects: int) -> NDArray[np.int64]:
+    """Return the order of the objects in one epoch."""
+    # The 1 keeps it apart from the chances of sample number `epoch`.
+    return np.random.default_rng([seed, epoch, 1]).permutation(objects)

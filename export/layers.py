@@ -15,6 +15,11 @@ def normalise(image: Tensor) -> Tensor:
     return (image - mean) / std
 
 
+def as_type(x: Tensor, dtype: torch.dtype) -> Tensor:
+    """Return x in a type. Where it has it already nothing is done, which the exporter need not write down then."""
+    return x if x.dtype == dtype else x.to(dtype)
+
+
 class FoldedConv(nn.Conv2d):
     """A convolution whose effective weight is computed from its parameters, so that it exports as a plain one."""
 
@@ -22,17 +27,21 @@ class FoldedConv(nn.Conv2d):
         """Return the weight and bias that a plain convolution needs to do the same."""
         return self.weight, self.bias
 
+    folded = False
+
     def forward(self, x: Tensor) -> Tensor:
-        weight, bias = self.effective()
+        weight, bias = (self.weight, self.bias) if self.folded else self.effective()
         return F.conv2d(x, weight, bias, self.stride, self.padding, self.dilation, self.groups)
 
     def fold(self) -> None:
         """Make the effective weight the weight, once, for export. Training cannot go on afterwards."""
+        if self.folded:
+            return
         with torch.no_grad():
             weight, bias = self.effective()
             self.weight = nn.Parameter(weight.clone())
             self.bias = None if bias is None else nn.Parameter(bias.clone())
-        self.effective = lambda: (self.weight, self.bias)  # type: ignore[method-assign]
+        self.folded = True
 
 
 class StandardisedConv(FoldedConv):
@@ -65,10 +74,20 @@ class BatchNormConv(FoldedConv):
         return self.weight * scale[:, None, None, None], self.beta - self.mean * scale
 
     def forward(self, x: Tensor) -> Tensor:
-        if self.tf_padding is not None:
-            before, after = self.tf_padding
-            x = F.pad(x, (before, after, before, after), value=self.padding_value)
-        return super().forward(x)
+        return super().forward(x if self.tf_padding is None else self.pad(x))
+
+    def pad(self, x: Tensor, value: float | None = None) -> Tensor:
+        """Pad as TensorFlow does, with padding_value or the value given."""
+        assert self.tf_padding is not None
+        before, after = self.tf_padding
+        return F.pad(x, (before, after, before, after), value=self.padding_value if value is None else value)
+
+
+class GroupNorm(nn.GroupNorm):
+    """GroupNorm whose statistics are FP32, whatever the type of what it normalises."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return as_type(super().forward(as_type(x, torch.float32)), x.dtype)
 
 
 def conv3x3(cin: int, cout: int, groups: int | None, stride: int = 1) -> nn.Sequential:
@@ -77,7 +96,7 @@ def conv3x3(cin: int, cout: int, groups: int | None, stride: int = 1) -> nn.Sequ
         return nn.Sequential(nn.Conv2d(cin, cout, 3, stride, 1), nn.LeakyReLU(0.01, inplace=True))
     return nn.Sequential(
         StandardisedConv(cin, cout, 3, stride, 1),
-        nn.GroupNorm(groups, cout),
+        GroupNorm(groups, cout),
         nn.LeakyReLU(0.01, inplace=True),
     )
 
@@ -88,22 +107,23 @@ def double(x: Tensor) -> Tensor:
 
 
 def pooling_matrix(size: int, bins: int, like: Tensor) -> Tensor:
-    """Return the (bins, size) matrix of adaptive average pooling along one axis.
+    """Return the (bins, size) matrix of adaptive average pooling along one axis, FP32.
 
     Written with comparisons so that it exports with dynamic sizes: adaptive_avg_pool2d becomes hundreds of nodes.
     """
     index = torch.arange(size, device=like.device)[None, :]
     i = torch.arange(bins, device=like.device)[:, None]
     start, end = (i * size) // bins, ((i + 1) * size + bins - 1) // bins
-    inside = ((index >= start) & (index < end)).to(like.dtype)
+    inside = ((index >= start) & (index < end)).float()
     return inside / inside.sum(dim=1, keepdim=True)
 
 
 def unpooling_matrix(size: int, bins: int, like: Tensor) -> Tensor:
-    """Return the (size, bins) matrix of bilinear upsampling along one axis, align_corners false."""
-    i = torch.arange(size, device=like.device, dtype=like.dtype)[:, None]
+    """Return the (size, bins) matrix of bilinear upsampling along one axis, align_corners false, of like's type."""
+    i = torch.arange(size, device=like.device, dtype=torch.float32)[:, None]
     position = ((i + 0.5) * (bins / size) - 0.5).clamp(0, bins - 1)
-    return (1 - (position - torch.arange(bins, device=like.device, dtype=like.dtype)[None, :]).abs()).clamp(min=0)
+    bin_ = torch.arange(bins, device=like.device, dtype=torch.float32)[None, :]
+    return as_type((1 - (position - bin_).abs()).clamp(min=0), like.dtype)
 
 
 class PyramidPooling(nn.Module):
@@ -114,7 +134,7 @@ class PyramidPooling(nn.Module):
         self.scales = scales
         self.branches = nn.ModuleList(
             nn.Sequential(
-                StandardisedConv(channels, pooled, 1), nn.GroupNorm(groups, pooled), nn.LeakyReLU(0.01, inplace=True)
+                StandardisedConv(channels, pooled, 1), GroupNorm(groups, pooled), nn.LeakyReLU(0.01, inplace=True)
             )
             for _ in scales
         )
@@ -124,8 +144,9 @@ class PyramidPooling(nn.Module):
         height, width = x.shape[2:]
         parts = [x]
         for scale, branch in zip(self.scales, self.branches, strict=True):
-            pooled = pooling_matrix(height, scale, x) @ x @ pooling_matrix(width, scale, x).T
-            small = branch(pooled)
+            # Sums over the picture are FP32, whatever the type of x.
+            pooled = pooling_matrix(height, scale, x) @ as_type(x, torch.float32) @ pooling_matrix(width, scale, x).T
+            small = branch(as_type(pooled, x.dtype))
             parts.append(unpooling_matrix(height, scale, x) @ small @ unpooling_matrix(width, scale, x).T)
         return torch.cat(parts, dim=1)
 
@@ -135,10 +156,14 @@ def guided_filter_lines(guide: Tensor, p: Tensor, radius: int, eps: float) -> Te
 
     Args:
         guide, p: float32, shape (B, 1, h, w); the guide centred on its image's mean.
+        radius: Windows are 2 * radius + 1 pixels wide; 0 leaves p as it is.
+        eps: Regularisation, above 0.
 
     Returns:
         a and b, shape (B, 2, h, w): p is close to a * guide + b (He et al. 2013, eq. 5-8).
     """
+    if radius == 0:  # said outright: the rounding of the general way would leave gradients of about 1 / eps
+        return torch.cat([torch.zeros_like(p), p], dim=1)
 
     def box(x: Tensor) -> Tensor:
         return F.avg_pool2d(x, 2 * radius + 1, 1, radius, count_include_pad=False)

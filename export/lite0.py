@@ -22,14 +22,30 @@ STAGES = (
 
 
 class Stem(BatchNormConv):
-    """The first convolution, on RGB in 0..1; the package's normalisation (255 x - 127) / 128 is part of its weights."""
+    """The first convolution, on RGB in 0..1; the package's normalisation (255 x - 127) / 128 is part of its weights.
+
+    Args:
+        click_channels: Click maps behind the RGB, taken as they are.
+        cout: Output channels.
+    """
 
     # What normalises to 0, which is what the package pads with.
     padding_value = 127 / 255
 
+    def __init__(self, click_channels: int, cout: int) -> None:
+        super().__init__(3 + click_channels, cout, 3, 2)
+        self.click_channels = click_channels
+
     def effective(self) -> tuple[Tensor, Tensor]:
         weight, bias = super().effective()
-        return weight * (255 / 128), bias - weight.sum(dim=(1, 2, 3)) * (127 / 128)
+        rgb, clicks = weight[:, :3], weight[:, 3:]
+        return torch.cat([rgb * (255 / 128), clicks], dim=1), bias - rgb.sum(dim=(1, 2, 3)) * (127 / 128)
+
+    def pad(self, x: Tensor) -> Tensor:
+        if self.click_channels == 0:
+            return super().pad(x)
+        # Beyond the picture's sides there is no click: 0, not the grey that the picture goes on with.
+        return torch.cat([super().pad(x[:, :3]), super().pad(x[:, 3:], 0.0)], dim=1)
 
 
 class Block(nn.Module):
@@ -51,13 +67,18 @@ class Block(nn.Module):
 
 
 class Lite0(nn.Module):
-    """The image stream: RGB in 0..1 to features at strides 2, 4, 8, 16 and 32."""
+    """The image stream: RGB in 0..1, with click maps behind it or without, to features at strides 2, 4, 8, 16 and 32.
+
+    Args:
+        pretrained: Begin with the ImageNet weights; click maps then have weights of 0, which keeps the features.
+        click_channels: Click maps behind the RGB; 0 without early fusion.
+    """
 
     channels: ClassVar[dict[int, int]] = {2: 16, 4: 24, 8: 40, 16: 112, 32: 320}
 
-    def __init__(self, pretrained: bool = True) -> None:
+    def __init__(self, pretrained: bool = True, click_channels: int = 0) -> None:
         super().__init__()
-        self.stem = Stem(3, 32, 3, 2)
+        self.stem = Stem(click_channels, 32)
         self.relu = nn.ReLU6(inplace=True)
         blocks, strides = [], []
         channels, stride = 32, 2
@@ -83,7 +104,12 @@ class Lite0(nn.Module):
         return features
 
     def frozen_parameters(self) -> list[nn.Parameter]:
-        """Return the parameters up to stride 4: generic edges, costly to train, kept as ImageNet left them."""
+        """Return the parameters up to stride 4: generic edges, costly to train, kept as ImageNet left them.
+
+        With click maps in the stem there are none: what ImageNet left there does not know clicks.
+        """
+        if self.stem.click_channels:
+            return []
         return [*self.stem.parameters(), *(p for block in self.blocks[:3] for p in block.parameters())]
 
     def _load_imagenet(self) -> None:
@@ -93,7 +119,7 @@ class Lite0(nn.Module):
 
         def take(conv: BatchNormConv, weight: str, norm: str) -> None:
             with torch.no_grad():
-                conv.weight.copy_(state[weight + ".weight"])
+                conv.weight.zero_()[:, : state[weight + ".weight"].shape[1]] = state[weight + ".weight"]
                 conv.gamma.copy_(state[norm + ".weight"])
                 conv.beta.copy_(state[norm + ".bias"])
                 conv.mean.copy_(state[norm + ".running_mean"])

@@ -14,17 +14,16 @@ def soft_iou(alpha: Tensor, truth: Tensor, valid: Tensor) -> Tensor:
     return 1 - product / larger.clamp(min=1)
 
 
-def click_error(alpha: Tensor, clicks: Tensor) -> Tensor:
-    """Mean squared error at the clicks, the second term of equation (1), per image.
-
-    The mean, where the paper sums: sequences here differ in length.
+def click_error(alpha: Tensor, clicks: Tensor, summed: bool = False) -> Tensor:
+    """Squared error at the clicks, the second term of equation (1), per image.
 
     Args:
         clicks: (B, 1, H, W), 1 at foreground clicks, -1 at background clicks, else 0.
+        summed: Over the clicks, as in the paper; else their mean, so that sequences may differ in length.
     """
     at_click = clicks.abs()
-    error = at_click * (alpha - clicks.clamp(min=0)) ** 2
-    return error.sum(dim=(1, 2, 3)) / at_click.sum(dim=(1, 2, 3)).clamp(min=1)
+    error = (at_click * (alpha - clicks.clamp(min=0)) ** 2).sum(dim=(1, 2, 3))
+    return error if summed else error / at_click.sum(dim=(1, 2, 3)).clamp(min=1)
 
 
 def normalised_focal(logits: Tensor, truth: Tensor, valid: Tensor, gamma: float = 2.0) -> Tensor:

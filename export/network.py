@@ -12,6 +12,7 @@ from export.layers import (
     IMAGENET_STD,
     FoldedConv,
     PyramidPooling,
+    as_type,
     conv3x3,
     double,
     guided_filter_lines,
@@ -59,11 +60,9 @@ class ImageStream(nn.Module):
         self.config = config
         maps = 2 * len(config.sigmas) if config.early_clicks else 0
         if config.image_stream == "efficientnet-lite0":
-            if config.early_clicks:
-                raise ValueError("early_clicks needs image_stream='resnet50-gn-ws': EfficientNet-Lite0 takes RGB only")
-            self.encoder: Lite0 | ResNet50 = Lite0(pretrained)
+            self.encoder: Lite0 | ResNet50 = Lite0(pretrained, maps)
         else:
-            self.encoder = ResNet50(maps)
+            self.encoder = ResNet50(maps, config.image_width, config.groups)
         self.channels = dict(config.neck) if config.neck else dict(self.encoder.channels)
         self.neck = Neck(self.encoder.channels, self.channels) if config.neck else None
         self.embed = nn.Conv2d(self.channels[8], config.embedding[0], 1) if config.embedding else None
@@ -73,9 +72,18 @@ class ImageStream(nn.Module):
 
         Args:
             image: RGB in 0..1, (B, 3, H, W).
-            click_maps: (B, 6, H, W) for early fusion, else left out.
+            click_maps: (B, 6, h, w) on the grid; not looked at without early fusion.
+
+        Raises:
+            ValueError: Early fusion without click maps.
         """
-        seen = image if click_maps is None else torch.cat([image, click_maps], dim=1)
+        seen = image
+        if self.config.early_clicks:
+            if click_maps is None:
+                raise ValueError("early_clicks is set: the image stream takes click_maps too")
+            for _ in range(self.config.grid_stride.bit_length() - 1):
+                click_maps = double(click_maps)
+            seen = torch.cat([image, click_maps], dim=1)
         features = self.encoder(seen)
         if self.neck is not None:
             features = self.neck(features)
@@ -102,14 +110,15 @@ class Comparison(nn.Module):
 
     def forward(self, embedding: Tensor, background: Tensor, foreground: Tensor) -> Tensor:
         batch, channels, height, width = embedding.shape
-        flat = embedding.flatten(2)
-        maps = torch.cat([background, foreground], dim=1).flatten(2)
+        # Sums over the picture are FP32, whatever the type of the embedding.
+        flat = as_type(embedding.flatten(2), torch.float32)
+        maps = as_type(torch.cat([background, foreground], dim=1).flatten(2), torch.float32)
         # Without a click of a label its weights sum to 0 and so does its likeness.
         weights = maps / (maps.sum(dim=2, keepdim=True) + 1e-3)
         mean = (weights @ flat.transpose(1, 2)) * self.scale
         product = mean[:, :, :, None] * flat[:, None]
         alike = product.reshape(batch, 2 * self.heads, channels // self.heads, height * width).sum(dim=2)
-        return alike.reshape(batch, 2 * self.heads, height, width)
+        return as_type(alike.reshape(batch, 2 * self.heads, height, width), embedding.dtype)
 
 
 class InteractionStream(nn.Module):
@@ -143,7 +152,8 @@ class ClickStream(nn.Module):
     def __init__(self, config: NetworkConfig, image_channels: dict[int, int]) -> None:
         super().__init__()
         self.config = config
-        self.interaction = InteractionStream(config)
+        self.interaction = InteractionStream(config) if config.interaction else None
+        skips = {} if self.interaction is None else self.interaction.channels
         self.comparison = Comparison(*config.embedding) if config.embedding else None
         self.stages = nn.ModuleDict()
         self.reduce = nn.ModuleDict()
@@ -152,7 +162,7 @@ class ClickStream(nn.Module):
             if level.raw:
                 cin = carried + 3 + 2 * len(config.sigmas)
             else:
-                cin = carried + image_channels[level.stride] + self.interaction.channels.get(level.stride, 0)
+                cin = carried + image_channels[level.stride] + skips.get(level.stride, 0)
             cin += self._compared(level)
             key = str(level.stride)
             if i == 0:
@@ -168,17 +178,26 @@ class ClickStream(nn.Module):
                 cin = level.reduce
             carried = cin
         self.head = nn.Conv2d(carried, 1, 1)
+        if config.output == "clip":
+            # Where clipping bites there is no gradient: answers must begin in the middle of 0..1.
+            nn.init.constant_(self.head.bias, 0.5)
 
-    def forward(self, click_maps: Tensor, previous_alpha: Tensor, features: Features) -> Tensor:
+    def forward(self, click_maps: Tensor, previous_alpha: Tensor | None, features: Features) -> Tensor:
         """Return the prediction before its output function, (B, 1, h, w) on the grid.
 
         Args:
             click_maps: (B, 6, h, w), background then foreground, fine to coarse.
-            previous_alpha: (B, 1, h, w), cleaned; zeros before the first click.
+            previous_alpha: (B, 1, h, w), cleaned; zeros before the first click. Not looked at without feedback.
             features: What :class:`ImageStream` returned.
         """
-        inputs = [click_maps, previous_alpha] if self.config.feedback else [click_maps]
-        skips = self.interaction(torch.cat(inputs, dim=1))
+        skips: dict[int, Tensor] = {}
+        if self.interaction is not None:
+            inputs = [click_maps]
+            if self.config.feedback:
+                if previous_alpha is None:
+                    raise ValueError("feedback is set: the click stream takes previous_alpha too")
+                inputs.append(previous_alpha)
+            skips = self.interaction(torch.cat(inputs, dim=1))
         alike = self._compare(click_maps, features)
         x: Tensor | None = None
         for i, level in enumerate(self.config.decoder):
@@ -249,11 +268,20 @@ class Guide(nn.Module):
 
         Args:
             image: RGB in 0..1, (B, 3, H, W).
-            click_maps: (B, 6, H, W) for a guide that sees the clicks, else left out.
+            click_maps: (B, 6, H, W); only a guide that sees the clicks looks at the finest of each label.
+
+        Raises:
+            ValueError: The guide sees the clicks and is given no maps.
         """
-        if self.clicks and click_maps is not None:
-            image = torch.cat([image, click_maps[:, :: click_maps.shape[1] // 2]], dim=1)
-        return self.out(F.relu(self.hidden(image)))
+        if not self.clicks:
+            return self.pointwise(image)
+        if click_maps is None:
+            raise ValueError("guide_clicks is set: the guide takes click_maps too")
+        return self.pointwise(image, click_maps[:, :: click_maps.shape[1] // 2])
+
+    def pointwise(self, *planes: Tensor) -> Tensor:
+        """Return the guide of an image and, if it sees the clicks, the finest map of each label, (B, 2, H, W)."""
+        return self.out(F.relu(self.hidden(torch.cat(planes, dim=1))))
 
 
 class Network(nn.Module):
@@ -266,9 +294,14 @@ class Network(nn.Module):
         self.click = ClickStream(config, self.image.channels)
         self.guide = Guide(config)
 
-    def guides(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the centred guide at the image's size and its average on the grid."""
-        full = self.guide(image)
+    def guides(self, image: Tensor, click_maps: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Return the centred guide at the image's size and its average on the grid.
+
+        Args:
+            image: RGB in 0..1, (B, 3, H, W).
+            click_maps: (B, 6, h, w) on the grid; only a guide that sees the clicks takes them.
+        """
+        full = self.guide(image, click_maps)
         full = full - full.mean(dim=(2, 3), keepdim=True)
         return full, F.avg_pool2d(full, self.config.grid_stride)
 

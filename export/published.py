@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
+
+from export.config import PAPER
+from export.network import Network
 
 # Beginnings of names, theirs to ours; what follows is the same.
 RENAMED = {
@@ -41,6 +45,39 @@ def our_name(theirs: str) -> str:
 def our_state(published: dict[str, Tensor]) -> dict[str, Tensor]:
     """Return a published state under our names; load it with ``strict=False``: constants of ours are not in it."""
     return {our_name(name): value for name, value in published.items()}
+
+
+def published_shapes() -> dict[str, tuple[int, ...]]:
+    """Return the names of the published parameters and their shapes: those of our network, under their names."""
+    with torch.device("meta"):
+        network = Network(PAPER, pretrained=False)
+    return {_their_name(name): tuple(parameter.shape) for name, parameter in network.named_parameters()}
+
+
+def check_published(state: dict[str, Tensor]) -> None:
+    """Refuse a state that is not the published network's.
+
+    Raises:
+        ValueError: Parameters are missing, unexpected or of another shape; the message names them.
+    """
+    expected = published_shapes()
+    other = [name for name in expected if name in state and tuple(state[name].shape) != expected[name]]
+    faults = {
+        "missing": [name for name in expected if name not in state],
+        "unexpected": [name for name in state if name not in expected],
+        "of another shape": [f"{n} {tuple(state[n].shape)}, not {expected[n]}" for n in other],
+    }
+    if any(faults.values()):
+        listed = [f"{len(names)} {what}: {_some(names)}" for what, names in faults.items() if names]
+        raise ValueError(f"these are not the parameters of the published network; {'; '.join(listed)}")
+
+
+def _some(names: list[str], most: int = 5) -> str:
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+
+
+def _their_name(ours: str) -> str:
+    return next(theirs + ours.removeprefix(begins) for theirs, begins in _pairs() if ours.startswith(begins))
 
 
 def _pairs() -> list[tuple[str, str]]:

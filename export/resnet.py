@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from export.layers import StandardisedConv, normalise
-
-GROUPS = 32
+from export.layers import GroupNorm, StandardisedConv, normalise
 
 
 class Bottleneck(nn.Module):
@@ -20,18 +16,19 @@ class Bottleneck(nn.Module):
         cin, width: Input channels and those in the middle; 4 * width come out.
         stride, dilation: Of the 3x3 convolution.
         downsample: Stride of the 1x1 convolution that the input goes through; None adds the input as it is.
+        groups: Of every GroupNorm.
     """
 
-    def __init__(self, cin: int, width: int, stride: int, dilation: int, downsample: int | None) -> None:
+    def __init__(self, cin: int, width: int, stride: int, dilation: int, downsample: int | None, groups: int) -> None:
         super().__init__()
-        self.conv1, self.bn1 = StandardisedConv(cin, width, 1, bias=False), nn.GroupNorm(GROUPS, width)
+        self.conv1, self.bn1 = StandardisedConv(cin, width, 1, bias=False), GroupNorm(groups, width)
         self.conv2 = StandardisedConv(width, width, 3, stride, dilation, dilation, bias=False)
-        self.bn2 = nn.GroupNorm(GROUPS, width)
-        self.conv3, self.bn3 = StandardisedConv(width, 4 * width, 1, bias=False), nn.GroupNorm(GROUPS, 4 * width)
+        self.bn2 = GroupNorm(groups, width)
+        self.conv3, self.bn3 = StandardisedConv(width, 4 * width, 1, bias=False), GroupNorm(groups, 4 * width)
         self.downsample = None
         if downsample is not None:
             conv = StandardisedConv(cin, 4 * width, 1, downsample, bias=False)
-            self.downsample = nn.Sequential(conv, nn.GroupNorm(GROUPS, 4 * width))
+            self.downsample = nn.Sequential(conv, GroupNorm(groups, 4 * width))
 
     def forward(self, x: Tensor) -> Tensor:
         y = F.relu(self.bn1(self.conv1(x)))
@@ -41,19 +38,24 @@ class Bottleneck(nn.Module):
 
 
 class ResNet50(nn.Module):
-    """The image stream: RGB in 0..1, with click maps behind it or without, to features at strides 2, 4 and 8."""
+    """The image stream: RGB in 0..1, with click maps behind it or without, to features at strides 2, 4 and 8.
 
-    channels: ClassVar[dict[int, int]] = {2: 64, 4: 256, 8: 2048}
+    Args:
+        click_channels: Click maps behind the RGB; 0 without early fusion.
+        width: Channels of the stem; 64 is the published network.
+        groups: Of every GroupNorm.
+    """
 
-    def __init__(self, click_channels: int) -> None:
+    def __init__(self, click_channels: int, width: int = 64, groups: int = 32) -> None:
         super().__init__()
-        self.conv1 = StandardisedConv(3 + click_channels, 64, 7, 2, 3, bias=False)
-        self.bn1 = nn.GroupNorm(GROUPS, 64)
-        self.layer1 = self._layer(64, 64, 3, stride=1, dilations=(1, 1))
-        self.layer2 = self._layer(256, 128, 4, stride=2, dilations=(1, 1))
+        self.channels = {2: width, 4: 4 * width, 8: 32 * width}
+        self.conv1 = StandardisedConv(3 + click_channels, width, 7, 2, 3, bias=False)
+        self.bn1 = GroupNorm(groups, width)
+        self.layer1 = self._layer(width, width, 3, 1, (1, 1), groups)
+        self.layer2 = self._layer(4 * width, 2 * width, 4, 2, (1, 1), groups)
         # Stride is traded for dilation: the convolution that would have had the stride keeps half of it.
-        self.layer3 = self._layer(512, 256, 6, stride=1, dilations=(1, 2))
-        self.layer4 = self._layer(1024, 512, 3, stride=1, dilations=(2, 4))
+        self.layer3 = self._layer(8 * width, 4 * width, 6, 1, (1, 2), groups)
+        self.layer4 = self._layer(16 * width, 8 * width, 3, 1, (2, 4), groups)
 
     def forward(self, image: Tensor) -> dict[int, Tensor]:
         """Map (B, 3 + click channels, H, W) to features by stride."""
@@ -67,8 +69,10 @@ class ResNet50(nn.Module):
         return []
 
     @staticmethod
-    def _layer(cin: int, width: int, blocks: int, stride: int, dilations: tuple[int, int]) -> nn.Sequential:
+    def _layer(
+        cin: int, width: int, blocks: int, stride: int, dilations: tuple[int, int], groups: int
+    ) -> nn.Sequential:
         first, rest = dilations
-        parts = [Bottleneck(cin, width, stride, first, downsample=stride)]
-        parts += [Bottleneck(4 * width, width, 1, rest, downsample=None) for _ in range(blocks - 1)]
+        parts = [Bottleneck(cin, width, stride, first, stride, groups)]
+        parts += [Bottleneck(4 * width, width, 1, rest, None, groups) for _ in range(blocks - 1)]
         return nn.Sequential(*parts)

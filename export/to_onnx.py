@@ -2,8 +2,9 @@
 
     python -m export.to_onnx runs/compact/checkpoint.pt pyiseg/models/default --weights export/weights/compact.pt
 
-Weights are stored in FP16 and cast to FP32 when the file is loaded: half the size, the arithmetic stays FP32. --weights
-writes them unfolded as well, for training to go on from (`python -m export.train --start`).
+Any network of export/config.py: the checkpoint says which one it is. --precision says how the files compute; with
+fp16-weights they are half as large and the arithmetic stays FP32. --weights writes the weights unfolded as well, for
+training to go on from (`python -m export.train --start`).
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ import hashlib
 import json
 import os
 import shutil
+import sys
 import tempfile
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -21,79 +24,77 @@ import numpy as np
 import onnx
 import onnxruntime
 import torch
-from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 from torch.export import Dim
 
-from export.config import COMPACT, NetworkConfig
-from export.layers import FoldedConv
-from export.network import Features, Network
+from export.config import COMPACT, NETWORKS, NetworkConfig, network_config
+from export.network import Network
+from export.parts import (
+    PRECISIONS,
+    ClickPart,
+    GuidePart,
+    ImagePart,
+    Precision,
+    folded,
+    halve_weights,
+    halved,
+    rounded,
+    without_traces,
+)
 from pyiseg.files import written_whole
 
-PARITY = 1e-4
+# ONNX Runtime against PyTorch: the largest difference of any output, and with FP16 arithmetic the mean one of alpha.
+PARITY, HALF_PARITY = 1e-4, 2e-3
+SIZES = ((256, 320), (32, 96), (384, 512))
+
+Inputs = dict[str, Tensor]
 
 
-class ClickPart(nn.Module):
-    """The click stream with its features as positional inputs, as ONNX wants them."""
-
-    def __init__(self, network: Network, names: list[str]) -> None:
-        super().__init__()
-        self.click, self.names = network.click, names
-
-    def forward(self, click_maps: Tensor, previous_alpha: Tensor, *features: Tensor) -> Tensor:
-        named: Features = dict(zip(self.names, features, strict=True))
-        return self.click.activate(self.click(click_maps, previous_alpha, named))
-
-
-class ImagePart(nn.Module):
-    """The image stream with its features as a tuple, in the order of the names."""
-
-    def __init__(self, network: Network, names: list[str]) -> None:
-        super().__init__()
-        self.image, self.names = network.image, names
-
-    def forward(self, image: Tensor) -> tuple[Tensor, ...]:
-        features = self.image(image)
-        return tuple(features[name] for name in self.names)
-
-
-def round_to_half(network: nn.Module) -> None:
-    """Fold every convolution and round all weights to FP16, in place: what is compared is what is shipped."""
-    for module in network.modules():
-        if isinstance(module, FoldedConv):
-            module.fold()
-    with torch.no_grad():
-        for parameter in network.parameters():
-            parameter.copy_(parameter.half().float())
-
-
-def export_folder(network: Network, folder: Path, name: str, description: str, training: dict[str, Any]) -> None:
+def export_folder(
+    network: Network,
+    folder: Path,
+    name: str,
+    description: str,
+    training: dict[str, Any],
+    *,
+    precision: Precision = "fp16-weights",
+    licence: str = "Apache-2.0",
+    sizes: tuple[tuple[int, int], ...] = SIZES,
+) -> None:
     """Write the model folder, whole: it is made beside its place and moved there when it is complete and checked.
 
     Args:
-        network: Its weights are folded and rounded to FP16 in place.
+        network: As trained; it is left as it is.
         folder: Replaced if it exists.
+        name, description, licence: For model.json.
         training: What the weights were trained on and how, for model.json.
+        precision: See `export.parts`.
+        sizes: Heights and widths, multiples of 32, at which ONNX Runtime is compared with PyTorch.
 
     Raises:
-        RuntimeError: ONNX Runtime's answer differs from PyTorch's by more than 1e-4.
+        RuntimeError: ONNX Runtime's answer differs from PyTorch's by more than 1e-4; with FP16 arithmetic, its alpha
+            from that of FP32 by more than 2e-3 on average.
     """
-    network.eval()
-    config = network.config
-    before = probe(network)
-    round_to_half(network)
-    print(f"largest difference that rounding the weights to FP16 makes: {(probe(network) - before).abs().max():.2g}")
+    shipped = whole = folded(network)
+    if precision == "fp16-weights":
+        shipped = rounded(whole)
+        largest, _ = differences(answers(shipped, sizes[:1]), answers(whole, sizes[:1]))
+        print(f"largest difference that rounding the weights to FP16 makes: {largest:.2g}")
     folder.parent.mkdir(parents=True, exist_ok=True)
     work = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".exporting-"))
     try:
         work.chmod(0o755)
-        _write_parts(network, work)
-        manifest = _manifest(config, work, name, description, training)
+        _write_parts(shipped, work, precision)
+        manifest = _manifest(network.config, work, name, description, licence, precision, training)
         (work / "model.json").write_text(json.dumps(manifest, indent=2) + "\n")
-        error = parity(network, work)
-        if error > PARITY:
-            raise RuntimeError(f"ONNX Runtime differs from PyTorch by {error:.2g}, more than {PARITY:g}")
-        print(f"largest difference between ONNX Runtime and PyTorch: {error:.2g}")
+        largest, mean = differences(answers(work, sizes, network.config), answers(shipped, sizes))
+        print(f"ONNX Runtime differs from PyTorch by {largest:.2g} at most, alpha by {mean:.2g} on average")
+        if precision == "fp16" and mean > HALF_PARITY:
+            raise RuntimeError(
+                f"alpha in FP16 differs from that in FP32 by {mean:.2g} on average, limit {HALF_PARITY:g}"
+            )
+        if precision != "fp16" and largest > PARITY:
+            raise RuntimeError(f"ONNX Runtime differs from PyTorch by {largest:.2g}, more than {PARITY:g}")
         old = work.with_name(work.name + "-old")
         if folder.exists():
             os.replace(folder, old)
@@ -103,117 +104,128 @@ def export_folder(network: Network, folder: Path, name: str, description: str, t
         shutil.rmtree(work, ignore_errors=True)
 
 
-def probe(network: Network) -> Tensor:
-    """Return the network's alpha on fixed random inputs."""
-    generator = torch.Generator().manual_seed(0)
-    side, grid = 256, 256 // network.config.grid_stride
-    with torch.no_grad():
-        features = network.image(torch.rand(1, 3, side, side, generator=generator))
-        maps = torch.rand(1, 6, grid, grid, generator=generator)
-        previous = torch.rand(1, 1, grid, grid, generator=generator)
-        return network.click.activate(network.click(maps, previous, features))
+def random_inputs(config: NetworkConfig, height: int, width: int) -> Inputs:
+    """Draw inputs for one working size; the same ones every time."""
+    generator = torch.Generator().manual_seed(height * 10_000 + width)
+    grid = (height // config.grid_stride, width // config.grid_stride)
+    return {
+        "image": torch.rand(1, 3, height, width, generator=generator),
+        "click_maps": torch.rand(1, 2 * len(config.sigmas), *grid, generator=generator),
+        "previous_alpha": torch.rand(1, 1, *grid, generator=generator),
+    }
 
 
-def parity(
-    network: Network, folder: Path, sizes: tuple[tuple[int, int], ...] = ((256, 320), (32, 96), (384, 512))
-) -> float:
-    """Return the largest difference between ONNX Runtime and PyTorch over random inputs of several sizes."""
-    sessions = {f.stem: onnxruntime.InferenceSession(str(f)) for f in folder.glob("*.onnx")}
-    worst = 0.0
-    generator = torch.Generator().manual_seed(0)
-    for height, width in sizes:
-        image = torch.rand(1, 3, height, width, generator=generator)
-        h, w = height // network.config.grid_stride, width // network.config.grid_stride
-        maps, previous = torch.rand(1, 6, h, w, generator=generator), torch.rand(1, 1, h, w, generator=generator)
+def answers(
+    source: Network | Path, sizes: tuple[tuple[int, int], ...], config: NetworkConfig | None = None
+) -> list[dict[str, Tensor]]:
+    """Return alpha and guide for random inputs of some sizes, by a network in PyTorch or by a folder of ONNX files."""
+    if isinstance(source, Path):
+        assert config is not None
+        sessions = {file.stem: onnxruntime.InferenceSession(str(file)) for file in source.glob("*.onnx")}
+        return [_answer_of_files(sessions, random_inputs(config, *size)) for size in sizes]
+    result = []
+    for size in sizes:
+        inputs = random_inputs(source.config, *size)
+        image, maps = inputs["image"], inputs["click_maps"]
         with torch.no_grad():
-            features = network.image(image)
-            alpha = network.click.activate(network.click(maps, previous, features))
-            guide = network.guide(image)
-        names = [o.name for o in sessions["image"].get_outputs()]
-        got = dict(zip(names, sessions["image"].run(None, {"image": image.numpy()}), strict=True))
-        feed = {"click_maps": maps.numpy(), "previous_alpha": previous.numpy(), **got}
-        pairs = [
-            (sessions["click"].run(None, feed)[0], alpha),
-            (sessions["guide"].run(None, {"image": image.numpy()})[0], guide),
-        ]
-        worst = max(worst, *(float(np.abs(a - b.numpy()).max()) for a, b in pairs))
-    return worst
+            logits = source.click(maps, inputs["previous_alpha"], source.image(image, maps))
+            result.append(
+                {"alpha": source.click.activate(logits), "guide": source.guide(image, _at_image(maps, image))}
+            )
+    return result
 
 
-def _write_parts(network: Network, folder: Path) -> None:
-    height, width, stride = 256, 320, network.config.grid_stride
-    image = torch.rand(1, 3, height, width)
-    with torch.no_grad():
-        features = network.image(image)
-    names = list(features)
+def differences(found: list[dict[str, Tensor]], expected: list[dict[str, Tensor]]) -> tuple[float, float]:
+    """Return the largest difference of any output, and the mean one of alpha at the size where that is largest."""
+    pairs = [(a[name], b[name]) for a, b in zip(found, expected, strict=True) for name in b]
+    largest = max(float((a - b).abs().max()) for a, b in pairs)
+    alphas = zip(found, expected, strict=True)
+    return largest, max(float((a["alpha"] - b["alpha"]).abs().mean()) for a, b in alphas)
+
+
+def _answer_of_files(sessions: dict[str, onnxruntime.InferenceSession], inputs: Inputs) -> dict[str, Tensor]:
+    have = {name: value.numpy() for name, value in inputs.items()}
+
+    def run(part: str) -> dict[str, Any]:
+        session = sessions[part]
+        feed = {i.name: have[i.name] for i in session.get_inputs()}
+        return dict(zip([o.name for o in session.get_outputs()], session.run(None, feed), strict=True))
+
+    if "image" in sessions:
+        have |= run("image")
+    alpha = run("click")["alpha"]
+    maps = _at_image(inputs["click_maps"], inputs["image"]).numpy()
+    have["click_maps"] = np.ascontiguousarray(maps[:, :: maps.shape[1] // 2])
+    return {"alpha": torch.from_numpy(alpha), "guide": torch.from_numpy(run("guide")["guide"])}
+
+
+def _at_image(maps: Tensor, image: Tensor) -> Tensor:
+    """Click maps for the guide, which takes them as large as the image. On the grid they are, if it takes them."""
+    return maps if maps.shape[2:] == image.shape[2:] else maps.new_zeros(1, maps.shape[1], *image.shape[2:])
+
+
+def _write_parts(network: Network, folder: Path, precision: Precision) -> None:
+    config, (height, width) = network.config, (256, 320)
+    inputs = random_inputs(config, height, width)
+    image, maps = inputs.pop("image"), inputs["click_maps"]
+    source, dtype = network, torch.float32
+    if precision == "fp16":
+        source, dtype = halved(network), torch.float16
     # Sides are 32 * n: that is what every feature's size is derived from.
     n, m = Dim("n", min=1, max=256), Dim("m", min=1, max=256)
 
-    def sides(divisor: int) -> dict[int, Any]:
-        return {2: n * (32 // divisor) if divisor < 32 else n, 3: m * (32 // divisor) if divisor < 32 else m}
+    def sides(x: Tensor) -> dict[int, Any]:
+        units = 32 * x.shape[2] // height
+        return {2: n * units if units > 1 else n, 3: m * units if units > 1 else m}
 
-    _write(folder / "image.onnx", ImagePart(network, names), (image,), ["image"], names, ({2: n * 32, 3: m * 32},))
-    grid = (height // stride, width // stride)
-    inputs = (torch.rand(1, 6, *grid), torch.rand(1, 1, *grid), *features.values())
-    shapes = [height // x.shape[2] for x in features.values()]
-    dynamic = (sides(stride), sides(stride), tuple(sides(s) for s in shapes))
-    part = ClickPart(network, names)
-    _write(folder / "click.onnx", part, inputs, ["click_maps", "previous_alpha", *names], ["alpha"], dynamic)
+    def write(name: str, module: nn.Module, tensors: Inputs, outputs: list[str], dynamic: Any) -> None:
+        program = torch.onnx.export(
+            module.eval(),
+            tuple(tensors.values()),
+            dynamo=True,
+            input_names=list(tensors),
+            output_names=outputs,
+            dynamic_shapes=dynamic,
+            optimize=False,  # once is enough, below
+            verbose=False,
+        )
+        assert program is not None
+        program.optimize()
+        model = without_traces(program.model_proto)
+        onnx.save(halve_weights(model) if precision == "fp16-weights" else model, folder / name)
+
+    if not config.feedback:
+        del inputs["previous_alpha"]
+    if config.early_clicks:
+        inputs["image"] = image
+    else:
+        with torch.no_grad():
+            features = network.image(image)
+        part = ImagePart(source, list(features), dtype)
+        write("image.onnx", part, {"image": image}, list(features), ({2: n * 32, 3: m * 32},))
+        inputs |= features
+    click = ClickPart(source, list(inputs), dtype)
+    write("click.onnx", click, inputs, ["alpha"], (tuple(map(sides, inputs.values())),))
     free = {2: Dim("height", min=1, max=1 << 20), 3: Dim("width", min=1, max=1 << 20)}
-    _write(folder / "guide.onnx", network.guide, (image,), ["image"], ["guide"], (free,))
-
-
-def _write(
-    path: Path, module: nn.Module, args: tuple[Tensor, ...], inputs: list[str], outputs: list[str], dynamic: Any
-) -> None:
-    program = torch.onnx.export(
-        module.eval(),
-        args,
-        dynamo=True,
-        input_names=inputs,
-        output_names=outputs,
-        dynamic_shapes=dynamic,
-        verbose=False,
-    )
-    assert program is not None
-    program.optimize()
-    onnx.save(halve_weights(without_traces(program.model_proto)), path)
-
-
-def without_traces(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Drop the exporter's notes on every node: source paths and stack traces of the machine it ran on."""
-    graph = model.graph
-    for part in (model, graph, *graph.node, *graph.value_info, *graph.initializer, *graph.input, *graph.output):
-        part.ClearField("metadata_props")
-        part.ClearField("doc_string")
-    return model
-
-
-def halve_weights(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Store every FP32 weight of more than 64 values as FP16 with a Cast behind it."""
-    graph = model.graph
-    casts = []
-    for weight in graph.initializer:
-        if weight.data_type == TensorProto.FLOAT and np.prod(weight.dims) > 64:
-            name = weight.name
-            values = numpy_helper.to_array(weight)
-            weight.CopyFrom(numpy_helper.from_array(values.astype(np.float16), name + "_fp16"))
-            casts.append(helper.make_node("Cast", [name + "_fp16"], [name], to=TensorProto.FLOAT, name=name + "_cast"))
-    nodes = list(graph.node)
-    del graph.node[:]
-    graph.node.extend(casts + nodes)
-    return model
+    planes = {"image": image} | ({"click_maps": maps[:, :: len(config.sigmas)]} if config.guide_clicks else {})
+    write("guide.onnx", GuidePart(network), planes, ["guide"], (tuple(free for _ in planes),))
 
 
 def _manifest(
-    config: NetworkConfig, folder: Path, name: str, description: str, training: dict[str, Any]
+    config: NetworkConfig,
+    folder: Path,
+    name: str,
+    description: str,
+    licence: str,
+    precision: Precision,
+    training: dict[str, Any],
 ) -> dict[str, Any]:
     files, rules = sorted(folder.glob("*.onnx")), config.rules
     return {
         "format": 1,
         "name": name,
         "description": description,
-        "licence": "Apache-2.0",
+        "licence": licence,
         "input": {
             "long_side": config.long_side,
             "multiple": 32,
@@ -223,6 +235,7 @@ def _manifest(
         "click_sigmas": list(rules.sigmas),
         "guided_filter": {"radius": rules.radius, "eps": rules.eps},
         "clean_margin": rules.margin,
+        "precision": precision,
         "files": {
             f.name: {"sha256": hashlib.sha256(f.read_bytes()).hexdigest(), "bytes": f.stat().st_size} for f in files
         },
@@ -230,34 +243,74 @@ def _manifest(
     }
 
 
+def load_network(state: dict[str, Any]) -> Network:
+    """Build the network of a checkpoint, with its averaged weights; one that says nothing of its network is COMPACT.
+
+    Args:
+        state: What `export.train`, `export.import_published` or ``--weights`` of this module wrote.
+
+    Raises:
+        ValueError: It is no such checkpoint, or of another version's network.
+    """
+    if "average" not in state:
+        raise ValueError(f"a checkpoint holds 'average', this has {', '.join(map(repr, state))}")
+    config = network_config(state["network_config"]) if "network_config" in state else COMPACT
+    network = Network(config, pretrained=False)
+    try:
+        network.load_state_dict(state["average"])
+    except RuntimeError as error:
+        raise ValueError(f"the weights are not those of the network that the checkpoint describes: {error}") from None
+    return network.eval()
+
+
+def describe(config: NetworkConfig) -> tuple[str, str]:
+    """Return a name and a line of description."""
+    name = next((name for name, known in NETWORKS.items() if known == config), "custom")
+    stream = {"efficientnet-lite0": "EfficientNet-Lite0", "resnet50-gn-ws": "ResNet-50 (GroupNorm)"}[
+        config.image_stream
+    ]
+    fusion = {"early": "early", "late": "late", "both": "early and late"}[config.fusion]
+    return name, f"{name.capitalize()} click-to-matte network, {stream}, {fusion} click fusion"
+
+
+def training_of(state: dict[str, Any]) -> dict[str, Any]:
+    """What a checkpoint says of its training, for model.json."""
+    if "training" in state:
+        return dict(state["training"])
+    training = {key: state[key] for key in ("started_from", "data", "pictures", "updates") if key in state}
+    if "seconds" in state:
+        training["minutes"] = round(state["seconds"] / 60, 1)
+    if "settings" in state:
+        minutes = f" --minutes {state['minutes']:g}" if state.get("minutes") else ""
+        training["command"] = f"python -m export.train {state['settings']['name']} --data DATA --out OUT{minutes}"
+    return training | {key: state[key] for key in ("config", "settings") if key in state}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("checkpoint", type=Path)
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("--name", default="compact")
-    parser.add_argument(
-        "--description", default="Compact click-to-matte network, EfficientNet-Lite0, late click fusion"
-    )
+    parser.add_argument("folder", type=Path, help="the model folder; replaced if it exists")
+    parser.add_argument("--name", help="for model.json; left out, that of the configuration")
+    parser.add_argument("--description", help="for model.json; left out, made from the configuration")
+    parser.add_argument("--licence", default="Apache-2.0", help="of the weights, for model.json")
+    parser.add_argument("--precision", choices=PRECISIONS, default="fp16-weights")
     parser.add_argument("--weights", type=Path, help="also write the weights here, FP16, for training to go on from")
     args = parser.parse_args()
-    state = torch.load(args.checkpoint, map_location="cpu", weights_only=True)
-    network = Network(COMPACT, pretrained=False)
-    network.load_state_dict(state["average"])
-    training = {
-        "started_from": state["started_from"],
-        "data": state["data"],
-        "pictures": state["pictures"],
-        "updates": state["updates"],
-        "minutes": round(state["seconds"] / 60, 1),
-        "command": f"python -m export.train --data DATA --out OUT --minutes {state['minutes']:g}",
-        "config": state["config"],
-    }
-    if args.weights is not None:
-        args.weights.parent.mkdir(parents=True, exist_ok=True)
-        half = {name: x.half() for name, x in state["average"].items()}
-        with written_whole(args.weights) as file:
-            torch.save({"average": half, "training": training}, file)
-    export_folder(network, args.folder, args.name, args.description, training)
+    try:
+        state = torch.load(args.checkpoint, map_location="cpu", weights_only=True)
+        network = load_network(state)
+        training = training_of(state)
+        name, description = describe(network.config)
+        if args.weights is not None:
+            args.weights.parent.mkdir(parents=True, exist_ok=True)
+            half = {key: x.half() for key, x in state["average"].items()}
+            kept = {"average": half, "training": training, "network_config": asdict(network.config)}
+            with written_whole(args.weights) as file:
+                torch.save(kept, file)
+        names = args.name or name, args.description or description
+        export_folder(network, args.folder, *names, training, precision=args.precision, licence=args.licence)
+    except (ValueError, OSError, RuntimeError) as error:
+        sys.exit(f"export.to_onnx: error: {error}")
 
 
 if __name__ == "__main__":

@@ -16,7 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from export.data import DataConfig, RealImages, read_index
+from export.data import DataConfig
+from export.pictures import read_index
+from export.real import RealImages
 from pyiseg.evaluation.datasets import Case
 from pyiseg.evaluation.evaluate import run_case, summarise
 from pyiseg.model import load_model
@@ -37,7 +39,7 @@ class IndexCase(Case):
 def validation_cases(data: Path, count: int) -> list[IndexCase]:
     """Return the same cases every time: sources in their training shares, objects of at least 1 % of the image."""
     rng = np.random.default_rng(0)
-    real = RealImages(data, DataConfig(), validation=True)
+    real = RealImages(data, DataConfig().sources, validation=True)
     cases: dict[str, IndexCase] = {}
     for _ in range(100 * count):
         records = real.records[real.names[rng.choice(len(real.names), p=real.share)]]
@@ -58,10 +60,12 @@ def main() -> None:
     parser.add_argument("model", type=Path)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--cases", type=int, default=100)
+    parser.add_argument("--clicks", type=int, default=20, help="at most, on each case")
     args = parser.parse_args()
     model = load_model(args.model)
-    runs = [run_case(case, model) for case in tqdm(validation_cases(args.data, args.cases), unit="image")]
-    print(json.dumps(summarise(runs), indent=1))
+    cases = validation_cases(args.data, args.cases)
+    runs = [run_case(case, model, limit=args.clicks) for case in tqdm(cases, unit="image")]
+    print(json.dumps(summarise(runs, args.clicks), indent=1))
 
 
 if __name__ == "__main__":

@@ -35,8 +35,12 @@ class Pipeline(Protocol):
         """
         ...
 
-    def matte(self, lines: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
-        """Draw lines at the image's own resolution.
+    def matte(self, clicks: npt.NDArray[np.int32], lines: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
+        """Draw lines at the image's own resolution; a pure function of its arguments and the image.
+
+        Args:
+            clicks: Those that `predict` was given for these lines: the guide may depend on them.
+            lines: What it returned.
 
         Returns:
             Alpha, uint8, shape (H, W). A fresh array.
@@ -78,7 +82,7 @@ def build(device: str, model: Model, view: View, rgb: npt.NDArray[np.uint8]) -> 
         device: A name that `resolve` returned; so far the CPU is the only one.
         model: The networks.
         view: How the model sees the image.
-        rgb: The image, uint8, shape (H, W, 3). Not kept.
+        rgb: The image, uint8, shape (H, W, 3). It may be kept, so it must not change.
     """
     try:
         from pyiseg.cpu import CpuPipeline

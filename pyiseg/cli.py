@@ -1,4 +1,4 @@
-"""The command line: ``pyiseg cut``, ``pyiseg demo``, ``pyiseg evaluate``, ``pyiseg info``.
+"""The command line: ``pyiseg cut``, ``demo``, ``evaluate``, ``report``, ``info``.
 
 Errors are one line on standard error and exit code 2.
 """
@@ -11,7 +11,8 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn
 
@@ -26,14 +27,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: As on the command line, without the program's name; None takes the program's own.
 
     Returns:
-        The exit code: 0, or 2 after an error, or 130 after Ctrl-C.
+        The exit code: 0, or 1 where an evaluation is done but for some images, 2 after an error, 130 after Ctrl-C.
     """
     options = _parser().parse_args(arguments)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a file name must not fail what it names
     try:
-        options.run(options)
+        return options.run(options) or 0
     except (pyiseg.PyisegError, ValueError, OSError) as error:
         print(f"pyiseg: error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
@@ -42,7 +43,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     except KeyboardInterrupt:
         return 130
-    return 0
 
 
 def _cut(options: argparse.Namespace) -> None:
@@ -75,21 +75,27 @@ def _demo(options: argparse.Namespace) -> None:
     _save(folder / "demo.png", demo.side_by_side(session))
 
 
-def _evaluate(options: argparse.Namespace) -> None:
+def _evaluate(options: argparse.Namespace) -> int:
+    with _extra_of(options):
+        from pyiseg.evaluation import command
+
+        return command.run(options, _say)
+
+
+def _report(options: argparse.Namespace) -> int:
+    with _extra_of(options):
+        from pyiseg.evaluation import command
+
+        return command.compare(options, _say)
+
+
+@contextmanager
+def _extra_of(options: argparse.Namespace) -> Iterator[None]:
+    """What only the evaluation needs is not installed with pyiseg itself."""
     try:
-        from pyiseg.evaluation import evaluate
+        yield
     except ImportError as error:
-        raise ValueError(f"pyiseg evaluate needs {error.name}: pip install 'pyiseg[evaluate]'") from error
-    output: Path | None = options.output
-    # Refused now rather than after the minutes of work that would be lost.
-    if output is not None and (output.suffix != ".json" or output.is_dir() or not output.parent.is_dir()):
-        raise ValueError(f"cannot write '{output}': a report is a .json file in a folder that exists")
-    model = pyiseg.load_model(options.model)
-    runs = evaluate.run_dataset(options.dataset, options.folder, model, options.device, options.clicks)
-    summary = evaluate.summarise(runs, options.clicks)
-    if output is not None:
-        evaluate.write_report(output, options.dataset, runs, summary, model)
-    _say(json.dumps(summary, indent=1))
+        raise ValueError(f"pyiseg {options.command} needs {error.name}: pip install 'pyiseg[evaluate]'") from error
 
 
 def _info(options: argparse.Namespace) -> None:
@@ -190,11 +196,33 @@ def _parser() -> argparse.ArgumentParser:
     demo.set_defaults(run=_demo)
 
     evaluate = commands.add_parser("evaluate", parents=[model, device], help="let a robot user click on a data set")
-    evaluate.add_argument("dataset", choices=("grabcut", "berkeley", "folder"), help="how the folder is laid out")
-    evaluate.add_argument("folder", type=Path, help="folder that holds images/ and masks/")
-    evaluate.add_argument("-o", "--output", type=Path, metavar="FILE", help="report in JSON, with every case")
+    evaluate.add_argument(
+        "dataset", choices=("grabcut", "berkeley", "sbd", "davis", "folder"), help="how the folder is laid out"
+    )
+    evaluate.add_argument("folder", type=Path, help="of the data set: images/ and masks/; sbd and davis have their own")
+    evaluate.add_argument(
+        "-o", "--output", type=Path, metavar="FILE", help="JSON with every case; a run that was interrupted goes on"
+    )
+    evaluate.add_argument("--report", type=Path, metavar="FOLDER", help="for tables, plots and contact sheets")
     evaluate.add_argument("--clicks", type=_count, default=20, metavar="N", help="at most (default: %(default)s)")
-    evaluate.set_defaults(run=_evaluate)
+    evaluate.add_argument(
+        "--robot",
+        choices=("forte", "ritm"),
+        default="forte",
+        help="who clicks: in the largest wrong region, or deepest in all that is wrong (default: %(default)s)",
+    )
+    evaluate.add_argument("--jobs", type=_count, default=1, metavar="N", help="images at a time (default: %(default)s)")
+    evaluate.set_defaults(run=_evaluate, command="evaluate")
+
+    report = commands.add_parser("report", parents=[model, device], help="compare evaluations in tables and plots")
+    report.add_argument("reports", type=Path, nargs="+", metavar="FILE", help="what evaluate -o wrote")
+    report.add_argument(
+        "-o", "--output", type=Path, required=True, metavar="FOLDER", help="for report.md and its pictures"
+    )
+    report.add_argument(
+        "--images", type=Path, metavar="FOLDER", help="of the data set, to draw contact sheets too (of one report)"
+    )
+    report.set_defaults(run=_report, command="report")
 
     info = commands.add_parser("info", parents=[model], help="show version, devices and model")
     info.set_defaults(run=_info)

@@ -32,15 +32,14 @@ class CpuPipeline:
 
     def __init__(self, model: Model, view: View, rgb: npt.NDArray[np.uint8]) -> None:
         self._networks = _networks_of(model)
-        self._guide = self._networks.guide_of(rgb)
-        grid_guide = view.grid_guide(self._guide)
-        # Only differences of the guide matter. Centred, it is small, and its windows' sums lose nothing in FP32.
-        mean = np.float32(grid_guide.mean(dtype=np.float64))
-        self._guide -= mean
-        grid_guide -= mean
-        self._chain = Chain(model.rules, grid_guide)
-
-        working = ort.OrtValue.ortvalue_from_numpy(view.working_image(rgb))
+        self._chain = Chain(model.rules, view.grid)
+        planes = view.working_image(rgb)
+        self._guide: _ImageGuide | _ClickGuide
+        if self._networks.guide_sees_clicks:
+            self._guide = _ClickGuide(self._networks, view, rgb, planes, model.rules.sigmas[0])
+        else:
+            self._guide = _ImageGuide(self._networks, view, rgb)
+        working = ort.OrtValue.ortvalue_from_numpy(planes)
         inputs = {
             "image": working,
             "click_maps": ort.OrtValue.ortvalue_from_numpy(self._chain.maps),
@@ -54,15 +53,97 @@ class CpuPipeline:
 
     def predict(self, clicks: npt.NDArray[np.int32], previous: Float32 | None) -> Float32:
         """Predict the lines after the last of some clicks; see `pyiseg.backend.Pipeline.predict`."""
-        self._chain.before(clicks, previous, len(clicks) - 1)
+        answered = len(clicks) - 1
+        fitted = None if previous is None else self._guide.on_grid(clicks[:answered])
+        self._chain.before(clicks, previous, answered, fitted)
         self._networks.run_click(self._binding)
-        return self._chain.after(clicks)
+        return self._chain.after(clicks, self._guide.on_grid(clicks))
 
-    def matte(self, lines: Float32) -> npt.NDArray[np.uint8]:
+    def matte(self, clicks: npt.NDArray[np.int32], lines: Float32) -> npt.NDArray[np.uint8]:
         """Draw lines at the image's own resolution; see `pyiseg.backend.Pipeline.matte`."""
-        alpha = np.empty(self._guide.shape, dtype=np.uint8)
-        _core.apply_lines(lines, self._guide, alpha)
+        guide = self._guide.at_image(clicks)
+        alpha = np.empty(guide.shape, dtype=np.uint8)
+        _core.apply_lines(lines, guide, alpha)
         return alpha
+
+
+class _ImageGuide:
+    """A guide that the image alone decides: computed once, at the image's resolution, and averaged to the grid."""
+
+    def __init__(self, networks: _Networks, view: View, rgb: npt.NDArray[np.uint8]) -> None:
+        self.full = np.empty(rgb.shape[:2], dtype=np.float32)
+        pixels, flat = rgb.reshape(-1, 3), self.full.reshape(-1)
+        for start in range(0, len(pixels), _STRIP):
+            strip = slice(start, start + _STRIP)
+            networks.run_guide(_planes(pixels[strip]), None, flat[strip])
+        self.grid = view.grid_guide(self.full)
+        # Only differences of the guide matter. Centred, it is small, and its windows' sums lose nothing in FP32.
+        mean = _mean(self.grid)
+        self.full -= mean
+        self.grid -= mean
+
+    def on_grid(self, clicks: npt.NDArray[np.int32]) -> Float32:
+        """The centred guide that lines are fitted to, shape (h, w); overwritten by the next call."""
+        return self.grid
+
+    def at_image(self, clicks: npt.NDArray[np.int32]) -> Float32:
+        """The same guide at the image's resolution, shape (H, W); overwritten by the next call."""
+        return self.full
+
+
+class _ClickGuide:
+    """A guide that also sees the clicks: computed for the clicks that it is asked for, into buffers made here.
+
+    It is fitted where the network works, on the working image and the click maps as they are, and drawn on the image
+    itself with those maps enlarged. Nothing is remembered between calls, so undo gives the same bits.
+    """
+
+    def __init__(
+        self, networks: _Networks, view: View, rgb: npt.NDArray[np.uint8], working: Float32, sigma: float
+    ) -> None:
+        self._networks, self._view, self._rgb = networks, view, rgb
+        self._working, self._sigma = working.reshape(3, -1), sigma
+        self.full = np.empty(view.image, dtype=np.float32)
+        self.grid = np.empty(view.grid, dtype=np.float32)
+        self.maps = np.empty((2, *view.grid), dtype=np.float32)
+
+    def on_grid(self, clicks: npt.NDArray[np.int32]) -> Float32:
+        """See `_ImageGuide.on_grid`."""
+        self._fill_grid(clicks)
+        return self.grid
+
+    def at_image(self, clicks: npt.NDArray[np.int32]) -> Float32:
+        """See `_ImageGuide.at_image`."""
+        mean = self._fill_grid(clicks)
+        for rows, maps in self._view.image_rows(self.maps, _STRIP):
+            planes = _planes(self._rgb[rows].reshape(-1, 3))
+            self._networks.run_guide(planes, maps.reshape(1, 2, 1, -1), self.full[rows].reshape(-1))
+        self.full -= mean
+        return self.full
+
+    def _fill_grid(self, clicks: npt.NDArray[np.int32]) -> np.float32:
+        """Fill maps and grid for some clicks, and return the mean that was taken off the grid."""
+        _core.click_maps(clicks, (self._sigma,), self.maps)
+        flat, maps = self.grid.reshape(-1), self.maps.reshape(2, -1)
+        for start in range(0, flat.size, _STRIP):
+            strip = np.s_[start : start + _STRIP]
+            image, clicked = (np.ascontiguousarray(x[:, strip])[None, :, None] for x in (self._working, maps))
+            self._networks.run_guide(image, clicked, flat[strip])
+        mean = _mean(self.grid)
+        self.grid -= mean
+        return mean
+
+
+def _planes(pixels: npt.NDArray[np.uint8]) -> Float32:
+    """RGB pixels, shape (N, 3), as a network takes them: 0..1, shape (1, 3, 1, N)."""
+    planes = np.empty((1, 3, 1, len(pixels)), dtype=np.float32)
+    np.divide(pixels.T, np.float32(255), out=planes[0, :, 0])
+    return planes
+
+
+def _mean(guide: Float32) -> np.float32:
+    mean: np.float32 = np.float32(guide.mean(dtype=np.float64))
+    return mean
 
 
 class _Networks:
@@ -76,10 +157,16 @@ class _Networks:
         if self.image is not None:
             self._check("image.onnx", self.image, needs={"image"}, may=set(), gives=set())
         features = set(_names(self.image.get_outputs())) if self.image is not None else set()
-        self._check(
-            "click.onnx", self.click, needs={"click_maps", "previous_alpha"}, may={"image", *features}, gives={"alpha"}
-        )
-        self._check("guide.onnx", self.guide, needs={"image"}, may=set(), gives={"guide"})
+        # Without previous_alpha the network does not feed back; with image it fuses clicks and image early.
+        may = {"previous_alpha", "image", *features}
+        self._check("click.onnx", self.click, needs={"click_maps"}, may=may, gives={"alpha"})
+        self._check("guide.onnx", self.guide, needs={"image"}, may={"click_maps"}, gives={"guide"})
+        self.guide_sees_clicks = "click_maps" in _names(self.guide.get_inputs())
+        if self.guide_sees_clicks and model.grid_stride != 1:
+            raise ModelError(
+                f"'{self._folder / 'guide.onnx'}' takes click_maps, so the grid must be the working image, but "
+                f"model.json states grid_stride {model.grid_stride}; export the model again, with grid_stride 1"
+            )
 
     def features_of(self, working: ort.OrtValue) -> dict[str, ort.OrtValue]:
         """The image stream's outputs by name, as values that stay in ONNX Runtime. None for an early-fusion model."""
@@ -93,20 +180,20 @@ class _Networks:
         self._run("image.onnx", self.image, binding)
         return dict(zip(names, binding.get_outputs(), strict=True))
 
-    def guide_of(self, rgb: npt.NDArray[np.uint8]) -> Float32:
-        """The guide at the image's own resolution, shape (H, W). The network is pointwise, so any strip will do."""
-        guide = np.empty(rgb.shape[:2], dtype=np.float32)
-        pixels, flat = rgb.reshape(-1, 3), guide.reshape(-1)
-        for start in range(0, len(pixels), _STRIP):
-            strip = pixels[start : start + _STRIP]
-            planes = np.empty((1, 3, 1, len(strip)), dtype=np.float32)
-            np.divide(strip.T, np.float32(255), out=planes[0, :, 0])
-            binding = self.guide.io_binding()
-            binding.bind_cpu_input("image", planes)
-            target = flat[start : start + _STRIP].reshape(1, 1, 1, -1)
-            binding.bind_ortvalue_output("guide", ort.OrtValue.ortvalue_from_numpy(target))
-            self._run("guide.onnx", self.guide, binding)
-        return guide
+    def run_guide(self, image: Float32, maps: Float32 | None, guide: Float32) -> None:
+        """Compute the guide of some pixels. The network is pointwise, so any will do, in any arrangement.
+
+        Args:
+            image: RGB in 0..1, shape (1, 3, 1, N).
+            maps: The finest background and foreground map, shape (1, 2, 1, N), for a guide that sees the clicks.
+            guide: Filled, float32, shape (N,).
+        """
+        binding = self.guide.io_binding()
+        binding.bind_cpu_input("image", image)
+        if maps is not None:
+            binding.bind_cpu_input("click_maps", maps)
+        binding.bind_ortvalue_output("guide", ort.OrtValue.ortvalue_from_numpy(guide.reshape(1, 1, 1, -1)))
+        self._run("guide.onnx", self.guide, binding)
 
     def run_click(self, binding: ort.IOBinding) -> None:
         self._run("click.onnx", self.click, binding)

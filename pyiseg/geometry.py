@@ -13,7 +13,7 @@ Everywhere x points right, y points down and integers are pixel centres, so pixe
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -96,3 +96,27 @@ class View:
             shrinks = height < picture.height or width < picture.width
             picture = picture.resize((width, height), Image.Resampling.BOX if shrinks else Image.Resampling.BILINEAR)
         return np.array(picture, dtype=np.float32)
+
+    def image_rows(self, maps: npt.NDArray[np.float32], pixels: int) -> Iterator[tuple[slice, npt.NDArray[np.float32]]]:
+        """Maps on the grid brought to the image's resolution, a strip of rows at a time so that memory stays small.
+
+        Bilinear, with wider triangles where it shrinks; the strips join without a seam.
+
+        Args:
+            maps: float32, shape (C, h, w).
+            pixels: How many image pixels a strip may have; it has one row at least.
+
+        Yields:
+            The strip's rows in the image, and float32, shape (C, rows, W), fresh.
+        """
+        from PIL import Image
+
+        (height, width), (h, w) = self.image, self.grid
+        pictures = [Image.fromarray(plane) for plane in maps]
+        step = max(1, pixels // width)
+        for start in range(0, height, step):
+            rows = slice(start, min(start + step, height))
+            # The resizer still looks beyond the box's edges, so neighbouring strips blend the same grid pixels.
+            box = (0.0, start * h / height, float(w), rows.stop * h / height)
+            size = (width, rows.stop - start)
+            yield rows, np.stack([np.asarray(p.resize(size, Image.Resampling.BILINEAR, box=box)) for p in pictures])

@@ -98,9 +98,9 @@ class Session:
         new = Click(_pixel("x", x, width), _pixel("y", y, height), _truth(fg))
         with self._lock:
             previous = self._steps[-1].lines if self._steps else None
-            clicks = self._view.grid_clicks([*(step.click for step in self._steps), new])
+            clicks = self._grid_clicks(new)
             lines = self._pipeline.predict(clicks, previous)
-            alpha = self._pipeline.matte(lines)
+            alpha = self._pipeline.matte(clicks, lines)
             # Last, so that nothing that goes wrong above leaves a trace.
             self._steps.append(_Step(new, lines))
             self._undone.clear()
@@ -194,7 +194,11 @@ class Session:
     def _draw(self) -> npt.NDArray[np.uint8]:
         if not self._steps:
             return np.zeros(self.shape, dtype=np.uint8)
-        return self._pipeline.matte(self._steps[-1].lines)
+        return self._pipeline.matte(self._grid_clicks(), self._steps[-1].lines)
+
+    def _grid_clicks(self, *more: Click) -> npt.NDArray[np.int32]:
+        """The clicks in force, and more behind them, on the grid."""
+        return self._view.grid_clicks([*(step.click for step in self._steps), *more])
 
 
 def _pixel(name: str, value: Number, length: int) -> int:

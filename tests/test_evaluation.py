@@ -5,16 +5,27 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
+import toy_evaluation
 from PIL import Image
+from scipy import ndimage
+from scipy.io import savemat
+from toy_evaluation import write
 
-from pyiseg import _core, cli, load_model
+from pyiseg import Click, Session, _core, cli, load_model
 from pyiseg.evaluation.datasets import DATASETS
 from pyiseg.evaluation.evaluate import Run, run_case, summarise
-from pyiseg.evaluation.metrics import clicks_to_reach, iou
-from pyiseg.evaluation.robot import next_click
+from pyiseg.evaluation.metrics import (
+    boundary_iou,
+    clicks_to_reach,
+    corrected_share,
+    iou,
+    mean_with_interval,
+    rim,
+    wrong_region,
+)
+from pyiseg.evaluation.robot import ROBOTS, Robot, next_click, next_click_ritm
 
 
 def mask(*boxes: tuple[int, int, int, int], shape: tuple[int, int] = (20, 30)) -> np.ndarray:
@@ -47,10 +58,35 @@ def test_diagonal_neighbours_are_one_region() -> None:
     assert click.x < 6
 
 
-def test_void_pixels_are_not_clicked() -> None:
+@pytest.mark.parametrize("robot", ROBOTS.values(), ids=ROBOTS)
+def test_void_pixels_are_not_clicked(robot: Robot) -> None:
     truth = mask((2, 2, 9, 9))
-    assert next_click(mask(), truth, void=truth) is None
-    assert next_click(truth, truth) is None
+    assert robot(mask(), truth, truth, ()) is None
+    assert robot(truth, truth, None, ()) is None
+
+
+def test_ritm_clicks_where_it_is_deepest_not_where_the_region_is_largest() -> None:
+    truth, prediction = mask((0, 0, 30, 2)), mask((10, 10, 15, 15))
+    assert next_click(prediction, truth) == (0, 0, True)
+    assert next_click_ritm(prediction, truth) == (12, 12, False)
+    # All that is missed counts at once, and the sides of the image are border.
+    assert next_click_ritm(mask(), mask((0, 5, 7, 12), (20, 0, 23, 20))) == (3, 8, True)
+
+
+def test_ritm_removes_on_a_tie() -> None:
+    assert next_click_ritm(mask((10, 10, 15, 15)), mask((2, 2, 7, 7))) == (12, 12, False)
+
+
+def test_ritm_clicks_no_pixel_twice() -> None:
+    truth = mask((4, 4, 7, 7))
+    clicks: list[Click] = []
+    for _ in range(9):
+        click = next_click_ritm(mask(), truth, None, clicks)
+        assert click is not None
+        clicks.append(click)
+    assert clicks[:2] == [(5, 5, True), (4, 4, True)]
+    assert len(set(clicks)) == 9
+    assert next_click_ritm(mask(), truth, None, clicks) is None
 
 
 def test_iou_leaves_void_out() -> None:
@@ -58,6 +94,38 @@ def test_iou_leaves_void_out() -> None:
     assert iou(prediction, truth) == 0.5
     assert iou(prediction, truth, void=mask((0, 4, 4, 8))) == 1.0
     assert iou(mask(), mask()) == 1.0
+
+
+def test_boundary_iou() -> None:
+    # 2 % of this diagonal is a rim of one pixel. One row more at the bottom leaves of the rims, 36 and 38 pixels,
+    # the top row, the sides and two corners in common.
+    truth, prediction = mask((5, 5, 15, 15)), mask((5, 5, 15, 16))
+    assert boundary_iou(truth, truth) == 1.0
+    assert boundary_iou(prediction, truth) == 28 / 46
+    assert boundary_iou(prediction, truth, void=mask((0, 14, 30, 20))) == 1.0
+
+
+def test_rims_follow_the_diagonal_and_end_at_the_sides_of_the_image() -> None:
+    assert rim(np.ones((20, 30), bool)).sum() == 2 * 30 + 2 * 18
+    wide = rim(mask((100, 100, 300, 300), shape=(600, 800)))
+    assert wide.sum() == 200**2 - 160**2
+    assert not rim(mask()).any()
+
+
+def test_corrected_share() -> None:
+    truth, void = mask((0, 0, 10, 4), (20, 10, 28, 16)), mask((0, 0, 2, 4))
+    region = wrong_region(mask(), truth, void, Click(5, 2, True))
+    np.testing.assert_array_equal(region, mask((2, 0, 10, 4)))
+    # Half of the region is right now; what became right or wrong elsewhere does not count.
+    assert corrected_share(region, mask((2, 0, 6, 4), (20, 10, 28, 16), (12, 0, 15, 9)), truth) == 0.5
+    surplus = wrong_region(mask((2, 0, 20, 4)), truth, None, Click(12, 2, False))
+    np.testing.assert_array_equal(surplus, mask((10, 0, 20, 4)))
+
+
+def test_mean_with_interval() -> None:
+    mean, half = mean_with_interval([0.8, 1.0])
+    assert (mean, half) == (pytest.approx(0.9), pytest.approx(1.96 * 0.1))
+    assert mean_with_interval([0.5]) == (0.5, None)
 
 
 @pytest.mark.parametrize(
@@ -77,9 +145,67 @@ def test_summary_counts_failures_as_the_limit() -> None:
     assert summary["mean_iou"][19] == pytest.approx((0.92 + 0.2) / 2)
 
 
-def write(path: Path, values: np.ndarray) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(values.astype(np.uint8)).save(path)
+def test_summary_of_three_runs() -> None:
+    summary = toy_evaluation.report().summary
+    # One run ended after two clicks with everything right, and keeps that.
+    assert summary["mean_iou"] == [0.5333, 0.7, 0.7667]
+    per_run = [(0.5 + 0.8 + 0.9) / 3, (0.9 + 1 + 1) / 3, (0.2 + 0.3 + 0.4) / 3]
+    assert summary["auc"] == pytest.approx(np.mean(per_run), abs=1e-4)
+    assert summary["auc_ci95"] == pytest.approx(1.96 * np.std(per_run, ddof=1) / 3**0.5, abs=1e-4)
+    assert summary["mean_boundary_iou"] == [0.2667, 0.35, 0.3833]
+    # What is no longer wrong cannot be corrected: the third click was made twice.
+    assert (summary["corrected"], summary["corrected_cases"]) == ([0.5] * 3, [3, 3, 2])
+    # Above, not at: 0.9 is not above 90 %.
+    assert summary["share_above"] == {"1": [0.0] * 10}
+    assert (summary["session_ms_median"], summary["click_ms_p95"]) == (10.0, 5.0)
+
+
+def test_share_above_after_as_many_clicks() -> None:
+    summary = summarise([toy_evaluation.run("a", 0.5, 0.6, 0.7, 0.8, 0.985), toy_evaluation.run("b", 0.92)], limit=10)
+    assert list(summary["share_above"]) == ["1", "5", "10"]
+    assert summary["share_above"]["1"] == [0.5, 0.5] + [0.0] * 8
+    assert summary["share_above"]["5"] == summary["share_above"]["10"] == [1.0, 1.0] + [0.5] * 7 + [0.0]
+
+
+def test_sbd(tmp_path: Path) -> None:
+    instances = np.array([[0, 1, 1, 2], [0, 1, 255, 2]], np.uint8)
+    (tmp_path / "inst").mkdir()
+    for name in ("2008_000001", "2008_000002"):
+        write(tmp_path / "img" / f"{name}.jpg", np.zeros((2, 4, 3)))
+    file = {"GTinst": {"Segmentation": instances, "Categories": np.array([[8], [12]])}}
+    savemat(tmp_path / "inst" / "2008_000001.mat", file)
+    (tmp_path / "inst" / "2008_000002.mat").write_bytes(b"MATLAB no more")
+    with pytest.raises(FileNotFoundError, match=r"val\.txt, img/\*\.jpg and inst/\*\.mat"):
+        list(DATASETS["sbd"](tmp_path))
+    (tmp_path / "val.txt").write_text("2008_000001\n2008_000002\n")
+    first, second, damaged = DATASETS["sbd"](tmp_path)
+    assert [first.name, second.name, damaged.name] == ["2008_000001#1", "2008_000001#2", "2008_000002"]
+    assert first.image == tmp_path / "img" / "2008_000001.jpg"
+    wanted, void = second.truth()
+    assert wanted.tolist() == (instances == 2).tolist()
+    assert void.tolist() == (instances == 255).tolist()
+    with pytest.raises(ValueError, match=r"2008_000002\.mat cannot be read"):
+        damaged.truth()
+
+
+def test_davis(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="no folder img/: the sampled frames of DAVIS are img/ and gt/"):
+        list(DATASETS["davis"](tmp_path))
+    write(tmp_path / "img" / "bear_00001.jpg", np.zeros((1, 3, 3)))
+    # Objects are told apart by colour, dark ones too.
+    write(tmp_path / "gt" / "bear_00001.png", np.array([[[0, 0, 0], [1, 0, 0], [0, 255, 0]]]))
+    (case,) = DATASETS["davis"](tmp_path)
+    assert case.name == "bear_00001"
+    assert case.truth()[0].tolist() == [[False, True, True]]
+
+
+def test_a_mask_that_is_no_picture_is_named(tmp_path: Path) -> None:
+    write(tmp_path / "images" / "1.png", np.zeros((3, 3, 3)))
+    (tmp_path / "masks").mkdir()
+    (tmp_path / "masks" / "1.png").write_bytes(b"\x89PNG no more")
+    (case,) = DATASETS["folder"](tmp_path)
+    with pytest.raises(ValueError, match=r"mask .*1\.png cannot be read"):
+        case.truth()
 
 
 def test_readers(tmp_path: Path) -> None:
@@ -116,38 +242,49 @@ def test_a_mask_that_wants_nothing_is_refused(tmp_path: Path) -> None:
         case.truth()
 
 
-@pytest.fixture
-def balls(tmp_path: Path) -> Path:
-    """A data set of two pictures, each with one bright disc."""
-    for i in range(2):
-        disc = np.zeros((60, 80), np.uint8)
-        cv2.circle(disc, (30 + 10 * i, 30), 14, 255, -1)
-        write(tmp_path / "set" / "images" / f"{i}.png", np.repeat(disc[..., None] // 2 + 60, 3, axis=2))
-        write(tmp_path / "set" / "masks" / f"{i}.png", disc)
-    (tmp_path / "set" / "masks" / ".DS_Store").write_bytes(b"x")
-    return tmp_path / "set"
+def test_a_run_holds_what_each_click_did(tmp_path: Path, toy: Path) -> None:
+    folder = toy_evaluation.build(tmp_path, pictures=1)
+    with Image.open(folder / "masks" / "0.png") as picture:
+        values = np.array(picture)
+    values[24:30, 2:12] = 128
+    write(folder / "masks" / "0.png", values)
+    (case,) = DATASETS["grabcut"](folder)
+    run = run_case(case, str(toy), limit=4)
+    assert len(run.ious) == len(run.click_ms) == 4
+    truth, void = values == 255, values == 128
+    session, before = Session(case.image, model=toy), np.zeros(values.shape, bool)
+    for i, (x, y, fg) in enumerate(run.clicks):
+        wrong = (truth & ~before if fg else before & ~truth) & ~void
+        regions, _ = ndimage.label(wrong, np.ones((3, 3)))
+        region = regions == regions[y, x]
+        assert wrong[y, x]
+        session.click(x, y, fg)
+        after = session.mask
+        assert run.ious[i] == (after & truth & ~void).sum() / ((after | truth) & ~void).sum()
+        assert run.corrected[i] == pytest.approx((after == truth)[region].mean(), abs=1e-4)
+        assert run.boundary_ious[i] == pytest.approx(boundary_iou(after, truth, void), abs=1e-4)
+        before = after
 
 
-def test_evaluate_end_to_end(balls: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    report = tmp_path / "report.json"
-    assert cli.main(["evaluate", "folder", str(balls), "--clicks", "6", "-o", str(report)]) == 0
-    printed = json.loads(capsys.readouterr().out)
-    written = json.loads(report.read_text())
-    assert written["summary"] == printed
+def test_evaluate_end_to_end(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder, file = toy_evaluation.build(tmp_path / "set", pictures=2, easy=True), tmp_path / "report.json"
+    (folder / "masks" / ".DS_Store").write_bytes(b"x")
+    assert cli.main(["evaluate", "folder", str(folder), "--clicks", "6", "-o", str(file)]) == 0
+    printed, written = capsys.readouterr().out, json.loads(file.read_text())
+    summary = written["summary"]
+    assert f"NoC@85       {summary['noc85']:.2f}" in printed
+    assert f"AuC          {summary['auc']:.4f}" in printed
     assert written["model"]["sha256"] == load_model().sha256
+    assert (written["robot"], written["jobs"], written["failed"], summary["cases"]) == ("forte", 1, [], 2)
     assert [run["name"] for run in written["runs"]] == ["0", "1"]
     for run in written["runs"]:
         # The first click is the disc's centre; the noc agrees with the curve it is made of.
-        assert run["clicks"][0] == [30 + 10 * int(run["name"]), 30, True]
+        assert run["clicks"][0] == [20 + 10 * int(run["name"]), 30, True]
         assert max(run["ious"]) > 0.85
-    assert printed["noc85"] == np.mean([clicks_to_reach(run["ious"], 0.85, 6) for run in written["runs"]])
-
-
-def test_evaluate_refuses_what_it_could_not_write_before_it_runs(
-    balls: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert cli.main(["evaluate", "folder", str(balls), "-o", str(tmp_path / "none" / "report.json")]) == 2
-    assert "none" in capsys.readouterr().err
+        assert len(run["ious"]) == len(run["corrected"]) == len(run["boundary_ious"]) == len(run["click_ms"])
+        # The first wrong region is the whole disc: what of it is right after the click is its recall.
+        assert run["corrected"][0] >= run["ious"][0] - 1e-4
+    assert summary["noc85"] == np.mean([clicks_to_reach(run["ious"], 0.85, 6) for run in written["runs"]])
 
 
 def test_published_robot(published: np.lib.npyio.NpzFile) -> None:

@@ -199,7 +199,11 @@ def test_files_that_are_no_networks(folder: Path, name: str, capfd: pytest.Captu
 @pytest.mark.parametrize(
     ("name", "other", "words"),
     [
-        ("click.onnx", "guide.onnx", r"it turns \['image'\] into \['guide'\].*'click_maps', 'previous_alpha'"),
+        (
+            "click.onnx",
+            "guide.onnx",
+            r"it turns \['image'\] into \['guide'\].*should be \['click_maps'\] and some of .*'previous_alpha'",
+        ),
         ("guide.onnx", "image.onnx", r"into \['features_0', 'features_1'\], .*into \['guide'\]"),
         ("image.onnx", "click.onnx", r"'click_maps'.*should be \['image'\] into features"),
         ("image.onnx", "guide.onnx", r"click\.onnx' is not .*'features_0'"),  # click.onnx asks for what no one gives
@@ -220,3 +224,11 @@ def test_networks_that_fail(folder: Path, tmp_path: Path, capfd: pytest.CaptureF
         session.click(1, 1)
     assert session.clicks == ()
     assert capfd.readouterr().err == ""
+
+
+def test_a_guide_that_sees_the_clicks_needs_the_grid_to_be_the_working_image(folder: Path, tmp_path: Path) -> None:
+    other = toy_model.build(tmp_path / "other", grid_stride=1, guide_clicks=True)
+    pyiseg.Session(np.zeros((8, 8), np.uint8), model=other).click(1, 1)
+    replace_network(folder, "guide.onnx", (other / "guide.onnx").read_bytes())
+    with pytest.raises(pyiseg.ModelError, match=r"guide\.onnx' takes click_maps.*grid_stride 2.*with grid_stride 1"):
+        pyiseg.Session(np.zeros((8, 8), np.uint8), model=folder)

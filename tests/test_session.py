@@ -169,7 +169,7 @@ def test_cutout_and_mask(session: Session) -> None:
 
 def test_the_mask_is_alpha_from_128(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
     session.click(60, 30)
-    monkeypatch.setattr(session._pipeline, "matte", lambda lines: np.array([[0, 127, 128, 255]], np.uint8))
+    monkeypatch.setattr(session._pipeline, "matte", lambda clicks, lines: np.array([[0, 127, 128, 255]], np.uint8))
     assert session.mask.tolist() == [[False, False, True, True]]
 
 
@@ -186,7 +186,7 @@ def test_only_what_earlier_clicks_asked_for_is_fed_back(session: Session) -> Non
 def test_the_guide_covers_an_image_of_many_strips(toy: Path) -> None:
     rgb = photo(701, 303)
     luminance = rgb @ np.array([0.299, 0.587, 0.114]) / 255
-    guide = vars(Session(rgb, model=toy)._pipeline)["_guide"]
+    guide = vars(Session(rgb, model=toy)._pipeline)["_guide"].full
     np.testing.assert_allclose(guide - guide.mean(), luminance - luminance.mean(), atol=1e-6)
     assert abs(guide.mean()) < 0.01
 

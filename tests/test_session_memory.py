@@ -20,7 +20,7 @@ from pyiseg import Session
 
 def buffers(session: Session) -> dict[str, npt.NDArray[Any]]:
     held = vars(session._pipeline)
-    held = {**held, **vars(held["_chain"])}
+    held = {**held, **vars(held["_chain"]), **{f"guide_{name}": x for name, x in vars(held["_guide"]).items()}}
     return {name: value for name, value in held.items() if isinstance(value, np.ndarray)}
 
 
@@ -55,15 +55,15 @@ def test_the_image_is_the_sessions_own(toy: Path) -> None:
 def test_clicks_reuse_the_buffers(tmp_path: Path, early_fusion: bool) -> None:
     session = Session(PHOTO, model=toy_model.build(tmp_path / "toy", early_fusion=early_fusion))
     before = {name: array.ctypes.data for name, array in buffers(session).items()}
-    assert {"maps", "previous", "answer", "_clean", "_labels", "_scratch", "_guide", "_grid_guide"} <= before.keys()
-    guide = buffers(session)["_guide"].copy()
+    assert {"maps", "previous", "answer", "_clean", "_labels", "_scratch", "guide_full", "guide_grid"} <= before.keys()
+    guide = buffers(session)["guide_full"].copy()
     for click in CLICKS:
         buffers(session)["answer"].fill(np.nan)
         session.click(*click)
         # The network wrote into our buffer, not into one of its own.
         assert np.isfinite(buffers(session)["answer"]).all()
     assert {name: array.ctypes.data for name, array in buffers(session).items()} == before
-    np.testing.assert_array_equal(buffers(session)["_guide"], guide)
+    np.testing.assert_array_equal(buffers(session)["guide_full"], guide)
 
 
 def test_a_click_allocates_its_answer_and_its_step_only(toy: Path) -> None:

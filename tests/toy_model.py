@@ -6,6 +6,8 @@ click.onnx blurs a weighted sum over 3x3 pixels and clips it to 0..1:
 
 so a click selects its neighbourhood, a background click clears its own, and what is bright looks selected whether it
 was clicked or not: the cleaning of unclicked regions has something to do.
+
+guide.onnx is the luminance, and if it sees the clicks, luminance + 0.5 * finest fg map - 0.25 * finest bg map.
 """
 
 from __future__ import annotations
@@ -27,19 +29,30 @@ FG, BG = 4, 1  # Channels of click_maps: the middle width of each label.
 
 
 def build(
-    folder: Path, *, early_fusion: bool = False, grid_stride: int = 2, long_side: int = 64, bias: float = 0.0
+    folder: Path,
+    *,
+    early_fusion: bool = False,
+    feedback: bool = True,
+    guide_clicks: bool = False,
+    grid_stride: int = 2,
+    long_side: int = 64,
+    bias: float = 0.0,
+    radius: int = 2,
 ) -> Path:
     """Write a model folder and return its path.
 
     Args:
         folder: Made if need be.
         early_fusion: Without image.onnx; click.onnx looks at the image itself.
+        feedback: Whether click.onnx looks at the previous alpha.
+        guide_clicks: Whether guide.onnx looks at the clicks; grid_stride must then be 1.
         grid_stride: Working pixels to a grid pixel.
         long_side: Of the working image.
         bias: See above; 2 selects everything, -9 nothing.
+        radius: Of the guided filter; 0 for none.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    networks = {"click.onnx": _click(early_fusion, grid_stride, bias), "guide.onnx": _guide()}
+    networks = {"click.onnx": _click(early_fusion, feedback, grid_stride, bias), "guide.onnx": _guide(guide_clicks)}
     if not early_fusion:
         networks["image.onnx"] = _image(grid_stride)
     for name, network in networks.items():
@@ -52,7 +65,7 @@ def build(
         "input": {"long_side": long_side, "multiple": 32},
         "grid_stride": grid_stride,
         "click_sigmas": list(SIGMAS),
-        "guided_filter": {"radius": 2, "eps": 1e-3},
+        "guided_filter": {"radius": radius, "eps": 1e-3},
         "clean_margin": 1,
         "files": {
             name: {"sha256": hashlib.sha256(network).hexdigest(), "bytes": len(network)}
@@ -92,18 +105,20 @@ def _image(stride: int) -> bytes:
     return _network(nodes, [_value("image", 3, "H", "W")], outputs, _feature_weights())
 
 
-def _click(early_fusion: bool, stride: int, bias: float) -> bytes:
+def _click(early_fusion: bool, feedback: bool, stride: int, bias: float) -> bytes:
     weights = np.zeros(9, dtype=np.float32)
     weights[[FG, BG, 6, 7, 8]] = (1.5, -1.5, 0.3, 0.8, 0.2)
+    fed_back = ["previous_alpha"] if feedback else []
+    weights = weights if feedback else np.delete(weights, 6)
     kernel = np.tile(weights[None, :, None, None], (1, 1, 3, 3)) / 9
     initializers = {"kernel": kernel.astype(np.float32), "bias": np.array([bias], dtype=np.float32)}
     nodes = [
-        helper.make_node("Concat", ["click_maps", "previous_alpha", "features_0", "features_1"], ["all"], axis=1),
+        helper.make_node("Concat", ["click_maps", *fed_back, "features_0", "features_1"], ["all"], axis=1),
         helper.make_node("Conv", ["all", "kernel", "bias"], ["sum"], pads=[1, 1, 1, 1]),
         helper.make_node("Clip", ["sum", "zero", "one"], ["alpha"]),
     ]
     initializers |= {"zero": np.array(0, dtype=np.float32), "one": np.array(1, dtype=np.float32)}
-    inputs = [_value("click_maps", 6, "h", "w"), _value("previous_alpha", 1, "h", "w")]
+    inputs = [_value("click_maps", 6, "h", "w"), *(_value(name, 1, "h", "w") for name in fed_back)]
     if early_fusion:
         inputs.append(_value("image", 3, "H", "W"))
         nodes = _features(stride) + nodes
@@ -113,10 +128,15 @@ def _click(early_fusion: bool, stride: int, bias: float) -> bytes:
     return _network(nodes, inputs, [_value("alpha", 1, "h", "w")], initializers)
 
 
-def _guide() -> bytes:
-    luminance = np.array([0.299, 0.587, 0.114], dtype=np.float32).reshape(1, 3, 1, 1)
-    node = helper.make_node("Conv", ["image", "luminance"], ["guide"])
-    return _network([node], [_value("image", 3, "H", "W")], [_value("guide", 1, "H", "W")], {"luminance": luminance})
+def _guide(clicks: bool) -> bytes:
+    weights = [0.299, 0.587, 0.114, *([-0.25, 0.5] if clicks else [])]
+    kernel = np.array(weights, dtype=np.float32).reshape(1, -1, 1, 1)
+    inputs = [_value("image", 3, "H", "W"), *([_value("click_maps", 2, "H", "W")] if clicks else [])]
+    nodes = [
+        helper.make_node("Concat", [value.name for value in inputs], ["planes"], axis=1),
+        helper.make_node("Conv", ["planes", "kernel"], ["guide"]),
+    ]
+    return _network(nodes, inputs, [_value("guide", 1, "H", "W")], {"kernel": kernel})
 
 
 def _features(stride: int) -> list[onnx.NodeProto]:

@@ -1,4 +1,4 @@
-"""Measuring interactive segmentation: the robot user, the metrics, the data sets.
+"""Measuring interactive segmentation: robot users, metrics, data sets, and reports of them.
 
-Needs the extra ``pyiseg[evaluate]`` (OpenCV); the rest of pyiseg never imports it.
+Needs the extra ``pyiseg[evaluate]``; the rest of pyiseg never imports it, but for the commands that run it.
 """

@@ -1,0 +1,127 @@
+"""One batch, click by click: a click, an answer, its loss, the next click."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from export.clicking import Clicker
+from export.data import Sample
+from export.losses import absolute_error, click_error, normalised_focal, soft_iou
+from export.network import Features
+from export.optimise import Optimiser
+from export.settings import LossConfig, Settings
+
+Guides = tuple[Tensor, Tensor]
+
+
+class Targets:
+    """What a batch's answers are judged by, at full size and on the grid."""
+
+    def __init__(self, samples: list[Sample], stride: int, binary: bool, device: torch.device) -> None:
+        def tensor(planes: list[np.ndarray]) -> Tensor:  # type: ignore[type-arg]
+            return torch.from_numpy(np.stack(planes))[:, None].to(device, non_blocking=True).float()
+
+        alpha = tensor([s.alpha for s in samples]) / 255
+        self.truth = (alpha > 0.5).float() if binary else alpha
+        self.valid = tensor([s.valid for s in samples])
+        self.grid_valid = F.avg_pool2d(self.valid, stride)
+        self.grid_truth = F.avg_pool2d(self.truth * self.valid, stride) / self.grid_valid.clamp(min=1e-3)
+
+    def loss(self, config: LossConfig, logits: Tensor, alpha: Tensor, refined: Tensor, clicks: Tensor) -> Tensor:
+        """Return the weighted sum of the terms that have a weight, the mean over the batch."""
+        terms = {
+            "iou": lambda: soft_iou(refined, self.truth, self.valid),
+            "click": lambda: click_error(alpha, clicks, config.click_sum),
+            "grid_iou": lambda: soft_iou(alpha, self.grid_truth, self.grid_valid),
+            "focal": lambda: normalised_focal(logits, self.grid_truth, self.grid_valid),
+            "absolute": lambda: absolute_error(refined, self.truth, self.valid),
+        }
+        weights = {name: getattr(config, name) for name in terms}
+        return torch.stack([weight * terms[name]() for name, weight in weights.items() if weight]).sum(dim=0).mean()
+
+
+class Clickwise:
+    """Trains a network click by click, as its settings say.
+
+    What does not depend on the clicks is gone through once a picture, forth and back, unless the weights change
+    between the clicks: with late fusion that is nearly all of the cost.
+    """
+
+    def __init__(self, settings: Settings, optimiser: Optimiser, device: torch.device) -> None:
+        self.settings, self.optimiser, self.device = settings, optimiser, device
+        self.network = optimiser.network
+        self.clicker = Clicker(settings.network, settings.clicks.strategy, settings.run.seed)
+        self.precision = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(settings.run.precision)
+        once = settings.optimiser.update == "picture"
+        self.features_once = once and not settings.network.early_clicks
+        self.guides_once = once and not settings.network.guide_clicks
+
+    def train(self, samples: list[Sample], first: int, progress: float) -> dict[str, float]:
+        """Train on a batch and return the loss and the IoU after each click.
+
+        Args:
+            samples: Pictures of one size.
+            first: Number of the first one, which all that is random here is drawn by.
+            progress: Share of the run that has passed.
+        """
+        config, net = self.settings.clicks, self.network.train()
+        image = torch.from_numpy(np.stack([s.image for s in samples])).to(self.device, non_blocking=True)
+        image = image.permute(0, 3, 1, 2).float().div_(255)
+        targets = Targets(samples, self.settings.network.grid_stride, self.settings.loss.binary, self.device)
+        features: Features | None = None
+        guides: Guides | None = None
+        shared: list[tuple[Tensor, Tensor]] = []
+        if self.features_once:
+            with self._autocast():
+                features = {name: hold(x, shared) for name, x in net.image(image).items()}
+        if self.guides_once:
+            full, grid = net.guides(image)
+            guides = hold(full, shared), hold(grid, shared)
+
+        steps = self.clicker.start(samples, first)
+        free = self._free(first, progress)
+        metrics: dict[str, float] = {}
+        for k in range(free + config.clicks):
+            maps, previous, clicks = (x.to(self.device) for x in steps.inputs())
+            with torch.set_grad_enabled(k >= free):
+                with self._autocast():
+                    seen = net.image(image, maps if net.config.early_clicks else None) if features is None else features
+                    logits = net.click(maps, previous, seen)
+                logits = logits.float()
+                alpha = net.click.activate(logits)
+                used = net.guides(image, maps) if guides is None else guides
+                if k >= free:
+                    refined = net.refine(alpha, *used)
+                    loss = targets.loss(self.settings.loss, logits, alpha, refined, clicks)
+                    self._backward(loss if self.settings.optimiser.update == "click" else loss / config.clicks)
+                    metrics[f"loss_{k - free + 1}"] = loss.detach()  # type: ignore[assignment]
+                    if self.settings.optimiser.update == "click":
+                        self.optimiser.step(progress)
+            metrics[f"iou_{k + 1}"] = steps.answer(alpha, used)
+        if self.settings.optimiser.update == "picture":
+            reached = [(made, held.grad) for made, held in shared if held.grad is not None]
+            torch.autograd.backward([made for made, _ in reached], [grad for _, grad in reached])
+            self.optimiser.step(progress)
+        return {name: float(value) for name, value in metrics.items()}
+
+    def _free(self, first: int, progress: float) -> int:
+        config = self.settings.clicks
+        if progress <= config.free_from:
+            return 0
+        return int(np.random.default_rng([self.settings.run.seed, 1, first]).integers(config.free_clicks + 1))
+
+    def _backward(self, loss: Tensor) -> None:
+        self.optimiser.scaler.scale(loss).backward()
+
+    def _autocast(self) -> torch.autocast:
+        return torch.autocast(self.device.type, dtype=self.precision, enabled=self.precision is not None)
+
+
+def hold(made: Tensor, shared: list[tuple[Tensor, Tensor]]) -> Tensor:
+    """Return a copy of a tensor in which gradients gather; the pair is kept, for one way back at the end."""
+    held = made.detach().requires_grad_()
+    shared.append((made, held))
+    return held

@@ -1,0 +1,61 @@
+"""Several GPUs or machines under ``torchrun``; alone, everything here does nothing."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+
+@contextmanager
+def joined() -> Iterator[torch.device]:
+    """Join the processes that ``torchrun`` started and give this one's device; leave them at the end."""
+    gpu = torch.cuda.is_available()
+    if "RANK" not in os.environ:
+        yield torch.device("cuda" if gpu else "cpu")
+        return
+    device = torch.device("cuda", int(os.environ["LOCAL_RANK"])) if gpu else torch.device("cpu")
+    if gpu:
+        torch.cuda.set_device(device)
+    dist.init_process_group("nccl" if gpu else "gloo")
+    try:
+        yield device
+    finally:
+        dist.destroy_process_group()
+
+
+def rank() -> int:
+    """Number of this process; 0 writes the files."""
+    return dist.get_rank() if dist.is_initialized() else 0
+
+
+def world() -> int:
+    """How many processes train together."""
+    return dist.get_world_size() if dist.is_initialized() else 1
+
+
+def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
+    """Replace every gradient by its mean over the processes."""
+    if world() == 1:
+        return
+    trained = [p for p in parameters if p.requires_grad]
+    for p in trained:
+        # A gradient that only some processes have would leave the others waiting.
+        p.grad = torch.zeros_like(p) if p.grad is None else p.grad
+    flat = torch.cat([p.grad.reshape(-1) for p in trained if p.grad is not None])
+    dist.all_reduce(flat)
+    for p, part in zip(trained, flat.div_(world()).split([p.numel() for p in trained]), strict=True):
+        p.grad = part.view_as(p).clone(memory_format=torch.preserve_format)
+
+
+def agreed(seconds: float, stop: bool, device: torch.device) -> tuple[float, bool]:
+    """Return the first process's clock, and whether any process was asked to stop: all must end at the same update."""
+    if world() == 1:
+        return seconds, stop
+    clock: Tensor = torch.tensor([seconds if rank() == 0 else 0.0, float(stop)], dtype=torch.float64, device=device)
+    dist.all_reduce(clock)
+    return float(clock[0]), bool(clock[1] > 0)

@@ -1,0 +1,115 @@
+"""Read the authors' published weights of Forte et al. 2020 (``InterSegSynthFT.pth``, MIT licence).
+
+    python -m export.import_published InterSegSynthFT.pth models/published
+    python -m export.import_published InterSegSynthFT.pth --weights runs/published.pt
+
+The first writes a model folder for ``pyiseg.Session(image, model="models/published")``, the second weights that training
+begins from (`python -m export.train --start`); both can be asked for at once. Without either the file is only checked:
+every parameter must be there, and no other.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import pickle
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from export.config import PAPER
+from export.network import Network
+from export.parts import PRECISIONS
+from export.published import check_published, our_state
+from export.to_onnx import describe, export_folder
+from pyiseg.files import written_whole
+
+LICENCE = "MIT (licence of the published weights, by their authors)"
+
+
+def read_published(path: Path) -> dict[str, Tensor]:
+    """Read a checkpoint of the published network.
+
+    Args:
+        path: What torch.save made of a table of tensors, which may lie under "state_dict" or "model", and whose names
+            may all begin with "module.", as DataParallel has it.
+
+    Returns:
+        The tensors by their published names, FP32.
+
+    Raises:
+        ValueError: It is no such file, or not this network; the message names what is missing, unexpected or of
+            another shape.
+        OSError: It cannot be read.
+    """
+    try:
+        # weights_only: tensors are read, and nothing in the file is run.
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, UnicodeDecodeError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ValueError(f"{path} is no checkpoint of tensors that PyTorch can read safely: {reason}") from error
+    for key in ("state_dict", "model"):
+        if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
+            content = content[key]
+    if not isinstance(content, Mapping) or not all(isinstance(x, Tensor) for x in content.values()):
+        raise ValueError(f"{path} holds no table of tensors, neither outright nor under 'state_dict' or 'model'")
+    if content and all(name.startswith("module.") for name in content):
+        content = {name.removeprefix("module."): x for name, x in content.items()}
+    state = {name: x.float() for name, x in content.items()}
+    try:
+        check_published(state)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+    return state
+
+
+def network_of(state: Mapping[str, Tensor]) -> Network:
+    """Return the paper's network with published weights."""
+    network = Network(PAPER, pretrained=False)
+    network.load_state_dict(our_state(dict(state)), strict=False)
+    return network.eval()
+
+
+def record_of(path: Path) -> dict[str, Any]:
+    """Return what is known of the weights' training, for model.json and checkpoints."""
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    return {
+        "started_from": f"{path.name}, published by the authors of Forte et al. 2020, MIT licence",
+        "sha256": digest,
+        "command": f"python -m export.import_published {path.name}",
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("file", type=Path, help="the authors' checkpoint")
+    parser.add_argument("folder", type=Path, nargs="?", help="write a model folder here; replaced if it exists")
+    parser.add_argument("--weights", type=Path, help="write weights for training here")
+    parser.add_argument("--precision", choices=PRECISIONS, default="fp32", help="of the model folder")
+    args = parser.parse_args()
+    try:
+        state = read_published(args.file)
+        print(
+            f"{args.file}: the published network, {len(state)} tensors, {sum(map(Tensor.numel, state.values()))} values"
+        )
+        network, record = network_of(state), record_of(args.file)
+        if args.weights is not None:
+            args.weights.parent.mkdir(parents=True, exist_ok=True)
+            kept = {"average": network.state_dict(), "training": record, "network_config": asdict(PAPER)}
+            with written_whole(args.weights) as file:
+                torch.save(kept, file)
+        if args.folder is not None:
+            _, description = describe(PAPER)
+            names = ("published", f"{description}, weights as published")
+            export_folder(network, args.folder, *names, record, precision=args.precision, licence=LICENCE)
+    except (ValueError, OSError, RuntimeError) as error:
+        sys.exit(f"export.import_published: error: {error}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,58 @@
+"""Batches of training pictures, made ahead of the training that waits for them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import cv2
+import torch
+
+from export.data import DataConfig, Sample, TrainingData
+
+Number = tuple[int, int]
+
+
+class Numbered(torch.utils.data.Dataset):  # type: ignore[type-arg]
+    """Samples by (side, number)."""
+
+    def __init__(self, root: Path, sides: set[int], seed: int, config: DataConfig) -> None:
+        self.sets = {side: TrainingData(root, side, seed, config) for side in sorted(sides)}
+        self.epoch = next(iter(self.sets.values())).epoch
+
+    def __getitem__(self, number: Number) -> Sample:
+        side, index = number
+        return self.sets[side][index]
+
+
+def batches(data: Numbered, numbers: Callable[[], list[Number]], workers: int) -> Iterator[list[Sample]]:
+    """Yield batches without end.
+
+    Args:
+        data: Where samples come from.
+        numbers: Called for each batch in turn, some batches ahead: which samples it is made of.
+        workers: Processes that make samples; 0 for one thread here.
+    """
+    if workers == 0:
+        with ThreadPoolExecutor(1) as pool:
+            ahead = pool.submit(lambda chosen: [data[n] for n in chosen], numbers())
+            while True:
+                batch = ahead.result()
+                ahead = pool.submit(lambda chosen: [data[n] for n in chosen], numbers())
+                yield batch
+    # Spawned, not forked: the threads of torch, OpenCV and this process do not survive a fork.
+    yield from torch.utils.data.DataLoader(
+        data,
+        batch_sampler=iter(numbers, None),
+        num_workers=workers,
+        collate_fn=list,
+        multiprocessing_context="spawn",
+        worker_init_fn=lone_thread,
+    )
+
+
+def lone_thread(_: int) -> None:
+    """Keep a worker to one core: there is a worker for each."""
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)

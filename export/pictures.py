@@ -1,0 +1,145 @@
+"""What every source of training pictures gives, and how files are read: a damaged one is named, whatever is wrong."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from pyiseg import images
+
+Array = NDArray[np.uint8]
+
+VOID = 255
+"""The value of index masks that marks pixels which are not judged."""
+
+
+class DamagedFileError(ValueError):
+    """A file of the training data cannot be used; the message names it."""
+
+
+class Masked(NamedTuple):
+    """A picture and one object in it.
+
+    Attributes:
+        image: RGB, uint8, shape (H, W, 3).
+        alpha: The wanted alpha, 0 to 255, uint8, shape (H, W).
+        valid: 1 where a pixel is judged, else 0, uint8, shape (H, W).
+        others: 1 on other objects, as far as they are known, else 0, uint8, shape (H, W).
+    """
+
+    image: Array
+    alpha: Array
+    valid: Array
+    others: Array
+
+
+class Source(Protocol):
+    """Photographs with masks.
+
+    Attributes:
+        close_masks: Whether masks follow their objects closely enough for these to be cut out.
+    """
+
+    close_masks: bool
+
+    def __len__(self) -> int:
+        """Return the number of objects to train on."""
+        ...
+
+    def take(self, number: int) -> Masked:
+        """Return object ``number``."""
+        ...
+
+    def draw(self, rng: np.random.Generator, only: frozenset[str] = frozenset()) -> Masked:
+        """Return any object, from certain parts of the source only where it has such."""
+        ...
+
+
+def read_rgb(path: Path) -> Array:
+    """Read a picture as RGB, uint8, shape (H, W, 3), turned as its EXIF orientation says."""
+    try:
+        return images.to_rgb(path)
+    except (ValueError, OSError) as error:
+        raise DamagedFileError(str(error)) from error
+
+
+def read_index(path: Path) -> Array:
+    """Read an index mask, uint8, shape (H, W): 0 is background, 255 void, anything else one object.
+
+    Palettes are not looked up: their indices are the objects.
+    """
+    values = _read(path)
+    if values.dtype == bool:
+        values = values.astype(np.uint8)
+    if values.ndim != 2 or values.dtype != np.uint8:
+        raise DamagedFileError(
+            f"{path} is no index mask: shape {values.shape}, {values.dtype}; save it as 8-bit grey or with a palette"
+        )
+    return values
+
+
+def read_grey(path: Path) -> Array:
+    """Read a mask or an alpha as grey, uint8, shape (H, W); an alpha channel of its own is ignored."""
+    rgb = read_rgb(path)
+    if np.array_equal(rgb[..., 0], rgb[..., 1]) and np.array_equal(rgb[..., 0], rgb[..., 2]):
+        return np.ascontiguousarray(rgb[..., 0])
+    raise DamagedFileError(f"{path} is no grey mask: it has colours; for masks that number objects set masks = 'index'")
+
+
+def read_rgba(path: Path) -> Array:
+    """Read a cut-out object, uint8, shape (H, W, 4)."""
+    values = _read(path, "RGBA")
+    assert values.ndim == 3
+    return values
+
+
+def of_one_size(path: Path, image: Array, mask: Array) -> None:
+    """Refuse a mask whose size is not that of its picture."""
+    if image.shape[:2] != mask.shape:
+        (height, width), (rows, columns) = image.shape[:2], mask.shape
+        raise DamagedFileError(f"{path} is {width} x {height}, its mask {columns} x {rows}: they must be of one size")
+
+
+def one_object(path: Path, image: Array, index: Array, chosen: list[int]) -> Masked:
+    """Select objects of an index mask; the rest of them are others.
+
+    Args:
+        path: Named when image and mask differ in size.
+        image: RGB.
+        index: As :func:`read_index` returns it.
+        chosen: Values in ``index`` that are wanted, as one object.
+    """
+    of_one_size(path, image, index)
+    wanted = np.isin(index, chosen)
+    valid = index != VOID
+    others = valid & (index != 0) & ~wanted
+    return Masked(image, wanted.astype(np.uint8) * 255, valid.astype(np.uint8), others.astype(np.uint8))
+
+
+def listed(folder: Path, way_out: str) -> list[Path]:
+    """Return the visible files of a folder in the order of their names.
+
+    Raises:
+        FileNotFoundError: There is no such folder, or nothing in it; ``way_out`` ends the message.
+    """
+    if not folder.is_dir():
+        raise FileNotFoundError(f"no folder {folder}: {way_out}")
+    found = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
+    if not found:
+        raise FileNotFoundError(f"the folder {folder} is empty: {way_out}")
+    return found
+
+
+def _read(path: Path, mode: str | None = None) -> NDArray[Any]:
+    try:
+        with Image.open(path) as picture:
+            return np.asarray(picture.convert(mode) if mode else picture)
+    except MemoryError:
+        raise
+    except Exception as error:
+        # Pillow's decoders have no common error: OSError, SyntaxError and RuntimeError have been seen.
+        raise DamagedFileError(f"{path} cannot be read as a picture: {error}") from error

@@ -1,0 +1,67 @@
+"""Typed settings from plain values: what TOML files, checkpoints and the command line hold."""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+import typing
+from collections.abc import Mapping
+from typing import Any, Literal, TypeVar, Union
+
+T = TypeVar("T")
+
+
+def from_plain(cls: type[T], values: Mapping[str, Any], where: str = "") -> T:
+    """Build a dataclass from a table of plain values; what is not named keeps its default.
+
+    Lists become tuples, tables become the dataclasses they stand for, whole numbers become floats where floats are
+    wanted. Nothing else is converted: a wrong type is an error, and so is a name that does not exist.
+
+    Args:
+        cls: A dataclass of plain values, tuples and dataclasses like itself.
+        values: A table by field names.
+        where: What the table is called in messages.
+
+    Raises:
+        ValueError: A name or a value does not fit; the message says where and what would.
+    """
+    hints = typing.get_type_hints(cls)
+    fields = [field.name for field in dataclasses.fields(cls)]  # type: ignore[arg-type]
+    unknown = sorted(set(values) - set(fields))
+    if unknown:
+        raise ValueError(f"{where or cls.__name__} has no setting '{unknown[0]}'; there are {', '.join(fields)}")
+    built = {name: _value(hints[name], value, f"{where}.{name}".lstrip(".")) for name, value in values.items()}
+    try:
+        return cls(**built)
+    except TypeError as error:
+        raise ValueError(f"{where or cls.__name__}: {error}") from error
+
+
+def _value(kind: Any, value: Any, where: str) -> Any:
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if dataclasses.is_dataclass(kind):
+        if dataclasses.is_dataclass(value):
+            return value
+        if isinstance(value, Mapping):
+            return from_plain(typing.cast(type[Any], kind), value, where)
+    elif origin in (Union, types.UnionType):
+        if value is None and type(None) in arguments:
+            return None
+        return _value(next(a for a in arguments if a is not type(None)), value, where)
+    elif origin is Literal:
+        if value in arguments:
+            return value
+        raise ValueError(f"{where} is {value!r}; it may be {', '.join(map(repr, arguments))}")
+    elif origin is tuple:
+        if isinstance(value, (list, tuple)):
+            if arguments[1:] == (...,):
+                return tuple(_value(arguments[0], item, f"{where}[{i}]") for i, item in enumerate(value))
+            if len(value) == len(arguments):
+                pairs = zip(arguments, value, strict=True)
+                return tuple(_value(a, item, f"{where}[{i}]") for i, (a, item) in enumerate(pairs))
+    elif kind is float:
+        if isinstance(value, (int, float)) and not isinstance(value, bool):
+            return float(value)
+    elif type(value) is kind:
+        return value
+    raise ValueError(f"{where} is {value!r}; it must be {getattr(kind, '__name__', kind)}")

@@ -1,0 +1,109 @@
+"""The mixed photographs of ``train/real.jsonl``, in shares by their sources."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from export.pictures import Masked, one_object, read_index, read_rgb
+
+Record = dict[str, Any]
+
+
+def is_validation(image: str) -> bool:
+    """Whether a training image is kept for choosing (one of 32, by its name) and never trained on."""
+    return zlib.crc32(Path(image).name.encode()) % 32 == 0
+
+
+def photograph(record: Record) -> str:
+    """Return what names the photograph of a record: several sources hold crops of the same COCO photographs."""
+    stem = Path(record["image"]).stem
+    return "coco" + stem.rsplit("_", 1)[1] if record["source"] in ("coco", "cocop", "mval") else stem
+
+
+class RealImages:
+    """The photographs of ``real.jsonl`` and their masks.
+
+    Args:
+        root: Folder that holds ``train/``.
+        sources: Share of each source; one that is not named is not used.
+        validation: Take those that are kept for choosing instead of those to train on.
+
+    Raises:
+        FileNotFoundError: There is no list.
+        ValueError: The list is damaged or has nothing of the sources.
+    """
+
+    close_masks = True
+
+    def __init__(self, root: Path, sources: tuple[tuple[str, float], ...], validation: bool = False) -> None:
+        self.root = root
+        self.records: dict[str, list[Record]] = {name: [] for name, _ in sources}
+        path = root / "train" / "real.jsonl"
+        all_records = _read_list(path)
+        records = [record for record in all_records if record["source"] in self.records]
+        trained_on = {photograph(record) for record in records if not is_validation(record["image"])}
+        for record in records:
+            # A photograph of which any crop is trained on does not validate.
+            if validation != (photograph(record) in trained_on) and is_validation(record["image"]) == validation:
+                self.records[record["source"]].append(record)
+        self.names = [name for name, records in self.records.items() if records and dict(sources)[name] > 0]
+        if not self.names:
+            there = ", ".join(sorted({str(record["source"]) for record in all_records})) or "none"
+            raise ValueError(f"{path} lists no picture to use of {', '.join(self.records)}; its sources: {there}")
+        share = np.array([dict(sources)[name] for name in self.names])
+        self.share = share / share.sum()
+        self.objects = [(r, o["id"]) for name in self.names for r in self.records[name] for o in r["objects"]]
+
+    def __len__(self) -> int:
+        return len(self.objects)
+
+    def take(self, number: int) -> Masked:
+        """Return object ``number``."""
+        record, identifier = self.objects[number]
+        path = self.root / record["image"]
+        return one_object(path, read_rgb(path), read_index(self.root / record["mask"]), [identifier])
+
+    def draw(self, rng: np.random.Generator, only: frozenset[str] = frozenset()) -> Masked:
+        """Return a picture and one object, at times a whole person.
+
+        Args:
+            rng: Where the choice comes from.
+            only: Sources to draw from, in equal shares; all in their shares when empty or when none of them is here.
+        """
+        names = sorted(only.intersection(self.names))
+        source = names[rng.integers(len(names))] if names else self.names[rng.choice(len(self.names), p=self.share)]
+        records = self.records[source]
+        record = records[rng.integers(len(records))]
+        path = self.root / record["image"]
+        image, index = read_rgb(path), read_index(self.root / record["mask"])
+        objects = record["objects"]
+        whole_person = record["source"] == "ccp" and rng.random() < 0.35
+        chosen = objects if whole_person else [objects[rng.integers(len(objects))]]
+        return one_object(path, image, index, [o["id"] for o in chosen])
+
+
+def _read_list(path: Path) -> list[Record]:
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"no list {path}: photographs = 'mixed' needs it; set photographs = 'folder' for images/ and masks/, "
+            "'sbd' for the Semantic Boundaries Dataset, or 'none' to compose only"
+        )
+    records = []
+    for number, line in enumerate(path.read_text().splitlines(), 1):
+        try:
+            record = json.loads(line)
+            for name in ("image", "mask", "source"):
+                record[name] = str(record[name])
+            if not record["objects"] or not all(isinstance(o["id"], int) for o in record["objects"]):
+                raise ValueError("no objects with a whole number as id")
+        except (ValueError, KeyError, TypeError) as error:
+            raise ValueError(
+                f"{path}, line {number}, is no record with image, mask, source and objects: {error!r}"
+            ) from None
+        records.append(record)
+    return records

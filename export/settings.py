@@ -1,0 +1,210 @@
+"""All settings of a training run in one typed configuration, read from the files in ``export/configs/``."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from export.config import NETWORKS, NetworkConfig
+from export.data import DataConfig
+from export.plain import from_plain
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+CONFIGS = Path(__file__).parent / "configs"
+
+
+@dataclass(frozen=True)
+class ClickConfig:
+    """Which clicks a picture is trained with.
+
+    Attributes:
+        strategy: "robot" clicks one at a time into the largest error of the last answer (Forte et al. 2020);
+            "bundled" draws all clicks of a picture from its mask alone, for one answer (Xu et al. 2016).
+        clicks: Clicks with a loss in each picture; 1 for "bundled".
+        free_clicks: At most so many clicks more come before those, without a loss, so that late clicks are met too.
+        free_from: Share of the run after which they come.
+    """
+
+    strategy: Literal["robot", "bundled"] = "robot"
+    clicks: int = 3
+    free_clicks: int = 3
+    free_from: float = 0.1
+
+
+@dataclass(frozen=True)
+class LossConfig:
+    """Weights of the loss terms, see `export.losses`; a term of weight 0 is not computed.
+
+    Attributes:
+        iou: Soft IoU of the alpha after the guided filter, equation (1) of Forte et al. 2020.
+        click: Squared error at the clicks, the rest of equation (1).
+        click_sum: Whether that error is summed over the clicks, as the paper does, or averaged.
+        grid_iou: Soft IoU of the prediction before the guided filter.
+        focal: Normalised focal loss of the prediction before the guided filter.
+        absolute: Mean absolute error of the alpha after the guided filter.
+        binary: Whether the truth is the mask alpha > 0.5, as in the paper, instead of the alpha itself.
+    """
+
+    iou: float = 1.0
+    click: float = 1.0
+    click_sum: bool = False
+    grid_iou: float = 1.0
+    focal: float = 1.0
+    absolute: float = 1.0
+    binary: bool = False
+
+
+@dataclass(frozen=True)
+class OptimiserConfig:
+    """How weights follow their gradients.
+
+    Attributes:
+        name: The optimiser, of PyTorch; weight decay is apart from the gradient in both.
+        beta2: Decay of the gradients' second moments; that of the first is 0.9.
+        lr, encoder_lr: Peak learning rates; the second one for an encoder that begins pretrained.
+        schedule: "cosine" falls to 1 % over the run; "steps" multiplies by 0.1 at each of `steps`; both after `warmup`.
+        steps: Shares of the run.
+        warmup: Updates over which the rates rise from 0.
+        weight_decay, norm_decay: On convolution weights, and on the scales and shifts of norms.
+        clip_norm: Gradients are scaled down to this norm; 0 leaves them.
+        update: After the clicks of a "picture", or after each "click", as the paper does.
+        average: Decay of the moving average of the weights, per update; the average is what is exported. 0: the
+            weights themselves.
+    """
+
+    name: Literal["adamw", "radam"] = "adamw"
+    beta2: float = 0.99
+    lr: float = 1e-3
+    encoder_lr: float = 1.5e-4
+    schedule: Literal["cosine", "steps"] = "cosine"
+    steps: tuple[float, ...] = ()
+    warmup: int = 200
+    weight_decay: float = 0.01
+    norm_decay: float = 0.0
+    clip_norm: float = 5.0
+    update: Literal["picture", "click"] = "picture"
+    average: float = 0.998
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """How long, how large, how exact.
+
+    Attributes:
+        epochs: Length of the run in epochs of its data, see `export.data.TrainingData.epoch`; 0 to give `pictures`.
+        pictures: Length of the run in training pictures.
+        minutes: Where it is not 0, the run takes so long instead, and the schedule is scaled to fit.
+        batch: Pictures an update, on each GPU.
+        sizes: (share of the run from which on, side of the training pictures).
+        precision: Arithmetic of the networks; the guided filter and the losses stay in FP32.
+        seed: Of samples and initial weights.
+    """
+
+    epochs: float = 0.0
+    pictures: int = 60_000
+    minutes: float = 0.0
+    batch: int = 4
+    sizes: tuple[tuple[float, int], ...] = ((0.0, 256), (0.45, 320))
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    seed: int = 1
+
+
+@dataclass(frozen=True)
+class Settings:
+    """A training run. Equal settings, equal data and an equal machine give equal weights."""
+
+    name: str
+    network: NetworkConfig
+    data: DataConfig = field(default_factory=DataConfig)
+    clicks: ClickConfig = ClickConfig()
+    loss: LossConfig = LossConfig()
+    optimiser: OptimiserConfig = OptimiserConfig()
+    run: RunConfig = RunConfig()
+
+    def __post_init__(self) -> None:
+        clicks, run = self.clicks, self.run
+        if self.loss.focal and self.network.output != "sigmoid":
+            raise ValueError(f"loss.focal is {self.loss.focal}, but network.output '{self.network.output}': make it 0")
+        if clicks.strategy == "bundled" and (clicks.clicks, clicks.free_clicks) != (1, 0):
+            raise ValueError("clicks.strategy 'bundled' gives one answer a picture: set clicks to 1, free_clicks to 0")
+        if clicks.clicks < 1 or run.batch < 1:
+            raise ValueError(f"clicks.clicks is {clicks.clicks}, run.batch {run.batch}; both must be at least 1")
+        if (run.epochs > 0) == (run.pictures > 0):
+            raise ValueError(f"run.epochs is {run.epochs}, run.pictures {run.pictures}: give one, set the other to 0")
+        if not run.sizes or run.sizes[0][0] != 0 or any(side % 32 for _, side in run.sizes):
+            raise ValueError(f"run.sizes is {run.sizes}: it must begin at share 0, its sides be multiples of 32")
+
+    def identity(self) -> dict[str, Any]:
+        """What must not change between the parts of one run. Its minutes may: the schedule then stretches."""
+        plain = asdict(self)
+        del plain["run"]["minutes"]
+        return plain
+
+
+def load_settings(name: str | Path, changes: Sequence[str] = ()) -> Settings:
+    """Read a configuration.
+
+    A file may build on another (``base = "paper"``), and its network on one of `export.config.NETWORKS`
+    (``network.base = "paper"``).
+
+    Args:
+        name: One of `available`, or the path of a TOML file.
+        changes: ``"run.batch=8"``: a setting and its value as TOML writes it; a value TOML cannot read is a text.
+
+    Raises:
+        ValueError: There is no such configuration, or a setting does not exist or does not fit.
+    """
+    table = _read(Path(name) if Path(name).suffix == ".toml" else CONFIGS / f"{name}.toml")
+    for change in changes:
+        key, found, text = change.partition("=")
+        if not found:
+            raise ValueError(f"'{change}' is no change: write section.setting=value, as in run.batch=8")
+        try:
+            value = tomllib.loads(f"value = {text}")["value"]
+        except tomllib.TOMLDecodeError:
+            value = text
+        inner: Any = value
+        for part in reversed(key.split(".")):
+            inner = {part: inner}
+        table = _merged(table, inner)
+    network = dict(table.get("network", {}))
+    base = network.pop("base", "compact")
+    if base not in NETWORKS:
+        raise ValueError(f"network.base is {base!r}; there are {', '.join(NETWORKS)}")
+    table["network"] = {**asdict(NETWORKS[base]), **network}
+    return from_plain(Settings, table)
+
+
+def available() -> list[str]:
+    """Return the names of the configurations that come along."""
+    return sorted(path.stem for path in CONFIGS.glob("*.toml"))
+
+
+def _read(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise ValueError(
+            f"no configuration '{path.stem}' at {path.parent}; there are {', '.join(available())}"
+        )
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except tomllib.TOMLDecodeError as error:
+        raise ValueError(f"{path} is not TOML: {error}") from error
+    base = table.pop("base", None)
+    return _merged(_read(path.with_name(f"{base}.toml")), table) if base is not None else table
+
+
+def _merged(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Lay one table over another; tables within are laid over each other in the same way."""
+    result = dict(under)
+    for key, value in over.items():
+        old = result.get(key)
+        both = isinstance(value, Mapping) and isinstance(old, Mapping)
+        result[key] = _merged(old, value) if both else value  # type: ignore[arg-type]
+    return result

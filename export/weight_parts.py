@@ -1,0 +1,158 @@
+"""Write weights as parts small enough for a small transfer, and join them again.
+
+    python -m export.weight_parts split runs/paper/checkpoint.pt PARTS --max-mb 15
+    python -m export.weight_parts join PARTS/*.part paper.pt
+
+`split` keeps the weights that ship, in FP16, and what is on record about them; the optimiser's state stays behind. Each
+part says which weights it belongs to and carries its SHA-256. MB are 10^6 bytes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import io
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from pyiseg.files import written_whole
+
+_MAGIC = b"pyiseg weights, part: "
+# The first line of a part, which says what it is, is shorter than this.
+_HEADER = 512
+
+
+def split(checkpoint: Path, out: Path, max_mb: float = 15) -> list[Path]:
+    """Write the weights of a checkpoint in FP16 as parts.
+
+    Args:
+        checkpoint: As training writes it, with the weights that ship under ``average``.
+        out: Folder of the parts, which are named after the checkpoint; made where there is none.
+        max_mb: No part is larger.
+
+    Returns:
+        The parts.
+
+    Raises:
+        ValueError: The checkpoint is none, a weight does not fit into FP16, or ``max_mb`` is too small.
+    """
+    limit = int(max_mb * 1e6)
+    if limit <= _HEADER:
+        raise ValueError(f"--max-mb is {max_mb:g}: a part needs more than {_HEADER / 1e6} MB")
+    buffer = io.BytesIO()
+    torch.save(in_half(checkpoint), buffer)
+    content = buffer.getvalue()
+    pieces = [content[i : i + limit - _HEADER] for i in range(0, len(content), limit - _HEADER)]
+    whole = hashlib.sha256(content).hexdigest()
+    out.mkdir(parents=True, exist_ok=True)
+    paths = []
+    for number, piece in enumerate(pieces, 1):
+        header = {"whole": whole, "part": number, "of": len(pieces), "sha256": hashlib.sha256(piece).hexdigest()}
+        paths.append(out / f"{checkpoint.stem}-{number:02d}-of-{len(pieces):02d}.part")
+        with written_whole(paths[-1]) as file:
+            file.write(_MAGIC + json.dumps(header).encode() + b"\n" + piece)
+    return paths
+
+
+def join(parts: Sequence[Path], target: Path) -> None:
+    """Put all parts of one file together again, given in any order.
+
+    Raises:
+        ValueError: A part is damaged, missing, or belongs to other weights; the message names it.
+    """
+    pieces: dict[int, bytes] = {}
+    whole, count, first = "", 0, Path()
+    for path in parts:
+        header, piece = _read(path)
+        if not pieces:
+            whole, count, first = header["whole"], header["of"], path
+        if (header["whole"], header["of"]) != (whole, count):
+            raise ValueError(f"{path} is a part of other weights than {first}; leave it out")
+        pieces[header["part"]] = piece
+    missing = sorted(set(range(1, count + 1)) - set(pieces))
+    if missing or not pieces:
+        raise ValueError(f"missing of {count} parts: {', '.join(map(str, missing)) or 'all'}")
+    content = b"".join(pieces[number] for number in sorted(pieces))
+    if hashlib.sha256(content).hexdigest() != whole:
+        raise ValueError(f"the parts beside {first} are whole but do not make up what was split; split again")
+    with written_whole(target) as file:
+        file.write(content)
+
+
+def in_half(checkpoint: Path) -> dict[str, Any]:
+    """Return a checkpoint's shipping weights in FP16 under ``average``, and all else that holds no tensor.
+
+    Raises:
+        ValueError: The checkpoint is none, or a weight does not fit into FP16.
+    """
+    if not checkpoint.is_file():
+        raise FileNotFoundError(f"no checkpoint {checkpoint}")
+    try:
+        state = torch.load(checkpoint, map_location="cpu", weights_only=True)
+    except Exception as error:
+        # torch has no common error for what it cannot load: pickle, zip and runtime errors have been seen.
+        raise ValueError(f"{checkpoint} cannot be read as a checkpoint: {error}") from error
+    if not isinstance(state, dict) or not isinstance(state.get("average"), dict):
+        raise ValueError(f"{checkpoint} has no weights under 'average'; give a checkpoint of export.train")
+    half = {}
+    for name, value in state["average"].items():
+        half[name] = value.half() if value.is_floating_point() else value
+        if not torch.isfinite(half[name]).all():
+            raise ValueError(f"{checkpoint}: {name} does not fit into FP16 (largest {value.abs().max():g})")
+    return {"average": half, **{name: value for name, value in state.items() if not _holds_tensor(value)}}
+
+
+def _holds_tensor(value: object) -> bool:
+    if isinstance(value, dict):
+        return any(map(_holds_tensor, value.values()))
+    if isinstance(value, (list, tuple)):
+        return any(map(_holds_tensor, value))
+    return isinstance(value, torch.Tensor)
+
+
+def _read(path: Path) -> tuple[dict[str, Any], bytes]:
+    if not path.is_file():
+        raise FileNotFoundError(f"no part {path}")
+    line, _, piece = path.read_bytes().partition(b"\n")
+    if not line.startswith(_MAGIC):
+        raise ValueError(f"{path} is no part of weights; give files that `python -m export.weight_parts split` wrote")
+    try:
+        header: dict[str, Any] = json.loads(line[len(_MAGIC) :])
+        right = hashlib.sha256(piece).hexdigest() == header["sha256"] and 1 <= header["part"] <= header["of"]
+    except (ValueError, KeyError, TypeError):
+        right = False
+    if not right:
+        raise ValueError(f"{path} is damaged; fetch it again")
+    return header, piece
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Split or join."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(dest="command", required=True)
+    one = commands.add_parser("split", help="write a checkpoint's weights as parts")
+    one.add_argument("checkpoint", type=Path)
+    one.add_argument("out", type=Path)
+    one.add_argument("--max-mb", type=float, default=15)
+    other = commands.add_parser("join", help="put parts together again")
+    other.add_argument("parts", type=Path, nargs="+")
+    other.add_argument("target", type=Path)
+    args = parser.parse_args(arguments)
+    try:
+        if args.command == "split":
+            paths = split(args.checkpoint, args.out, args.max_mb)
+            print(f"{len(paths)} parts, {sum(p.stat().st_size for p in paths) / 1e6:.1f} MB together, in {args.out}")
+        else:
+            join(args.parts, args.target)
+            print(f"{len(args.parts)} parts joined as {args.target}")
+    except (OSError, ValueError) as error:
+        sys.exit(str(error))
+
+
+if __name__ == "__main__":
+    main()

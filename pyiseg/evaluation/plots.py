@@ -1,0 +1,141 @@
+"""The paper's plots: IoU against clicks, corrective accuracy, and the share of images above an IoU."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, PercentFormatter
+
+from pyiseg.evaluation.evaluate import SHARES_ABOVE
+from pyiseg.evaluation.record import Report
+from pyiseg.files import written_whole
+
+# Okabe and Ito's colours, told apart by the colour-blind too; dark to light for what has an order.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+ORDERED = ("#B8D6E6", "#62A6C8", "#1F6E9C", "#0B2E4F")
+# The mean over fewer images than this says little, and is drawn faintly.
+FEW = 5
+
+
+def iou_plot(path: Path, title: str, reports: Mapping[str, Report]) -> None:
+    """Draw mean IoU after each click, with the AuC in the legend (figures 3 to 5 and 7 to 9 of the paper).
+
+    Args:
+        path: PNG to write.
+        title: Over the plot.
+        reports: Of one data set, by the name in the legend.
+    """
+    figure, axes = _figure(title, "clicks", "mean IoU")
+    lowest = 1.0
+    for index, (label, report) in enumerate(reports.items()):
+        curve = report.summary["mean_iou"]
+        lowest = min(lowest, *curve)
+        axes.plot(range(1, len(curve) + 1), curve, label=f"{label}, {auc_text(report)}", **_style(index))
+    axes.set_ylim(max(0.0, 0.05 * int((lowest - 0.02) / 0.05)), 1.0)
+    axes.legend(loc="lower right", fontsize=10, framealpha=0.9, edgecolor="none")
+    _write(path, figure)
+
+
+def corrected_plot(path: Path, title: str, reports: Mapping[str, Report]) -> None:
+    """Draw corrective click accuracy (figure 6 of the paper); where fewer than 5 images are left, faintly.
+
+    Args:
+        path, title, reports: As for :func:`iou_plot`.
+    """
+    figure, axes = _figure(title, "click", "corrected share of the clicked region")
+    for index, (label, report) in enumerate(reports.items()):
+        curve, cases = report.summary["corrected"], report.summary["corrected_cases"]
+        enough = sum(count >= FEW for count in cases) or len(curve)
+        clicks = range(1, len(curve) + 1)
+        axes.plot(clicks[:enough], curve[:enough], label=label, **_style(index))
+        if enough < len(curve):
+            axes.plot(clicks[enough - 1 :], curve[enough - 1 :], alpha=0.3, **_style(index) | {"marker": ""})
+    axes.set_ylim(0, 1)
+    axes.yaxis.set_major_formatter(PercentFormatter(1))
+    # The curves may be anywhere from top to bottom.
+    figure.legend(loc="outside lower center", ncols=3, fontsize=10, frameon=False)
+    _write(path, figure)
+
+
+def share_plot(path: Path, title: str, reports: Mapping[str, Report]) -> None:
+    """Draw the share of images above 90 to 99 % IoU after 1, 5, 10, 20 clicks (figures 10 to 12 of the paper).
+
+    Args:
+        path, title, reports: As for :func:`iou_plot`; each report gets a panel.
+    """
+    columns = min(3, len(reports))
+    rows = -(-len(reports) // columns)
+    figure = Figure(figsize=(4.4 * columns + 1.6, 4.2 * rows), layout="constrained")
+    figure.suptitle(title, fontsize=13, fontweight="bold")
+    grid = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True).ravel()
+    for axes, (label, report) in zip(grid, reports.items(), strict=False):
+        curves = report.summary["share_above"]
+        colours = ORDERED[-len(curves) :]
+        for (clicks, curve), colour, marker in zip(curves.items(), colours, MARKERS, strict=False):
+            axes.plot(
+                [100 * t for t in SHARES_ABOVE],
+                curve,
+                label=f"{clicks} click{'s' * (clicks != '1')}",
+                color=colour,
+                marker=marker,
+                linewidth=2,
+                markersize=5,
+                clip_on=False,
+            )
+        _dress(axes, "IoU above … %", "share of images")
+        axes.set_title(label, fontsize=11)
+        axes.set_xlim(89.7, 99.3)
+        axes.set_ylim(0, 1)
+        axes.set_xticks([100 * t for t in SHARES_ABOVE])
+        axes.yaxis.set_major_formatter(PercentFormatter(1))
+        axes.label_outer()
+    for axes in grid[len(reports) :]:
+        axes.set_axis_off()
+    handles, labels = grid[0].get_legend_handles_labels()
+    # Most clicks first, as the curves lie.
+    figure.legend(handles[::-1], labels[::-1], loc="outside right center", fontsize=10, frameon=False)
+    _write(path, figure)
+
+
+def auc_text(report: Report) -> str:
+    """A report's AuC with its interval, as in "AuC 0.9123 ± 0.0100"."""
+    interval = report.summary["auc_ci95"]
+    return f"AuC {report.summary['auc']:.4f}" + ("" if interval is None else f" ± {interval:.4f}")
+
+
+def _figure(title: str, x: str, y: str) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(7.2, 4.6), layout="constrained")
+    axes = figure.subplots()
+    _dress(axes, x, y)
+    axes.set_title(title, fontsize=13, fontweight="bold")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=20, steps=[1, 2, 5, 10]))
+    return figure, axes
+
+
+def _dress(axes: Axes, x: str, y: str) -> None:
+    axes.set_xlabel(x, fontsize=11)
+    axes.set_ylabel(y, fontsize=11)
+    axes.tick_params(labelsize=10)
+    axes.grid(color="#E3E3E3", linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def _style(index: int) -> dict[str, Any]:
+    return {
+        "color": COLOURS[index % len(COLOURS)],
+        "marker": MARKERS[index % len(MARKERS)],
+        "linewidth": 2,
+        "markersize": 5,
+        "clip_on": False,
+    }
+
+
+def _write(path: Path, figure: Figure) -> None:
+    with written_whole(path) as file:
+        figure.savefig(file, format="png", dpi=150)

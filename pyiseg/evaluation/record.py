@@ -1,0 +1,72 @@
+"""The machine record of an evaluation: one JSON file, from which all tables and plots can be made again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from pyiseg.evaluation.evaluate import Run
+from pyiseg.evaluation.runner import Failure
+from pyiseg.files import written_whole
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Report:
+    """What was measured, and how.
+
+    Attributes:
+        dataset: Its name.
+        model: ``name`` and ``sha256`` of its files.
+        robot, device, jobs: As in :class:`pyiseg.evaluation.runner.Settings`.
+        versions: Of the packages that the figures depend on.
+        summary: As from :func:`pyiseg.evaluation.evaluate.summarise`.
+        runs: All of them.
+        failed: The cases whose image or mask could not be used; no figure counts them.
+    """
+
+    dataset: str
+    model: Mapping[str, Any]
+    robot: str
+    device: str
+    jobs: int
+    versions: Mapping[str, str]
+    summary: Mapping[str, Any]
+    runs: list[Run]
+    failed: list[Failure]
+
+
+def write_report(path: Path, report: Report) -> None:
+    """Write a report as JSON, whole.
+
+    Args:
+        path: Its folder must exist.
+        report: What to write.
+    """
+    with written_whole(path) as file:
+        file.write(f"{json.dumps({'format': FORMAT, **asdict(report)}, allow_nan=False)}\n".encode())
+
+
+def read_report(path: Path) -> Report:
+    """Read what :func:`write_report` wrote.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: It is not a report, or one of another version.
+    """
+    try:
+        content = json.loads(path.read_bytes())
+    except ValueError as error:
+        raise ValueError(f"'{path}' is not JSON ({error}); reports are what pyiseg evaluate -o writes") from None
+    if not isinstance(content, dict) or content.pop("format", None) != FORMAT:
+        raise ValueError(f"'{path}' is not a report of this version; run pyiseg evaluate -o '{path.name}' again")
+    try:
+        content["runs"] = [Run(**run) for run in content["runs"]]
+        content["failed"] = [Failure(**failure) for failure in content["failed"]]
+        return Report(**content)
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"'{path}' is damaged ({error}); run pyiseg evaluate -o '{path.name}' again") from None

@@ -1,0 +1,325 @@
+"""Training data: every layout, order, what is missing or damaged. Skipped without the extra pyiseg[train]."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import re
+import warnings
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import toy_data
+
+pytest.importorskip("torch")
+pytest.importorskip("scipy")
+
+from PIL import Image
+
+from export.data import DataConfig, TrainingData
+from export.folder import FolderImages
+from export.pictures import DamagedFileError, Masked
+from export.real import RealImages, is_validation, photograph
+from export.sbd import SbdImages, read_instances
+
+SBD = DataConfig(photographs="sbd", composed=0.0, augment="paper", order="epochs")
+ALPHA = DataConfig(photographs="folder", composed=0.5)
+INDEX = DataConfig(photographs="folder", masks="index", composed=0.0, augment="paper")
+SYNTH = DataConfig(photographs="none", composed=1.0, order="epochs", augment="paper")
+
+
+@pytest.fixture(scope="module")
+def roots(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    def place(name: str) -> Path:
+        return tmp_path_factory.mktemp(name)
+
+    alpha = toy_data.build_folder(place("alpha"), "alpha")
+    return {
+        "mixed": toy_data.build(place("mixed")),
+        "sbd": toy_data.build_sbd(place("sbd")),
+        "alpha": alpha,
+        "index": toy_data.build_folder(place("index"), "index"),
+        "synth": alpha,
+    }
+
+
+CONFIGS = {"mixed": DataConfig(), "sbd": SBD, "alpha": ALPHA, "index": INDEX, "synth": SYNTH}
+
+
+@pytest.mark.parametrize("kind", CONFIGS)
+def test_samples_depend_on_their_number_only(roots: dict[str, Path], kind: str) -> None:
+    first, again = (TrainingData(roots[kind], 48, seed=3, config=CONFIGS[kind]) for _ in range(2))
+    again[7]
+    for one, other in zip(first[5], again[5], strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert not np.array_equal(first[5].image, first[6].image)
+    for one, other in zip(first[5], pickle.loads(pickle.dumps(first))[5], strict=True):
+        np.testing.assert_array_equal(one, other)  # as in a worker process
+    other_seed = TrainingData(roots[kind], 48, seed=4, config=CONFIGS[kind])
+    assert not np.array_equal(first[5].image, other_seed[5].image)
+    for i in range(12):
+        image, alpha, valid, others = first[i]
+        assert image.shape == (48, 48, 3)
+        assert {plane.shape for plane in (alpha, valid, others)} == {(48, 48)}
+        assert {plane.dtype for plane in first[i]} == {np.dtype(np.uint8)}
+        assert all(plane.flags.c_contiguous for plane in first[i])
+        assert valid.max() <= 1 >= others.max()
+        assert not (others & ((alpha > 127) | (valid == 0))).any()
+
+
+@pytest.mark.parametrize(
+    ("kind", "epoch"), [("mixed", 6), ("sbd", 6), ("alpha", 4), ("index", 8), ("synth", 4)], ids=CONFIGS
+)
+def test_an_epoch_is_all_objects(roots: dict[str, Path], kind: str, epoch: int) -> None:
+    assert TrainingData(roots[kind], 48, seed=0, config=CONFIGS[kind]).epoch == epoch
+
+
+@pytest.mark.parametrize(("root", "config"), [("sbd", SBD), ("alpha", SYNTH)])
+def test_epochs_show_each_object_once(
+    roots: dict[str, Path], monkeypatch: pytest.MonkeyPatch, root: str, config: DataConfig
+) -> None:
+    data = TrainingData(roots[root], 32, seed=0, config=config)
+    shown: list[int] = []
+    source = data.photographs or data.composer
+    name = "take" if data.photographs else "draw"
+    original = getattr(source, name)
+
+    def spy(*args: Any) -> Masked:
+        shown.append(args[-1])
+        return original(*args)
+
+    monkeypatch.setattr(source, name, spy)
+    orders = []
+    for epoch in range(4):
+        shown.clear()
+        for i in range(data.epoch):
+            data[epoch * data.epoch + i]
+        orders.append(tuple(dict.fromkeys(shown)))  # one object may be tried several times in a row
+        assert sorted(orders[-1]) == list(range(data.epoch))
+    assert len(set(orders)) > 1
+    shown.clear()
+    data[2 * data.epoch + 1]
+    assert shown[0] == orders[2][1], "a sample made alone is the same one"
+
+
+def test_validation_images_are_never_trained_on(roots: dict[str, Path]) -> None:
+    kept = [name for name in (f"real/{i}.png" for i in range(2000)) if is_validation(name)]
+    assert 30 < len(kept) < 100
+    sources = DataConfig().sources
+    real = {held: RealImages(roots["mixed"], sources, validation=held) for held in (False, True)}
+    names = {held: [record["image"] for record in real[held].records["ecssd"]] for held in real}
+    assert names[True] == [f"train/real/{toy_data.HELD_OUT}.png"]
+    assert len(names[False]) == len(real[False]) == 6
+    assert names[True][0] not in names[False]
+
+
+def test_other_crops_of_a_photograph_do_not_cross_over(tmp_path: Path) -> None:
+    """Two sources crop the same photograph of COCO; by its name one crop would validate, the other is trained on."""
+    number = next(i for i in range(9999) if is_validation(f"coco_{i}.png") and not is_validation(f"mval_{i}.png"))
+    twins = [
+        {"image": f"train/real/{source}_{number}.png", "mask": "m", "source": source, "objects": [{"id": 1}]}
+        for source in ("coco", "mval")
+    ]
+    assert len({photograph(record) for record in twins}) == 1
+    root = toy_data.build(tmp_path)
+    with open(root / "train" / "real.jsonl", "a") as file:
+        file.write("".join(json.dumps(record) + "\n" for record in twins))
+    for held, expected in ((False, ["mval"]), (True, [])):
+        records = RealImages(root, DataConfig().sources, validation=held).records
+        assert [source for source in ("coco", "mval") if records[source]] == expected
+
+
+# The layouts
+
+
+def test_sbd_is_read_as_published(roots: dict[str, Path]) -> None:
+    data = SbdImages(roots["sbd"])
+    assert {name for name, _ in data.objects} == set(toy_data.TRAIN), "val.txt is for measuring"
+    for number, (name, identifier) in enumerate(data.objects):
+        index = toy_data.instances(toy_data.TRAIN.index(name))
+        image, alpha, valid, others = data.take(number)
+        np.testing.assert_array_equal(alpha == 255, index == identifier)
+        np.testing.assert_array_equal(valid == 0, index == 255)
+        np.testing.assert_array_equal(others == 1, index == 3 - identifier)
+        assert abs(np.median(image[..., 0][alpha == 255]) - 100 * identifier) < 5
+
+
+def test_sbd_never_trains_on_what_measures(roots: dict[str, Path], tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="for measuring"):
+        SbdImages(roots["sbd"], split="val")
+    root = toy_data.build_sbd(tmp_path)
+    (root / "train.txt").write_text("\n".join((*toy_data.TRAIN, *toy_data.VAL)))
+    with pytest.raises(ValueError, match=r"1 pictures of val\.txt, such as 2009_000001"):
+        SbdImages(root)
+
+
+def test_damaged_mat_files_are_named(tmp_path: Path) -> None:
+    from scipy.io import savemat
+
+    path = tmp_path / "x.mat"
+    savemat(path, {"GTcls": {"Segmentation": np.zeros((2, 2), np.uint8)}})
+    for content in (path.read_bytes(), b"", b"not matlab" * 40):
+        path.write_bytes(content)
+        with pytest.raises(DamagedFileError, match=rf"{path}.*GTinst.*train\.txt"):
+            read_instances(path)
+    savemat(path, {"GTinst": {"Segmentation": np.zeros((2, 2))}})
+    with pytest.raises(DamagedFileError, match="float64"):
+        read_instances(path)
+
+
+def test_folders_keep_the_alpha(roots: dict[str, Path]) -> None:
+    data = FolderImages(roots["alpha"])
+    with Image.open(roots["alpha"] / "masks" / "2.png") as mask:
+        np.testing.assert_array_equal(data.take(2).alpha, mask)
+    assert ((data.take(2).alpha > 20) & (data.take(2).alpha < 230)).any()
+    assert not data.take(2).others.any()
+
+
+def test_folders_of_index_masks(roots: dict[str, Path]) -> None:
+    data = FolderImages(roots["index"], "index")
+    areas = {(int((data.take(i).alpha == 255).sum()), int(data.take(i).others.sum())) for i in range(len(data))}
+    assert {area[0] for area in areas} == {area[1] for area in areas}, "one object's pixels are the other one's others"
+    assert 140 in {area[0] for area in areas}
+    assert (data.take(0).valid == 0).any()
+
+
+def remove(part: str) -> Callable[[Path], None]:
+    def change(root: Path) -> None:
+        path = root / part
+        for file in path.iterdir() if path.is_dir() else ():
+            file.unlink()
+        path.rmdir() if path.is_dir() else path.unlink()
+
+    return change
+
+
+def empty(part: str) -> Callable[[Path], None]:
+    def change(root: Path) -> None:
+        for file in (root / part).iterdir():
+            file.unlink()
+
+    return change
+
+
+def write(part: str, text: str) -> Callable[[Path], None]:
+    return lambda root: (root / part).write_text(text) and None
+
+
+def grey_masks(root: Path) -> None:
+    Image.fromarray(np.arange(256, dtype=np.uint8)[None].repeat(9, 0)).save(root / "masks" / "0.png")
+
+
+def binary_masks(root: Path) -> None:
+    for path in (root / "masks").iterdir():
+        Image.fromarray(np.eye(9, dtype=np.uint8) * 255).save(path)
+
+
+@pytest.mark.parametrize(
+    ("kind", "change", "error", "message"),
+    [
+        ("mixed", remove("train/real.jsonl"), FileNotFoundError, "real.jsonl.*photographs = 'folder'"),
+        ("mixed", write("train/real.jsonl", "{}\n"), ValueError, r"real\.jsonl, line 1"),
+        ("mixed", write("train/real.jsonl", ""), ValueError, "lists no picture to use of sbd.*its sources: none"),
+        ("mixed", remove("train/objects"), FileNotFoundError, "objects.*composed = 0.0"),
+        ("mixed", empty("train/backgrounds"), FileNotFoundError, "backgrounds is empty.*composed = 0.0"),
+        ("sbd", remove("img"), FileNotFoundError, "img: .*benchmark_RELEASE/dataset"),
+        ("sbd", remove("inst/2008_000002.mat"), ValueError, "2008_000002.mat.*take its name out"),
+        ("sbd", remove("train.txt"), FileNotFoundError, "train.txt"),
+        ("sbd", remove("val.txt"), FileNotFoundError, "val.txt"),
+        ("sbd", write("train.txt", "\n"), ValueError, "train.txt is empty"),
+        ("alpha", remove("masks"), FileNotFoundError, "masks: .*side by side"),
+        ("alpha", empty("images"), FileNotFoundError, "images is empty"),
+        ("alpha", lambda root: [p.rename(p.with_name("x" + p.name)) for p in (root / "masks").iterdir()], ValueError,
+         "no mask in .* has the name of a picture"),
+        ("index", grey_masks, ValueError, r"0\.png has 256 different values.*masks = 'alpha'"),
+        ("index", binary_masks, ValueError, "all 0 and 255.*masks = 'alpha'"),
+        ("synth", empty("objects"), FileNotFoundError, "objects is empty"),
+    ],
+)  # fmt: skip
+def test_what_is_missing_is_named(
+    tmp_path: Path, kind: str, change: Callable[[Path], Any], error: type[Exception], message: str
+) -> None:
+    build = {"mixed": toy_data.build, "sbd": toy_data.build_sbd}
+    if kind in build:
+        root = build[kind](tmp_path)
+    else:
+        root = toy_data.build_folder(tmp_path, "index" if kind == "index" else "alpha")
+    change(root)
+    with pytest.raises(error, match=message):
+        TrainingData(root, 32, seed=0, config=CONFIGS[kind])
+
+
+# Damaged files in the middle of a run
+
+
+@pytest.mark.parametrize("config", [SBD, DataConfig(photographs="sbd", composed=0.0)])
+def test_a_damaged_file_is_named_once_and_replaced(tmp_path: Path, config: DataConfig) -> None:
+    root = toy_data.build_sbd(tmp_path)
+    data = TrainingData(root, 32, seed=0, config=config)
+    damaged = root / "img" / f"{toy_data.TRAIN[1]}.jpg"
+    damaged.write_bytes(damaged.read_bytes()[:400])
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        samples = [data[i] for i in range(2 * data.epoch)]
+    assert [str(damaged) in str(w.message) for w in caught] == [True], "named once, and nothing else"
+    assert all((sample.alpha > 127).any() for sample in samples)
+    with pytest.warns(UserWarning, match=re.escape(str(damaged))):
+        again = [sample.image for sample in map(TrainingData(root, 32, 0, config).__getitem__, range(2 * data.epoch))]
+    for sample, other in zip(samples, again, strict=True):
+        np.testing.assert_array_equal(sample.image, other)
+
+
+def test_nothing_but_damaged_files_is_an_error(tmp_path: Path) -> None:
+    root = toy_data.build_folder(tmp_path, "alpha")
+    config = DataConfig(photographs="folder", composed=0.0)
+    data = TrainingData(root, 32, seed=0, config=config)
+    for path in (root / "masks").iterdir():
+        Image.fromarray(np.full((60, 80), 3, np.uint8)).save(path)
+    with (
+        pytest.warns(UserWarning, match="wants nothing: its largest value is 3"),
+        pytest.raises(ValueError, match=r"in a row could not be read, .*masks = 'index'"),
+    ):
+        data[0]
+    for path in (root / "masks").iterdir():
+        Image.fromarray(np.full((9, 9), 255, np.uint8)).save(path)
+    with pytest.warns(UserWarning, match="one size"), pytest.raises(ValueError, match="its mask 9 x 9"):
+        data[0]
+
+
+# The configuration
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"photographs": "coco"}, "photographs is 'coco'; choose one of mixed, sbd, folder, none"),
+        ({"masks": "grey"}, "masks is 'grey'"),
+        ({"augment": "heavy"}, "augment"),
+        ({"order": "sorted"}, "order"),
+        ({"composed": 1.5}, "composed is 1.5"),
+        ({"photographs": "none"}, "composed = 1.0"),
+        ({"order": "epochs"}, "order is 'epochs' and composed 0.25"),
+        ({"min_area": 0.9}, "less than max_area"),
+        ({"sources": ()}, "name at least one"),
+        ({"sources": (("sbd", -1.0),)}, "sources"),
+        ({"sources": ("sbd",)}, "give pairs"),
+        ({"epoch_size": -1}, "epoch_size is -1"),
+    ],
+)
+def test_configurations_that_make_no_sense(values: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        DataConfig(**values)
+
+
+def test_configurations_are_plain(roots: dict[str, Path]) -> None:
+    lists = {name: [list(pair) for pair in v] if name == "sources" else v for name, v in asdict(DataConfig()).items()}
+    assert DataConfig(**lists) == DataConfig()
+    assert DataConfig().shares()["composed"] == 0.25
+    assert sum(DataConfig().shares().values()) == pytest.approx(1)
+    assert SBD.shares() == {"sbd": 1.0, "composed": 0.0}
+    assert SYNTH.shares() == {"composed": 1.0}
+    assert TrainingData(roots["sbd"], 32, 0, DataConfig(photographs="sbd", composed=0.0, epoch_size=3)).epoch == 3

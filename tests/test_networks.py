@@ -1,0 +1,298 @@
+"""Every variant of the network as a configuration: what is refused, gradients, export, and a session on the result."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+onnx = pytest.importorskip("onnx")
+
+import toy_network  # noqa: E402
+from toy_network import VARIANTS  # noqa: E402
+
+from export.config import COMPACT, NETWORKS, PAPER, SMALL, Conv, Level, NetworkConfig, network_config, scaled  # noqa: E402
+from export.layers import guided_filter_lines  # noqa: E402
+from export.lite0 import Lite0  # noqa: E402
+from export.network import Network  # noqa: E402
+from export.parts import Precision, folded, halved  # noqa: E402
+from export.to_onnx import answers, describe, differences, export_folder, load_network, training_of  # noqa: E402
+from pyiseg import Session, _core, load_model  # noqa: E402
+
+# Configurations
+
+
+@pytest.mark.parametrize(
+    ("base", "changes", "words"),
+    [
+        (COMPACT, {"image_stream": "vgg"}, "image_stream is 'vgg'; the known ones are efficientnet-lite0, resnet50"),
+        (COMPACT, {"interaction": (), "embedding": None}, "without clicks: set early_clicks=True"),
+        (PAPER, {"interaction": ()}, r"feedback=True and interaction=\(\).*set feedback=False"),
+        (COMPACT, {"guide_clicks": True}, "grid_stride=2: .*set grid_stride=1 or guide_clicks=False"),
+        (COMPACT, {"grid_stride": 4}, r"strides \[32, 16, 8, 4, 2\] and grid_stride is 4: .*must be grid_stride"),
+        (COMPACT, {"decoder": (Level(8, (8,)), Level(2, (8,)))}, r"strides \[8, 2\]: each must be half"),
+        (COMPACT, {"decoder": (Level(4, (8,)), Level(2, ()))}, "level 2 has no convs"),
+        (COMPACT, {"neck": ((8, 8), (2, 8))}, r"neck has the strides \(8, 2\): .*each half"),
+        (COMPACT, {"neck": ((4, 8), (2, 8)), "embedding": None}, r"level 32 finds no image features .*\(4, 2\)"),
+        (COMPACT, {"embedding": (64, 5)}, r"embedding=\(64, 5\): the channels must be a multiple"),
+        (COMPACT, {"interaction": (), "feedback": False, "early_clicks": True}, "set embedding=None"),
+        (COMPACT, {"interaction": (Conv(8), Conv(8))}, r"skips at the strides \[2, 2\], .*one at each of \[32, 16"),
+        (COMPACT, {"interaction": (Conv(8, 2, skip=False),)}, "last interaction convolution has skip=False"),
+        (PAPER, {"decoder": (*PAPER.decoder[:-1], Level(1, (8,)))}, "level 1 finds no image features .*set raw=True"),
+        (SMALL, {"decoder": (Level(1, (8,), raw=True),)}, "level 1 is raw: only a last level"),
+        (PAPER, {"groups": 48}, "pool_channels has 256 channels, which groups=48 do not divide"),
+        (PAPER, {"image_width": 48}, "image_width has 48 channels, which groups=32 do not divide"),
+        (COMPACT, {"pool_channels": 8}, "pool_channels=8 with groups=8: .*at least 2 channels a group"),
+        (COMPACT, {"radius": -1}, "radius=-1: pass 1 to 64, or 0 for no guided filter"),
+        (COMPACT, {"eps": 0.0}, "eps=0 is not within .*radius=0"),
+        (COMPACT, {"sigmas": (3.0, 1.0)}, r"sigmas=\(3.0, 1.0\)"),
+        (COMPACT, {"output": "tanh"}, "output is 'tanh'; pass 'sigmoid' or 'clip'"),
+        (COMPACT, {"guide_channels": 1}, "guide_channels=1"),
+        (COMPACT, {"long_side": 500}, "long_side=500: pass a multiple of 32"),
+    ],
+)
+def test_contradictions_are_refused(base: NetworkConfig, changes: dict[str, Any], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        replace(base, **changes)
+
+
+def test_fusion() -> None:
+    found = {name: config.fusion for name, config in VARIANTS.items()}
+    assert found == {
+        "paper": "both",
+        "paper-early": "early",
+        "paper-late": "late",
+        "small": "both",
+        "compact": "late",
+        "compact-early": "early",
+        "compact-both": "both",
+    }
+
+
+@pytest.mark.parametrize("config", [*NETWORKS.values(), *VARIANTS.values()], ids=[*NETWORKS, *VARIANTS])
+def test_a_configuration_survives_a_checkpoint_and_json(config: NetworkConfig, tmp_path: Path) -> None:
+    torch.save(asdict(config), tmp_path / "config.pt")
+    assert network_config(torch.load(tmp_path / "config.pt", weights_only=True)) == config
+    assert network_config(json.loads(json.dumps(asdict(config)))) == config
+
+
+def test_a_configuration_of_another_version() -> None:
+    assert network_config({}) == COMPACT  # fields that came later have the default of what was before
+    with pytest.raises(ValueError, match="no setting 'depth'"):
+        network_config({"depth": 3})
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("divisor", [2, 3, 8, 1000])
+def test_scaled(name: str, divisor: int) -> None:
+    config = NETWORKS[name]
+    small = scaled(config, divisor)
+    assert [c.channels for c in small.interaction] == [max(1, c.channels // divisor) for c in config.interaction]
+    assert [c for level in small.decoder for c in level.convs] == [
+        max(1, c // divisor) for level in config.decoder for c in level.convs
+    ]
+    assert small.groups <= config.groups
+    assert (small.decoder[-1].stride, small.fusion, small.sigmas) == (config.grid_stride, config.fusion, config.sigmas)
+
+
+# The network
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_gradients_reach_every_parameter(name: str) -> None:
+    config = VARIANTS[name]
+    network = toy_network.build(config).train()
+    image, stride = torch.rand(2, 3, 64, 96), config.grid_stride
+    maps, previous = torch.rand(2, 6, 64 // stride, 96 // stride), torch.rand(2, 1, 64 // stride, 96 // stride)
+    features = network.image(image, maps)
+    logits = network.click(maps, previous, features)
+    assert logits.shape == previous.shape
+    full, grid = network.guides(image, maps)
+    assert full.shape == (2, 1, 64, 96)
+    refined = network.refine(network.click.activate(logits), full, grid)
+    assert refined.shape == full.shape
+    # The logits too: where a clipped output is 0 or 1 it has no gradient.
+    (logits.square().mean() + refined.square().mean()).backward()
+    for parameter_name, parameter in network.named_parameters():
+        if config.radius == 0 and parameter_name.startswith("guide."):
+            assert parameter.grad is None or not parameter.grad.any()  # without a filter the guide does nothing
+            continue
+        assert parameter.grad is not None, parameter_name
+        assert torch.isfinite(parameter.grad).all(), parameter_name
+        if not parameter_name.endswith("bias"):  # a single bias may lie behind a ReLU that is never open
+            assert parameter.grad.any(), parameter_name
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_clicks_reach_the_prediction_and_the_previous_alpha_as_configured(name: str) -> None:
+    config = VARIANTS[name]
+    network = toy_network.build(config)
+    image, grid = torch.rand(1, 3, 64, 64), (64 // config.grid_stride,) * 2
+    maps, previous = torch.rand(1, 6, *grid), torch.rand(1, 1, *grid)
+    with torch.no_grad():
+        features = network.image(image, maps)
+        logits = network.click(maps, previous, features)
+        others = network.image(image, maps.flip(3))
+        assert torch.equal(features["image_8"], others["image_8"]) != config.early_clicks
+        assert not torch.equal(network.click(maps.flip(3), previous, others), logits)
+        fed_back = not torch.equal(network.click(maps, 1 - previous, features), logits)
+        assert fed_back == config.feedback
+        assert torch.equal(network.guide(image, maps), network.guide(image, 1 - maps)) != config.guide_clicks
+
+
+def test_what_a_network_needs_is_asked_for() -> None:
+    network, image = toy_network.build(VARIANTS["paper"]), torch.rand(1, 3, 32, 32)
+    with pytest.raises(ValueError, match="the image stream takes click_maps"):
+        network.image(image)
+    with pytest.raises(ValueError, match="the guide takes click_maps"):
+        network.guides(image)
+    with pytest.raises(ValueError, match="takes previous_alpha"):
+        network.click(torch.rand(1, 6, 32, 32), None, {})
+
+
+def test_early_clicks_begin_without_changing_what_imagenet_taught() -> None:
+    plain, early = Lite0(), Lite0(click_channels=6)
+    image, maps = torch.rand(1, 3, 64, 96), torch.rand(1, 6, 64, 96)
+    expected, found = plain(image), early(torch.cat([image, maps], dim=1))
+    for stride, x in expected.items():
+        torch.testing.assert_close(found[stride], x, atol=1e-3, rtol=1e-3)
+    found[32].square().mean().backward()
+    assert (early.stem.weight.grad[:, 3:] != 0).float().mean() > 0.5  # but they are learnt
+    assert plain.frozen_parameters()
+    assert not early.frozen_parameters()
+
+
+def test_beyond_the_picture_there_are_no_clicks() -> None:
+    stem = Lite0(pretrained=False, click_channels=6).stem
+    with torch.no_grad():
+        stem.weight[:, 3:] = 1
+        without, at_the_border = torch.zeros(1, 9, 8, 8), torch.zeros(1, 9, 8, 8)
+        at_the_border[:, 3:, 7, 7] = 0.5
+        difference = stem(at_the_border) - stem(without)
+        # Only the window on that corner sees a click, and nothing of what pads it.
+        assert not difference[..., :3, :].any()
+        scale = stem.gamma / (stem.var + stem.eps).sqrt()
+        torch.testing.assert_close(difference[0, :, 3, 3], 6 * 0.5 * scale, atol=1e-5, rtol=1e-5)
+
+
+def test_without_filter_the_alpha_is_enlarged_bilinearly() -> None:
+    config = replace(COMPACT, radius=0)
+    network = toy_network.build(scaled(config, 8))
+    alpha, full = torch.rand(1, 1, 16, 24), torch.randn(1, 1, 32, 48)
+    expected = torch.nn.functional.interpolate(alpha, scale_factor=2, mode="bilinear", align_corners=False)
+    torch.testing.assert_close(network.refine(alpha, full, full[..., ::2, ::2]), expected, atol=0, rtol=0)
+    guide, p = torch.randn(1, 1, 16, 24), torch.rand(1, 1, 16, 24)
+    lines, scratch = np.empty((2, 16, 24), np.float32), np.empty((2, 16, 24), np.float32)
+    _core.guided_filter_lines(guide[0, 0].numpy(), p[0, 0].numpy(), 0, 1e-8, scratch, lines)
+    ours = guided_filter_lines(guide, p, 0, 1e-8)[0].numpy()
+    np.testing.assert_array_equal(lines, ours)
+    np.testing.assert_array_equal(ours, [np.zeros((16, 24)), p[0, 0].numpy()])
+
+
+# Files
+
+
+@pytest.mark.parametrize(
+    ("name", "precision"), [("compact-early", "fp16-weights"), ("paper-late", "fp16")], ids=["early", "late-half"]
+)
+def test_exported_variants_run_in_a_session(
+    name: str, precision: Precision, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The exporter takes seconds a network; the paper's own is exported in test_paper_model.py, COMPACT elsewhere."""
+    config = replace(VARIANTS[name], long_side=96)
+    if config.neck is not None:
+        config = replace(config, neck=config.neck[2:], decoder=config.decoder[2:])
+    network, folder = toy_network.build(config, shallow=True), tmp_path / "model"
+    before = {key: x.clone() for key, x in network.state_dict().items()}
+    # Raises where parity fails.
+    export_folder(network, folder, name, "untrained", {}, precision=precision, sizes=((64, 96), (32, 160)))
+    assert "ONNX Runtime differs" in capsys.readouterr().out
+    assert all(torch.equal(x, before[key]) for key, x in network.state_dict().items())
+    files = {"click.onnx", "guide.onnx"} | (set() if config.early_clicks else {"image.onnx"})
+    assert {path.name for path in folder.iterdir()} == {*files, "model.json"}
+    assert json.loads((folder / "model.json").read_text())["precision"] == precision
+    assert load_model(folder).rules == config.rules
+    click = onnx.load(folder / "click.onnx")
+    inputs = [x.name for x in click.graph.input]
+    assert ("previous_alpha" in inputs, "image" in inputs) == (config.feedback, config.early_clicks)
+    for value in (*click.graph.input, *click.graph.output):
+        assert value.type.tensor_type.elem_type == onnx.TensorProto.FLOAT
+    computed = types_of(click)
+    if precision == "fp16":
+        assert computed["Conv"] == {onnx.TensorProto.FLOAT16}
+        assert computed["InstanceNormalization"] == {onnx.TensorProto.FLOAT}
+        assert computed["Clip"] == {onnx.TensorProto.FLOAT}  # the output function
+    else:
+        assert computed["Conv"] == {onnx.TensorProto.FLOAT}
+    whole = answers(folded(network), ((96, 64),))
+    _, mean = differences(answers(folder, ((96, 64),), config), whole)
+    assert mean <= 2e-3
+
+    for height, width in ((70, 130), (31, 17), (400, 500)):
+        image = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
+        session = Session(image, model=folder)
+        alphas = [session.click(width // 2, height // 2), session.click(3, 3, fg=False), session.click(width - 1, 2)]
+        assert alphas[0].shape == (height, width)
+        assert alphas[0][height // 2, width // 2] > 128
+        session.undo()
+        np.testing.assert_array_equal(session.undo(), alphas[0])
+        session.redo()
+        np.testing.assert_array_equal(session.redo(), alphas[2])
+
+
+def types_of(model: Any) -> dict[str, set[int]]:
+    """The types that each kind of node computes in."""
+    inferred = onnx.shape_inference.infer_shapes(model)
+    values = [*inferred.graph.value_info, *inferred.graph.output]
+    types = {value.name: value.type.tensor_type.elem_type for value in values}
+    found: dict[str, set[int]] = {}
+    for node in inferred.graph.node:
+        found.setdefault(node.op_type, set()).add(types[node.output[0]])
+    return found
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_half_arithmetic_stays_close(name: str) -> None:
+    """In PyTorch, without export: all variants, full depth."""
+    config = VARIANTS[name]
+    whole = folded(toy_network.build(config))
+    half = halved(whole)
+    image, stride = torch.rand(1, 3, 64, 96), config.grid_stride
+    maps, previous = torch.rand(1, 6, 64 // stride, 96 // stride), torch.rand(1, 1, 64 // stride, 96 // stride)
+    with torch.no_grad():
+        expected = whole.click.activate(whole.click(maps, previous, whole.image(image, maps)))
+        image, maps, previous = image.half(), maps.half(), previous.half()
+        logits = half.click(maps, previous, half.image(image, maps))
+        assert logits.dtype == torch.float16
+        found = half.click.activate(logits.float())
+    assert float((found - expected).abs().mean()) <= 2e-3
+
+
+def test_a_checkpoint_says_which_network_it_is() -> None:
+    config = VARIANTS["compact-early"]
+    network = Network(config, pretrained=False)
+    state = {"average": network.state_dict(), "network_config": asdict(config), "pictures": 8, "seconds": 90.0}
+    loaded = load_network(state)
+    assert loaded.config == config
+    assert all(torch.equal(x, network.state_dict()[key]) for key, x in loaded.state_dict().items())
+    assert training_of(state) == {"pictures": 8, "minutes": 1.5}
+    assert describe(config)[0] == "custom"
+    assert describe(PAPER) == (
+        "paper",
+        "Paper click-to-matte network, ResNet-50 (GroupNorm), early and late click fusion",
+    )
+    with pytest.raises(ValueError, match="not those of the network that the checkpoint describes"):
+        load_network({**state, "network_config": asdict(VARIANTS["compact-both"])})
+    with pytest.raises(ValueError, match="a checkpoint holds 'average', this has 'model'"):
+        load_network({"model": {}})
+
+
+def test_the_shipped_weights_are_those_of_compact() -> None:
+    state = torch.load(Path(__file__).parents[1] / "export" / "weights" / "compact.pt", weights_only=True)
+    assert load_network(state).config == COMPACT
+    assert training_of(state)["pictures"] > 1000

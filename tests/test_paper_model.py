@@ -1,0 +1,196 @@
+"""The authors' checkpoint as a model folder: imported, exported whole, and run by the session that runs every model."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import toy_model
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("onnx")
+
+from test_published import GOLDEN, drawn_weights  # noqa: E402
+
+from export import import_published  # noqa: E402
+from export.config import PAPER  # noqa: E402
+from export.import_published import LICENCE, network_of, read_published, record_of  # noqa: E402
+from export.published import our_state, published_shapes  # noqa: E402
+from export.to_onnx import export_folder, load_network  # noqa: E402
+from pyiseg import Session, _core, load_model  # noqa: E402
+
+Weights = dict[str, "torch.Tensor"]
+
+
+@pytest.fixture(scope="module")
+def weights() -> Weights:
+    return drawn_weights()
+
+
+@pytest.fixture(scope="module")
+def folder(weights: Weights, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The whole network, FP32; the exporter takes its time over 65 convolutions."""
+    base = tmp_path_factory.mktemp("published")
+    torch.save({"state_dict": {f"module.{name}": x for name, x in weights.items()}}, base / "weights.pth")
+    network = network_of(read_published(base / "weights.pth"))
+    record = record_of(base / "weights.pth")
+    small = ((64, 96), (96, 32))
+    export_folder(network, base / "model", "published", "", record, precision="fp32", licence=LICENCE, sizes=small)
+    return base / "model"
+
+
+def recording(case: int) -> dict[str, npt.NDArray[Any]]:
+    with np.load(GOLDEN / "published_network.npz") as recorded:
+        return {name[2:]: recorded[name] for name in recorded if name.startswith(f"{case}_")}
+
+
+def session_on(folder: Path, golden: dict[str, npt.NDArray[Any]]) -> Session:
+    """A session at whose sizes nothing is resized."""
+    image = golden["image_rgb_uint8"]
+    toy_model.change_manifest(folder, input={"long_side": max(image.shape), "multiple": 32})
+    session = Session(image, model=folder)
+    assert session._view.image == session._view.working == session._view.grid
+    return session
+
+
+def test_the_model_folder(folder: Path) -> None:
+    assert {path.name for path in folder.iterdir()} == {"model.json", "click.onnx", "guide.onnx"}
+    model = load_model(folder)
+    assert "MIT" in model.licence
+    assert "weights.pth" in model.training["started_from"]
+    assert model.rules == PAPER.rules
+    assert 150e6 < len(model.files["click.onnx"]) < 155e6  # 37.7 million values of 4 bytes
+
+
+def test_the_first_click_is_that_of_the_recording(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    golden = recording(0)
+    session = session_on(folder, golden)
+    held = vars(session._pipeline)
+    answers = []
+    run_click = held["_networks"].run_click
+
+    def spy(binding: object) -> None:
+        run_click(binding)
+        answers.append(held["_chain"].answer[0, 0].copy())
+
+    monkeypatch.setattr(held["_networks"], "run_click", spy)
+    ((x, y, fg),) = golden["clicks_x_y_fg"].tolist()
+    assert not golden["prev_alpha"].any()
+    drawn = session.click(x, y, bool(fg))
+    np.testing.assert_allclose(answers[0], golden["alpha_before_guided_filter"], atol=1e-4)
+    guide = golden["guide"] - golden["guide"].mean(dtype=np.float64)
+    np.testing.assert_allclose(held["_guide"].grid, guide, atol=1e-4)
+    np.testing.assert_array_equal(held["_guide"].full, held["_guide"].grid)
+
+    # Before the filter the session drops what no click asked for, which the recording does later. Where that took
+    # nothing within reach of the filter, twice its radius, the two must agree.
+    forced, clean = answers[0].copy(), np.empty_like(answers[0])
+    clicks = session._view.grid_clicks(session.clicks)
+    _core.force_clicks(clicks, forced)
+    _core.keep_clicked_regions(forced, clicks, 0, np.empty(forced.shape, np.int32), clean)
+    taken = np.pad(forced != clean, 4)
+    near = np.lib.stride_tricks.sliding_window_view(taken, (9, 9)).any(axis=(2, 3))
+    assert 0.2 < (~near).mean() < 1
+    alpha = np.empty(forced.shape, np.float32)
+    _core.apply_lines(session._steps[0].lines, held["_guide"].full, alpha)
+    error = np.abs(alpha - golden["alpha"])[~near]
+    assert error.mean() <= 5e-4
+    assert (error <= 5e-3).mean() >= 0.99
+    assert np.abs(drawn - 255 * alpha).max() <= 0.501
+
+
+def test_a_later_click_with_its_previous_alpha(folder: Path) -> None:
+    """No clicks lead to the recorded previous alpha, so it is put where the chain puts its own."""
+    golden = recording(1)
+    session = session_on(folder, golden)
+    held = vars(session._pipeline)
+    chain, clicks = held["_chain"], np.ascontiguousarray(golden["clicks_x_y_fg"], np.int32)
+    assert golden["prev_alpha"].any()
+    chain.before(clicks, None, 0, None)
+    np.testing.assert_allclose(chain.maps[0], golden["click_maps_bg3_fg3"], atol=5e-4)  # recorded in FP16
+    chain.previous[0, 0] = golden["prev_alpha"]
+    held["_networks"].run_click(held["_binding"])
+    alpha = chain.answer[0, 0].copy()
+    np.testing.assert_allclose(alpha, golden["alpha_before_guided_filter"], atol=1e-4)
+    guide = held["_guide"].on_grid(clicks)
+    _core.force_clicks(clicks, alpha)
+    lines, scratch, final = (np.empty((n, *alpha.shape), np.float32) for n in (2, 2, 1))
+    _core.guided_filter_lines(guide, alpha, PAPER.radius, PAPER.eps, scratch, lines)
+    _core.apply_lines(lines, guide, final[0])
+    error = np.abs(final[0] - golden["alpha"])
+    assert error.mean() <= 5e-4
+    assert (error <= 5e-3).mean() >= 0.99
+
+
+# Reading the file
+
+
+def test_the_published_list_is_that_of_the_network() -> None:
+    lines = (GOLDEN / "published_parameters.txt").read_text().splitlines()
+    assert {name: str(shape) for name, shape in published_shapes().items()} == dict(s.split("\t") for s in lines)
+
+
+@pytest.mark.parametrize("wrap", [lambda s: s, lambda s: {"model": s, "epoch": 3}, lambda s: {"state_dict": s}])
+def test_layouts_of_the_file(weights: Weights, tmp_path: Path, wrap: Any) -> None:
+    torch.save(wrap(weights), tmp_path / "weights.pth")
+    found = read_published(tmp_path / "weights.pth")
+    assert found.keys() == weights.keys()
+    assert all(torch.equal(x, weights[name]) for name, x in found.items())
+
+
+def test_faults_are_named(weights: Weights, tmp_path: Path) -> None:
+    state = dict(weights)
+    del state["encoder.conv1.weight"]
+    state["decoder.extra"] = torch.zeros(1)
+    state["encoder.bn1.bias"] = torch.zeros(32)
+    torch.save(state, tmp_path / "weights.pth")
+    with pytest.raises(ValueError, match="not the parameters of the published network") as caught:
+        read_published(tmp_path / "weights.pth")
+    for words in (
+        "weights.pth: ",
+        "1 missing: encoder.conv1.weight",
+        "1 unexpected: decoder.extra",
+        "1 of another shape: encoder.bn1.bias (32,), not (64,)",
+    ):
+        assert words in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "no checkpoint of tensors"),
+        (b"not a checkpoint", "no checkpoint of tensors"),
+        (None, "no table of tensors"),
+    ],
+)
+def test_files_that_are_no_checkpoints(tmp_path: Path, content: bytes | None, words: str) -> None:
+    path = tmp_path / "weights.pth"
+    if content is None:
+        torch.save({"epoch": 3}, path)
+    else:
+        path.write_bytes(content)
+    with pytest.raises(ValueError, match=words):
+        read_published(path)
+
+
+def test_the_command_writes_weights_for_training(
+    weights: Weights, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    torch.save(weights, tmp_path / "weights.pth")
+    out = tmp_path / "runs" / "published.pt"
+    monkeypatch.setattr(sys, "argv", ["import_published", str(tmp_path / "weights.pth"), "--weights", str(out)])
+    import_published.main()
+    assert "213 tensors" in capsys.readouterr().out
+    state = torch.load(out, weights_only=True)
+    network = load_network(state)
+    assert network.config == PAPER
+    assert "MIT" in state["training"]["started_from"]
+    ours = network.state_dict()
+    assert all(torch.equal(ours[name], x) for name, x in our_state(weights).items())
+    monkeypatch.setattr(sys, "argv", ["import_published", str(tmp_path / "gone.pth")])
+    with pytest.raises(SystemExit, match=r"gone\.pth"):
+        import_published.main()

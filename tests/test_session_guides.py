@@ -1,0 +1,197 @@
+"""session.py and cpu.py with models whose guide sees the clicks, and other kinds of model folders."""
+
+from __future__ import annotations
+
+import tracemalloc
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime as ort
+import pytest
+import toy_model
+from PIL import Image
+from toy_model import CLICKS, PHOTO, click_all, photo, same
+
+from pyiseg import Session, _core
+from pyiseg.geometry import View
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Early fusion and a guide that sees the clicks, as the paper's network has them."""
+    return toy_model.build(
+        tmp_path_factory.mktemp("models") / "clicked", early_fusion=True, guide_clicks=True, grid_stride=1
+    )
+
+
+def luminance(rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
+    return rgb @ np.array([0.299, 0.587, 0.114]) / 255
+
+
+def test_a_click_is_the_published_chain(folder: Path) -> None:
+    """By hand, on a size at which nothing has to be resized: each guide is that of the clicks its lines answer."""
+    rgb = photo(32, 64)
+    session = Session(rgb, model=folder)
+    image = np.ascontiguousarray(rgb.transpose(2, 0, 1)[None] / np.float32(255))
+    network = ort.InferenceSession(folder / "click.onnx", providers=["CPUExecutionProvider"])
+    labels, scratch = np.empty((32, 64), np.int32), np.empty((2, 32, 64), np.float32)
+    previous, answered = np.zeros((32, 64), np.float32), None
+    for number in range(1, 4):
+        clicks = np.array([(45, 15, 1), (8, 9, 1), (40, 15, 0)], np.int32)[:number]
+        maps = np.empty((6, 32, 64), np.float32)
+        _core.click_maps(clicks, toy_model.SIGMAS, maps)
+        if answered is not None:
+            lines, guide = answered
+            filtered = np.empty((32, 64), np.float32)
+            _core.apply_lines(lines, guide, filtered)
+            _core.keep_clicked_regions(filtered, clicks[:-1], 0, labels, previous)
+        inputs = {"click_maps": maps[None], "previous_alpha": previous[None, None], "image": image}
+        alpha = np.array(network.run(None, inputs)[0])[0, 0]
+        guide = (luminance(rgb) - 0.25 * maps[0] + 0.5 * maps[3]).astype(np.float32)
+        guide -= np.float32(guide.mean(dtype=np.float64))
+        _core.force_clicks(clicks, alpha)
+        clean = np.empty_like(alpha)
+        _core.keep_clicked_regions(alpha, clicks, 1, labels, clean)
+        lines = np.empty_like(scratch)
+        _core.guided_filter_lines(guide, clean, 2, 1e-3, scratch, lines)
+        full = np.empty((32, 64), np.uint8)
+        _core.apply_lines(lines, guide, full)
+        answered = lines, guide
+        x, y, label = clicks[-1].tolist()
+        found = session.click(x, y, bool(label))
+        assert np.abs(found.astype(int) - full).max() <= 1
+        assert full.any()
+
+
+def test_the_full_guide_is_that_of_the_clicks_in_force(folder: Path) -> None:
+    rgb = photo(701, 303)  # several strips, larger than the working image
+    session = Session(rgb, model=folder)
+    session.click(200, 350)
+    session.click(50, 600, fg=False)
+    guide = vars(session._pipeline)["_guide"]
+    grid = session._view.grid
+    assert grid == (64, 32)
+    maps = np.empty((6, *grid), np.float32)
+    _core.click_maps(session._view.grid_clicks(session.clicks), toy_model.SIGMAS, maps)
+    large = [
+        np.asarray(Image.fromarray(maps[i]).resize((303, 701), Image.Resampling.BILINEAR), np.float64) for i in (0, 3)
+    ]
+    expected = luminance(rgb) - 0.25 * large[0] + 0.5 * large[1]
+    # One scalar is taken off both guides: the mean of the one on the grid.
+    offset = expected - guide.full
+    assert np.ptp(offset) < 1e-5
+    working = session._view.working_image(rgb)[0].transpose(1, 2, 0) @ np.array([0.299, 0.587, 0.114])
+    on_grid = working - 0.25 * maps[0] + 0.5 * maps[3]
+    np.testing.assert_allclose(offset.mean(), on_grid.mean(), atol=1e-5)
+    np.testing.assert_allclose(guide.grid, on_grid - on_grid.mean(), atol=1e-5)
+    assert same(session.alpha, session.alpha)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        {"early_fusion": True, "guide_clicks": True, "grid_stride": 1},
+        {"guide_clicks": True, "grid_stride": 1},
+        {"early_fusion": True, "feedback": False},
+        {"radius": 0},
+    ],
+    ids=["paper", "late", "no-feedback", "no-filter"],
+)
+@pytest.mark.parametrize("size", [(60, 80), (33, 20), (1, 300), (1, 1), (701, 303)], ids=str)
+def test_every_kind_of_model_undoes_and_redoes_bit_exactly(
+    tmp_path: Path, kind: dict[str, int], size: tuple[int, int]
+) -> None:
+    height, width = size
+    session = Session(photo(height, width), model=toy_model.build(tmp_path / "toy", **kind))
+    alphas = [session.alpha]
+    for x, y, fg in ((0.7, 0.5, True), (0.1, 0.2, True), (0.6, 0.5, False)):
+        alphas.append(session.click(int(x * width), int(y * height), fg))
+        assert alphas[-1].shape == size
+    assert alphas[1].any()
+    for count in (2, 1, 0):
+        assert same(session.undo(), alphas[count])
+    for count in (1, 2, 3):
+        assert same(session.redo(), alphas[count])
+        assert same(session.alpha, alphas[count])
+    session.undo()
+    session.undo()
+    assert same(session.click(int(0.1 * width), int(0.2 * height)), alphas[2])
+
+
+def test_the_clicks_change_the_guide_and_so_the_matte(folder: Path, tmp_path: Path) -> None:
+    plain = toy_model.build(tmp_path / "plain", early_fusion=True, grid_stride=1)
+    with_clicks, without = (click_all(Session(PHOTO, model=model)) for model in (folder, plain))
+    assert not any(map(same, with_clicks, without))
+
+
+def test_drawing_depends_on_its_arguments_only(folder: Path) -> None:
+    session = Session(PHOTO, model=folder)
+    alphas = click_all(session)
+    pipeline = session._pipeline
+    for count in (2, 4, 1):
+        clicks = session._view.grid_clicks(CLICKS[:count])
+        assert same(pipeline.matte(clicks, session._steps[count - 1].lines), alphas[count - 1])
+    clicks, lines = session._view.grid_clicks(CLICKS[:3]), session._steps[1].lines
+    np.testing.assert_array_equal(pipeline.predict(clicks, lines), session._steps[2].lines)
+
+
+def test_without_feedback_the_previous_answer_does_not_matter(tmp_path: Path) -> None:
+    folder = toy_model.build(tmp_path / "toy", feedback=False)
+    session = Session(PHOTO, model=folder)
+    click_all(session)
+    clicks = session._view.grid_clicks(CLICKS)
+    np.testing.assert_array_equal(session._pipeline.predict(clicks, None), session._steps[-1].lines)
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+def test_without_filter_the_alpha_is_the_prediction_enlarged(tmp_path: Path, stride: int) -> None:
+    """Radius 0: lines with a = 0 and b = the prediction, exactly; at the grid's size nothing is left to do."""
+    session = Session(photo(32, 64), model=toy_model.build(tmp_path / "toy", radius=0, grid_stride=stride))
+    alpha = session.click(45, 15)
+    a, b = session._steps[0].lines
+    chain = vars(session._pipeline)["_chain"]
+    assert not a.any()
+    np.testing.assert_array_equal(b, vars(chain)["_clean"])
+    if stride == 1:
+        np.testing.assert_array_equal(alpha, np.floor(b * np.float32(255) + np.float32(0.5)).astype(np.uint8))
+
+
+def test_memory_of_a_click_does_not_grow_with_the_guide(folder: Path) -> None:
+    session = Session(photo(600, 1200), model=folder)
+    session.click(900, 300)
+    tracemalloc.start()
+    try:
+        held, _ = tracemalloc.get_traced_memory()
+        alpha = session.click(100, 100)
+        now, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    lines = session._steps[-1].lines
+    assert lines.nbytes == 2 * 4 * 32 * 64
+    slack = 32_768
+    assert now - held <= alpha.nbytes + lines.nbytes + slack
+    # A strip of image planes, of maps and of their copies; not the 720 000 pixels' 14 MB.
+    assert peak - held <= alpha.nbytes + lines.nbytes + 10 * 4 * (1 << 16) + slack
+
+
+# The maps' way to the image
+
+
+@pytest.mark.parametrize("image", [(701, 303), (40, 90), (1, 300), (300, 1), (32, 64), (2000, 31)], ids=str)
+@pytest.mark.parametrize("pixels", [1, 1000, 1 << 16])
+def test_strips_of_maps_join_without_a_seam(image: tuple[int, int], pixels: int) -> None:
+    view = View(image, (32, 64), (32, 64))
+    maps = np.random.default_rng(0).random((2, 32, 64), np.float32)
+    strips = list(view.image_rows(maps, pixels))
+    assert [rows.start for rows, _ in strips] == [0, *(rows.stop for rows, _ in strips[:-1])]
+    assert strips[-1][0].stop == image[0]
+    assert all(x.size // 2 <= max(pixels, image[1]) for _, x in strips)
+    joined = np.concatenate([x for _, x in strips], axis=1)
+    assert joined.shape == (2, *image)
+    assert joined.dtype == np.float32
+    for found, plane in zip(joined, maps, strict=True):
+        whole = Image.fromarray(plane).resize(image[::-1], Image.Resampling.BILINEAR)
+        np.testing.assert_allclose(found, np.asarray(whole), atol=2e-5)
+    if image == (32, 64):
+        np.testing.assert_array_equal(joined, maps)

@@ -1,0 +1,92 @@
+"""Training configurations: the files that come along, and what is said about wrong ones."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("torch")
+
+from export.config import COMPACT, PAPER
+from export.plain import from_plain
+from export.settings import Settings, available, load_settings
+
+
+def test_the_configurations_of_the_paper_and_the_default_are_there() -> None:
+    ablations = {f"ablation-{name}" for name in ("baseline", "t", "t-i", "t-i-f", "t-i-f-g")}
+    assert {*ablations, "sbd", "synth", "synth-sbd", "compact"} <= set(available())
+
+
+@pytest.mark.parametrize("name", available())
+def test_each_loads_and_survives_a_checkpoint(name: str) -> None:
+    settings = load_settings(name)
+    assert settings.name == name
+    assert from_plain(Settings, asdict(settings)) == settings
+
+
+def test_the_paper_in_figures() -> None:
+    """Section 3.4 of Forte et al. 2020."""
+    settings = load_settings("ablation-t-i-f-g")
+    optimiser, run = settings.optimiser, settings.run
+    assert settings.network == PAPER
+    assert (optimiser.name, optimiser.lr, optimiser.weight_decay, optimiser.norm_decay) == ("radam", 1e-5, 0.005, 1e-5)
+    assert [share * run.epochs for share in optimiser.steps] == pytest.approx([14, 17, 20])
+    assert (run.epochs, run.batch, run.sizes) == (25, 1, ((0.0, 352),))
+    assert (settings.clicks.clicks, optimiser.update) == (4, "click")
+
+
+def test_the_ablations_differ_in_one_thing_each() -> None:
+    names = ("baseline", "t", "t-i", "t-i-f", "t-i-f-g")
+    settings = [load_settings(f"ablation-{name}") for name in names]
+    assert [s.clicks.strategy for s in settings] == ["bundled", *["robot"] * 4]
+    assert [bool(s.network.interaction) for s in settings] == [False, False, True, True, True]
+    assert [s.network.feedback for s in settings] == [False, False, False, True, True]
+    assert [s.network.radius > 0 for s in settings] == [False] * 4 + [True]
+    assert [s.network.fusion for s in settings] == ["early", "early", "both", "both", "both"]
+    assert len({(s.optimiser, s.run, s.data) for s in settings}) == 1
+
+
+def test_settings_can_be_changed_one_by_one() -> None:
+    changes = ["run.batch=8", "network.base=compact", "run.precision=bf16", "run.sizes=[[0.0, 64]]", "loss.click=2"]
+    settings = load_settings("compact", changes)
+    assert (settings.run.batch, settings.run.precision, settings.run.sizes) == (8, "bf16", ((0.0, 64),))
+    assert settings.network == COMPACT
+    assert settings.loss.click == 2.0
+
+
+def test_a_file_of_ones_own(tmp_path: Path) -> None:
+    (tmp_path / "base.toml").write_text('name = "base"\n[run]\nbatch = 2\nseed = 5\n')
+    (tmp_path / "mine.toml").write_text('base = "base"\nname = "mine"\n[run]\nbatch = 3\n')
+    settings = load_settings(tmp_path / "mine.toml")
+    assert (settings.name, settings.run.batch, settings.run.seed) == ("mine", 3, 5)
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "message"),
+    [
+        ("nothing", "", "no configuration 'nothing'.*compact"),
+        ("compact", "run.batches=8", "run has no setting 'batches'; there are .*batch"),
+        ("compact", "run.batch=2.5", "run.batch is 2.5; it must be int"),
+        ("compact", "run.batch=0", "at least 1"),
+        ("compact", "run.precision=fp8", "run.precision is 'fp8'; it may be 'fp32'"),
+        ("compact", "run.sizes=[[0.0, 100]]", "multiples of 32"),
+        ("compact", "run.sizes=[[0.0]]", r"run.sizes\[0\]"),
+        ("compact", "run.epochs=3", "give one"),
+        ("compact", "run.batch", "is no change"),
+        ("compact", "network.base=huge", "network.base is 'huge'; there are compact"),
+        ("compact", "network.interaction=[]", "interaction"),
+        ("compact", "clicks.strategy=bundled", "one answer a picture"),
+        ("paper", "loss.focal=1.0", "network.output 'clip'"),
+    ],
+)
+def test_what_is_wrong_is_named(name: str, change: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        load_settings(name, [change] if change else [])
+
+
+def test_a_file_that_is_not_toml(tmp_path: Path) -> None:
+    (tmp_path / "bad.toml").write_text("name = \n")
+    with pytest.raises(ValueError, match="is not TOML"):
+        load_settings(tmp_path / "bad.toml")

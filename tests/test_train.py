@@ -1,0 +1,261 @@
+"""Every configuration trains, what is interrupted goes on as if it had not been, several processes are one."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import toy_data
+import toy_model
+
+torch = pytest.importorskip("torch")
+
+from export.clicking import Sequence  # noqa: E402
+from export.config import COMPACT, NetworkConfig, scaled  # noqa: E402
+from export.data import DataConfig, Sample  # noqa: E402
+from export.losses import click_error, soft_iou  # noqa: E402
+from export.settings import Settings, available, load_settings  # noqa: E402
+from export.train import Trainer, weights_of  # noqa: E402
+from pyiseg import Session, load_model  # noqa: E402
+
+ROOT = Path(__file__).parent.parent
+TINY = load_settings("compact", ["run.sizes=[[0.0, 64]]", "run.batch=2", "clicks.clicks=2", "optimiser.warmup=1"])
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return toy_data.build(tmp_path_factory.mktemp("data"))
+
+
+def tiny(pictures: int = 16, **run: object) -> Settings:
+    network = scaled(COMPACT, 8)
+    return replace(TINY, network=network, run=replace(TINY.run, pictures=pictures, **run))  # type: ignore[arg-type]
+
+
+def weights(trainer: Trainer) -> dict[str, torch.Tensor]:
+    state = trainer.optimiser.state()
+    return {f"{part}.{name}": x.clone() for part in ("network", "average") for name, x in state[part].items()}
+
+
+def assert_equal(one: Trainer, other: Trainer) -> None:
+    assert (one.pictures, one.optimiser.updates) == (other.pictures, other.optimiser.updates)
+    for (name, a), b in zip(weights(one).items(), weights(other).values(), strict=True):
+        assert torch.equal(a, b), name
+
+
+@pytest.mark.parametrize("name", available())
+def test_each_configuration_trains_twenty_steps(name: str, data: Path, tmp_path: Path) -> None:
+    """At toy size: channels divided, pictures of 64 x 64, and rates at which twenty steps show."""
+    settings = load_settings(name)
+    network = scaled(settings.network, 16)
+    # The toy pictures have the layout of our own training set; the readers of others are tested with the data.
+    drawn = DataConfig(composed=settings.data.composed, photographs="mixed")
+    optimiser = replace(settings.optimiser, lr=1e-3, encoder_lr=1e-3, warmup=0)
+    run = replace(settings.run, sizes=((0.0, 64),), epochs=0.0, pictures=20, batch=1)
+    settings = replace(settings, network=network, data=drawn, optimiser=optimiser, run=run)
+    trainer = Trainer(settings, data, tmp_path)
+    before = weights(trainer)
+    trainer.run()
+    last = json.loads((tmp_path / "log.jsonl").read_text().splitlines()[-1])
+    assert last["pictures"] == 20
+    assert last["updates"] == 20 * (settings.clicks.clicks if optimiser.update == "click" else 1)
+    assert all(np.isfinite(value) for value in last.values())
+    assert {f"iou_{k + 1}" for k in range(settings.clicks.clicks)} <= last.keys()
+    trained = {name for name, p in trainer.optimiser.network.named_parameters() if p.requires_grad}
+    moved = {name for name, x in weights(trainer).items() if not torch.equal(x, before[name])}
+    # The guide counts by its differences only, and without the filter not at all.
+    counts = {name for name in trained if network.radius > 0 or not name.startswith("guide.")} - {"guide.out.bias"}
+    assert {f"network.{name}" for name in counts} <= moved
+
+
+def test_training_lowers_the_loss(data: Path, tmp_path: Path) -> None:
+    trainer = Trainer(replace(tiny(), network=COMPACT), data, tmp_path)
+    samples = [trainer.data[64, 0], trainer.data[64, 1]]
+    losses = [trainer.update(samples)["loss_1"] for _ in range(15)]
+    assert np.mean(losses[-3:]) < 0.9 * np.mean(losses[:3])
+
+
+def test_what_is_held_has_the_gradients_of_what_is_not(data: Path, tmp_path: Path) -> None:
+    """Encoding once for all clicks is a saving only: the gradients are those of encoding for each."""
+    gradients = []
+    for once in (True, False):
+        trainer = Trainer(tiny(), data, tmp_path)
+        trainer.clickwise.features_once = trainer.clickwise.guides_once = once
+        trainer.optimiser.step = lambda progress: None  # type: ignore[method-assign]
+        trainer.update([trainer.data[64, 0], trainer.data[64, 1]])
+        named = trainer.optimiser.network.named_parameters()
+        gradients.append({name: p.grad for name, p in named if p.grad is not None})
+    assert gradients[0].keys() == gradients[1].keys()
+    for name, gradient in gradients[0].items():
+        torch.testing.assert_close(gradient, gradients[1][name], rtol=1e-3, atol=1e-5, msg=name)
+
+
+def test_killed_and_resumed_equals_uninterrupted(data: Path, tmp_path: Path) -> None:
+    """Stopped by SIGTERM in the middle; then killed some updates after its last checkpoint; then run to the end."""
+    settings = tiny(pictures=24)
+    whole = Trainer(settings, data, tmp_path / "whole")
+    whole.run()
+
+    stopped = Trainer(settings, data, tmp_path / "parts")
+    update = stopped.update
+
+    def stop_at_the_fourth(samples: list[Sample]) -> dict[str, float]:
+        if stopped.optimiser.updates == 3:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return update(samples)
+
+    stopped.update = stop_at_the_fourth  # type: ignore[method-assign]
+    stopped.run()
+    assert stopped.optimiser.updates == 4
+
+    killed = Trainer(settings, data, tmp_path / "parts", resume=True)
+    update_killed = killed.update
+
+    def die_at_the_seventh(samples: list[Sample]) -> dict[str, float]:
+        if killed.optimiser.updates == 6:
+            raise KeyboardInterrupt
+        return update_killed(samples)
+
+    killed.update = die_at_the_seventh  # type: ignore[method-assign]
+    with pytest.raises(KeyboardInterrupt):
+        killed.run()
+
+    resumed = Trainer(settings, data, tmp_path / "parts", resume=True)
+    assert resumed.optimiser.updates == 4
+    resumed.run()
+    assert_equal(whole, resumed)
+    lines = [[json.loads(x) for x in (run.out / "log.jsonl").read_text().splitlines()] for run in (whole, resumed)]
+    assert lines[0][-1]["pictures"] == lines[1][-1]["pictures"] == 24
+    assert [line["updates"] for line in lines[1]] == [4, 12]
+
+
+def test_a_run_is_not_overwritten_or_mixed(data: Path, tmp_path: Path) -> None:
+    trainer = Trainer(tiny(), data, tmp_path)
+    trainer.save()
+    with pytest.raises(ValueError, match="add --resume"):
+        Trainer(tiny(), data, tmp_path)
+    with pytest.raises(ValueError, match=r"another run: .*'pictures': 16.*now .*'pictures': 18"):
+        Trainer(tiny(pictures=18), data, tmp_path, resume=True)
+    assert Trainer(tiny(minutes=3.0), data, tmp_path, resume=True).progress() == 0
+
+
+def test_minutes_end_the_run_with_the_schedule_at_its_end(data: Path, tmp_path: Path) -> None:
+    trainer = Trainer(tiny(pictures=10**6, minutes=0.05), data, tmp_path)
+    trainer.run()
+    assert trainer.progress() >= 1
+    assert 0 < trainer.pictures < 10**6
+    assert 3 <= trainer.seconds < 10
+    assert trainer.optimiser.rule.param_groups[0]["lr"] < 0.2 * TINY.optimiser.lr
+    assert [path.name for path in tmp_path.glob("events.out.tfevents*")]
+    trainer.run()  # over already: nothing happens
+    assert Trainer(trainer.settings, data, tmp_path, resume=True).pictures == trainer.pictures
+
+
+def test_a_run_can_start_from_weights(data: Path, tmp_path: Path) -> None:
+    first = Trainer(tiny(), data, tmp_path / "first")
+    first.update([first.data[64, 0]])
+    first.save()
+    second = Trainer(tiny(), data, tmp_path / "second", start=first.checkpoint)
+    assert second.optimiser.updates == 0
+    assert second.started_from.startswith("checkpoint.pt: ")
+    state, _ = weights_of(first.checkpoint)
+    for name, x in second.optimiser.network.state_dict().items():
+        assert torch.equal(x, state[name]), name
+
+
+def test_sixteen_bits(data: Path, tmp_path: Path) -> None:
+    """In bfloat16 an update is nearly that of float32."""
+    losses = []
+    for precision in ("fp32", "bf16"):
+        trainer = Trainer(tiny(precision=precision), data, tmp_path)
+        losses.append(trainer.update([trainer.data[64, 0]])["loss_1"])
+    assert losses[0] != losses[1]
+    assert losses[0] == pytest.approx(losses[1], rel=0.05)
+
+
+def test_dry_run_from_the_command_line(data: Path) -> None:
+    command = [sys.executable, "-m", "export.train", "compact", "--data", str(data), "--dry-run"]
+    more = ["--set", "run.batch=1", "--workers", "1"]
+    done = subprocess.run([*command, *more], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert "all is there" in done.stdout
+    assert "arning" not in done.stderr
+    wrong = subprocess.run([*command[:5], "nowhere"], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert wrong.returncode == 1
+    assert wrong.stderr.splitlines()[-1].startswith("export.train: error: ")
+
+
+def test_two_processes_do_what_one_does(data: Path, tmp_path: Path) -> None:
+    """Under torchrun, two processes with a picture each make the update of one process with both."""
+    options = ["compact", "--data", str(data), "--set", "run.sizes=[[0.0, 64]]", "--set", "run.pictures=2"]
+    options += ["--set", "clicks.clicks=1", "--set", "data.close=0.0"]
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    for name, starter, batch in (("one", [sys.executable], 2), ("two", torchrun, 1)):
+        command = [*starter, "-m", "export.train", *options, "--out", str(tmp_path / name)]
+        done = subprocess.run(
+            [*command, "--set", f"run.batch={batch}"], cwd=ROOT, capture_output=True, text=True, timeout=240
+        )
+        assert done.returncode == 0, done.stderr
+    one, two = (torch.load(tmp_path / name / "checkpoint.pt", weights_only=True) for name in ("one", "two"))
+    assert (one["pictures"], two["pictures"]) == (2, 2)
+    assert (one["world"], two["world"]) == (1, 2)
+    for index, state in one["optimizer"]["state"].items():
+        # After one update the first moment is a tenth of the gradient, which was scaled to norm 5.
+        torch.testing.assert_close(two["optimizer"]["state"][index]["exp_avg"], state["exp_avg"], rtol=1e-2, atol=1e-4)
+
+
+def test_losses_by_hand() -> None:
+    alpha = torch.tensor([[[[0.5, 1.0, 0.0]]]])
+    truth = torch.tensor([[[[1.0, 0.0, 0.0]]]])
+    valid = torch.tensor([[[[1.0, 1.0, 0.0]]]])
+    assert soft_iou(alpha, truth, valid).item() == pytest.approx(1 - 0.5 / 2)
+    clicks = torch.tensor([[[[1.0, -1.0, 0.0]]]])
+    assert click_error(alpha, clicks).item() == pytest.approx((0.25 + 1.0) / 2)
+    assert click_error(alpha, clicks, summed=True).item() == pytest.approx(0.25 + 1.0)
+
+
+def test_training_goes_through_what_serves(toy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given the session's guide and the answers of its network, training feeds back and draws what the session does."""
+    session = Session(toy_model.PHOTO, model=toy)
+    model, pipeline = load_model(toy), session._pipeline
+    networks, chain = vars(pipeline)["_networks"], vars(pipeline)["_chain"]
+    answers = []
+    run_click = networks.run_click
+
+    def spy(binding: object) -> None:
+        run_click(binding)
+        answers.append(chain.answer[0, 0].copy())
+
+    monkeypatch.setattr(networks, "run_click", spy)
+    rules, guide = model.rules, vars(pipeline)["_guide"].grid
+    config: NetworkConfig = replace(
+        COMPACT,
+        grid_stride=2,
+        sigmas=tuple(2 * sigma for sigma in rules.sigmas),
+        radius=rules.radius,
+        eps=rules.eps,
+        clean_margin=rules.margin,
+    )
+    height, width = guide.shape
+    truth = np.zeros((2 * height, 2 * width), np.uint8)
+    truth[height // 2 : height, width // 2 :] = 255
+    blank = np.zeros((*truth.shape, 3), np.uint8)
+    sequence = Sequence(config, Sample(blank, truth, np.ones_like(truth), np.zeros_like(truth)))
+    full = np.repeat(np.repeat(guide, 2, axis=0), 2, axis=1)
+    lines = None
+    for _ in range(4):
+        sequence.click()
+        expected = pipeline.predict(sequence.clicks, lines)
+        np.testing.assert_array_equal(sequence.chain.maps, chain.maps)
+        np.testing.assert_array_equal(sequence.chain.previous, chain.previous)
+        sequence.answer(answers[-1], full, guide)
+        np.testing.assert_array_equal(sequence.lines, expected)
+        lines = expected
+    assert len(sequence.clicks) == 4
