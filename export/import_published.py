@@ -3,9 +3,9 @@
     python -m export.import_published InterSegSynthFT.pth models/published
     python -m export.import_published InterSegSynthFT.pth --weights runs/published.pt
 
-The first writes a model folder for ``pyiseg.Session(image, model="models/published")``, the second weights that training
-begins from (`python -m export.train --start`); both can be asked for at once. Without either the file is only checked:
-every parameter must be there, and no other.
+The first writes a model folder, for ``pyiseg.Session(image, model="models/published")``; the second writes weights for
+training to begin from (`python -m export.train --start`). Both can be asked for at once. With neither, the file is only
+checked: every parameter must be there, and no other.
 """
 
 from __future__ import annotations

@@ -162,7 +162,7 @@ def guided_filter_lines(guide: Tensor, p: Tensor, radius: int, eps: float) -> Te
     Returns:
         a and b, shape (B, 2, h, w): p is close to a * guide + b (He et al. 2013, eq. 5-8).
     """
-    if radius == 0:  # said outright: the rounding of the general way would leave gradients of about 1 / eps
+    if radius == 0:  # windows of one pixel: what follows would come to the same
         return torch.cat([torch.zeros_like(p), p], dim=1)
 
     def box(x: Tensor) -> Tensor:

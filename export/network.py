@@ -281,7 +281,8 @@ class Guide(nn.Module):
 
     def pointwise(self, *planes: Tensor) -> Tensor:
         """Return the guide of an image and, if it sees the clicks, the finest map of each label, (B, 2, H, W)."""
-        return self.out(F.relu(self.hidden(torch.cat(planes, dim=1))))
+        x = torch.cat(planes, dim=1) if len(planes) > 1 else planes[0]
+        return self.out(F.relu(self.hidden(x)))
 
 
 class Network(nn.Module):

@@ -189,9 +189,7 @@ def available() -> list[str]:
 
 def _read(path: Path) -> dict[str, Any]:
     if not path.is_file():
-        raise ValueError(
-            f"no configuration '{path.stem}' at {path.parent}; there are {', '.join(available())}"
-        )
+        raise ValueError(f"no configuration '{path.stem}' at {path.parent}; there are {', '.join(available())}")
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except tomllib.TOMLDecodeError as error:

@@ -13,6 +13,7 @@ import argparse
 import hashlib
 import json
 import os
+import pickle
 import shutil
 import sys
 import tempfile
@@ -20,15 +21,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import onnx
-import onnxruntime
 import torch
 from torch import Tensor, nn
 from torch.export import Dim
 
 from export.config import COMPACT, NETWORKS, NetworkConfig, network_config
 from export.network import Network
+from export.parity import Inputs, answers, differences, random_inputs
 from export.parts import (
     PRECISIONS,
     ClickPart,
@@ -46,8 +46,6 @@ from pyiseg.files import written_whole
 # ONNX Runtime against PyTorch: the largest difference of any output, and with FP16 arithmetic the mean one of alpha.
 PARITY, HALF_PARITY = 1e-4, 2e-3
 SIZES = ((256, 320), (32, 96), (384, 512))
-
-Inputs = dict[str, Tensor]
 
 
 def export_folder(
@@ -102,66 +100,6 @@ def export_folder(
         shutil.rmtree(old, ignore_errors=True)
     finally:
         shutil.rmtree(work, ignore_errors=True)
-
-
-def random_inputs(config: NetworkConfig, height: int, width: int) -> Inputs:
-    """Draw inputs for one working size; the same ones every time."""
-    generator = torch.Generator().manual_seed(height * 10_000 + width)
-    grid = (height // config.grid_stride, width // config.grid_stride)
-    return {
-        "image": torch.rand(1, 3, height, width, generator=generator),
-        "click_maps": torch.rand(1, 2 * len(config.sigmas), *grid, generator=generator),
-        "previous_alpha": torch.rand(1, 1, *grid, generator=generator),
-    }
-
-
-def answers(
-    source: Network | Path, sizes: tuple[tuple[int, int], ...], config: NetworkConfig | None = None
-) -> list[dict[str, Tensor]]:
-    """Return alpha and guide for random inputs of some sizes, by a network in PyTorch or by a folder of ONNX files."""
-    if isinstance(source, Path):
-        assert config is not None
-        sessions = {file.stem: onnxruntime.InferenceSession(str(file)) for file in source.glob("*.onnx")}
-        return [_answer_of_files(sessions, random_inputs(config, *size)) for size in sizes]
-    result = []
-    for size in sizes:
-        inputs = random_inputs(source.config, *size)
-        image, maps = inputs["image"], inputs["click_maps"]
-        with torch.no_grad():
-            logits = source.click(maps, inputs["previous_alpha"], source.image(image, maps))
-            result.append(
-                {"alpha": source.click.activate(logits), "guide": source.guide(image, _at_image(maps, image))}
-            )
-    return result
-
-
-def differences(found: list[dict[str, Tensor]], expected: list[dict[str, Tensor]]) -> tuple[float, float]:
-    """Return the largest difference of any output, and the mean one of alpha at the size where that is largest."""
-    pairs = [(a[name], b[name]) for a, b in zip(found, expected, strict=True) for name in b]
-    largest = max(float((a - b).abs().max()) for a, b in pairs)
-    alphas = zip(found, expected, strict=True)
-    return largest, max(float((a["alpha"] - b["alpha"]).abs().mean()) for a, b in alphas)
-
-
-def _answer_of_files(sessions: dict[str, onnxruntime.InferenceSession], inputs: Inputs) -> dict[str, Tensor]:
-    have = {name: value.numpy() for name, value in inputs.items()}
-
-    def run(part: str) -> dict[str, Any]:
-        session = sessions[part]
-        feed = {i.name: have[i.name] for i in session.get_inputs()}
-        return dict(zip([o.name for o in session.get_outputs()], session.run(None, feed), strict=True))
-
-    if "image" in sessions:
-        have |= run("image")
-    alpha = run("click")["alpha"]
-    maps = _at_image(inputs["click_maps"], inputs["image"]).numpy()
-    have["click_maps"] = np.ascontiguousarray(maps[:, :: maps.shape[1] // 2])
-    return {"alpha": torch.from_numpy(alpha), "guide": torch.from_numpy(run("guide")["guide"])}
-
-
-def _at_image(maps: Tensor, image: Tensor) -> Tensor:
-    """Click maps for the guide, which takes them as large as the image. On the grid they are, if it takes them."""
-    return maps if maps.shape[2:] == image.shape[2:] else maps.new_zeros(1, maps.shape[1], *image.shape[2:])
 
 
 def _write_parts(network: Network, folder: Path, precision: Precision) -> None:
@@ -309,8 +247,8 @@ def main() -> None:
                 torch.save(kept, file)
         names = args.name or name, args.description or description
         export_folder(network, args.folder, *names, training, precision=args.precision, licence=args.licence)
-    except (ValueError, OSError, RuntimeError) as error:
-        sys.exit(f"export.to_onnx: error: {error}")
+    except (ValueError, OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        sys.exit(f"export.to_onnx: error: {args.checkpoint}: {error or type(error).__name__}")
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
-"""Every variant of the network as a configuration: what is refused, gradients, export, and a session on the result."""
+"""Every variant of the network: gradients, what it looks at, export, and a session on the result."""
 
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -16,89 +17,15 @@ onnx = pytest.importorskip("onnx")
 import toy_network  # noqa: E402
 from toy_network import VARIANTS  # noqa: E402
 
-from export.config import COMPACT, NETWORKS, PAPER, SMALL, Conv, Level, NetworkConfig, network_config, scaled  # noqa: E402
+from export import to_onnx  # noqa: E402
+from export.config import COMPACT, PAPER, scaled  # noqa: E402
 from export.layers import guided_filter_lines  # noqa: E402
 from export.lite0 import Lite0  # noqa: E402
 from export.network import Network  # noqa: E402
+from export.parity import answers, differences  # noqa: E402
 from export.parts import Precision, folded, halved  # noqa: E402
-from export.to_onnx import answers, describe, differences, export_folder, load_network, training_of  # noqa: E402
+from export.to_onnx import describe, export_folder, load_network, training_of  # noqa: E402
 from pyiseg import Session, _core, load_model  # noqa: E402
-
-# Configurations
-
-
-@pytest.mark.parametrize(
-    ("base", "changes", "words"),
-    [
-        (COMPACT, {"image_stream": "vgg"}, "image_stream is 'vgg'; the known ones are efficientnet-lite0, resnet50"),
-        (COMPACT, {"interaction": (), "embedding": None}, "without clicks: set early_clicks=True"),
-        (PAPER, {"interaction": ()}, r"feedback=True and interaction=\(\).*set feedback=False"),
-        (COMPACT, {"guide_clicks": True}, "grid_stride=2: .*set grid_stride=1 or guide_clicks=False"),
-        (COMPACT, {"grid_stride": 4}, r"strides \[32, 16, 8, 4, 2\] and grid_stride is 4: .*must be grid_stride"),
-        (COMPACT, {"decoder": (Level(8, (8,)), Level(2, (8,)))}, r"strides \[8, 2\]: each must be half"),
-        (COMPACT, {"decoder": (Level(4, (8,)), Level(2, ()))}, "level 2 has no convs"),
-        (COMPACT, {"neck": ((8, 8), (2, 8))}, r"neck has the strides \(8, 2\): .*each half"),
-        (COMPACT, {"neck": ((4, 8), (2, 8)), "embedding": None}, r"level 32 finds no image features .*\(4, 2\)"),
-        (COMPACT, {"embedding": (64, 5)}, r"embedding=\(64, 5\): the channels must be a multiple"),
-        (COMPACT, {"interaction": (), "feedback": False, "early_clicks": True}, "set embedding=None"),
-        (COMPACT, {"interaction": (Conv(8), Conv(8))}, r"skips at the strides \[2, 2\], .*one at each of \[32, 16"),
-        (COMPACT, {"interaction": (Conv(8, 2, skip=False),)}, "last interaction convolution has skip=False"),
-        (PAPER, {"decoder": (*PAPER.decoder[:-1], Level(1, (8,)))}, "level 1 finds no image features .*set raw=True"),
-        (SMALL, {"decoder": (Level(1, (8,), raw=True),)}, "level 1 is raw: only a last level"),
-        (PAPER, {"groups": 48}, "pool_channels has 256 channels, which groups=48 do not divide"),
-        (PAPER, {"image_width": 48}, "image_width has 48 channels, which groups=32 do not divide"),
-        (COMPACT, {"pool_channels": 8}, "pool_channels=8 with groups=8: .*at least 2 channels a group"),
-        (COMPACT, {"radius": -1}, "radius=-1: pass 1 to 64, or 0 for no guided filter"),
-        (COMPACT, {"eps": 0.0}, "eps=0 is not within .*radius=0"),
-        (COMPACT, {"sigmas": (3.0, 1.0)}, r"sigmas=\(3.0, 1.0\)"),
-        (COMPACT, {"output": "tanh"}, "output is 'tanh'; pass 'sigmoid' or 'clip'"),
-        (COMPACT, {"guide_channels": 1}, "guide_channels=1"),
-        (COMPACT, {"long_side": 500}, "long_side=500: pass a multiple of 32"),
-    ],
-)
-def test_contradictions_are_refused(base: NetworkConfig, changes: dict[str, Any], words: str) -> None:
-    with pytest.raises(ValueError, match=words):
-        replace(base, **changes)
-
-
-def test_fusion() -> None:
-    found = {name: config.fusion for name, config in VARIANTS.items()}
-    assert found == {
-        "paper": "both",
-        "paper-early": "early",
-        "paper-late": "late",
-        "small": "both",
-        "compact": "late",
-        "compact-early": "early",
-        "compact-both": "both",
-    }
-
-
-@pytest.mark.parametrize("config", [*NETWORKS.values(), *VARIANTS.values()], ids=[*NETWORKS, *VARIANTS])
-def test_a_configuration_survives_a_checkpoint_and_json(config: NetworkConfig, tmp_path: Path) -> None:
-    torch.save(asdict(config), tmp_path / "config.pt")
-    assert network_config(torch.load(tmp_path / "config.pt", weights_only=True)) == config
-    assert network_config(json.loads(json.dumps(asdict(config)))) == config
-
-
-def test_a_configuration_of_another_version() -> None:
-    assert network_config({}) == COMPACT  # fields that came later have the default of what was before
-    with pytest.raises(ValueError, match="no setting 'depth'"):
-        network_config({"depth": 3})
-
-
-@pytest.mark.parametrize("name", NETWORKS)
-@pytest.mark.parametrize("divisor", [2, 3, 8, 1000])
-def test_scaled(name: str, divisor: int) -> None:
-    config = NETWORKS[name]
-    small = scaled(config, divisor)
-    assert [c.channels for c in small.interaction] == [max(1, c.channels // divisor) for c in config.interaction]
-    assert [c for level in small.decoder for c in level.convs] == [
-        max(1, c // divisor) for level in config.decoder for c in level.convs
-    ]
-    assert small.groups <= config.groups
-    assert (small.decoder[-1].stride, small.fusion, small.sigmas) == (config.grid_stride, config.fusion, config.sigmas)
-
 
 # The network
 
@@ -176,6 +103,9 @@ def test_beyond_the_picture_there_are_no_clicks() -> None:
         difference = stem(at_the_border) - stem(without)
         # Only the window on that corner sees a click, and nothing of what pads it.
         assert not difference[..., :3, :].any()
+        grey = stem(without)
+        stem.weight[:, 3:] = 0
+        torch.testing.assert_close(stem(without), grey, atol=1e-5, rtol=1e-5)
         scale = stem.gamma / (stem.var + stem.eps).sqrt()
         torch.testing.assert_close(difference[0, :, 3, 3], 6 * 0.5 * scale, atol=1e-5, rtol=1e-5)
 
@@ -186,7 +116,11 @@ def test_without_filter_the_alpha_is_enlarged_bilinearly() -> None:
     alpha, full = torch.rand(1, 1, 16, 24), torch.randn(1, 1, 32, 48)
     expected = torch.nn.functional.interpolate(alpha, scale_factor=2, mode="bilinear", align_corners=False)
     torch.testing.assert_close(network.refine(alpha, full, full[..., ::2, ::2]), expected, atol=0, rtol=0)
-    guide, p = torch.randn(1, 1, 16, 24), torch.rand(1, 1, 16, 24)
+    guide, p = torch.randn(1, 1, 16, 24), torch.rand(1, 1, 16, 24, requires_grad=True)
+    drawn = guided_filter_lines(guide, p, 0, 1e-8)
+    (drawn[:, :1] * guide + drawn[:, 1:]).sum().backward()
+    assert torch.equal(p.grad, torch.ones_like(p))
+    p = p.detach()
     lines, scratch = np.empty((2, 16, 24), np.float32), np.empty((2, 16, 24), np.float32)
     _core.guided_filter_lines(guide[0, 0].numpy(), p[0, 0].numpy(), 0, 1e-8, scratch, lines)
     ours = guided_filter_lines(guide, p, 0, 1e-8)[0].numpy()
@@ -290,6 +224,33 @@ def test_a_checkpoint_says_which_network_it_is() -> None:
         load_network({**state, "network_config": asdict(VARIANTS["compact-both"])})
     with pytest.raises(ValueError, match="a checkpoint holds 'average', this has 'model'"):
         load_network({"model": {}})
+
+
+def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the export itself, which the tests above go through."""
+    config = VARIANTS["small"]
+    network = Network(config, pretrained=False)
+    checkpoint, weights = tmp_path / "checkpoint.pt", tmp_path / "weights.pt"
+    state = {"average": network.state_dict(), "network_config": asdict(config), "pictures": 8}
+    torch.save(state, checkpoint)
+    calls: list[tuple[Any, ...]] = []
+    monkeypatch.setattr(to_onnx, "export_folder", lambda *args, **named: calls.append((*args, named)))
+
+    def command(*arguments: str) -> None:
+        monkeypatch.setattr(sys, "argv", ["to_onnx", *arguments])
+        to_onnx.main()
+
+    command(str(checkpoint), str(tmp_path / "model"), "--precision", "fp16", "--weights", str(weights))
+    ((exported, folder, name, description, training, named),) = calls
+    assert (exported.config, folder, name) == (config, tmp_path / "model", "custom")
+    assert description == "Custom click-to-matte network, EfficientNet-Lite0, early and late click fusion"
+    assert (training, named) == ({"pictures": 8}, {"precision": "fp16", "licence": "Apache-2.0"})
+    kept = torch.load(weights, weights_only=True)
+    assert load_network(kept).config == config
+    assert {x.dtype for x in kept["average"].values()} == {torch.float16}
+    checkpoint.write_bytes(b"")
+    with pytest.raises(SystemExit, match=r"error: .*checkpoint\.pt: "):
+        command(str(checkpoint), str(tmp_path / "model"))
 
 
 def test_the_shipped_weights_are_those_of_compact() -> None:
