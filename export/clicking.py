@@ -30,10 +30,10 @@ T = TypeVar("T")
 class Clicker:
     """Starts click sequences for batches of samples."""
 
-    def __init__(self, config: NetworkConfig, strategy: str = "robot", seed: int = 1) -> None:
+    def __init__(self, config: NetworkConfig, strategy: str = "robot", seed: int = 1, batch: int = 1) -> None:
         self.config, self.strategy, self.seed = config, strategy, seed
         # The ops and OpenCV let go of the interpreter: on a machine with a GPU this is what the GPU waits for.
-        self._pool = ThreadPoolExecutor(os.cpu_count() or 1)
+        self._pool = ThreadPoolExecutor(min(batch, os.cpu_count() or 1))
 
     def start(self, samples: list[Sample], first: int) -> Sequences:
         """Begin a sequence for every sample.

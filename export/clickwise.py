@@ -22,7 +22,7 @@ class Targets:
 
     def __init__(self, samples: list[Sample], stride: int, binary: bool, device: torch.device) -> None:
         def tensor(planes: list[np.ndarray]) -> Tensor:  # type: ignore[type-arg]
-            return torch.from_numpy(np.stack(planes))[:, None].to(device, non_blocking=True).float()
+            return torch.from_numpy(np.stack(planes))[:, None].to(device).float()
 
         alpha = tensor([s.alpha for s in samples]) / 255
         self.truth = (alpha > 0.5).float() if binary else alpha
@@ -53,7 +53,7 @@ class Clickwise:
     def __init__(self, settings: Settings, optimiser: Optimiser, device: torch.device) -> None:
         self.settings, self.optimiser, self.device = settings, optimiser, device
         self.network = optimiser.network
-        self.clicker = Clicker(settings.network, settings.clicks.strategy, settings.run.seed)
+        self.clicker = Clicker(settings.network, settings.clicks.strategy, settings.run.seed, settings.run.batch)
         self.precision = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(settings.run.precision)
         once = settings.optimiser.update == "picture"
         self.features_once = once and not settings.network.early_clicks
@@ -68,7 +68,7 @@ class Clickwise:
             progress: Share of the run that has passed.
         """
         config, net = self.settings.clicks, self.network.train()
-        image = torch.from_numpy(np.stack([s.image for s in samples])).to(self.device, non_blocking=True)
+        image = torch.from_numpy(np.stack([s.image for s in samples])).to(self.device)
         image = image.permute(0, 3, 1, 2).float().div_(255)
         targets = Targets(samples, self.settings.network.grid_stride, self.settings.loss.binary, self.device)
         features: Features | None = None
@@ -94,7 +94,9 @@ class Clickwise:
                 alpha = net.click.activate(logits)
                 used = net.guides(image, maps) if guides is None else guides
                 if k >= free:
-                    refined = net.refine(alpha, *used)
+                    # As served: what was clicked is what the filter sees.
+                    forced = torch.where(clicks == 0, alpha, clicks.clamp(min=0))
+                    refined = net.refine(forced, *used)
                     loss = targets.loss(self.settings.loss, logits, alpha, refined, clicks)
                     self._backward(loss if self.settings.optimiser.update == "click" else loss / config.clicks)
                     metrics[f"loss_{k - free + 1}"] = loss.detach()  # type: ignore[assignment]
@@ -122,6 +124,8 @@ class Clickwise:
 
 def hold(made: Tensor, shared: list[tuple[Tensor, Tensor]]) -> Tensor:
     """Return a copy of a tensor in which gradients gather; the pair is kept, for one way back at the end."""
+    if not made.requires_grad:
+        return made
     held = made.detach().requires_grad_()
     shared.append((made, held))
     return held

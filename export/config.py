@@ -69,6 +69,7 @@ class NetworkConfig:
         radius, eps: The guided filter's window (2 * radius + 1 pixels of the grid) and regularisation; with radius 0
             there is no filter, and the alpha is the prediction enlarged.
         sigmas: Widths of the click Gaussians in pixels of the network's input.
+        clean: Whether regions without a foreground click are dropped "before" the guided filter or "after" it.
         clean_margin: Grid pixels around a kept region in which soft alpha survives cleaning.
         long_side: Long side of the network's input when serving.
 
@@ -99,6 +100,7 @@ class NetworkConfig:
     radius: int = 2
     eps: float = 1e-3
     sigmas: tuple[float, ...] = (0.02 * 352, 0.08 * 352, 0.16 * 352)
+    clean: Literal["before", "after"] = "before"
     clean_margin: int = 4
     long_side: int = 512
     image_width: int = 64
@@ -117,7 +119,7 @@ class NetworkConfig:
     def rules(self) -> Rules:
         """The same on the grid, as the runtime takes it."""
         sigmas = tuple(sigma / self.grid_stride for sigma in self.sigmas)
-        return Rules(sigmas, self.radius, self.eps, self.clean_margin)
+        return Rules(sigmas, self.radius, self.eps, self.clean_margin, self.clean)
 
     @property
     def normed(self) -> dict[str, int]:
@@ -155,6 +157,7 @@ PAPER = NetworkConfig(
     guide_channels=64,
     guide_clicks=True,
     eps=1e-8,
+    clean="after",
     clean_margin=0,
     long_side=480,
 )

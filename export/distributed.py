@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from typing import TypeVar, cast
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+
+T = TypeVar("T")
 
 
 @contextmanager
@@ -38,6 +41,15 @@ def world() -> int:
     return dist.get_world_size() if dist.is_initialized() else 1
 
 
+def from_first(make: Callable[[], T]) -> T:
+    """Return what the first process makes, in all of them: files may lie on its machine only."""
+    if world() == 1:
+        return make()
+    box: list[T | None] = [make() if rank() == 0 else None]
+    dist.broadcast_object_list(box, src=0)
+    return cast(T, box[0])
+
+
 def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
     """Replace every gradient by its mean over the processes."""
     if world() == 1:
@@ -49,7 +61,8 @@ def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
     flat = torch.cat([p.grad.reshape(-1) for p in trained if p.grad is not None])
     dist.all_reduce(flat)
     for p, part in zip(trained, flat.div_(world()).split([p.numel() for p in trained]), strict=True):
-        p.grad = part.view_as(p).clone(memory_format=torch.preserve_format)
+        assert p.grad is not None
+        p.grad.copy_(part.view_as(p))  # into the layout that it has
 
 
 def agreed(seconds: float, stop: bool, device: torch.device) -> tuple[float, bool]:

@@ -12,13 +12,13 @@ from export.pictures import (
     VOID,
     DamagedFileError,
     Masked,
-    listed,
     of_one_size,
     one_object,
     read_grey,
     read_index,
     read_rgb,
 )
+from pyiseg.evaluation.masks import pairs
 
 # More values than this in an index mask, and it is rather a grey one.
 _MANY = 100
@@ -34,18 +34,15 @@ class FolderImages:
             or has a palette, 0 is background, 255 void, and every other value is one object.
 
     Raises:
-        FileNotFoundError: A folder is missing or empty.
-        ValueError: No mask has a picture, or a mask is not of the kind named.
+        FileNotFoundError: A folder is missing or empty, or a mask has no picture.
+        ValueError: A mask is not of the kind named.
     """
 
     def __init__(self, root: Path, masks: str = "alpha") -> None:
-        images = {path.stem: path for path in listed(root / "images", _LAYOUT)}
-        pairs = tuple((images[m.stem], m) for m in listed(root / "masks", _LAYOUT) if m.stem in images)
-        if not pairs:
-            raise ValueError(f"no mask in {root / 'masks'} has the name of a picture in {root / 'images'}: {_LAYOUT}")
+        found = tuple(pairs(root / "images", root / "masks", _LAYOUT))
         self.index = masks == "index"
         self.close_masks = not self.index
-        self.objects = _objects(pairs) if self.index else [(*pair, 0) for pair in pairs]
+        self.objects = _objects(found) if self.index else [(*pair, 0) for pair in found]
         if not self.objects:
             raise ValueError(
                 f"{root / 'masks'}: no mask has an object, their values are all 0 and 255; for masks of one object "
@@ -76,10 +73,10 @@ class FolderImages:
 
 
 @lru_cache(maxsize=2)
-def _objects(pairs: tuple[tuple[Path, Path], ...]) -> list[tuple[Path, Path, int]]:
+def _objects(found: tuple[tuple[Path, Path], ...]) -> list[tuple[Path, Path, int]]:
     """Return (picture, mask, value) of all objects. Cached: all masks are read for it."""
     result = []
-    for image, mask in tqdm(pairs, desc="objects", unit="mask", leave=False, disable=len(pairs) < 100):
+    for image, mask in tqdm(found, desc="objects", unit="mask", leave=False, disable=len(found) < 100):
         values = np.unique(read_index(mask))
         if len(values) > _MANY:
             raise DamagedFileError(

@@ -12,8 +12,6 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import pickle
-import sys
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -22,11 +20,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from export.command import read_tensors, run_main
 from export.config import PAPER
 from export.network import Network
-from export.parts import PRECISIONS
+from export.onnx_parts import PRECISIONS
 from export.published import check_published, our_state
-from export.to_onnx import describe, export_folder
+from export.to_onnx import check_target, describe, export_folder
 from pyiseg.files import written_whole
 
 LICENCE = "MIT (licence of the published weights, by their authors)"
@@ -47,12 +46,7 @@ def read_published(path: Path) -> dict[str, Tensor]:
             another shape.
         OSError: It cannot be read.
     """
-    try:
-        # weights_only: tensors are read, and nothing in the file is run.
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, UnicodeDecodeError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ValueError(f"{path} is no checkpoint of tensors that PyTorch can read safely: {reason}") from error
+    content = read_tensors(path, "expected the authors' InterSegSynthFT.pth")
     for key in ("state_dict", "model"):
         if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
             content = content[key]
@@ -88,27 +82,28 @@ def record_of(path: Path) -> dict[str, Any]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("file", type=Path, help="the authors' checkpoint")
-    parser.add_argument("folder", type=Path, nargs="?", help="write a model folder here; replaced if it exists")
+    parser.add_argument("folder", type=Path, nargs="?", help="write a model folder here; replaced if it is one already")
     parser.add_argument("--weights", type=Path, help="write weights for training here")
     parser.add_argument("--precision", choices=PRECISIONS, default="fp32", help="of the model folder")
     args = parser.parse_args()
-    try:
-        state = read_published(args.file)
-        print(
-            f"{args.file}: the published network, {len(state)} tensors, {sum(map(Tensor.numel, state.values()))} values"
-        )
-        network, record = network_of(state), record_of(args.file)
-        if args.weights is not None:
-            args.weights.parent.mkdir(parents=True, exist_ok=True)
-            kept = {"average": network.state_dict(), "training": record, "network_config": asdict(PAPER)}
-            with written_whole(args.weights) as file:
-                torch.save(kept, file)
-        if args.folder is not None:
-            _, description = describe(PAPER)
-            names = ("published", f"{description}, weights as published")
-            export_folder(network, args.folder, *names, record, precision=args.precision, licence=LICENCE)
-    except (ValueError, OSError, RuntimeError) as error:
-        sys.exit(f"export.import_published: error: {error}")
+    run_main("import_published", lambda: _run(args))
+
+
+def _run(args: argparse.Namespace) -> None:
+    if args.folder is not None:
+        check_target(args.folder, args.file, *([] if args.weights is None else [args.weights]))
+    state = read_published(args.file)
+    print(f"{args.file}: the published network, {len(state)} tensors, {sum(map(Tensor.numel, state.values()))} values")
+    network, record = network_of(state), record_of(args.file)
+    if args.weights is not None:
+        args.weights.parent.mkdir(parents=True, exist_ok=True)
+        kept = {"average": network.state_dict(), "training": record, "network_config": asdict(PAPER)}
+        with written_whole(args.weights) as file:
+            torch.save(kept, file)
+    if args.folder is not None:
+        _, description = describe(PAPER)
+        names = ("published", f"{description}, weights as published")
+        export_folder(network, args.folder, *names, record, precision=args.precision, licence=LICENCE)
 
 
 if __name__ == "__main__":

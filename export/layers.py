@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -106,6 +109,16 @@ def double(x: Tensor) -> Tensor:
     return F.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
 
 
+@contextmanager
+def full_precision(x: Tensor) -> Iterator[None]:
+    """Keep autocast from doing products in 16 bits; without autocast this is nothing, also to an exporter."""
+    if torch.is_autocast_enabled(x.device.type):
+        with torch.autocast(x.device.type, enabled=False):
+            yield
+    else:
+        yield
+
+
 def pooling_matrix(size: int, bins: int, like: Tensor) -> Tensor:
     """Return the (bins, size) matrix of adaptive average pooling along one axis, FP32.
 
@@ -145,7 +158,10 @@ class PyramidPooling(nn.Module):
         parts = [x]
         for scale, branch in zip(self.scales, self.branches, strict=True):
             # Sums over the picture are FP32, whatever the type of x.
-            pooled = pooling_matrix(height, scale, x) @ as_type(x, torch.float32) @ pooling_matrix(width, scale, x).T
+            with full_precision(x):
+                pooled = (
+                    pooling_matrix(height, scale, x) @ as_type(x, torch.float32) @ pooling_matrix(width, scale, x).T
+                )
             small = branch(as_type(pooled, x.dtype))
             parts.append(unpooling_matrix(height, scale, x) @ small @ unpooling_matrix(width, scale, x).T)
         return torch.cat(parts, dim=1)

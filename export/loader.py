@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -48,11 +49,13 @@ def batches(data: Numbered, numbers: Callable[[], list[Number]], workers: int) -
         num_workers=workers,
         collate_fn=list,
         multiprocessing_context="spawn",
-        worker_init_fn=lone_thread,
+        worker_init_fn=begin_worker,
     )
 
 
-def lone_thread(_: int) -> None:
-    """Keep a worker to one core: there is a worker for each."""
+def begin_worker(_: int) -> None:
+    """Keep a worker to one core, there being one for each, and leave Ctrl-C and SIGTERM to the process it works for."""
+    for name in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(name, signal.SIG_IGN)
     torch.set_num_threads(1)
     cv2.setNumThreads(1)

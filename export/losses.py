@@ -8,7 +8,7 @@ from torch import Tensor
 
 
 def soft_iou(alpha: Tensor, truth: Tensor, valid: Tensor) -> Tensor:
-    """1 - sum min-like product / sum of the larger, the first term of equation (1) in Forte et al. 2020, per image."""
+    """1 - sum(alpha*truth) / sum(max(alpha, truth)), the first term of equation (1) in Forte et al. 2020, per image."""
     product = (alpha * truth * valid).sum(dim=(1, 2, 3))
     larger = (torch.maximum(alpha, truth) * valid).sum(dim=(1, 2, 3))
     return 1 - product / larger.clamp(min=1)

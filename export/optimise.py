@@ -45,14 +45,17 @@ class Optimiser:
         factor = self.factor(progress)
         for group in self.rule.param_groups:
             group["lr"] = group["peak"] * factor
-        self.scaler.unscale_(self.rule)
+        # Before the check for overflow: one process's must stop the step in all of them.
         distributed.average_gradients(self.trained)
+        self.scaler.unscale_(self.rule)
         if self.config.clip_norm:
             torch.nn.utils.clip_grad_norm_(self.trained, self.config.clip_norm)
+        scale = self.scaler.get_scale()
         self.scaler.step(self.rule)
         self.scaler.update()
         self.rule.zero_grad(set_to_none=True)
-        self._average()
+        if self.scaler.get_scale() >= scale:  # else gradients overflowed, and there was no step
+            self._average()
         self.updates += 1
 
     def factor(self, progress: float) -> float:

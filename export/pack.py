@@ -14,7 +14,6 @@ import argparse
 import hashlib
 import io
 import json
-import sys
 import tarfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -24,6 +23,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from export.command import run_main
 from pyiseg.files import written_whole
 
 LISTING = ".pack.json"
@@ -101,7 +101,7 @@ def unpack(shards: Sequence[Path], out: Path) -> list[int]:
         raise RuntimeError("this Python is too old to unpack safely: 3.10.12, 3.11.4 or 3.12 is needed at least")
     out.mkdir(parents=True, exist_ok=True)
     record = out / LISTING
-    state: dict[str, Any] = json.loads(record.read_text()) if record.exists() else {}
+    state = _record(record)
     for path in tqdm(shards, unit="shard", disable=len(shards) < 2):
         listing = _unpacked(path, out, state)
         state = {
@@ -149,6 +149,17 @@ def _write(file: Any, data: Path, listing: dict[str, Any]) -> None:
             if hashlib.sha256(content).hexdigest() != entry["sha256"]:
                 raise ValueError(f"{data / entry['name']} changed while it was being packed; pack again")
             tar.addfile(_member(entry["name"], len(content)), io.BytesIO(content))
+
+
+def _record(path: Path) -> dict[str, Any]:
+    """Read which shards are there."""
+    if not path.exists():
+        return {}
+    try:
+        state: dict[str, Any] = json.loads(path.read_text())
+        return {"set": str(state["set"]), "of": int(state["of"]), "there": [int(number) for number in state["there"]]}
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{path} is damaged ({error!r}); remove it and unpack all shards again") from None
 
 
 def _unpacked(path: Path, out: Path, state: dict[str, Any]) -> dict[str, Any]:
@@ -206,13 +217,17 @@ def _place(tar: tarfile.TarFile, member: tarfile.TarInfo, target: Path, entry: d
 def _check_manifest(path: Path) -> None:
     """Compare a shard with manifest.json beside it, if there is one that lists it."""
     beside = path.parent / "manifest.json"
-    if beside.is_file():
-        known = {shard["name"]: shard for shard in json.loads(beside.read_text())["shards"]}
-        if path.name in known and _sha256_of(path) != known[path.name]["sha256"]:
-            raise ValueError(
-                f"shard {path} is not as manifest.json has it: {path.stat().st_size} of {known[path.name]['bytes']} "
-                "bytes or other content; fetch it again"
-            )
+    if not beside.is_file():
+        return
+    try:
+        known = {shard["name"]: (shard["bytes"], shard["sha256"]) for shard in json.loads(beside.read_text())["shards"]}
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{beside} is damaged ({error!r}); fetch it again, or remove it") from None
+    if path.name in known and _sha256_of(path) != known[path.name][1]:
+        raise ValueError(
+            f"shard {path} is not as manifest.json has it: {path.stat().st_size} of {known[path.name][0]} bytes or "
+            "other content; fetch it again"
+        )
 
 
 def _member(name: str, size: int) -> tarfile.TarInfo:
@@ -243,16 +258,17 @@ def main(arguments: list[str] | None = None) -> None:
     other.add_argument("shards", type=Path, nargs="+")
     other.add_argument("out", type=Path)
     args = parser.parse_args(arguments)
-    try:
-        if args.command == "pack":
-            shards = pack(args.data, args.out, args.max_mb, args.only)
-            total = sum(shard.stat().st_size for shard in shards) / 1e6
-            print(f"{len(shards)} shards, {total:.1f} MB together, in {args.out}")
-        else:
-            missing = unpack(args.shards, args.out)
-            print(f"still missing: shards {', '.join(map(str, missing))}" if missing else f"all is in {args.out}")
-    except (OSError, ValueError) as error:
-        sys.exit(str(error))
+    run_main("pack", lambda: _run(args))
+
+
+def _run(args: argparse.Namespace) -> None:
+    if args.command == "pack":
+        shards = pack(args.data, args.out, args.max_mb, args.only)
+        total = sum(shard.stat().st_size for shard in shards) / 1e6
+        print(f"{len(shards)} shards, {total:.1f} MB together, in {args.out}")
+    else:
+        missing = unpack(args.shards, args.out)
+        print(f"still missing: shards {', '.join(map(str, missing))}" if missing else f"all is in {args.out}")
 
 
 if __name__ == "__main__":

@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from pyiseg import images
+from pyiseg.evaluation.masks import VOID, DamagedFileError, listed, read_index, read_pixels
+
+__all__ = [
+    "VOID",
+    "Array",
+    "DamagedFileError",
+    "Masked",
+    "Source",
+    "listed",
+    "of_one_size",
+    "one_object",
+    "read_grey",
+    "read_index",
+    "read_rgb",
+    "read_rgba",
+]
 
 Array = NDArray[np.uint8]
-
-VOID = 255
-"""The value of index masks that marks pixels which are not judged."""
-
-
-class DamagedFileError(ValueError):
-    """A file of the training data cannot be used; the message names it."""
 
 
 class Masked(NamedTuple):
@@ -67,21 +75,6 @@ def read_rgb(path: Path) -> Array:
         raise DamagedFileError(str(error)) from error
 
 
-def read_index(path: Path) -> Array:
-    """Read an index mask, uint8, shape (H, W): 0 is background, 255 void, anything else one object.
-
-    Palettes are not looked up: their indices are the objects.
-    """
-    values = _read(path)
-    if values.dtype == bool:
-        values = values.astype(np.uint8)
-    if values.ndim != 2 or values.dtype != np.uint8:
-        raise DamagedFileError(
-            f"{path} is no index mask: shape {values.shape}, {values.dtype}; save it as 8-bit grey or with a palette"
-        )
-    return values
-
-
 def read_grey(path: Path) -> Array:
     """Read a mask or an alpha as grey, uint8, shape (H, W); an alpha channel of its own is ignored."""
     rgb = read_rgb(path)
@@ -92,7 +85,7 @@ def read_grey(path: Path) -> Array:
 
 def read_rgba(path: Path) -> Array:
     """Read a cut-out object, uint8, shape (H, W, 4)."""
-    values = _read(path, "RGBA")
+    values = read_pixels(path, lambda picture: picture.convert("RGBA"))
     assert values.ndim == 3
     return values
 
@@ -118,28 +111,3 @@ def one_object(path: Path, image: Array, index: Array, chosen: list[int]) -> Mas
     valid = index != VOID
     others = valid & (index != 0) & ~wanted
     return Masked(image, wanted.astype(np.uint8) * 255, valid.astype(np.uint8), others.astype(np.uint8))
-
-
-def listed(folder: Path, way_out: str) -> list[Path]:
-    """Return the visible files of a folder in the order of their names.
-
-    Raises:
-        FileNotFoundError: There is no such folder, or nothing in it; ``way_out`` ends the message.
-    """
-    if not folder.is_dir():
-        raise FileNotFoundError(f"no folder {folder}: {way_out}")
-    found = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
-    if not found:
-        raise FileNotFoundError(f"the folder {folder} is empty: {way_out}")
-    return found
-
-
-def _read(path: Path, mode: str | None = None) -> NDArray[Any]:
-    try:
-        with Image.open(path) as picture:
-            return np.asarray(picture.convert(mode) if mode else picture)
-    except MemoryError:
-        raise
-    except Exception as error:
-        # Pillow's decoders have no common error: OSError, SyntaxError and RuntimeError have been seen.
-        raise DamagedFileError(f"{path} cannot be read as a picture: {error}") from error

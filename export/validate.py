@@ -9,44 +9,30 @@ from __future__ import annotations
 
 import argparse
 import json
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from tqdm import tqdm
 
+from export.command import run_main
 from export.data import DataConfig
-from export.pictures import read_index
 from export.real import RealImages
-from pyiseg.evaluation.datasets import Case
+from pyiseg.evaluation.datasets import Instance
 from pyiseg.evaluation.evaluate import run_case, summarise
 from pyiseg.model import load_model
 
 
-@dataclass(frozen=True)
-class IndexCase(Case):
-    """One object of an index mask: 255 is void, other objects are background."""
-
-    identifier: int = 1
-
-    def truth(self) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-        """Read the mask; see :meth:`Case.truth`."""
-        index = read_index(self.mask)
-        return index == self.identifier, index == 255
-
-
-def validation_cases(data: Path, count: int) -> list[IndexCase]:
+def validation_cases(data: Path, count: int) -> list[Instance]:
     """Return the same cases every time: sources in their training shares, objects of at least 1 % of the image."""
     rng = np.random.default_rng(0)
     real = RealImages(data, DataConfig().sources, validation=True)
-    cases: dict[str, IndexCase] = {}
+    cases: dict[str, Instance] = {}
     for _ in range(100 * count):
         records = real.records[real.names[rng.choice(len(real.names), p=real.share)]]
         record = records[rng.integers(len(records))]
         identifier = int(rng.choice([o["id"] for o in record["objects"]]))
         name = f"{Path(record['image']).stem}:{identifier}"
-        case = IndexCase(name, data / record["image"], data / record["mask"], identifier=identifier)
+        case = Instance(name, data / record["image"], data / record["mask"], number=identifier)
         if name not in cases and case.truth()[0].mean() >= 0.01:
             cases[name] = case
         if len(cases) == count:
@@ -62,6 +48,10 @@ def main() -> None:
     parser.add_argument("--cases", type=int, default=100)
     parser.add_argument("--clicks", type=int, default=20, help="at most, on each case")
     args = parser.parse_args()
+    run_main("validate", lambda: _run(args))
+
+
+def _run(args: argparse.Namespace) -> None:
     model = load_model(args.model)
     cases = validation_cases(args.data, args.cases)
     runs = [run_case(case, model, limit=args.clicks) for case in tqdm(cases, unit="image")]

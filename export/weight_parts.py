@@ -13,13 +13,13 @@ import argparse
 import hashlib
 import io
 import json
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from export.command import in_half, read_checkpoint, run_main
 from pyiseg.files import written_whole
 
 _MAGIC = b"pyiseg weights, part: "
@@ -45,7 +45,7 @@ def split(checkpoint: Path, out: Path, max_mb: float = 15) -> list[Path]:
     if limit <= _HEADER:
         raise ValueError(f"--max-mb is {max_mb:g}: a part needs more than {_HEADER / 1e6} MB")
     buffer = io.BytesIO()
-    torch.save(in_half(checkpoint), buffer)
+    torch.save(_shipping(checkpoint), buffer)
     content = buffer.getvalue()
     pieces = [content[i : i + limit - _HEADER] for i in range(0, len(content), limit - _HEADER)]
     whole = hashlib.sha256(content).hexdigest()
@@ -84,26 +84,10 @@ def join(parts: Sequence[Path], target: Path) -> None:
         file.write(content)
 
 
-def in_half(checkpoint: Path) -> dict[str, Any]:
-    """Return a checkpoint's shipping weights in FP16 under ``average``, and all else that holds no tensor.
-
-    Raises:
-        ValueError: The checkpoint is none, or a weight does not fit into FP16.
-    """
-    if not checkpoint.is_file():
-        raise FileNotFoundError(f"no checkpoint {checkpoint}")
-    try:
-        state = torch.load(checkpoint, map_location="cpu", weights_only=True)
-    except Exception as error:
-        # torch has no common error for what it cannot load: pickle, zip and runtime errors have been seen.
-        raise ValueError(f"{checkpoint} cannot be read as a checkpoint: {error}") from error
-    if not isinstance(state, dict) or not isinstance(state.get("average"), dict):
-        raise ValueError(f"{checkpoint} has no weights under 'average'; give a checkpoint of export.train")
-    half = {}
-    for name, value in state["average"].items():
-        half[name] = value.half() if value.is_floating_point() else value
-        if not torch.isfinite(half[name]).all():
-            raise ValueError(f"{checkpoint}: {name} does not fit into FP16 (largest {value.abs().max():g})")
+def _shipping(checkpoint: Path) -> dict[str, Any]:
+    """Read a checkpoint's shipping weights in FP16 under ``average``, and all else that holds no tensor."""
+    state = read_checkpoint(checkpoint)
+    half = in_half(state["average"], checkpoint)
     return {"average": half, **{name: value for name, value in state.items() if not _holds_tensor(value)}}
 
 
@@ -143,15 +127,16 @@ def main(arguments: list[str] | None = None) -> None:
     other.add_argument("parts", type=Path, nargs="+")
     other.add_argument("target", type=Path)
     args = parser.parse_args(arguments)
-    try:
-        if args.command == "split":
-            paths = split(args.checkpoint, args.out, args.max_mb)
-            print(f"{len(paths)} parts, {sum(p.stat().st_size for p in paths) / 1e6:.1f} MB together, in {args.out}")
-        else:
-            join(args.parts, args.target)
-            print(f"{len(args.parts)} parts joined as {args.target}")
-    except (OSError, ValueError) as error:
-        sys.exit(str(error))
+    run_main("weight_parts", lambda: _run(args))
+
+
+def _run(args: argparse.Namespace) -> None:
+    if args.command == "split":
+        paths = split(args.checkpoint, args.out, args.max_mb)
+        print(f"{len(paths)} parts, {sum(p.stat().st_size for p in paths) / 1e6:.1f} MB together, in {args.out}")
+    else:
+        join(args.parts, args.target)
+        print(f"{len(args.parts)} parts joined as {args.target}")
 
 
 if __name__ == "__main__":

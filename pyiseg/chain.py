@@ -60,7 +60,7 @@ class Chain:
         _core.click_maps(clicks, self._rules.sigmas, self.maps[0])
 
     def after(self, clicks: Clicks, guide: Float32) -> Float32:
-        """Turn `answer` into lines: force the clicks, drop what no click asked for, fit, and pin the clicks.
+        """Turn `answer` into lines: force the clicks, fit, and pin the clicks; what no click asked for is dropped.
 
         Args:
             clicks: As `before` was given them.
@@ -71,8 +71,15 @@ class Chain:
         """
         rules, alpha = self._rules, self.answer[0, 0]
         _core.force_clicks(clicks, alpha)
-        _core.keep_clicked_regions(alpha, clicks, rules.margin, self._labels, self._clean)
         lines = np.empty_like(self._scratch)
-        _core.guided_filter_lines(guide, self._clean, rules.radius, rules.eps, self._scratch, lines)
+        if rules.clean == "before":
+            # A region that goes takes its own edge with it; after the filter a rim of it would be left.
+            _core.keep_clicked_regions(alpha, clicks, rules.margin, self._labels, self._clean)
+            _core.guided_filter_lines(guide, self._clean, rules.radius, rules.eps, self._scratch, lines)
+        else:
+            _core.guided_filter_lines(guide, alpha, rules.radius, rules.eps, self._scratch, lines)
+            _core.apply_lines(lines, guide, alpha)
+            _core.keep_clicked_regions(alpha, clicks, rules.margin, self._labels, self._clean)
+            lines[:, (self._clean == 0) & (alpha > 0)] = 0
         _core.pin_clicks(guide, clicks, lines)
         return lines

@@ -35,12 +35,14 @@ class Rules:
         sigmas: Widths of the click maps' bells, fine to coarse.
         radius, eps: The guided filter's window and regularisation.
         margin: Width of the soft border that a kept region keeps around itself.
+        clean: Whether what no click asked for is dropped "before" the guided filter or "after" it, as published.
     """
 
     sigmas: tuple[float, ...]
     radius: int
     eps: float
     margin: int
+    clean: str = "before"
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -148,6 +150,8 @@ def _load(folder: Path, manifest: bytes) -> Model:
             radius=entry("guided_filter.radius", _whole(0, 64), "a whole number in 0..64"),
             eps=entry("guided_filter.eps", _within(1e-12, 1e12), "a number in 1e-12..1e12"),
             margin=entry("clean_margin", _whole(0), "a whole number >= 0"),
+            # Folders made before there was a choice say nothing of it.
+            clean=entry("clean", _order, "'before' or 'after'") if "clean" in content else "before",
         ),
         files=MappingProxyType({name: _read(folder, name, listed.get(name)) for name in names}),
         training=MappingProxyType(entry("training", _mapping, "a table")),
@@ -199,6 +203,10 @@ def _entry(path: Path, content: Mapping[str, Any], key: str, valid: Callable[[An
 
 def _text(value: Any) -> bool:
     return isinstance(value, str)
+
+
+def _order(value: Any) -> bool:
+    return value in ("before", "after")
 
 
 def _mapping(value: Any) -> bool:

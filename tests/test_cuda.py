@@ -1,4 +1,4 @@
-"""What holds for the CUDA ops beyond tests/test_ops.py. The first half needs a CUDA build but no GPU."""
+"""What holds for the CUDA ops beyond tests/test_ops*.py. The first half needs a CUDA build but no GPU."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 from devices import CpuOps, no_gpu, ops
-from test_ops import PATTERNS, SIGMAS, blobs, image, random_clicks
+from op_inputs import blobs, image, random_clicks
+from test_ops import PATTERNS, SIGMAS
 
 from pyiseg import _core
 

@@ -1,4 +1,4 @@
-"""Training data: every layout, order, what is missing or damaged. Skipped without the extra pyiseg[train]."""
+"""Training data: samples, their order, damaged files, configurations. Skipped without the extra pyiseg[train]."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import json
 import pickle
 import re
 import warnings
-from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -21,10 +20,8 @@ pytest.importorskip("scipy")
 from PIL import Image
 
 from export.data import DataConfig, TrainingData
-from export.folder import FolderImages
-from export.pictures import DamagedFileError, Masked
+from export.pictures import Masked
 from export.real import RealImages, is_validation, photograph
-from export.sbd import SbdImages, read_instances
 
 SBD = DataConfig(photographs="sbd", composed=0.0, augment="paper", order="epochs")
 ALPHA = DataConfig(photographs="folder", composed=0.5)
@@ -131,126 +128,6 @@ def test_other_crops_of_a_photograph_do_not_cross_over(tmp_path: Path) -> None:
     for held, expected in ((False, ["mval"]), (True, [])):
         records = RealImages(root, DataConfig().sources, validation=held).records
         assert [source for source in ("coco", "mval") if records[source]] == expected
-
-
-# The layouts
-
-
-def test_sbd_is_read_as_published(roots: dict[str, Path]) -> None:
-    data = SbdImages(roots["sbd"])
-    assert {name for name, _ in data.objects} == set(toy_data.TRAIN), "val.txt is for measuring"
-    for number, (name, identifier) in enumerate(data.objects):
-        index = toy_data.instances(toy_data.TRAIN.index(name))
-        image, alpha, valid, others = data.take(number)
-        np.testing.assert_array_equal(alpha == 255, index == identifier)
-        np.testing.assert_array_equal(valid == 0, index == 255)
-        np.testing.assert_array_equal(others == 1, index == 3 - identifier)
-        assert abs(np.median(image[..., 0][alpha == 255]) - 100 * identifier) < 5
-
-
-def test_sbd_never_trains_on_what_measures(roots: dict[str, Path], tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="for measuring"):
-        SbdImages(roots["sbd"], split="val")
-    root = toy_data.build_sbd(tmp_path)
-    (root / "train.txt").write_text("\n".join((*toy_data.TRAIN, *toy_data.VAL)))
-    with pytest.raises(ValueError, match=r"1 pictures of val\.txt, such as 2009_000001"):
-        SbdImages(root)
-
-
-def test_damaged_mat_files_are_named(tmp_path: Path) -> None:
-    from scipy.io import savemat
-
-    path = tmp_path / "x.mat"
-    savemat(path, {"GTcls": {"Segmentation": np.zeros((2, 2), np.uint8)}})
-    for content in (path.read_bytes(), b"", b"not matlab" * 40):
-        path.write_bytes(content)
-        with pytest.raises(DamagedFileError, match=rf"{path}.*GTinst.*train\.txt"):
-            read_instances(path)
-    savemat(path, {"GTinst": {"Segmentation": np.zeros((2, 2))}})
-    with pytest.raises(DamagedFileError, match="float64"):
-        read_instances(path)
-
-
-def test_folders_keep_the_alpha(roots: dict[str, Path]) -> None:
-    data = FolderImages(roots["alpha"])
-    with Image.open(roots["alpha"] / "masks" / "2.png") as mask:
-        np.testing.assert_array_equal(data.take(2).alpha, mask)
-    assert ((data.take(2).alpha > 20) & (data.take(2).alpha < 230)).any()
-    assert not data.take(2).others.any()
-
-
-def test_folders_of_index_masks(roots: dict[str, Path]) -> None:
-    data = FolderImages(roots["index"], "index")
-    areas = {(int((data.take(i).alpha == 255).sum()), int(data.take(i).others.sum())) for i in range(len(data))}
-    assert {area[0] for area in areas} == {area[1] for area in areas}, "one object's pixels are the other one's others"
-    assert 140 in {area[0] for area in areas}
-    assert (data.take(0).valid == 0).any()
-
-
-def remove(part: str) -> Callable[[Path], None]:
-    def change(root: Path) -> None:
-        path = root / part
-        for file in path.iterdir() if path.is_dir() else ():
-            file.unlink()
-        path.rmdir() if path.is_dir() else path.unlink()
-
-    return change
-
-
-def empty(part: str) -> Callable[[Path], None]:
-    def change(root: Path) -> None:
-        for file in (root / part).iterdir():
-            file.unlink()
-
-    return change
-
-
-def write(part: str, text: str) -> Callable[[Path], None]:
-    return lambda root: (root / part).write_text(text) and None
-
-
-def grey_masks(root: Path) -> None:
-    Image.fromarray(np.arange(256, dtype=np.uint8)[None].repeat(9, 0)).save(root / "masks" / "0.png")
-
-
-def binary_masks(root: Path) -> None:
-    for path in (root / "masks").iterdir():
-        Image.fromarray(np.eye(9, dtype=np.uint8) * 255).save(path)
-
-
-@pytest.mark.parametrize(
-    ("kind", "change", "error", "message"),
-    [
-        ("mixed", remove("train/real.jsonl"), FileNotFoundError, "real.jsonl.*photographs = 'folder'"),
-        ("mixed", write("train/real.jsonl", "{}\n"), ValueError, r"real\.jsonl, line 1"),
-        ("mixed", write("train/real.jsonl", ""), ValueError, "lists no picture to use of sbd.*its sources: none"),
-        ("mixed", remove("train/objects"), FileNotFoundError, "objects.*composed = 0.0"),
-        ("mixed", empty("train/backgrounds"), FileNotFoundError, "backgrounds is empty.*composed = 0.0"),
-        ("sbd", remove("img"), FileNotFoundError, "img: .*benchmark_RELEASE/dataset"),
-        ("sbd", remove("inst/2008_000002.mat"), ValueError, "2008_000002.mat.*take its name out"),
-        ("sbd", remove("train.txt"), FileNotFoundError, "train.txt"),
-        ("sbd", remove("val.txt"), FileNotFoundError, "val.txt"),
-        ("sbd", write("train.txt", "\n"), ValueError, "train.txt is empty"),
-        ("alpha", remove("masks"), FileNotFoundError, "masks: .*side by side"),
-        ("alpha", empty("images"), FileNotFoundError, "images is empty"),
-        ("alpha", lambda root: [p.rename(p.with_name("x" + p.name)) for p in (root / "masks").iterdir()], ValueError,
-         "no mask in .* has the name of a picture"),
-        ("index", grey_masks, ValueError, r"0\.png has 256 different values.*masks = 'alpha'"),
-        ("index", binary_masks, ValueError, "all 0 and 255.*masks = 'alpha'"),
-        ("synth", empty("objects"), FileNotFoundError, "objects is empty"),
-    ],
-)  # fmt: skip
-def test_what_is_missing_is_named(
-    tmp_path: Path, kind: str, change: Callable[[Path], Any], error: type[Exception], message: str
-) -> None:
-    build = {"mixed": toy_data.build, "sbd": toy_data.build_sbd}
-    if kind in build:
-        root = build[kind](tmp_path)
-    else:
-        root = toy_data.build_folder(tmp_path, "index" if kind == "index" else "alpha")
-    change(root)
-    with pytest.raises(error, match=message):
-        TrainingData(root, 32, seed=0, config=CONFIGS[kind])
 
 
 # Damaged files in the middle of a run

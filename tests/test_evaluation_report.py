@@ -124,6 +124,27 @@ def test_share_plot_has_a_panel_a_report(drawn: dict[str, Figure], tmp_path: Pat
     assert [line.get_label() for line in figure.axes[1].lines] == ["1 click", "5 clicks"]
 
 
+def test_share_plot_has_one_colour_for_a_number_of_clicks(drawn: dict[str, Figure], tmp_path: Path) -> None:
+    """Reports of different limits: the first has one curve only, the last all four."""
+    reports = {
+        str(limit): toy_evaluation.report(summary=summarise([toy_evaluation.run("a", *[0.93] * limit)], limit))
+        for limit in (3, 6, 20)
+    }
+    plots.share_plot(tmp_path / "p.png", "", reports)
+    figure = drawn["p.png"]
+    looks: dict[str, set[tuple[str, str]]] = {}
+    for axes in figure.axes:
+        for line in axes.lines:
+            looks.setdefault(line.get_label(), set()).add((line.get_color(), line.get_marker()))
+    assert [len(axes.lines) for axes in figure.axes] == [1, 2, 4]
+    assert {label: len(found) for label, found in looks.items()} == dict.fromkeys(looks, 1)
+    assert len(set.union(*looks.values())) == 4
+    (legend,) = figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == ["20 clicks", "10 clicks", "5 clicks", "1 click"]
+    handles = {line.get_label(): {(line.get_color(), line.get_marker())} for line in legend.legend_handles}
+    assert handles == looks
+
+
 def test_the_best_and_the_worst_are_shown(tmp_path: Path, toy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = toy_evaluation.build(tmp_path / "set")
     runs = [toy_evaluation.run(str(i), *ious) for i, ious in enumerate([(0.5, 0.6), (0.9,), (0.1, 0.9), (0.8, 0.9)])]
@@ -196,6 +217,17 @@ def test_contact_sheets_are_for_one_report(tmp_path: Path, capsys: pytest.Captur
     files = [str(tmp_path / f"{name}.json") for name in "ab"]
     assert cli.main(["report", *files, "-o", str(tmp_path / "out"), "--images", "."]) == 2
     assert "--images is for one report, not 2" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("given", [("--model", "elsewhere"), ("--device", "cuda")])
+def test_a_model_without_images_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], given: tuple[str, str]
+) -> None:
+    write_report(tmp_path / "a.json", toy_evaluation.report())
+    assert cli.main(["report", str(tmp_path / "a.json"), "-o", str(tmp_path / "out"), *given]) == 2
+    error = capsys.readouterr().err
+    assert f"{' '.join(given)} is for contact sheets only: pass --images" in error
+    assert not (tmp_path / "out").exists()
 
 
 def test_references() -> None:

@@ -22,8 +22,8 @@ from export.config import COMPACT, PAPER, scaled  # noqa: E402
 from export.layers import guided_filter_lines  # noqa: E402
 from export.lite0 import Lite0  # noqa: E402
 from export.network import Network  # noqa: E402
+from export.onnx_parts import Precision, folded, halved  # noqa: E402
 from export.parity import answers, differences  # noqa: E402
-from export.parts import Precision, folded, halved  # noqa: E402
 from export.to_onnx import describe, export_folder, load_network, training_of  # noqa: E402
 from pyiseg import Session, _core, load_model  # noqa: E402
 
@@ -248,9 +248,17 @@ def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     kept = torch.load(weights, weights_only=True)
     assert load_network(kept).config == config
     assert {x.dtype for x in kept["average"].values()} == {torch.float16}
-    checkpoint.write_bytes(b"")
-    with pytest.raises(SystemExit, match=r"error: .*checkpoint\.pt: "):
-        command(str(checkpoint), str(tmp_path / "model"))
+    wide = {**state, "average": {name: x + 1e6 if x.is_floating_point() else x for name, x in state["average"].items()}}
+    torch.save(wide, checkpoint)
+    before = weights.read_bytes()
+    with pytest.raises(SystemExit, match=r"^export\.to_onnx: error: .*checkpoint\.pt: .* does not fit into FP16"):
+        command(str(checkpoint), str(tmp_path / "model"), "--weights", str(weights))
+    assert weights.read_bytes() == before
+    for damaged in (b"", b"no checkpoint at all"):
+        checkpoint.write_bytes(damaged)
+        with pytest.raises(SystemExit, match=r"^export\.to_onnx: error: .*checkpoint\.pt is no checkpoint.*'average'$"):
+            command(str(checkpoint), str(tmp_path / "model"))
+    assert len(calls) == 1
 
 
 def test_the_shipped_weights_are_those_of_compact() -> None:

@@ -124,6 +124,19 @@ def test_the_manifest_knows_the_whole_shard(data: Path, tmp_path: Path) -> None:
     assert not contents(tmp_path / "out")
 
 
+@pytest.mark.parametrize("text", ["{", "[]", '{"shards": [{}]}'])
+def test_damaged_lists_are_named(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str) -> None:
+    shards, out = shards_of(data, tmp_path / "shards"), tmp_path / "out"
+    unpack(shards[:1], out)
+    (out / LISTING).write_text(text)
+    for lists in (out / LISTING, shards[0].parent / "manifest.json"):
+        lists.write_text(text)
+        with pytest.raises(SystemExit, match=rf"^export\.pack: error: {lists} is damaged"):
+            packing.main(["unpack", *map(str, shards), str(out)])
+        lists.unlink()
+    assert unpack(shards, out) == []
+
+
 def test_packs_do_not_mix(data: Path, tmp_path: Path) -> None:
     shards = shards_of(data, tmp_path / "shards")
     foreign = pack(data, tmp_path / "foreign", only=["train/real/*"])
@@ -257,7 +270,7 @@ def test_wrong_parts_are_named(checkpoint: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"other-01-of-01\.part is a part of other weights"):
         join([*parts, *foreign], target)
     assert not target.exists()
-    with pytest.raises(SystemExit, match="missing"):
+    with pytest.raises(SystemExit, match=r"^export\.weight_parts: error: missing"):
         main(["join", str(parts[0]), str(target)])
 
 
@@ -269,7 +282,7 @@ def test_weights_that_cannot_be_split(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"wide does not fit into FP16 \(largest 1e\+06\)"):
         split(tmp_path / "wide.pt", tmp_path)
     torch.save({"weights": 1}, tmp_path / "none.pt")
-    with pytest.raises(ValueError, match="no weights under 'average'"):
+    with pytest.raises(ValueError, match=r"none\.pt has no 'average', it holds 'weights'"):
         split(tmp_path / "none.pt", tmp_path)
     with pytest.raises(ValueError, match="--max-mb is 0"):
         split(tmp_path / "wide.pt", tmp_path, max_mb=0)

@@ -69,7 +69,13 @@ def test_a_file_of_ones_own(tmp_path: Path) -> None:
         ("nothing", "", "no configuration 'nothing'.*compact"),
         ("compact", "run.batches=8", "run has no setting 'batches'; there are .*batch"),
         ("compact", "run.batch=2.5", "run.batch is 2.5; it must be int"),
-        ("compact", "run.batch=0", "at least 1"),
+        ("compact", "run.batch=0", "run.batch is 0; it must be at least 1"),
+        ("compact", "run.minutes=-5", "run.minutes is -5"),
+        ("compact", "optimiser.average=1.5", "optimiser.average is 1.5; it must be from 0 to 1"),
+        ("compact", "optimiser.steps=[14, 17]", "optimiser.steps"),
+        ("compact", "run.sizes=[[0.5, 64], [0.0, 96]]", "must rise from 0"),
+        ("compact", "run.sizes=[[0.0, 0]]", "multiples of 32"),
+        ("paper", "loss={iou=0.0, click=0.0}", "nothing would be learnt"),
         ("compact", "run.precision=fp8", "run.precision is 'fp8'; it may be 'fp32'"),
         ("compact", "run.sizes=[[0.0, 100]]", "multiples of 32"),
         ("compact", "run.sizes=[[0.0]]", r"run.sizes\[0\]"),
@@ -90,3 +96,18 @@ def test_a_file_that_is_not_toml(tmp_path: Path) -> None:
     (tmp_path / "bad.toml").write_text("name = \n")
     with pytest.raises(ValueError, match="is not TOML"):
         load_settings(tmp_path / "bad.toml")
+
+
+def test_none_can_be_written() -> None:
+    settings = load_settings("compact", ["network.embedding=none"])
+    assert settings.network.embedding is None
+
+
+def test_files_that_name_themselves_or_nothing(tmp_path: Path) -> None:
+    (tmp_path / "a.toml").write_text('base = "b"\n')
+    (tmp_path / "b.toml").write_text('base = "a"\nname = "b"\n')
+    with pytest.raises(ValueError, match="builds on itself"):
+        load_settings(tmp_path / "a.toml")
+    (tmp_path / "c.toml").write_text("[run]\nbatch = 2\n")
+    with pytest.raises(ValueError, match="lacks 'name'"):
+        load_settings(tmp_path / "c.toml")

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,9 +18,11 @@ import toy_model
 
 torch = pytest.importorskip("torch")
 
+import toy_network  # noqa: E402
+
 from export.clicking import Sequence  # noqa: E402
 from export.config import COMPACT, NetworkConfig, scaled  # noqa: E402
-from export.data import DataConfig, Sample  # noqa: E402
+from export.data import Sample  # noqa: E402
 from export.losses import click_error, soft_iou  # noqa: E402
 from export.settings import Settings, available, load_settings  # noqa: E402
 from export.train import Trainer, weights_of  # noqa: E402
@@ -32,6 +35,11 @@ TINY = load_settings("compact", ["run.sizes=[[0.0, 64]]", "run.batch=2", "clicks
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return toy_data.build(tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture(scope="module")
+def sbd(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return toy_data.build_sbd(tmp_path_factory.mktemp("sbd"))
 
 
 def tiny(pictures: int = 16, **run: object) -> Settings:
@@ -51,16 +59,14 @@ def assert_equal(one: Trainer, other: Trainer) -> None:
 
 
 @pytest.mark.parametrize("name", available())
-def test_each_configuration_trains_twenty_steps(name: str, data: Path, tmp_path: Path) -> None:
+def test_each_configuration_trains_twenty_steps(name: str, data: Path, sbd: Path, tmp_path: Path) -> None:
     """At toy size: channels divided, pictures of 64 x 64, and rates at which twenty steps show."""
     settings = load_settings(name)
     network = scaled(settings.network, 16)
-    # The toy pictures have the layout of our own training set; the readers of others are tested with the data.
-    drawn = DataConfig(composed=settings.data.composed, photographs="mixed")
     optimiser = replace(settings.optimiser, lr=1e-3, encoder_lr=1e-3, warmup=0)
     run = replace(settings.run, sizes=((0.0, 64),), epochs=0.0, pictures=20, batch=1)
-    settings = replace(settings, network=network, data=drawn, optimiser=optimiser, run=run)
-    trainer = Trainer(settings, data, tmp_path)
+    settings = replace(settings, network=network, optimiser=optimiser, run=run)
+    trainer = Trainer(settings, sbd if settings.data.photographs == "sbd" else data, tmp_path)
     before = weights(trainer)
     trainer.run()
     last = json.loads((tmp_path / "log.jsonl").read_text().splitlines()[-1])
@@ -97,10 +103,30 @@ def test_what_is_held_has_the_gradients_of_what_is_not(data: Path, tmp_path: Pat
         torch.testing.assert_close(gradient, gradients[1][name], rtol=1e-3, atol=1e-5, msg=name)
 
 
-def test_killed_and_resumed_equals_uninterrupted(data: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("update", ["picture", "click"])
+@pytest.mark.parametrize("variant", toy_network.VARIANTS)
+def test_every_variant_trains_in_both_ways(variant: str, update: str, data: Path, tmp_path: Path) -> None:
+    network = toy_network.VARIANTS[variant]
+    loss = replace(TINY.loss, focal=0.0 if network.output == "clip" else 1.0)
+    optimiser = replace(TINY.optimiser, update=update)
+    trainer = Trainer(replace(tiny(), network=network, loss=loss, optimiser=optimiser), data, tmp_path)
+    assert np.isfinite(trainer.update([trainer.data[64, 0]])["loss_1"])
+
+
+# The default's kind of run, and the paper's: other optimiser, an update a click, epochs; pictures made by a process.
+@pytest.mark.parametrize(("kind", "workers"), [("compact", 0), ("paper", 1)])
+def test_killed_and_resumed_equals_uninterrupted(
+    kind: str, workers: int, data: Path, sbd: Path, tmp_path: Path
+) -> None:
     """Stopped by SIGTERM in the middle; then killed some updates after its last checkpoint; then run to the end."""
     settings = tiny(pictures=24)
-    whole = Trainer(settings, data, tmp_path / "whole")
+    if kind == "paper":
+        run = replace(TINY.run, pictures=0, epochs=6.0)
+        published = load_settings("paper")
+        clicks = replace(published.clicks, clicks=1)
+        settings = replace(published, network=scaled(published.network, 16), clicks=clicks, run=run)
+        data = sbd
+    whole = Trainer(settings, data, tmp_path / "whole", workers=workers)
     whole.run()
 
     stopped = Trainer(settings, data, tmp_path / "parts")
@@ -127,13 +153,16 @@ def test_killed_and_resumed_equals_uninterrupted(data: Path, tmp_path: Path) -> 
     with pytest.raises(KeyboardInterrupt):
         killed.run()
 
+    # The kill came while a line of the log was being written.
+    with open(killed.out / "log.jsonl", "a") as log:
+        log.write('{"updates": 6, "pic')
     resumed = Trainer(settings, data, tmp_path / "parts", resume=True)
     assert resumed.optimiser.updates == 4
     resumed.run()
     assert_equal(whole, resumed)
     lines = [[json.loads(x) for x in (run.out / "log.jsonl").read_text().splitlines()] for run in (whole, resumed)]
-    assert lines[0][-1]["pictures"] == lines[1][-1]["pictures"] == 24
-    assert [line["updates"] for line in lines[1]] == [4, 12]
+    assert lines[0][-1]["pictures"] == lines[1][-1]["pictures"] == whole.total
+    assert [line["updates"] for line in lines[1]] == [4, whole.optimiser.updates]
 
 
 def test_a_run_is_not_overwritten_or_mixed(data: Path, tmp_path: Path) -> None:
@@ -178,6 +207,17 @@ def test_sixteen_bits(data: Path, tmp_path: Path) -> None:
         losses.append(trainer.update([trainer.data[64, 0]])["loss_1"])
     assert losses[0] != losses[1]
     assert losses[0] == pytest.approx(losses[1], rel=0.05)
+    with pytest.raises(ValueError, match="needs a GPU"):
+        Trainer(tiny(precision="fp16"), data, tmp_path)
+
+
+def test_weights_that_do_not_fit(data: Path, tmp_path: Path) -> None:
+    Trainer(tiny(), data, tmp_path).save()
+    with pytest.raises(ValueError, match=r"checkpoint.pt holds the weights of another network"):
+        Trainer(TINY, data, tmp_path / "other", start=tmp_path / "checkpoint.pt")
+    (tmp_path / "text.pt").write_text("no weights")
+    with pytest.raises(ValueError, match="is no checkpoint"):
+        Trainer(TINY, data, tmp_path / "other", start=tmp_path / "text.pt")
 
 
 def test_dry_run_from_the_command_line(data: Path) -> None:
@@ -190,6 +230,27 @@ def test_dry_run_from_the_command_line(data: Path) -> None:
     wrong = subprocess.run([*command[:5], "nowhere"], cwd=ROOT, capture_output=True, text=True, timeout=120)
     assert wrong.returncode == 1
     assert wrong.stderr.splitlines()[-1].startswith("export.train: error: ")
+
+
+def test_ctrl_c_reaches_all_processes_and_loses_nothing(data: Path, tmp_path: Path) -> None:
+    """A terminal signals the whole group: here while the process that makes pictures is still starting."""
+    command = [sys.executable, "-m", "export.train", "compact", "--data", str(data), "--workers", "1"]
+    run = subprocess.Popen(
+        [*command, "--out", str(tmp_path / "run"), "--set", "run.sizes=[[0.0, 64]]"],
+        cwd=ROOT,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
+    while not (tmp_path / "run" / "log.jsonl").parent.exists() and run.poll() is None:
+        time.sleep(0.1)
+    time.sleep(1)
+    os.killpg(run.pid, signal.SIGINT)
+    _, said = run.communicate(timeout=120)
+    assert run.returncode == 0, said
+    assert (
+        Trainer(load_settings("compact", ["run.sizes=[[0.0, 64]]"]), data, tmp_path / "run", resume=True).pictures % 4
+        == 0
+    )
 
 
 def test_two_processes_do_what_one_does(data: Path, tmp_path: Path) -> None:
@@ -207,8 +268,8 @@ def test_two_processes_do_what_one_does(data: Path, tmp_path: Path) -> None:
     assert (one["pictures"], two["pictures"]) == (2, 2)
     assert (one["world"], two["world"]) == (1, 2)
     for index, state in one["optimizer"]["state"].items():
-        # After one update the first moment is a tenth of the gradient, which was scaled to norm 5.
-        torch.testing.assert_close(two["optimizer"]["state"][index]["exp_avg"], state["exp_avg"], rtol=1e-2, atol=1e-4)
+        # After one update the first moment is a tenth of the gradient.
+        torch.testing.assert_close(two["optimizer"]["state"][index]["exp_avg"], state["exp_avg"], rtol=1e-2, atol=1e-6)
 
 
 def test_losses_by_hand() -> None:

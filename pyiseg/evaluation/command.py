@@ -75,16 +75,26 @@ def compare(options: argparse.Namespace, say: Callable[[str], None]) -> int:
 
     Args:
         options: ``reports`` (paths), ``output`` (a folder), ``images`` (the data set's folder, or None), ``model``,
-            ``device``.
+            ``device``, which are for contact sheets of ``images``.
         say: Called with what to tell the user.
 
     Returns:
         The exit code, 0.
 
     Raises:
-        ValueError, OSError, pyiseg.PyisegError: A report cannot be read, or the folder cannot be written.
+        ValueError, OSError, pyiseg.PyisegError: A report cannot be read, the folder cannot be written, or a model or
+            device is given without ``images``.
     """
     _check_folder(options.output)
+    if options.images is None:
+        # Tables and plots are of the reports alone; who names a model expects it to be run.
+        for name, default in (("model", "default"), ("device", "cpu")):
+            given = getattr(options, name)
+            if given != default:
+                raise ValueError(
+                    f"--{name} {given} is for contact sheets only: pass --images with the data set's folder too, or "
+                    f"leave out --{name}"
+                )
     named = [(path.stem, record.read_report(path)) for path in options.reports]
     drawn = {}
     if options.images is not None:

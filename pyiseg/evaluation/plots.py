@@ -8,16 +8,19 @@ from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from pyiseg.evaluation.evaluate import SHARES_ABOVE
+from pyiseg.evaluation.evaluate import SHARES_ABOVE, SHARES_AFTER
 from pyiseg.evaluation.record import Report
 from pyiseg.files import written_whole
 
 # Okabe and Ito's colours, told apart by the colour-blind too; dark to light for what has an order.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
-ORDERED = ("#B8D6E6", "#62A6C8", "#1F6E9C", "#0B2E4F")
+# By clicks, whatever the limit of the report: the panels share one legend.
+ORDERED = dict(zip(SHARES_AFTER, ("#B8D6E6", "#62A6C8", "#1F6E9C", "#0B2E4F"), strict=True))
+SHAPED = dict(zip(SHARES_AFTER, MARKERS, strict=False))
 # The mean over fewer images than this says little, and is drawn faintly.
 FEW = 5
 
@@ -73,16 +76,15 @@ def share_plot(path: Path, title: str, reports: Mapping[str, Report]) -> None:
     figure = Figure(figsize=(4.4 * columns + 1.6, 4.2 * rows), layout="constrained")
     figure.suptitle(title, fontsize=13, fontweight="bold")
     grid = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True).ravel()
+    drawn: dict[int, Line2D] = {}
     for axes, (label, report) in zip(grid, reports.items(), strict=False):
-        curves = report.summary["share_above"]
-        colours = ORDERED[-len(curves) :]
-        for (clicks, curve), colour, marker in zip(curves.items(), colours, MARKERS, strict=False):
-            axes.plot(
+        for clicks, curve in sorted((int(n), curve) for n, curve in report.summary["share_above"].items()):
+            (drawn[clicks],) = axes.plot(
                 [100 * t for t in SHARES_ABOVE],
                 curve,
-                label=f"{clicks} click{'s' * (clicks != '1')}",
-                color=colour,
-                marker=marker,
+                label=f"{clicks} click{'s' * (clicks != 1)}",
+                color=ORDERED.get(clicks, COLOURS[-1]),
+                marker=SHAPED.get(clicks, MARKERS[-1]),
                 linewidth=2,
                 markersize=5,
                 clip_on=False,
@@ -96,9 +98,9 @@ def share_plot(path: Path, title: str, reports: Mapping[str, Report]) -> None:
         axes.label_outer()
     for axes in grid[len(reports) :]:
         axes.set_axis_off()
-    handles, labels = grid[0].get_legend_handles_labels()
     # Most clicks first, as the curves lie.
-    figure.legend(handles[::-1], labels[::-1], loc="outside right center", fontsize=10, frameon=False)
+    handles = [drawn[clicks] for clicks in sorted(drawn, reverse=True)]
+    figure.legend(handles=handles, loc="outside right center", fontsize=10, frameon=False)
     _write(path, figure)
 
 

@@ -1,0 +1,115 @@
+"""What the commands of this package share: errors in one line, and checkpoints that are read with care."""
+
+from __future__ import annotations
+
+import pickle
+import sys
+import warnings
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pyiseg.errors import PyisegError
+
+# PyTorch itself is imported where it is needed: export.pack runs without.
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+def run_main(name: str, main: Callable[[], None]) -> None:
+    """Run a command; what damaged or foreign input raises becomes one line on stderr and exit code 1.
+
+    Args:
+        name: The module without its package: "train" for "export.train: error: …".
+        main: Run without arguments.
+
+    Raises:
+        SystemExit: For ValueError, OSError, RuntimeError, KeyError and pyiseg's own errors; all else passes through,
+            being a fault of the program rather than of what it was given.
+    """
+    try:
+        main()
+    except KeyError as error:
+        sys.exit(f"export.{name}: error: what was read has no {' '.join(map(repr, error.args)) or 'such key'}")
+    except (ValueError, OSError, RuntimeError, PyisegError) as error:
+        # PyTorch's errors may run over many lines.
+        sys.exit(f"export.{name}: error: {' '.join(str(error).split()) or type(error).__name__}")
+
+
+def read_checkpoint(path: Path, needs: tuple[str, ...] = ("average",)) -> dict[str, Any]:
+    """Read a checkpoint onto the CPU; no code in it is run.
+
+    Args:
+        path: What `export.train`, `export.import_published` or ``export.to_onnx --weights`` wrote.
+        needs: The keys that it must hold; under "average" there must be weights.
+
+    Raises:
+        ValueError: It is no checkpoint, is damaged, or lacks one of ``needs``.
+        OSError: It cannot be opened.
+    """
+    state = read_tensors(path, _expected(needs))
+    if not isinstance(state, dict):
+        raise ValueError(f"{path} holds a {type(state).__name__}; {_expected(needs)}")
+    if missing := [key for key in needs if key not in state]:
+        holds = ", ".join(map(repr, list(state)[:8])) or "nothing"
+        raise ValueError(f"{path} has no {', '.join(map(repr, missing))}, it holds {holds}; {_expected(needs)}")
+    if "average" in needs and not _are_weights(state["average"]):
+        raise ValueError(f"{path} has no weights under 'average'; {_expected(needs)}")
+    return state
+
+
+def read_tensors(path: Path, expected: str) -> Any:
+    """Read whatever torch.save wrote, onto the CPU; no code in it is run.
+
+    Args:
+        path: The file.
+        expected: Ends the message, as in "expected the published network".
+
+    Raises:
+        ValueError: It is no such file, is damaged, or holds more than tensors and plain values.
+        OSError: It cannot be opened.
+    """
+    import torch
+
+    with open(path, "rb") as file, warnings.catch_warnings():
+        # It warns of pickle protocols that bytes which never were a pickle seem to name.
+        warnings.simplefilter("ignore")
+        try:
+            return torch.load(file, map_location="cpu", weights_only=True)
+        except MemoryError:
+            raise
+        except Exception as error:
+            # PyTorch has no common error for what it cannot load: on arbitrary bytes its unpickler has been seen to
+            # raise UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, IndexError and TypeError.
+            said = str(error) if isinstance(error, (RuntimeError, pickle.UnpicklingError)) else type(error).__name__
+            # The unpickler's advice goes on for lines, and would have the user run code from the file.
+            reason = said.strip().split("\n")[0].split(". ")[0]
+            raise ValueError(f"{path} is no checkpoint, or damaged ({reason}); {expected}") from error
+
+
+def in_half(average: Mapping[str, Tensor], source: Path) -> dict[str, Tensor]:
+    """Return weights in FP16; whole numbers among them stay as they are.
+
+    Args:
+        average: Weights by name.
+        source: Named in the error.
+
+    Raises:
+        ValueError: A weight does not fit into FP16.
+    """
+    half = {}
+    for name, value in average.items():
+        half[name] = value.half() if value.is_floating_point() else value
+        if not half[name].isfinite().all():
+            raise ValueError(f"{source}: {name} does not fit into FP16 (largest {value.abs().max():g})")
+    return half
+
+
+def _are_weights(value: object) -> bool:
+    import torch
+
+    return isinstance(value, dict) and bool(value) and all(isinstance(x, torch.Tensor) for x in value.values())
+
+
+def _expected(needs: tuple[str, ...]) -> str:
+    return f"expected what export.train or `export.to_onnx --weights` wrote, with {', '.join(map(repr, needs))}"

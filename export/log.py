@@ -1,0 +1,53 @@
+"""What a training run says of itself: ``log.jsonl``, and TensorBoard."""
+
+from __future__ import annotations
+
+import json
+import math
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pyiseg.files import written_whole
+
+
+class Log:
+    """``log.jsonl``, a line a minute, and the same for TensorBoard where that is installed."""
+
+    def __init__(self, out: Path, updates: int) -> None:
+        self.path = out / "log.jsonl"
+        self.board: Any = None
+        with suppress(ImportError):
+            from torch.utils.tensorboard import SummaryWriter
+
+            self.board = SummaryWriter(str(out), purge_step=updates + 1)
+        if self.path.exists():
+            # Lines that were written after the checkpoint: their updates will be made again.
+            lines = self.path.read_text().splitlines()
+            with written_whole(self.path) as file:
+                file.writelines(f"{x}\n".encode() for x in lines if _updates_of(x) <= updates)
+
+    def write(self, values: dict[str, float]) -> None:
+        """Write a line."""
+        with open(self.path, "a") as log:
+            log.write(json.dumps(values) + "\n")
+        if self.board is not None:
+            for name, value in values.items():
+                self.board.add_scalar(name, value, int(values["updates"]))
+            self.board.flush()
+
+
+def _updates_of(line: str) -> float:
+    """Updates that a line of the log was written after; the half of a line that a kill left is of none."""
+    try:
+        return float(json.loads(line)["updates"])
+    except ValueError:
+        return math.inf
+
+
+def means(recent: list[dict[str, float]]) -> dict[str, float]:
+    """Return the mean of each metric over the updates that have it."""
+    names = sorted({name for metrics in recent for name in metrics})
+    return {name: round(float(np.mean([m[name] for m in recent if name in m])), 3) for name in names}

@@ -1,0 +1,117 @@
+"""How masks are found and read, for measuring and for training: a damaged file is named, whatever is wrong with it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+VOID = 255
+"""The value of index masks that marks pixels which are not judged."""
+
+
+class DamagedFileError(ValueError):
+    """A file of a data set cannot be used; the message names it."""
+
+
+def listed(folder: Path, way_out: str) -> list[Path]:
+    """Return the files of a folder in the order of their names, without what the system keeps there (.DS_Store).
+
+    Raises:
+        FileNotFoundError: There is no such folder, or nothing in it; ``way_out`` ends the message.
+    """
+    if not folder.is_dir():
+        raise FileNotFoundError(f"no folder {folder}: {way_out}")
+    found = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
+    if not found:
+        raise FileNotFoundError(f"the folder {folder} is empty: {way_out}")
+    return found
+
+
+def pairs(
+    images: Path, masks: Path, way_out: str, image_of: Callable[[str], str] = lambda stem: stem
+) -> list[tuple[Path, Path]]:
+    """Return (picture, mask) for every mask, in the order of their names; pictures without a mask are left out.
+
+    Args:
+        images, masks: The folders.
+        way_out: Ends the message, as in "an evaluation set is images/ and masks/ side by side".
+        image_of: The picture's name where no picture has the mask's, both without suffix.
+
+    Raises:
+        FileNotFoundError: A folder is missing or empty, or a mask has no picture.
+    """
+    pictures = {path.stem: path for path in listed(images, way_out)}
+    found = []
+    for mask in listed(masks, way_out):
+        name = mask.stem if mask.stem in pictures else image_of(mask.stem)
+        if name not in pictures:
+            raise FileNotFoundError(f"mask {mask} has no picture of its name in {images}: {way_out}")
+        found.append((pictures[name], mask))
+    return found
+
+
+def read_pixels(path: Path, convert: Callable[[Image.Image], Image.Image] = lambda picture: picture) -> NDArray[Any]:
+    """Read a picture's values as they are stored, or as ``convert`` makes them.
+
+    Raises:
+        DamagedFileError: It cannot be read.
+    """
+    try:
+        with Image.open(path) as picture:
+            return np.asarray(convert(picture))
+    except MemoryError:
+        raise
+    except Exception as error:
+        # Pillow's decoders have no common error: OSError, SyntaxError and RuntimeError have been seen.
+        raise DamagedFileError(f"{path} cannot be read as a picture: {error}; the file may be damaged") from error
+
+
+def read_index(path: Path) -> NDArray[np.uint8]:
+    """Read an index mask, uint8, shape (H, W): 0 is background, 255 void, anything else one object.
+
+    Palettes are not looked up: their indices are the objects.
+
+    Raises:
+        DamagedFileError: It cannot be read or is no index mask.
+    """
+    values = read_pixels(path)
+    if values.dtype == bool:
+        values = values.astype(np.uint8)
+    if values.ndim != 2 or values.dtype != np.uint8:
+        raise DamagedFileError(
+            f"{path} is no index mask: shape {values.shape}, {values.dtype}; save it as 8-bit grey or with a palette"
+        )
+    return values
+
+
+def read_instances(path: Path) -> NDArray[np.uint8]:
+    """Read the instance map of an SBD file (``inst/*.mat``): uint8, shape (H, W), values as of :func:`read_index`.
+
+    Raises:
+        DamagedFileError: It cannot be read or holds something else.
+    """
+    from scipy.io import loadmat
+
+    try:
+        values = np.asarray(loadmat(str(path), squeeze_me=False)["GTinst"]["Segmentation"][0, 0])
+    except MemoryError:
+        raise
+    except Exception as error:
+        # loadmat passes on whatever its parsing runs into: ValueError, TypeError, KeyError and zlib.error among it.
+        raise DamagedFileError(
+            f"{path} cannot be read as the instances of a picture (GTinst.Segmentation): {error!r}; fetch it again, or "
+            "take its name out of the list"
+        ) from error
+    if values.ndim != 2 or values.dtype.kind not in "ui" or values.size == 0:
+        raise DamagedFileError(f"{path}: GTinst.Segmentation is {values.dtype} {values.shape}, not a map of instances")
+    # uint8 must not wrap them: 300 would become instance 44.
+    if values.min() < 0 or values.max() > VOID:
+        raise DamagedFileError(
+            f"{path}: GTinst.Segmentation goes from {values.min()} to {values.max()}; instances are 1 to {VOID - 1}"
+        )
+    return values.astype(np.uint8)
