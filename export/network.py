@@ -13,6 +13,7 @@ from export.layers import (
     as_type,
     conv3x3,
     double,
+    full_precision,
     guided_filter_lines,
     normalise,
 )
@@ -113,7 +114,8 @@ class Comparison(nn.Module):
         maps = as_type(torch.cat([background, foreground], dim=1).flatten(2), torch.float32)
         # Without a click of a label its weights sum to 0 and so does its likeness.
         weights = maps / (maps.sum(dim=2, keepdim=True) + 1e-3)
-        mean = (weights @ flat.transpose(1, 2)) * self.scale
+        with full_precision(flat):
+            mean = (weights @ flat.transpose(1, 2)) * self.scale
         product = mean[:, :, :, None] * flat[:, None]
         alike = product.reshape(batch, 2 * self.heads, channels // self.heads, height * width).sum(dim=2)
         return as_type(alike.reshape(batch, 2 * self.heads, height, width), embedding.dtype)

@@ -158,8 +158,8 @@ def test_faults_are_named(weights: Weights, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (b"", "no checkpoint of tensors"),
-        (b"not a checkpoint", "no checkpoint of tensors"),
+        (b"", "is no checkpoint, or damaged"),
+        (b"not a checkpoint", "is no checkpoint, or damaged"),
         (None, "no table of tensors"),
     ],
 )
