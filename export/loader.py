@@ -20,7 +20,8 @@ class Numbered(torch.utils.data.Dataset):  # type: ignore[type-arg]
 
     def __init__(self, root: Path, sides: set[int], seed: int, config: DataConfig) -> None:
         self.sets = {side: TrainingData(root, side, seed, config) for side in sorted(sides)}
-        self.epoch = next(iter(self.sets.values())).epoch
+        first = next(iter(self.sets.values()))
+        self.epoch, self.objects = first.epoch, first.objects
 
     def __getitem__(self, number: Number) -> Sample:
         side, index = number

@@ -30,7 +30,10 @@ def from_plain(cls: type[T], values: Mapping[str, Any], where: str = "") -> T:
     fields = [field.name for field in dataclasses.fields(cls)]  # type: ignore[arg-type]
     unknown = sorted(set(values) - set(fields))
     if unknown:
-        raise ValueError(f"{where or cls.__name__} has no setting '{unknown[0]}'; there are {', '.join(fields)}")
+        sections = [f for f in fields if dataclasses.is_dataclass(hints[f])]
+        elsewhere = [f for f in sections if unknown[0] in (x.name for x in dataclasses.fields(hints[f]))]
+        way_out = f"did you mean {elsewhere[0]}.{unknown[0]}?" if elsewhere else f"there are {', '.join(fields)}"
+        raise ValueError(f"{where or cls.__name__} has no setting '{unknown[0]}'; {way_out}")
     for each in dataclasses.fields(cls):  # type: ignore[arg-type]
         if each.name not in values and each.default is each.default_factory is dataclasses.MISSING:
             raise ValueError(f"{where or cls.__name__} lacks '{each.name}'")
@@ -65,4 +68,15 @@ def _value(kind: Any, value: Any, where: str) -> Any:
             return float(value)
     elif type(value) is kind:
         return value
-    raise ValueError(f"{where} is {value!r}; it must be {getattr(kind, '__name__', kind)}")
+    raise ValueError(f"{where} is {value!r}; it must be {_wanted(kind, where)}")
+
+
+def _wanted(kind: Any, where: str) -> str:
+    if dataclasses.is_dataclass(kind):
+        return f"a section: set {where}.{dataclasses.fields(kind)[0].name} and the like"
+    if typing.get_origin(kind) is tuple:
+        kinds = typing.get_args(kind)
+        each = kinds[:1] if kinds[1:] == (...,) else kinds
+        return "a list of " + " and ".join(_wanted(k, where) for k in each)
+    names = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
+    return names.get(kind, str(kind))

@@ -160,7 +160,9 @@ class Settings:
         for section, limits in RANGES.items():
             for name, (low, high) in limits.items():
                 value = getattr(getattr(self, section), name)
-                if not all(low <= x <= high for x in (value if isinstance(value, tuple) else (value,))):
+                if not all(
+                    low <= x <= high and math.isfinite(x) for x in (value if isinstance(value, tuple) else (value,))
+                ):
                     wanted = f"at least {low:g}" if high == INF else f"from {low:g} to {high:g}"
                     raise ValueError(f"{section}.{name} is {value}; it must be {wanted}")
 
@@ -197,6 +199,11 @@ def load_settings(name: str | Path, changes: Sequence[str] = ()) -> Settings:
         for part in reversed(key.split(".")):
             inner = {part: inner}
         table = _merged(table, inner)
+    changed = {change.partition("=")[0] for change in changes}
+    for given, other in (("pictures", "epochs"), ("epochs", "pictures")):
+        # A run has one length: whoever gives it one way takes back the other.
+        if f"run.{given}" in changed and f"run.{other}" not in changed:
+            table = _merged(table, {"run": {other: 0}})
     network = dict(table.get("network", {}))
     base = network.pop("base", "compact")
     if base not in NETWORKS:
@@ -214,7 +221,9 @@ def _read(path: Path, above: tuple[Path, ...] = ()) -> dict[str, Any]:
     if path in above:
         raise ValueError(f"{path} builds on itself: its base, or the base of that, is '{path.stem}'")
     if not path.is_file():
-        raise ValueError(f"no configuration '{path.stem}' at {path.parent}; there are {', '.join(available())}")
+        if path.parent != CONFIGS:
+            raise ValueError(f"no file at '{path}'; check the path")
+        raise ValueError(f"there is no configuration '{path.stem}'; there are {', '.join(available())}")
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except tomllib.TOMLDecodeError as error:

@@ -68,7 +68,7 @@ def test_a_file_of_ones_own(tmp_path: Path) -> None:
     [
         ("nothing", "", "no configuration 'nothing'.*compact"),
         ("compact", "run.batches=8", "run has no setting 'batches'; there are .*batch"),
-        ("compact", "run.batch=2.5", "run.batch is 2.5; it must be int"),
+        ("compact", "run.batch=2.5", "run.batch is 2.5; it must be a whole number"),
         ("compact", "run.batch=0", "run.batch is 0; it must be at least 1"),
         ("compact", "run.minutes=-5", "run.minutes is -5"),
         ("compact", "optimiser.average=1.5", "optimiser.average is 1.5; it must be from 0 to 1"),
@@ -79,7 +79,13 @@ def test_a_file_of_ones_own(tmp_path: Path) -> None:
         ("compact", "run.precision=fp8", "run.precision is 'fp8'; it may be 'fp32'"),
         ("compact", "run.sizes=[[0.0, 100]]", "multiples of 32"),
         ("compact", "run.sizes=[[0.0]]", r"run.sizes\[0\]"),
-        ("compact", "run.epochs=3", "give one"),
+        ("compact", "run.epochs=-3", "give one"),
+        ("compact", "optimiser.lr=nan", "optimiser.lr is nan"),
+        ("compact", "optimiser.lr=inf", "optimiser.lr is inf"),
+        ("compact", "run.sizes=64", "a list of a list of a number and a whole number"),
+        ("compact", "run=8", "run is 8; it must be a section: set run.epochs"),
+        ("compact", "pictures=8", "did you mean run.pictures"),
+        ("./mine.toml", "", "no file at 'mine.toml'"),
         ("compact", "run.batch", "is no change"),
         ("compact", "network.base=huge", "network.base is 'huge'; there are compact"),
         ("compact", "network.interaction=[]", "interaction"),
@@ -111,3 +117,8 @@ def test_files_that_name_themselves_or_nothing(tmp_path: Path) -> None:
     (tmp_path / "c.toml").write_text("[run]\nbatch = 2\n")
     with pytest.raises(ValueError, match="lacks 'name'"):
         load_settings(tmp_path / "c.toml")
+
+
+def test_a_length_given_one_way_takes_back_the_other() -> None:
+    assert load_settings("paper", ["run.pictures=600"]).run.epochs == 0
+    assert load_settings("compact", ["run.epochs=2"]).run.pictures == 0

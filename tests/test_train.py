@@ -22,7 +22,7 @@ import toy_network  # noqa: E402
 from export.config import COMPACT, scaled  # noqa: E402
 from export.data import Sample  # noqa: E402
 from export.settings import Settings, available, load_settings  # noqa: E402
-from export.train import Trainer, weights_of  # noqa: E402
+from export.trainer import Trainer, weights_of  # noqa: E402
 
 ROOT = Path(__file__).parent.parent
 TINY = load_settings("compact", ["run.sizes=[[0.0, 64]]", "run.batch=2", "clicks.clicks=2", "optimiser.warmup=1"])
@@ -166,7 +166,7 @@ def test_a_run_is_not_overwritten_or_mixed(data: Path, tmp_path: Path) -> None:
     trainer.save()
     with pytest.raises(ValueError, match="add --resume"):
         Trainer(tiny(), data, tmp_path)
-    with pytest.raises(ValueError, match=r"another run: .*'pictures': 16.*now .*'pictures': 18"):
+    with pytest.raises(ValueError, match=r"began with run.pictures=16, now 18: give the same"):
         Trainer(tiny(pictures=18), data, tmp_path, resume=True)
     assert Trainer(tiny(minutes=3.0), data, tmp_path, resume=True).progress() == 0
 
@@ -181,6 +181,15 @@ def test_minutes_end_the_run_with_the_schedule_at_its_end(data: Path, tmp_path: 
     assert [path.name for path in tmp_path.glob("events.out.tfevents*")]
     trainer.run()  # over already: nothing happens
     assert Trainer(trainer.settings, data, tmp_path, resume=True).pictures == trainer.pictures
+
+
+def test_a_loss_that_is_not_finite_ends_the_run(data: Path, tmp_path: Path) -> None:
+    trainer = Trainer(tiny(), data, tmp_path)
+    with torch.no_grad():
+        trainer.optimiser.network.click.head.bias.fill_(float("nan"))
+    with pytest.raises(ValueError, match="no longer finite after 0 pictures"):
+        trainer.run()
+    assert not trainer.checkpoint.exists()
 
 
 def test_a_run_can_start_from_weights(data: Path, tmp_path: Path) -> None:
@@ -242,7 +251,7 @@ def test_ctrl_c_reaches_all_processes_and_loses_nothing(data: Path, tmp_path: Pa
     time.sleep(1)
     os.killpg(run.pid, signal.SIGINT)
     _, said = run.communicate(timeout=120)
-    assert run.returncode == 0, said
+    assert run.returncode == 130, said
     assert (
         Trainer(load_settings("compact", ["run.sizes=[[0.0, 64]]"]), data, tmp_path / "run", resume=True).pictures % 4
         == 0
@@ -262,7 +271,7 @@ def test_two_processes_do_what_one_does(data: Path, tmp_path: Path) -> None:
         assert done.returncode == 0, done.stderr
     one, two = (torch.load(tmp_path / name / "checkpoint.pt", weights_only=True) for name in ("one", "two"))
     assert (one["pictures"], two["pictures"]) == (2, 2)
-    assert (one["world"], two["world"]) == (1, 2)
+    assert (one["around"]["processes"], two["around"]["processes"]) == (1, 2)
     for index, state in one["optimizer"]["state"].items():
         # After one update the first moment is a tenth of the gradient.
         torch.testing.assert_close(two["optimizer"]["state"][index]["exp_avg"], state["exp_avg"], rtol=1e-2, atol=1e-6)
