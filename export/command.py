@@ -31,7 +31,9 @@ def run_main(name: str, main: Callable[[], None]) -> None:
         main()
     except KeyError as error:
         sys.exit(f"export.{name}: error: what was read has no {' '.join(map(repr, error.args)) or 'such key'}")
-    except (ValueError, OSError, RuntimeError, PyisegError) as error:
+    except OSError as error:
+        sys.exit(f"export.{name}: error: {_of_file(error)}")
+    except (ValueError, RuntimeError, PyisegError) as error:
         # PyTorch's errors may run over many lines.
         sys.exit(f"export.{name}: error: {' '.join(str(error).split()) or type(error).__name__}")
 
@@ -81,10 +83,15 @@ def read_tensors(path: Path, expected: str) -> Any:
         except Exception as error:
             # PyTorch has no common error for what it cannot load: on arbitrary bytes its unpickler has been seen to
             # raise UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, IndexError and TypeError.
-            said = str(error) if isinstance(error, (RuntimeError, pickle.UnpicklingError)) else type(error).__name__
             # The unpickler's advice goes on for lines, and would have the user run code from the file.
-            reason = said.strip().split("\n")[0].split(". ")[0]
+            said = "not tensors and plain values" if isinstance(error, pickle.UnpicklingError) else str(error)
+            reason = said.strip().split("\n")[0].split(". ")[0] or type(error).__name__
             raise ValueError(f"{path} is no checkpoint, or damaged ({reason}); {expected}") from error
+
+
+def size_text(size: int) -> str:
+    """Return a number of bytes as a text: "12.3 kB", "9.6 MB"; units are powers of 10."""
+    return f"{size / 1e3:.1f} kB" if size < 1e6 else f"{size / 1e6:.1f} MB"
 
 
 def in_half(average: Mapping[str, Tensor], source: Path) -> dict[str, Tensor]:
@@ -103,6 +110,14 @@ def in_half(average: Mapping[str, Tensor], source: Path) -> dict[str, Tensor]:
         if not half[name].isfinite().all():
             raise ValueError(f"{source}: {name} does not fit into FP16 (largest {value.abs().max():g})")
     return half
+
+
+def _of_file(error: OSError) -> str:
+    if error.filename is None or error.strerror is None:
+        return " ".join(str(error).split()) or type(error).__name__
+    if isinstance(error, FileNotFoundError) and not error.strerror.startswith("cannot write"):
+        return f"no file at '{error.filename}'; check the path"
+    return f"'{error.filename}': {error.strerror[0].lower()}{error.strerror[1:]}; check the path"
 
 
 def _are_weights(value: object) -> bool:

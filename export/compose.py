@@ -147,6 +147,6 @@ def _part(root: Path, name: str) -> list[Path]:
     inner, plain = root / "train" / name, root / name
     return listed(
         inner if inner.is_dir() else plain,
-        f"composed pictures need objects and backgrounds, in {root / 'train'} or in {root}; set composed = 0.0 to do "
-        "without",
+        f"composed pictures need objects and backgrounds, in {root / 'train'} or in {root}; to do without "
+        "--set data.composed=0",
     )

@@ -1,13 +1,15 @@
 """Draw a training log: IoU after each click and loss, against pictures seen.
 
-python -m export.curve runs/compact/log.jsonl docs/training-curve.png
+python -m export.curve runs/compact curve.png
 """
 
 from __future__ import annotations
 
+import argparse
 import json
-import sys
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -15,23 +17,71 @@ import numpy as np
 mpl.use("Agg")
 import matplotlib.pyplot as plt
 
+from export.command import run_main
+from pyiseg.files import written_whole
+
+# With fewer points than this a line alone may not be seen.
+FEW = 20
+
 
 def draw(log: Path, picture: Path, window: int = 5) -> None:
-    """Draw the curve; each point is the mean of some neighbouring lines of the log, one line a minute."""
-    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    """Draw the curve; each point is the mean of some neighbouring lines of the log, one line a minute.
+
+    Args:
+        log: ``log.jsonl`` of a run, or the run's folder.
+        picture: File to write; its suffix says which kind.
+        window: Lines that are averaged, as far as there are so many.
+
+    Raises:
+        ValueError: The log has no line of a training run, or pictures of this kind cannot be written.
+        OSError: A file cannot be read or written.
+    """
+    lines = _lines(log / "log.jsonl" if log.is_dir() else log)
     figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.4), constrained_layout=True)
+    if picture.suffix[1:] not in figure.canvas.get_supported_filetypes():
+        raise ValueError(f"cannot write '{picture}': name a picture, such as curve.png")
     for axes, prefix, title in ((left, "iou_", "IoU after click"), (right, "loss_", "loss after click")):
         for name in sorted({name for line in lines for name in line if name.startswith(prefix)}):
             points = [(line["pictures"], float(line[name])) for line in lines if name in line]
             x, y = np.array(points).T
-            width = min(window, len(y))
+            width = min(window, -(-len(y) // 2))
             smooth = np.convolve(y, np.ones(width) / width, "valid")
-            axes.plot(x[width - 1 :], smooth, label=name.removeprefix(prefix))
+            marker = "o" if len(smooth) < FEW else ""
+            axes.plot(x[width - 1 :], smooth, marker=marker, markersize=3, label=name.removeprefix(prefix))
         axes.set(title=title, xlabel="training pictures seen")
         axes.grid(alpha=0.3)
         axes.legend(ncols=2, fontsize=8)
-    figure.savefig(picture, dpi=110)
+    with written_whole(picture) as file:
+        figure.savefig(file, dpi=110, format=picture.suffix[1:])
+    plt.close(figure)
+
+
+def _lines(log: Path) -> list[dict[str, Any]]:
+    found = []
+    for line in log.read_text(errors="replace").splitlines():
+        # What was being written when a run was stopped may have no end.
+        with suppress(ValueError):
+            values = json.loads(line)
+            if isinstance(values, dict) and "pictures" in values and any(name.startswith("iou_") for name in values):
+                found.append(values)
+    if not found:
+        raise ValueError(f"{log} has no line of a training run; give log.jsonl of one, or its folder")
+    return found
+
+
+def main() -> None:
+    """Draw a log."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("log", type=Path, help="folder of a run, or its log.jsonl")
+    parser.add_argument("picture", type=Path, help="file to write, such as curve.png")
+    args = parser.parse_args()
+    run_main("curve", lambda: _run(args))
+
+
+def _run(args: argparse.Namespace) -> None:
+    draw(args.log, args.picture)
+    print(f"wrote {args.picture}")
 
 
 if __name__ == "__main__":
-    draw(Path(sys.argv[1]), Path(sys.argv[2]))
+    main()

@@ -94,31 +94,35 @@ class DataConfig:
         try:
             sources = tuple((str(name), float(share)) for name, share in self.sources)
         except (TypeError, ValueError):
-            raise ValueError(f"sources is {self.sources!r}; give pairs such as [['sbd', 0.5], ['coco', 0.5]]") from None
+            raise ValueError(
+                f"sources is {self.sources!r}; give pairs: --set data.sources='[[\"sbd\", 0.5]]'"
+            ) from None
         # TOML has lists only; without this a configuration read back would not equal the one it was written from.
         object.__setattr__(self, "sources", sources)
         kinds = {"photographs": Photographs, "masks": Masks, "augment": Augment, "order": Order}
         for name, kind in kinds.items():
             if getattr(self, name) not in get_args(kind):
-                raise ValueError(f"{name} is {getattr(self, name)!r}; choose one of {', '.join(get_args(kind))}")
+                raise ValueError(f"data.{name} is {getattr(self, name)!r}; choose one of {', '.join(get_args(kind))}")
         for name in ("composed", "close", "min_area", "max_area"):
             if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; it is a share, from 0 to 1")
+                raise ValueError(f"data.{name} is {getattr(self, name)}; it is a share, from 0 to 1")
         if self.min_area >= self.max_area:
-            raise ValueError(f"min_area {self.min_area} must be less than max_area {self.max_area}")
+            raise ValueError(f"data.min_area {self.min_area} must be less than data.max_area {self.max_area}")
         if self.photographs == "none" and self.composed != 1:
-            raise ValueError(f"photographs is 'none' and composed {self.composed}; set composed = 1.0")
+            raise ValueError(f"photographs is 'none' and composed {self.composed}: --set data.composed=1")
         if self.order == "epochs" and self.composed not in (0, 1):
             raise ValueError(
                 f"order is 'epochs' and composed {self.composed}: an epoch is one pass through the photographs' "
-                "objects or through the objects to compose; set composed to 0.0 or 1.0, or order to 'random'"
+                "objects or through the objects to compose; --set data.composed=0 or 1, or data.order=random"
             )
         if self.photographs == "mixed" and not any(share > 0 for _, share in self.sources):
             raise ValueError(f"sources is {self.sources}; name at least one with a share above 0")
         if any(share < 0 for _, share in self.sources):
             raise ValueError(f"sources is {self.sources}; no share may be below 0")
         if self.epoch_size < 0:
-            raise ValueError(f"epoch_size is {self.epoch_size}; give the samples in an epoch, 0 for all objects once")
+            raise ValueError(
+                f"data.epoch_size is {self.epoch_size}; give the samples in an epoch, 0 for all objects once"
+            )
 
     def shares(self) -> dict[str, float]:
         """Return the share of every kind of training picture, for the record."""

@@ -18,7 +18,7 @@ from export.pictures import (
     read_index,
     read_rgb,
 )
-from pyiseg.evaluation.masks import pairs
+from pyiseg.evaluation.masks import pairs, without_mask
 
 # More values than this in an index mask, and it is rather a grey one.
 _MANY = 100
@@ -26,7 +26,7 @@ _LAYOUT = "a training folder is images/ and masks/ side by side, files of the sa
 
 
 class FolderImages:
-    """Pictures in ``images/`` with masks of the same names in ``masks/``; pictures without a mask are left out.
+    """Pictures in ``images/`` with masks of the same names in ``masks/``; others are left out, with a notice.
 
     Args:
         root: Folder that holds both.
@@ -40,13 +40,14 @@ class FolderImages:
 
     def __init__(self, root: Path, masks: str = "alpha") -> None:
         found = tuple(pairs(root / "images", root / "masks", _LAYOUT))
+        without_mask(root / "images", {image for image, _ in found})
         self.index = masks == "index"
         self.close_masks = not self.index
         self.objects = _objects(found) if self.index else [(*pair, 0) for pair in found]
         if not self.objects:
             raise ValueError(
                 f"{root / 'masks'}: no mask has an object, their values are all 0 and 255; for masks of one object "
-                "each set masks = 'alpha'"
+                "each --set data.masks=alpha"
             )
 
     def __len__(self) -> int:
@@ -63,7 +64,7 @@ class FolderImages:
         if alpha.max() < 128:
             raise DamagedFileError(
                 f"mask {mask} wants nothing: its largest value is {alpha.max()}, an alpha goes to 255; for masks that "
-                "number objects set masks = 'index'"
+                "number objects --set data.masks=index"
             )
         return Masked(image, alpha, np.ones_like(alpha), np.zeros_like(alpha))
 
@@ -80,7 +81,7 @@ def _objects(found: tuple[tuple[Path, Path], ...]) -> list[tuple[Path, Path, int
         values = np.unique(read_index(mask))
         if len(values) > _MANY:
             raise DamagedFileError(
-                f"{mask} has {len(values)} different values: that is no index mask; for an alpha set masks = 'alpha'"
+                f"{mask} has {len(values)} different values: that is no index mask; for an alpha --set data.masks=alpha"
             )
         result += [(image, mask, int(value)) for value in values if value not in (0, VOID)]
     return result

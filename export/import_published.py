@@ -47,6 +47,8 @@ def read_published(path: Path) -> dict[str, Tensor]:
         OSError: It cannot be read.
     """
     content = read_tensors(path, "expected the authors' InterSegSynthFT.pth")
+    if isinstance(content, Mapping) and "average" in content:
+        raise ValueError(f"{path} is a checkpoint of this project: use python -m export.to_onnx {path} FOLDER")
     for key in ("state_dict", "model"):
         if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
             content = content[key]

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import copy
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Literal, get_args
 
 import numpy as np
@@ -91,6 +95,21 @@ def halved(network: Network) -> Network:
         if isinstance(module, GroupNorm):
             module.float()
     return network
+
+
+@contextmanager
+def quiet_exporter() -> Iterator[None]:
+    """Silence what PyTorch's exporter says of itself: it would bury what there is to know of the model."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)  # "torchvision is not installed", which nothing here needs
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", r".*isinstance\(treespec, LeafSpec\)", FutureWarning)
+            warnings.filterwarnings("ignore", "# The axis name: ", UserWarning)
+            yield
+    finally:
+        logger.setLevel(level)
 
 
 def without_traces(model: onnx.ModelProto) -> onnx.ModelProto:

@@ -14,6 +14,7 @@ import argparse
 import hashlib
 import io
 import json
+import sys
 import tarfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -23,11 +24,14 @@ from typing import Any
 
 from tqdm import tqdm
 
-from export.command import run_main
+from export.command import run_main, size_text
 from pyiseg.files import written_whole
 
 LISTING = ".pack.json"
 """Name of the list in a shard, and of the record that unpacking keeps of which shards are there."""
+
+INCOMPLETE = 3
+"""Exit code of ``unpack`` while shards are missing."""
 
 # What a tar file, its list and its end take up at most, besides the files: a listing's fixed part, and whole records.
 _FIXED = 4096 + tarfile.RECORDSIZE
@@ -54,10 +58,13 @@ def pack(data: Path, out: Path, max_mb: float = 48, only: Sequence[str] = ()) ->
         The shards.
 
     Raises:
-        ValueError: A file is larger than a shard may be, nothing is to be packed, or ``out`` cannot be used.
+        ValueError: A file is larger than a shard may be, ``max_mb`` too small, nothing is to be packed, or ``out``
+            cannot be used.
         FileNotFoundError: There is no folder ``data``.
     """
     limit = int(max_mb * 1e6)
+    if limit <= _FIXED:
+        raise ValueError(f"--max-mb is {max_mb:g}: a shard needs more than {_FIXED / 1e6:g} MB")
     if not data.is_dir():
         raise FileNotFoundError(f"no folder {data}")
     if out.resolve().is_relative_to(data.resolve()):
@@ -128,7 +135,7 @@ def _plan(data: Path, limit: int, max_mb: float, only: Sequence[str]) -> list[Sh
         size = headers + -(-entry["bytes"] // 512) * 512 + len(json.dumps(entry)) + 4
         if _FIXED + size > limit:
             raise ValueError(
-                f"{path} has {entry['bytes'] / 1e6:.1f} MB: a shard of at most {max_mb:g} MB cannot hold it; files are "
+                f"{path} has {size_text(entry['bytes'])}: a shard of at most {max_mb:g} MB cannot hold it; files are "
                 "packed whole, so give a larger --max-mb or leave it out with --only"
             )
         if not shards or shards[-1].bytes + size > limit:
@@ -224,10 +231,9 @@ def _check_manifest(path: Path) -> None:
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{beside} is damaged ({error!r}); fetch it again, or remove it") from None
     if path.name in known and _sha256_of(path) != known[path.name][1]:
-        raise ValueError(
-            f"shard {path} is not as manifest.json has it: {path.stat().st_size} of {known[path.name][0]} bytes or "
-            "other content; fetch it again"
-        )
+        sizes = f" ({path.stat().st_size} bytes, not {known[path.name][0]})"
+        differing = sizes if path.stat().st_size != known[path.name][0] else ""
+        raise ValueError(f"shard {path}: its content differs from manifest.json{differing}; fetch it again")
 
 
 def _member(name: str, size: int) -> tarfile.TarInfo:
@@ -250,13 +256,22 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True)
     one = commands.add_parser("pack", help="write a folder into shards")
-    one.add_argument("data", type=Path)
-    one.add_argument("out", type=Path)
-    one.add_argument("--max-mb", type=float, default=48)
-    one.add_argument("--only", action="append", default=[], metavar="GLOB", help="may be given several times")
-    other = commands.add_parser("unpack", help="unpack any shards of a pack; the others may follow")
-    other.add_argument("shards", type=Path, nargs="+")
-    other.add_argument("out", type=Path)
+    one.add_argument("data", type=Path, help="the folder")
+    one.add_argument("out", type=Path, help="an empty or new folder for the shards and manifest.json")
+    one.add_argument(
+        "--max-mb",
+        type=float,
+        default=48,
+        metavar="MB",
+        help="no shard is larger, in 10^6 bytes (default: %(default)s)",
+    )
+    one.add_argument(
+        "--only", action="append", default=[], metavar="GLOB", help="pack what matches, as 'train/*'; may be repeated"
+    )
+    about = "unpack any shards of a pack; while others are missing, exit code 3"
+    other = commands.add_parser("unpack", help=about, description=about)
+    other.add_argument("shards", type=Path, nargs="+", help="any of them, in any order; the others may follow")
+    other.add_argument("out", type=Path, help="the folder to unpack into")
     args = parser.parse_args(arguments)
     run_main("pack", lambda: _run(args))
 
@@ -264,11 +279,15 @@ def main(arguments: list[str] | None = None) -> None:
 def _run(args: argparse.Namespace) -> None:
     if args.command == "pack":
         shards = pack(args.data, args.out, args.max_mb, args.only)
-        total = sum(shard.stat().st_size for shard in shards) / 1e6
-        print(f"{len(shards)} shards, {total:.1f} MB together, in {args.out}")
-    else:
-        missing = unpack(args.shards, args.out)
-        print(f"still missing: shards {', '.join(map(str, missing))}" if missing else f"all is in {args.out}")
+        total = size_text(sum(shard.stat().st_size for shard in shards))
+        print(f"{len(shards)} shards, {total} together, in {args.out}")
+        return
+    if args.out.suffix == ".tar" or args.out.is_file():
+        raise ValueError(f"{args.out} is no folder; the last argument is the folder to unpack into")
+    missing = unpack(args.shards, args.out)
+    print(f"still missing: shards {', '.join(map(str, missing))}" if missing else f"all is in {args.out}")
+    if missing:
+        sys.exit(INCOMPLETE)
 
 
 if __name__ == "__main__":

@@ -80,7 +80,9 @@ def read_grey(path: Path) -> Array:
     rgb = read_rgb(path)
     if np.array_equal(rgb[..., 0], rgb[..., 1]) and np.array_equal(rgb[..., 0], rgb[..., 2]):
         return np.ascontiguousarray(rgb[..., 0])
-    raise DamagedFileError(f"{path} is no grey mask: it has colours; for masks that number objects set masks = 'index'")
+    raise DamagedFileError(
+        f"{path} is no grey mask: it has colours; for masks that number objects --set data.masks=index"
+    )
 
 
 def read_rgba(path: Path) -> Array:

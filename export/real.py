@@ -90,8 +90,8 @@ class RealImages:
 def _read_list(path: Path) -> list[Record]:
     if not path.is_file():
         raise FileNotFoundError(
-            f"no list {path}: photographs = 'mixed' needs it; set photographs = 'folder' for images/ and masks/, "
-            "'sbd' for the Semantic Boundaries Dataset, or 'none' to compose only"
+            f"no list {path}: data.photographs=mixed needs it; --set data.photographs=folder for images/ and masks/, "
+            "=sbd for the Semantic Boundaries Dataset, or =none --set data.composed=1 to compose only"
         )
     records = []
     for number, line in enumerate(path.read_text().splitlines(), 1):

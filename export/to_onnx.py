@@ -24,7 +24,7 @@ import torch
 from torch import Tensor, nn
 from torch.export import Dim
 
-from export.command import in_half, read_checkpoint, run_main
+from export.command import in_half, read_checkpoint, run_main, size_text
 from export.config import COMPACT, NETWORKS, NetworkConfig, network_config
 from export.network import Network
 from export.onnx_parts import (
@@ -36,10 +36,12 @@ from export.onnx_parts import (
     folded,
     halve_weights,
     halved,
+    quiet_exporter,
     rounded,
     without_traces,
 )
 from export.parity import Inputs, answers, differences, random_inputs
+from export.settings import available, load_settings
 from pyiseg.files import written_whole
 
 # ONNX Runtime against PyTorch: the largest difference of any output, and with FP16 arithmetic the mean one of alpha.
@@ -55,7 +57,7 @@ def export_folder(
     training: dict[str, Any],
     *,
     precision: Precision = "fp16-weights",
-    licence: str = "Apache-2.0",
+    licence: str = "unspecified",
     sizes: tuple[tuple[int, int], ...] = SIZES,
 ) -> None:
     """Write the model folder, whole: it is made beside its place and moved there when it is complete and checked.
@@ -87,18 +89,18 @@ def export_folder(
         manifest = _manifest(network.config, work, name, description, licence, precision, training)
         (work / "model.json").write_text(json.dumps(manifest, indent=2) + "\n")
         largest, mean = differences(answers(work, sizes, network.config), answers(shipped, sizes))
-        print(f"ONNX Runtime differs from PyTorch by {largest:.2g} at most, alpha by {mean:.2g} on average")
-        if precision == "fp16" and mean > HALF_PARITY:
-            raise RuntimeError(
-                f"alpha in FP16 differs from that in FP32 by {mean:.2g} on average, limit {HALF_PARITY:g}"
-            )
-        if precision != "fp16" and largest > PARITY:
-            raise RuntimeError(f"ONNX Runtime differs from PyTorch by {largest:.2g}, more than {PARITY:g}")
+        what, difference, allowed = "ONNX Runtime and PyTorch", largest, PARITY
+        if precision == "fp16":
+            what, difference, allowed = "the alphas of FP16 and FP32, on average,", mean, HALF_PARITY
+        if difference > allowed:
+            raise RuntimeError(f"{what} differ by {difference:.2g} (allowed {allowed:.0e})")
+        size = size_text(sum(file.stat().st_size for file in work.iterdir()))
         old = work.with_name(work.name + "-old")
         if folder.exists():
             os.replace(folder, old)
         os.replace(work, folder)
         shutil.rmtree(old, ignore_errors=True)
+        print(f"wrote {folder} ({size}); {what} agree to {difference:.2g} (allowed {allowed:.0e})")
     finally:
         shutil.rmtree(work, ignore_errors=True)
 
@@ -137,18 +139,19 @@ def _write_parts(network: Network, folder: Path, precision: Precision) -> None:
         return {2: n * units if units > 1 else n, 3: m * units if units > 1 else m}
 
     def write(name: str, module: nn.Module, tensors: Inputs, outputs: list[str], dynamic: Any) -> None:
-        program = torch.onnx.export(
-            module.eval(),
-            tuple(tensors.values()),
-            dynamo=True,
-            input_names=list(tensors),
-            output_names=outputs,
-            dynamic_shapes=dynamic,
-            optimize=False,  # once is enough, below
-            verbose=False,
-        )
-        assert program is not None
-        program.optimize()
+        with quiet_exporter():
+            program = torch.onnx.export(
+                module.eval(),
+                tuple(tensors.values()),
+                dynamo=True,
+                input_names=list(tensors),
+                output_names=outputs,
+                dynamic_shapes=dynamic,
+                optimize=False,  # once is enough, below
+                verbose=False,
+            )
+            assert program is not None
+            program.optimize()
         model = without_traces(program.model_proto)
         onnx.save(halve_weights(model) if precision == "fp16-weights" else model, folder / name)
 
@@ -232,6 +235,17 @@ def describe(config: NetworkConfig) -> tuple[str, str]:
     return name, f"{name.capitalize()} click-to-matte network, {stream}, {fusion} click fusion"
 
 
+def name_of(training: dict[str, Any], config: NetworkConfig) -> str:
+    """Return a name for a model: that of its settings, and what its network is where these have another."""
+    name = training.get("settings", {}).get("name")
+    if name is None:
+        return describe(config)[0]
+    if name not in available() or load_settings(name).network == config:
+        return str(name)
+    small = load_settings(name, ["network.base=small"]).network
+    return f"{name} ({'small' if config == small else 'changed'})"
+
+
 def training_of(state: dict[str, Any]) -> dict[str, Any]:
     """What a checkpoint says of its training, for model.json."""
     if "training" in state:
@@ -239,7 +253,9 @@ def training_of(state: dict[str, Any]) -> dict[str, Any]:
     training = {key: state[key] for key in ("started_from", "data", "pictures", "updates") if key in state}
     if "seconds" in state:
         training["minutes"] = round(state["seconds"] / 60, 1)
-    if "settings" in state:
+    if state.get("command"):
+        training["command"] = state["command"]
+    elif "settings" in state:
         minutes = f" --minutes {state['minutes']:g}" if state.get("minutes") else ""
         training["command"] = f"python -m export.train {state['settings']['name']} --data DATA --out OUT{minutes}"
     return training | {key: state[key] for key in ("config", "settings") if key in state}
@@ -249,9 +265,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("checkpoint", type=Path)
     parser.add_argument("folder", type=Path, help="the model folder; replaced if it is one already")
-    parser.add_argument("--name", help="for model.json; left out, that of the configuration")
+    parser.add_argument("--name", help="for model.json; left out, that of the settings")
     parser.add_argument("--description", help="for model.json; left out, made from the configuration")
-    parser.add_argument("--licence", default="Apache-2.0", help="of the weights, for model.json")
+    parser.add_argument(
+        "--licence", default="unspecified", help="of the weights, for model.json (default: %(default)s)"
+    )
     parser.add_argument("--precision", choices=PRECISIONS, default="fp16-weights")
     parser.add_argument("--weights", type=Path, help="also write the weights here, FP16, for training to go on from")
     args = parser.parse_args()
@@ -267,14 +285,13 @@ def _run(args: argparse.Namespace) -> None:
     except ValueError as error:
         raise ValueError(f"{args.checkpoint}: {error}") from None
     training = training_of(state)
-    name, description = describe(network.config)
     if args.weights is not None:
         half = in_half(state["average"], args.checkpoint)
         args.weights.parent.mkdir(parents=True, exist_ok=True)
         kept = {"average": half, "training": training, "network_config": asdict(network.config)}
         with written_whole(args.weights) as file:
             torch.save(kept, file)
-    names = args.name or name, args.description or description
+    names = args.name or name_of(training, network.config), args.description or describe(network.config)[1]
     export_folder(network, args.folder, *names, training, precision=args.precision, licence=args.licence)
 
 

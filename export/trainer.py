@@ -232,4 +232,8 @@ def weights_of(path: Path) -> tuple[dict[str, torch.Tensor], str]:
         The weights, and where they come from, for the record.
     """
     state = read_checkpoint(path)
-    return state["average"], f"{path.name}: {state.get('training') or state.get('started_from')}"
+    record = state.get("training", state)
+    made = ", ".join(f"{record[key]} {key}" for key in ("pictures", "updates") if key in record)
+    by = f" by {record['command']}" if record.get("command") else ""
+    before = f", from {record['started_from']}" if "started_from" in record else ""
+    return state["average"], f"{path.name}: {made or 'weights'}{by}{before}"

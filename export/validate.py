@@ -2,6 +2,7 @@
 
     python -m export.validate MODEL --data DATA --cases 100
 
+Only the layout `mixed` of docs/data.md has such a part; for others use `pyiseg evaluate folder HELD_OUT --model MODEL`.
 GrabCut and Berkeley are for measuring only, with `pyiseg evaluate`; no weights are chosen by them.
 """
 
@@ -25,6 +26,11 @@ from pyiseg.model import load_model
 def validation_cases(data: Path, count: int) -> list[Instance]:
     """Return the same cases every time: sources in their training shares, objects of at least 1 % of the image."""
     rng = np.random.default_rng(0)
+    if not (data / "train" / "real.jsonl").is_file():
+        raise FileNotFoundError(
+            f"no list {data / 'train' / 'real.jsonl'}: only data.photographs=mixed has a validation part; for other "
+            "layouts use pyiseg evaluate folder HELD_OUT --model MODEL"
+        )
     real = RealImages(data, DataConfig().sources, validation=True)
     cases: dict[str, Instance] = {}
     for _ in range(100 * count):

@@ -19,7 +19,7 @@ from typing import Any
 
 import torch
 
-from export.command import in_half, read_checkpoint, run_main
+from export.command import in_half, read_checkpoint, run_main, size_text
 from pyiseg.files import written_whole
 
 _MAGIC = b"pyiseg weights, part: "
@@ -39,11 +39,14 @@ def split(checkpoint: Path, out: Path, max_mb: float = 15) -> list[Path]:
         The parts.
 
     Raises:
-        ValueError: The checkpoint is none, a weight does not fit into FP16, or ``max_mb`` is too small.
+        ValueError: The checkpoint is none, a weight does not fit into FP16, ``max_mb`` is too small, or ``out`` has
+            parts already.
     """
     limit = int(max_mb * 1e6)
     if limit <= _HEADER:
         raise ValueError(f"--max-mb is {max_mb:g}: a part needs more than {_HEADER / 1e6} MB")
+    if any(out.glob("*.part")):
+        raise ValueError(f"{out} has parts already: those of different weights must not mix; choose another folder")
     buffer = io.BytesIO()
     torch.save(_shipping(checkpoint), buffer)
     content = buffer.getvalue()
@@ -120,12 +123,14 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True)
     one = commands.add_parser("split", help="write a checkpoint's weights as parts")
-    one.add_argument("checkpoint", type=Path)
-    one.add_argument("out", type=Path)
-    one.add_argument("--max-mb", type=float, default=15)
+    one.add_argument("checkpoint", type=Path, help="as training writes it")
+    one.add_argument("out", type=Path, help="folder for the parts; made if need be")
+    one.add_argument(
+        "--max-mb", type=float, default=15, metavar="MB", help="no part is larger, in 10^6 bytes (default: %(default)s)"
+    )
     other = commands.add_parser("join", help="put parts together again")
-    other.add_argument("parts", type=Path, nargs="+")
-    other.add_argument("target", type=Path)
+    other.add_argument("parts", type=Path, nargs="+", help="all of them, in any order")
+    other.add_argument("target", type=Path, help="file for the weights, such as weights.pt")
     args = parser.parse_args(arguments)
     run_main("weight_parts", lambda: _run(args))
 
@@ -133,8 +138,10 @@ def main(arguments: list[str] | None = None) -> None:
 def _run(args: argparse.Namespace) -> None:
     if args.command == "split":
         paths = split(args.checkpoint, args.out, args.max_mb)
-        print(f"{len(paths)} parts, {sum(p.stat().st_size for p in paths) / 1e6:.1f} MB together, in {args.out}")
+        print(f"{len(paths)} parts, {size_text(sum(p.stat().st_size for p in paths))} together, in {args.out}")
     else:
+        if args.target.suffix == ".part":
+            raise ValueError(f"{args.target} is a part; the last argument is the file to write, such as weights.pt")
         join(args.parts, args.target)
         print(f"{len(args.parts)} parts joined as {args.target}")
 

@@ -158,7 +158,7 @@ def test_nothing_but_damaged_files_is_an_error(tmp_path: Path) -> None:
         Image.fromarray(np.full((60, 80), 3, np.uint8)).save(path)
     with (
         pytest.warns(UserWarning, match="wants nothing: its largest value is 3"),
-        pytest.raises(ValueError, match=r"in a row could not be read, .*masks = 'index'"),
+        pytest.raises(ValueError, match=r"in a row could not be read, .*--set data.masks=index"),
     ):
         data[0]
     for path in (root / "masks").iterdir():
@@ -178,9 +178,9 @@ def test_nothing_but_damaged_files_is_an_error(tmp_path: Path) -> None:
         ({"augment": "heavy"}, "augment"),
         ({"order": "sorted"}, "order"),
         ({"composed": 1.5}, "composed is 1.5"),
-        ({"photographs": "none"}, "composed = 1.0"),
+        ({"photographs": "none"}, "--set data.composed=1"),
         ({"order": "epochs"}, "order is 'epochs' and composed 0.25"),
-        ({"min_area": 0.9}, "less than max_area"),
+        ({"min_area": 0.9}, "less than data.max_area"),
         ({"sources": ()}, "name at least one"),
         ({"sources": (("sbd", -1.0),)}, "sources"),
         ({"sources": ("sbd",)}, "give pairs"),

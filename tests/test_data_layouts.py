@@ -112,6 +112,13 @@ def test_folders_of_index_masks(roots: dict[str, Path]) -> None:
     assert (data.take(0).valid == 0).any()
 
 
+def test_pictures_without_a_mask_are_told_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root = toy_data.build_folder(tmp_path, "alpha")
+    (root / "masks" / "1.png").unlink()
+    assert [len(FolderImages(root)) for _ in range(2)] == [3, 3]
+    assert capsys.readouterr().err == "1 of 4 images has no mask and is left out: 1.jpg\n"
+
+
 def remove(part: str) -> Callable[[Path], None]:
     def change(root: Path) -> None:
         path = root / part
@@ -146,11 +153,11 @@ def binary_masks(root: Path) -> None:
 @pytest.mark.parametrize(
     ("kind", "change", "error", "message"),
     [
-        ("mixed", remove("train/real.jsonl"), FileNotFoundError, "real.jsonl.*photographs = 'folder'"),
+        ("mixed", remove("train/real.jsonl"), FileNotFoundError, "real.jsonl.*--set data.photographs=folder"),
         ("mixed", write("train/real.jsonl", "{}\n"), ValueError, r"real\.jsonl, line 1"),
         ("mixed", write("train/real.jsonl", ""), ValueError, "lists no picture to use of sbd.*its sources: none"),
-        ("mixed", remove("train/objects"), FileNotFoundError, "objects.*composed = 0.0"),
-        ("mixed", empty("train/backgrounds"), FileNotFoundError, "backgrounds is empty.*composed = 0.0"),
+        ("mixed", remove("train/objects"), FileNotFoundError, "objects.*--set data.composed=0"),
+        ("mixed", empty("train/backgrounds"), FileNotFoundError, "backgrounds is empty.*--set data.composed=0"),
         ("sbd", remove("img"), FileNotFoundError, "img: .*benchmark_RELEASE/dataset"),
         ("sbd", remove("inst/2008_000002.mat"), ValueError, "2008_000002.mat.*take its name out"),
         ("sbd", remove("train.txt"), FileNotFoundError, "train.txt"),
@@ -161,8 +168,8 @@ def binary_masks(root: Path) -> None:
         ("alpha", lambda root: [p.rename(p.with_name("x" + p.name)) for p in (root / "masks").iterdir()],
          FileNotFoundError, r"mask .*x0\.png has no picture of its name in .*images: .*side by side"),
         ("alpha", remove("images/2.jpg"), FileNotFoundError, r"mask .*2\.png has no picture"),
-        ("index", grey_masks, ValueError, r"0\.png has 256 different values.*masks = 'alpha'"),
-        ("index", binary_masks, ValueError, "all 0 and 255.*masks = 'alpha'"),
+        ("index", grey_masks, ValueError, r"0\.png has 256 different values.*--set data.masks=alpha"),
+        ("index", binary_masks, ValueError, "all 0 and 255.*--set data.masks=alpha"),
         ("synth", empty("objects"), FileNotFoundError, "objects is empty"),
     ],
 )  # fmt: skip

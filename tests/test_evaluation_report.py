@@ -53,14 +53,22 @@ def test_a_report_comes_back_as_it_was(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("text", "words"),
-    [("{", "is not JSON"), ("[1]", "not a report"), ('{"dataset": "x"}', "not a report"), ('{"format": 1}', "damaged")],
+    [
+        ("{", "is not JSON"),
+        ("[1]", "is no report of pyiseg evaluate"),
+        ('{"format": 1}', "is no report of pyiseg evaluate"),
+        ('{"format": 2, "runs": [], "summary": {}}', "of version 2"),
+        ('{"format": 1, "runs": 3, "summary": {}}', "damaged"),
+    ],
 )
 def test_what_is_no_report_is_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str, words: str
 ) -> None:
     (tmp_path / "a.json").write_text(text)
     assert cli.main(["report", str(tmp_path / "a.json"), "-o", str(tmp_path / "out")]) == 2
-    assert words in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert words in error
+    assert "evaluate -o '" not in error, "advice that would overwrite it"
     assert not (tmp_path / "out").exists()
 
 
@@ -99,20 +107,29 @@ def test_iou_plot(drawn: dict[str, Figure], tmp_path: Path) -> None:
     figure = drawn["p.png"]
     assert lines(figure) == [report.summary["mean_iou"] for report in reports.values()]
     labels = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
-    assert labels[0] == f"one, AuC {reports['one'].summary['auc']:.4f} ± {reports['one'].summary['auc_ci95']:.4f}"
+    assert (
+        labels[0]
+        == f"one, AuC {reports['one'].summary['auc']:.4f} ± {reports['one'].summary['auc_ci95']:.4f} (3 clicks)"
+    )
+    full = toy_evaluation.report(summary=summarise(reports["one"].runs, 20))
+    assert plots.auc_text(full).endswith(f"± {full.summary['auc_ci95']:.4f}")
     bottom, top = figure.axes[0].get_ylim()
     assert bottom < min(map(min, lines(figure)))
-    assert top == 1
+    assert 1 < top < 1.03, "a line at 100 % does not lie on the frame"
 
 
 def test_corrected_plot_is_faint_where_few_images_are_left(drawn: dict[str, Figure], tmp_path: Path) -> None:
     runs = [toy_evaluation.run(str(i), *[0.5] * (2 + i // 3)) for i in range(8)]
     plots.corrected_plot(tmp_path / "p.png", "", {"one": toy_evaluation.report(summary=summarise(runs, 4))})
-    solid, faint = drawn["p.png"].axes[0].lines
+    solid, faint, explained = drawn["p.png"].axes[0].lines
+    assert explained.get_label() == "pale: fewer than 5 images"
     # Of eight images five make a third click, two a fourth.
     assert list(solid.get_xdata()) == [1, 2, 3]
     assert list(faint.get_xdata()) == [3, 4]
     assert faint.get_alpha() < 0.5
+    plots.corrected_plot(tmp_path / "q.png", "", {"one": toy_evaluation.report()})
+    faint, _ = drawn["q.png"].axes[0].lines
+    assert (faint.get_label(), list(faint.get_xdata())) == ("one", [1, 2, 3]), "of three images"
 
 
 def test_share_plot_has_a_panel_a_report(drawn: dict[str, Figure], tmp_path: Path) -> None:

@@ -65,12 +65,17 @@ def test_the_robots_differ_on_what_they_click(folder: Path, toy: Path) -> None:
     assert straight(folder, toy) != straight(folder, toy, robot="ritm")
 
 
-def test_an_interrupted_run_goes_on(folder: Path, toy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupted_run_goes_on(
+    folder: Path, toy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     output = tmp_path / "report.json"
     journal = tmp_path / "report.json.partial.jsonl"
     command = ["evaluate", "folder", str(folder), "--clicks", str(LIMIT), "--model", str(toy), "-o", str(output)]
     monkeypatch.setattr(runner, "run_case", Interrupted(at="2"))
+    assert cli.main(command[:-2]) == 130
+    assert "interrupted: nothing was kept: give -o next time" in capsys.readouterr().err
     assert cli.main(command) == 130
+    assert f"interrupted: 2 of 4 cases are kept in {journal}; the same command goes on" in capsys.readouterr().err
     assert not output.exists()
     assert len(journal.read_text().splitlines()) == 3
     # The machine may have stopped in the middle of a line.
@@ -105,10 +110,15 @@ def test_what_was_measured_otherwise_is_not_continued(
     model, label = changes.pop("model", None), changes.pop("label", "folder")
     measured = toy_model.build(tmp_path / "other", bias=0.2) if model else toy
     capsys.readouterr()
+    before = journal.read_bytes()
+    (tmp_path / "journal.old").write_text("of an earlier change")
     outcome = run_cases(cases, load_model(measured), Settings(**{"limit": LIMIT} | changes), label, journal)
     error = capsys.readouterr().err
     assert f"ignoring {journal}" in error
     assert words in error
+    assert f"it is kept as {tmp_path / 'journal.old1'}" in error
+    assert (tmp_path / "journal.old1").read_bytes() == before
+    assert (tmp_path / "journal.old").read_text() == "of an earlier change"
     assert essence(outcome.runs) == straight(folder, measured, **changes)[:2]
     # And what there is now can be continued.
     run_cases(cases, load_model(measured), Settings(**{"limit": LIMIT} | changes), label, journal)
@@ -165,6 +175,19 @@ def test_damaged_files_are_named_and_counted(
     assert cli.main(command) == 0
     assert sorted(again.names) == ["0", "2"]
     assert list(tmp_path.glob("*partial*")) == []
+
+
+def test_images_without_a_mask_are_named_and_counted(
+    folder: Path, toy: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "masks" / "1.png").unlink()
+    output = tmp_path / "report.json"
+    command = ["evaluate", "folder", str(folder), "--clicks", "1", "--model", str(toy), "-o", str(output)]
+    assert cli.main([*command, "--report", str(tmp_path / "page")]) == 0
+    assert "1 of 4 images has no mask and is left out: 1.png\n" in capsys.readouterr().err
+    written = json.loads(output.read_text())
+    assert (written["unmasked"], written["summary"]["unmasked"], written["summary"]["cases"]) == (["1.png"], 1, 3)
+    assert "Images without a mask, left out: 1.png." in (tmp_path / "page" / "report.md").read_text()
 
 
 def test_a_damaged_instance_file_is_one_case(toy: Path, tmp_path: Path) -> None:

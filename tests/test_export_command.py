@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import pickle
 import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,7 +21,10 @@ import toy_network  # noqa: E402
 
 from export import import_published, to_onnx, validate  # noqa: E402
 from export.command import in_half, read_checkpoint, run_main  # noqa: E402
-from export.to_onnx import check_target, export_folder  # noqa: E402
+from export.config import PAPER  # noqa: E402
+from export.onnx_parts import quiet_exporter  # noqa: E402
+from export.settings import available, load_settings  # noqa: E402
+from export.to_onnx import check_target, export_folder, name_of, training_of  # noqa: E402
 from pyiseg import ModelError  # noqa: E402
 
 
@@ -27,7 +32,10 @@ from pyiseg import ModelError  # noqa: E402
     ("error", "line"),
     [
         (ValueError("radius is -1;\n  choose 0"), "export.train: error: radius is -1; choose 0"),
-        (FileNotFoundError(2, "No such file or directory", "x.pt"), r"export.train: error: .*'x.pt'"),
+        (FileNotFoundError(2, "No such file or directory", "x.pt"), "export.train: error: no file at 'x.pt'; check .*"),
+        (NotADirectoryError(20, "Not a directory", "x"), "export.train: error: 'x': not a directory; check the path"),
+        (FileNotFoundError(2, "cannot write: No such", "x"), "export.train: error: 'x': cannot write: No such; .*"),
+        (FileNotFoundError("no folder x"), "export.train: error: no folder x"),
         (RuntimeError(), "export.train: error: RuntimeError"),
         (KeyError("average"), "export.train: error: what was read has no 'average'"),
         (ModelError("no model.json"), "export.train: error: no model.json"),
@@ -71,8 +79,11 @@ def test_what_is_no_checkpoint(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     write(tmp_path / "x.pt")
-    with pytest.raises(ValueError, match=rf"x\.pt {words}.*; expected what export\.train .* wrote, with 'average'$"):
+    with pytest.raises(
+        ValueError, match=rf"x\.pt {words}.*; expected what export\.train .* wrote, with 'average'$"
+    ) as caught:
         read_checkpoint(tmp_path / "x.pt")
+    assert "weights_only" not in str(caught.value), "PyTorch's advice to read it unsafely"
     assert not (tmp_path / "gotcha").exists()
 
 
@@ -84,6 +95,12 @@ def test_checkpoints_are_read_for_what_is_needed(tmp_path: Path) -> None:
         read_checkpoint(tmp_path / "x.pt", needs=("average", "optimizer"))
     with pytest.raises(FileNotFoundError):
         read_checkpoint(tmp_path / "y.pt")
+
+
+def test_the_projects_checkpoints_are_not_published_ones(tmp_path: Path) -> None:
+    torch.save({"average": {"x": torch.ones(2)}}, tmp_path / "x.pt")
+    with pytest.raises(ValueError, match=r"x\.pt is a checkpoint of this project: use python -m export\.to_onnx"):
+        import_published.read_published(tmp_path / "x.pt")
 
 
 def test_weights_in_half() -> None:
@@ -134,8 +151,44 @@ def test_commands_lose_no_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert (run / "checkpoint.pt").read_bytes() == b"hours of work"
 
 
+def test_models_are_named_after_their_settings() -> None:
+    """So that the ablations, whose networks may be equal, can be told apart; and whether the network is smaller."""
+    for name, changes, expected in (
+        ("ablation-t-i", [], "ablation-t-i"),
+        ("ablation-t-i", ["network.base=small", "run.batch=2"], "ablation-t-i (small)"),
+        ("compact", ["network.long_side=320"], "compact (changed)"),
+        *((name, ["network.base=small"], f"{name} (small)") for name in available()),
+    ):
+        settings = load_settings(name, changes)
+        assert name_of({"settings": settings.identity()}, settings.network) == expected
+    assert name_of({"settings": {"name": "my own"}}, PAPER) == "my own"
+    assert name_of({"pictures": 8}, PAPER) == "paper"
+
+
+def test_the_record_has_the_command_as_it_was_given() -> None:
+    state = {"command": "python -m export.train paper --set run.batch=2", "started_from": "old.pt", "seconds": 60.0}
+    assert training_of(state) == {"started_from": "old.pt", "minutes": 1.0, "command": state["command"]}
+    old = training_of({"settings": {"name": "paper"}, "minutes": 5})
+    assert old["command"] == "python -m export.train paper --data DATA --out OUT --minutes 5"
+
+
+def test_the_exporter_is_quiet() -> None:
+    logger = logging.getLogger("torch.onnx._internal.exporter._registration")
+    with warnings.catch_warnings(record=True) as caught, quiet_exporter():
+        warnings.warn("`isinstance(treespec, LeafSpec)` is deprecated", FutureWarning, stacklevel=1)
+        warnings.warn("# The axis name: 16*n will not be used", UserWarning, stacklevel=1)
+        assert not logger.isEnabledFor(logging.WARNING)
+        assert caught == []
+        warnings.warn("what is new", UserWarning, stacklevel=1)
+        assert len(caught) == 1
+    assert logger.isEnabledFor(logging.WARNING)
+
+
 def test_validating_says_what_is_wrong(tmp_path: Path, toy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for model, data, words in ((tmp_path, tmp_path, "model"), (toy, tmp_path, r"no list .*real\.jsonl")):
+    for model, data, words in (
+        (tmp_path, tmp_path, "model"),
+        (toy, tmp_path, r"no list .*real\.jsonl.*pyiseg evaluate folder"),
+    ):
         monkeypatch.setattr(sys, "argv", ["validate", str(model), "--data", str(data)])
         with pytest.raises(SystemExit, match=rf"^export\.validate: error: .*{words}"):
             validate.main()

@@ -89,8 +89,10 @@ def test_what_cannot_be_packed(data: Path, tmp_path: Path) -> None:
         pack(tmp_path / "nowhere", tmp_path / "out")
     with pytest.raises(ValueError, match="lies in"):
         pack(data, data / "shards")
+    with pytest.raises(ValueError, match=r"--max-mb is -1: a shard needs more than 0\.0"):
+        pack(data, tmp_path / "out", -1)
     (data / "large.bin").write_bytes(bytes(70000))
-    with pytest.raises(ValueError, match=r"large\.bin has 0\.1 MB: .* at most 0\.06 MB .*--max-mb"):
+    with pytest.raises(ValueError, match=r"large\.bin has 70\.0 kB: .* at most 0\.06 MB .*--max-mb"):
         pack(data, tmp_path / "out", 0.06)
     pack(data, tmp_path / "out", 1)
     with pytest.raises(ValueError, match="is not empty"):
@@ -106,7 +108,7 @@ def test_damaged_shards_are_named(data: Path, tmp_path: Path, with_manifest: boo
     content = bytearray(shards[1].read_bytes())
     content[len(content) // 2] ^= 1
     shards[1].write_bytes({"cut": content[: len(content) // 2], "flipped": content, "empty": b""}[damage])
-    with pytest.raises(ValueError, match=rf"shard {shards[1]} .*fetch it again"):
+    with pytest.raises(ValueError, match=rf"shard {shards[1]}:? .*fetch it again"):
         unpack(shards, tmp_path / "out")
     for name, there in contents(tmp_path / "out").items():
         assert there == (data / name).read_bytes(), "nothing damaged is left"
@@ -119,7 +121,7 @@ def test_the_manifest_knows_the_whole_shard(data: Path, tmp_path: Path) -> None:
     content = bytearray(shard.read_bytes())
     content[-1] ^= 1
     shard.write_bytes(content)
-    with pytest.raises(ValueError, match=rf"{shard} is not as manifest\.json has it"):
+    with pytest.raises(ValueError, match=rf"{shard}: its content differs from manifest\.json; fetch"):
         unpack([shard], tmp_path / "out")
     assert not contents(tmp_path / "out")
 
@@ -134,6 +136,7 @@ def test_damaged_lists_are_named(data: Path, tmp_path: Path, capsys: pytest.Capt
         with pytest.raises(SystemExit, match=rf"^export\.pack: error: {lists} is damaged"):
             packing.main(["unpack", *map(str, shards), str(out)])
         lists.unlink()
+    capsys.readouterr()
     assert unpack(shards, out) == []
 
 
@@ -201,10 +204,14 @@ def test_packing_on_the_command_line(data: Path, tmp_path: Path, capsys: pytest.
     packing.main(["pack", str(data), str(tmp_path / "s"), "--max-mb", "0.06", "--only", "train/*"])
     shards = sorted((tmp_path / "s").glob("*.tar"))
     assert f"{len(shards)} shards" in capsys.readouterr().out
-    packing.main(["unpack", str(shards[1]), str(tmp_path / "out")])
+    with pytest.raises(SystemExit) as stopped:
+        packing.main(["unpack", str(shards[1]), str(tmp_path / "out")])
+    assert stopped.value.code == packing.INCOMPLETE
     assert "still missing: shards 1, 3, 4" in capsys.readouterr().out
     packing.main(["unpack", *map(str, shards), str(tmp_path / "out")])
     assert "all is in" in capsys.readouterr().out
+    with pytest.raises(SystemExit, match=r"\.tar is no folder; the last argument is the folder to unpack into"):
+        packing.main(["unpack", *map(str, shards)])
     with pytest.raises(SystemExit, match="no folder"):
         packing.main(["pack", str(tmp_path / "nowhere"), str(tmp_path / "t")])
 
@@ -266,10 +273,14 @@ def test_wrong_parts_are_named(checkpoint: Path, tmp_path: Path) -> None:
         join(parts, target)
     parts[3].write_bytes(content)
     torch.save({"average": {"x": torch.ones(9)}}, tmp_path / "other.pt")
-    foreign = split(tmp_path / "other.pt", tmp_path / "parts")
+    with pytest.raises(ValueError, match="parts has parts already"):
+        split(tmp_path / "other.pt", tmp_path / "parts")
+    foreign = split(tmp_path / "other.pt", tmp_path / "others")
     with pytest.raises(ValueError, match=r"other-01-of-01\.part is a part of other weights"):
         join([*parts, *foreign], target)
     assert not target.exists()
+    with pytest.raises(SystemExit, match=r"06-of-06\.part is a part; the last argument is the file to write"):
+        main(["join", *map(str, parts)])
     with pytest.raises(SystemExit, match=r"^export\.weight_parts: error: missing"):
         main(["join", str(parts[0]), str(target)])
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from pyiseg.evaluation import evaluate, record, report, runner
+from pyiseg.evaluation import evaluate, masks, plots, record, report, runner
 from pyiseg.model import load_model
 
 INCOMPLETE = 1
@@ -36,6 +36,9 @@ def run(options: argparse.Namespace, say: Callable[[str], None]) -> int:
     settings = runner.Settings(options.clicks, options.robot, options.device, options.jobs)
     model = load_model(options.model)
     cases = runner.read_cases(options.dataset, options.folder)
+    # The pictures of SBD are those of its training part too.
+    of_masks = {case.image for case in cases}
+    unmasked = [] if options.dataset == "sbd" else masks.without_mask(cases[0].image.parent, of_masks)
     journal = None if output is None else output.with_name(f"{output.name}.partial.jsonl")
     outcome = runner.run_cases(cases, model, settings, options.dataset, journal)
     found = record.Report(
@@ -45,13 +48,15 @@ def run(options: argparse.Namespace, say: Callable[[str], None]) -> int:
         device=settings.device,
         jobs=outcome.jobs,
         versions=runner.versions(),
-        summary=evaluate.summarise(outcome.runs, settings.limit) | {"failed": len(outcome.failed)},
+        summary=evaluate.summarise(outcome.runs, settings.limit)
+        | {"failed": len(outcome.failed), "unmasked": len(unmasked)},
         runs=outcome.runs,
         # Where the files lie is nobody's business but the user's: reports are passed on.
         failed=[
             runner.Failure(name=failure.name, error=failure.error.replace(f"{options.folder}/", ""))
             for failure in outcome.failed
         ],
+        unmasked=unmasked,
     )
     if output is not None:
         record.write_report(output, found)
@@ -127,10 +132,11 @@ def _text(summary: Mapping[str, Any]) -> str:
     after = sorted({n for n in (1, 3, 5, 10, 20, summary["limit"]) if n <= summary["limit"]})
     lines.append("mean IoU     " + "  ".join(f"{summary['mean_iou'][n - 1]:.4f} @{n}" for n in after))
     interval = "" if summary["auc_ci95"] is None else f" ± {summary['auc_ci95']:.4f} (95 % confidence)"
-    lines.append(f"AuC          {summary['auc']:.4f}{interval}")
+    clicks = "" if summary["limit"] == plots.LIMIT else f" ({summary['limit']} clicks)"
+    lines.append(f"AuC          {summary['auc']:.4f}{interval}{clicks}")
     lines.append(f"boundary IoU {summary['mean_boundary_iou'][-1]:.4f} @{summary['limit']}")
-    clicks = summary["corrected_cases"]
-    corrected = sum(share * n for share, n in zip(summary["corrected"], clicks, strict=True)) / sum(clicks)
+    made = summary["corrected_cases"]
+    corrected = sum(share * n for share, n in zip(summary["corrected"], made, strict=True)) / sum(made)
     lines.append(f"corrected    {corrected:.1%} of the wrong region that a click is in")
     lines.append(f"session      {summary['session_ms_median']:.1f} ms (median)")
     lines.append(f"click        {summary['click_ms_median']:.1f} ms (median)")

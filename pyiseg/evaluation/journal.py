@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +21,10 @@ class Journal:
     Args:
         path: Of the file; made by the first :meth:`add`.
         settings: All that a run depends on besides its case, as JSON can hold it. A file that states others is
-            ignored, and replaced by the first :meth:`add`.
+            kept under another name.
 
     Attributes:
-        ignored: Why an existing file is not used; empty where it is, or where there is none.
+        ignored: Why an existing file is not used, and where it is kept; empty where it is, or where there is none.
     """
 
     def __init__(self, path: Path, settings: Mapping[str, Any]) -> None:
@@ -34,6 +35,12 @@ class Journal:
         self._started = False
         if path.exists():
             self._read()
+            if self.ignored:
+                # Numbered, so that nothing measured is lost to the next change of settings either.
+                names = (path.with_name(f"{path.name}.old{number or ''}") for number in count())
+                old = next(name for name in names if not name.exists())
+                path.rename(old)
+                self.ignored += f"; it is kept as {old}"
 
     def find(self, case: Case) -> tuple[Run, int] | None:
         """The run of a case and how many ran side by side; None if it is not there or the case's files changed."""

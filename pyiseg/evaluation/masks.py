@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Collection
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +55,23 @@ def pairs(
             raise FileNotFoundError(f"mask {mask} has no picture of its name in {images}: {way_out}")
         found.append((pictures[name], mask))
     return found
+
+
+def without_mask(images: Path, masked: Collection[Path]) -> list[str]:
+    """Return the names of the pictures in a folder that no mask was found for, after a notice on stderr."""
+    paths = listed(images, "")
+    names = [path.name for path in paths if path not in masked]
+    if names:
+        shown = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+        verb, end = ("have", "are") if len(names) > 1 else ("has", "is")
+        _say_once(images, f"{len(names)} of {len(paths)} images {verb} no mask and {end} left out: {shown}")
+    return names
+
+
+@lru_cache
+def _say_once(folder: Path, notice: str) -> None:
+    """Training opens its data once for each size of its pictures."""
+    print(notice, file=sys.stderr)
 
 
 def read_pixels(path: Path, convert: Callable[[Image.Image], Image.Image] = lambda picture: picture) -> NDArray[Any]:

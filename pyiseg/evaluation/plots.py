@@ -21,6 +21,8 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 # By clicks, whatever the limit of the report: the panels share one legend.
 ORDERED = dict(zip(SHARES_AFTER, ("#B8D6E6", "#62A6C8", "#1F6E9C", "#0B2E4F"), strict=True))
 SHAPED = dict(zip(SHARES_AFTER, MARKERS, strict=False))
+# Of the field: an AuC over other numbers of clicks is not to be compared with those published.
+LIMIT = 20
 # The mean over fewer images than this says little, and is drawn faintly.
 FEW = 5
 
@@ -39,7 +41,9 @@ def iou_plot(path: Path, title: str, reports: Mapping[str, Report]) -> None:
         curve = report.summary["mean_iou"]
         lowest = min(lowest, *curve)
         axes.plot(range(1, len(curve) + 1), curve, label=f"{label}, {auc_text(report)}", **_style(index))
-    axes.set_ylim(max(0.0, 0.05 * int((lowest - 0.02) / 0.05)), 1.0)
+    bottom = max(0.0, 0.05 * int((lowest - 0.02) / 0.05))
+    # A line at 1 is not to lie on the frame.
+    axes.set_ylim(bottom - 0.02 * (1 - bottom), 1 + 0.02 * (1 - bottom))
     axes.legend(loc="lower right", fontsize=10, framealpha=0.9, edgecolor="none")
     _write(path, figure)
 
@@ -53,12 +57,16 @@ def corrected_plot(path: Path, title: str, reports: Mapping[str, Report]) -> Non
     figure, axes = _figure(title, "click", "corrected share of the clicked region")
     for index, (label, report) in enumerate(reports.items()):
         curve, cases = report.summary["corrected"], report.summary["corrected_cases"]
-        enough = sum(count >= FEW for count in cases) or len(curve)
+        enough = sum(count >= FEW for count in cases)
         clicks = range(1, len(curve) + 1)
-        axes.plot(clicks[:enough], curve[:enough], label=label, **_style(index))
+        if enough:
+            axes.plot(clicks[:enough], curve[:enough], label=label, **_style(index))
         if enough < len(curve):
-            axes.plot(clicks[enough - 1 :], curve[enough - 1 :], alpha=0.3, **_style(index) | {"marker": ""})
-    axes.set_ylim(0, 1)
+            joined = max(0, enough - 1)
+            axes.plot(clicks[joined:], curve[joined:], alpha=0.3, label="" if enough else label, **_style(index))
+    if any(line.get_alpha() for line in axes.lines):
+        axes.plot([], [], label=f"pale: fewer than {FEW} images", alpha=0.3, color=COLOURS[-1], linewidth=2)
+    axes.set_ylim(-0.02, 1.02)
     axes.yaxis.set_major_formatter(PercentFormatter(1))
     # The curves may be anywhere from top to bottom.
     figure.legend(loc="outside lower center", ncols=3, fontsize=10, frameon=False)
@@ -92,7 +100,7 @@ def share_plot(path: Path, title: str, reports: Mapping[str, Report]) -> None:
         _dress(axes, "IoU above … %", "share of images")
         axes.set_title(label, fontsize=11)
         axes.set_xlim(89.7, 99.3)
-        axes.set_ylim(0, 1)
+        axes.set_ylim(-0.02, 1.02)
         axes.set_xticks([100 * t for t in SHARES_ABOVE])
         axes.yaxis.set_major_formatter(PercentFormatter(1))
         axes.label_outer()
@@ -105,9 +113,10 @@ def share_plot(path: Path, title: str, reports: Mapping[str, Report]) -> None:
 
 
 def auc_text(report: Report) -> str:
-    """A report's AuC with its interval, as in "AuC 0.9123 ± 0.0100"."""
-    interval = report.summary["auc_ci95"]
-    return f"AuC {report.summary['auc']:.4f}" + ("" if interval is None else f" ± {interval:.4f}")
+    """A report's AuC with its interval, as in "AuC 0.9123 ± 0.0100"; of another limit than 20 it says so."""
+    interval, limit = report.summary["auc_ci95"], report.summary["limit"]
+    text = f"AuC {report.summary['auc']:.4f}" + ("" if interval is None else f" ± {interval:.4f}")
+    return text if limit == LIMIT else f"{text} ({limit} click{'s' * (limit != 1)})"
 
 
 def _figure(title: str, x: str, y: str) -> tuple[Figure, Axes]:

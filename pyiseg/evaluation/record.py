@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ class Report:
         summary: As from :func:`pyiseg.evaluation.evaluate.summarise`.
         runs: All of them.
         failed: The cases whose image or mask could not be used; no figure counts them.
+        unmasked: Names of the pictures without a mask, which are left out.
     """
 
     dataset: str
@@ -38,6 +39,7 @@ class Report:
     summary: Mapping[str, Any]
     runs: list[Run]
     failed: list[Failure]
+    unmasked: list[str] = field(default_factory=list)
 
 
 def write_report(path: Path, report: Report) -> None:
@@ -55,18 +57,23 @@ def read_report(path: Path) -> Report:
     """Read what :func:`write_report` wrote.
 
     Raises:
-        FileNotFoundError: There is no such file.
+        OSError: It cannot be read.
         ValueError: It is not a report, or one of another version.
     """
+    if not path.is_file():
+        raise FileNotFoundError(f"no file at '{path}'; check the path")
     try:
         content = json.loads(path.read_bytes())
     except ValueError as error:
         raise ValueError(f"'{path}' is not JSON ({error}); reports are what pyiseg evaluate -o writes") from None
-    if not isinstance(content, dict) or content.pop("format", None) != FORMAT:
-        raise ValueError(f"'{path}' is not a report of this version; run pyiseg evaluate -o '{path.name}' again")
+    # What else there is must not be overwritten: no message here may advise to measure into this file.
+    if not isinstance(content, dict) or not {"format", "runs", "summary"} <= content.keys():
+        raise ValueError(f"'{path}' is no report of pyiseg evaluate; reports are what pyiseg evaluate -o writes")
+    if (found := content.pop("format")) != FORMAT:
+        raise ValueError(f"'{path}' is a report of version {found!r}, this pyiseg reads {FORMAT}: measure again")
     try:
         content["runs"] = [Run(**run) for run in content["runs"]]
         content["failed"] = [Failure(**failure) for failure in content["failed"]]
         return Report(**content)
     except (KeyError, TypeError) as error:
-        raise ValueError(f"'{path}' is damaged ({error}); run pyiseg evaluate -o '{path.name}' again") from None
+        raise ValueError(f"'{path}' is a damaged report ({error}); measure again, into another file") from None

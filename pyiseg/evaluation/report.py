@@ -173,6 +173,8 @@ def _notes(reports: Mapping[str, Report]) -> str:
         if report.failed:
             line += f" {len(report.failed)} more could not be used and count nowhere:"
             line += "".join(f"\n  - {failure.name}: {failure.error}" for failure in report.failed)
+        if report.unmasked:
+            line += f" Images without a mask, left out: {', '.join(report.unmasked)}."
         lines.append(line)
     lines.append(
         "- NoC: mean clicks to that IoU in per cent, a failure counting as all of them. IoU@n: mean after n clicks. "

@@ -144,12 +144,17 @@ def run_cases(
                     if kept:
                         kept.add(case, run, settings.jobs)
                 bar.update()
-        except BaseException:
+        except BaseException as error:
             # Not the rest, but what is under way is soon done and worth keeping.
             pool.shutdown(cancel_futures=True)
             for future, case in futures.items():
                 if kept and not future.cancelled() and future.exception() is None:
-                    kept.add(case, future.result(), settings.jobs)
+                    runs[case.name] = future.result()
+                    kept.add(case, runs[case.name], settings.jobs)
+            if isinstance(error, KeyboardInterrupt):
+                there = f"{len(runs)} of {len(cases)} cases are kept in {journal}; the same command goes on"
+                nothing = "no case was done" if kept else "nothing was kept: give -o next time"
+                bar.write(f"interrupted: {there if kept and runs else nothing}", file=sys.stderr)
             raise
     if not runs:
         raise ValueError(
