@@ -11,7 +11,7 @@ import numpy.typing as npt
 from pyiseg.session import Click, Session
 
 PHOTO = Path(__file__).resolve().parent / "assets" / "cat.jpg"
-CLICKS = (Click(225, 120, True), Click(130, 270, True), Click(395, 265, False))
+CLICKS = (Click(225, 120, True), Click(130, 270, True), Click(370, 240, False))
 
 _GREEN, _RED, _WHITE = (40, 200, 80), (230, 50, 50), (255, 255, 255)
 
