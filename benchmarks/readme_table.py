@@ -20,6 +20,7 @@ def table() -> str:
     """Return the tables as Markdown."""
     session = _read("session.json")
     grabcut, berkeley = _read("grabcut.json")["summary"], _read("berkeley.json")["summary"]
+    memory = _read("memory.json")
     small, large = session["640x480"], session["4000x3000"]
     rows = [
         "| | GrabCut | Berkeley |",
@@ -36,10 +37,11 @@ def table() -> str:
             for n in (1, 3, 5, 20)
         ),
         "",
-        "| time, median | 640×480 | 4000×3000 |",
+        "| time (median), memory | 640×480 | 4000×3000 |",
         "| --- | --- | --- |",
         f"| `Session(image)` | {_ms(small, 'session')} | {_ms(large, 'session')} |",
         f"| `.click(x, y)` | {_ms(small, 'click')} | {_ms(large, 'click')} |",
+        f"| memory of a session after a click | {_mb(memory, '640x480')} | {_mb(memory, '4000x3000')} |",
         f"| OpenCV GrabCut, 3 iterations, same run | {_ms(small, 'opencv_grabcut')} | |",
         "",
         f"Times on {session['machine']['cores']} cores ({session['machine']['processor']}), "
@@ -75,6 +77,10 @@ def _read(name: str) -> dict[str, Any]:
 
 def _ms(part: dict[str, Any], name: str) -> str:
     return f"{part[name]['median_ms']:.0f} ms"
+
+
+def _mb(memory: dict[str, Any], size: str) -> str:
+    return f"{memory[size]['session_bytes'] / 1e6:.0f} MB"
 
 
 if __name__ == "__main__":
