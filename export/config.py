@@ -165,14 +165,7 @@ PAPER = NetworkConfig(
 # The paper's structure, small enough for trials on two cores.
 SMALL = NetworkConfig(
     early_clicks=True,
-    interaction=(
-        Conv(8, skip=False),
-        Conv(16, 2),
-        Conv(32, skip=False),
-        Conv(64, 2),
-        Conv(64, 2, skip=False),
-        Conv(64),
-    ),
+    interaction=tuple(replace(conv, channels=conv.channels // 4) for conv in PAPER.interaction),
     grid_stride=1,
     embedding=None,
     decoder=(Level(8, (64, 64)), Level(4, (64,)), Level(2, (16,)), Level(1, (16, 8), norm=False, raw=True)),

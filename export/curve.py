@@ -6,8 +6,6 @@ python -m export.curve runs/compact curve.png
 from __future__ import annotations
 
 import argparse
-import json
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +16,7 @@ mpl.use("Agg")
 import matplotlib.pyplot as plt
 
 from export.command import run_main
+from export.log import read_log
 from pyiseg.files import written_whole
 
 # With fewer points than this a line alone may not be seen.
@@ -57,13 +56,7 @@ def draw(log: Path, picture: Path, window: int = 5) -> None:
 
 
 def _lines(log: Path) -> list[dict[str, Any]]:
-    found = []
-    for line in log.read_text(errors="replace").splitlines():
-        # What was being written when a run was stopped may have no end.
-        with suppress(ValueError):
-            values = json.loads(line)
-            if isinstance(values, dict) and "pictures" in values and any(name.startswith("iou_") for name in values):
-                found.append(values)
+    found = [line for line in read_log(log) if "pictures" in line and any(name.startswith("iou_") for name in line)]
     if not found:
         raise ValueError(f"{log} has no line of a training run; give log.jsonl of one, or its folder")
     return found

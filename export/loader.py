@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import cv2
@@ -38,10 +38,14 @@ def batches(data: Numbered, numbers: Callable[[], list[Number]], workers: int) -
     """
     if workers == 0:
         with ThreadPoolExecutor(1) as pool:
-            ahead = pool.submit(lambda chosen: [data[n] for n in chosen], numbers())
+
+            def begin() -> Future[list[Sample]]:
+                return pool.submit(lambda chosen: [data[n] for n in chosen], numbers())
+
+            ahead = begin()
             while True:
                 batch = ahead.result()
-                ahead = pool.submit(lambda chosen: [data[n] for n in chosen], numbers())
+                ahead = begin()
                 yield batch
     # Spawned, not forked: the threads of torch, OpenCV and this process do not survive a fork.
     yield from torch.utils.data.DataLoader(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -25,9 +24,9 @@ class Log:
             self.board = SummaryWriter(str(out), purge_step=updates + 1)
         if self.path.exists():
             # Lines that were written after the checkpoint: their updates will be made again.
-            lines = self.path.read_text().splitlines()
+            kept = [values for values in read_log(self.path) if values.get("updates", updates + 1) <= updates]
             with written_whole(self.path) as file:
-                file.writelines(f"{x}\n".encode() for x in lines if _updates_of(x) <= updates)
+                file.writelines(f"{json.dumps(values)}\n".encode() for values in kept)
 
     def write(self, values: dict[str, float]) -> None:
         """Write a line."""
@@ -39,12 +38,15 @@ class Log:
             self.board.flush()
 
 
-def _updates_of(line: str) -> float:
-    """Updates that a line of the log was written after; the half of a line that a kill left is of none."""
-    try:
-        return float(json.loads(line)["updates"])
-    except ValueError:
-        return math.inf
+def read_log(path: Path) -> list[dict[str, Any]]:
+    """Return the lines of a ``log.jsonl``; the half of a line that a kill left is none."""
+    found = []
+    for line in path.read_text(errors="replace").splitlines():
+        with suppress(ValueError):
+            values = json.loads(line)
+            if isinstance(values, dict):
+                found.append(values)
+    return found
 
 
 def means(recent: list[dict[str, float]]) -> dict[str, float]:

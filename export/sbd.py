@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from export.pictures import VOID, Masked, one_object, read_rgb
-from pyiseg.evaluation.masks import read_instances
+from export.pictures import Masked, one_object, read_rgb
+from pyiseg.evaluation.masks import objects_of, read_instances
 
 _LAYOUT = (
     "the data set is img/, inst/, train.txt and val.txt side by side, in the published archive under "
@@ -84,6 +84,5 @@ def _objects(root: Path, names: tuple[str, ...]) -> list[tuple[str, int]]:
     """Return (picture, instance) of all pictures. Cached: it takes a while, and training opens the data more often."""
     result = []
     for name in tqdm(names, desc="instances", unit="picture", leave=False, disable=len(names) < 100):
-        values = np.unique(read_instances(root / "inst" / f"{name}.mat"))
-        result += [(name, int(value)) for value in values if value not in (0, VOID)]
+        result += [(name, value) for value in objects_of(read_instances(root / "inst" / f"{name}.mat"))]
     return result

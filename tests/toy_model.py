@@ -14,8 +14,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import tracemalloc
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +25,8 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from pyiseg import Click, Session
+
+T = TypeVar("T")
 
 SIGMAS = (1.0, 3.0, 5.0)
 FG, BG = 4, 1  # Channels of click_maps: the middle width of each label.
@@ -176,3 +180,16 @@ def click_all(session: Session) -> list[npt.NDArray[np.uint8]]:
 
 def same(found: npt.NDArray[np.uint8], expected: npt.NDArray[np.uint8]) -> bool:
     return found.dtype == expected.dtype and np.array_equal(found, expected)
+
+
+def allocated(call: Callable[[], T]) -> tuple[T, int, int]:
+    """Call, and return the result, the bytes that are held more than before, and the most that were meanwhile."""
+    tracemalloc.start()
+    try:
+        before, _ = tracemalloc.get_traced_memory()
+        tracemalloc.reset_peak()
+        result = call()
+        now, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    return result, now - before, peak - before

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from pyiseg.evaluation.masks import VOID, DamagedFileError, pairs, read_index, read_instances, read_pixels
+from pyiseg.evaluation.masks import VOID, DamagedFileError, objects_of, pairs, read_index, read_instances, read_pixels
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ def sbd(folder: Path) -> Iterator[Case]:
     for name in names.read_text().split():
         image, mask = images / f"{name}.jpg", instances / f"{name}.mat"
         try:
-            numbers = [int(number) for number in np.unique(read_instances(mask)) if number not in (0, VOID)]
+            numbers = objects_of(read_instances(mask))
         except DamagedFileError:
             yield Instance(name, image, mask)
         else:

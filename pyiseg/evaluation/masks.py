@@ -108,6 +108,11 @@ def read_index(path: Path) -> NDArray[np.uint8]:
     return values
 
 
+def objects_of(index: NDArray[np.uint8]) -> list[int]:
+    """Return the objects of an index mask, as :func:`read_index` reads it: its values but for background and void."""
+    return [int(value) for value in np.unique(index) if value not in (0, VOID)]
+
+
 def read_instances(path: Path) -> NDArray[np.uint8]:
     """Read the instance map of an SBD file (``inst/*.mat``): uint8, shape (H, W), values as of :func:`read_index`.
 
