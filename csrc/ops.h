@@ -6,10 +6,15 @@
 
 #include <cstdint>
 
+#include "host/tape.h"
+#include "math/half.h"
+
 namespace pyiseg {
 
-// CPU threads. for_each(rows, columns, f) calls f(row, column) for every pair and returns when all are done.
+// CPU threads. for_each(rows, columns, f) calls f(row, column) for every pair and returns when all are done; with a
+// tape it is kept there instead, for a host stream that is being captured.
 struct Cpu {
+    HostTape* tape = nullptr;
     // Pixels of a row that one call of a functor treats. Shorter loops GCC unrolls before it can vectorise them.
     static constexpr int kRun = 32;
     template <class F>
@@ -49,18 +54,23 @@ struct Sigmas {
 };
 
 // out (2S, h, w): exp(-d^2 / (2 sigma^2)) for background s1..sS, then foreground; d to the nearest click of that label.
-template <class Device>
-void click_maps(const Device& device, Clicks clicks, const Sigmas& sigmas, Size size, float* out);
+// T: float, Half.
+template <class Device, class T>
+void click_maps(const Device& device, Clicks clicks, const Sigmas& sigmas, Size size, T* out);
 
 // alpha (h, w) in place: 1 at foreground clicks, 0 at background clicks; of two on one pixel the later wins.
 template <class Device>
 void force_clicks(const Device& device, Clicks clicks, Size size, float* alpha);
 
 // out = alpha in the 8-connected regions of alpha > 0.5 that hold a foreground click, and where alpha <= 0.5 within
-// Chebyshev distance margin of such a region; 0 elsewhere. labels (h, w) is scratch.
-template <class Device>
+// Chebyshev distance margin of such a region; 0 elsewhere. labels (h, w) is scratch. T: float, Half with margin 0.
+template <class Device, class T>
 void keep_clicked_regions(const Device& device, const float* alpha, Clicks clicks, int margin, Size size,
-                          std::int32_t* labels, float* out);
+                          std::int32_t* labels, T* out);
+
+// lines (2, h, w) become a = 0, b = 0, in place, where alpha > 0 and kept, which came of it, is 0.
+template <class Device>
+void drop_lines(const Device& device, const float* alpha, const float* kept, Size size, float* lines);
 
 // Where the alpha of lines (2, h, w) at a click's own pixel is not on the click's side, lines of that pixel and its
 // eight neighbours become a = 0, b = label, in place. A neighbour that another click is nearer to stays as it is.

@@ -2,6 +2,8 @@
 // The functors over (row, run of Device::kRun pixels) stand in ops/*.inl. Loops over a run have constant length where
 // they can, so that compilers turn them into vector instructions.
 
+#include <type_traits>
+
 #include "ops/clicks.inl"
 #include "ops/guided.inl"
 #include "ops/regions.inl"
@@ -9,10 +11,10 @@
 
 namespace pyiseg {
 
-template <class Device>
-void click_maps(const Device& device, Clicks clicks, const Sigmas& sigmas, Size size, float* out) {
+template <class Device, class T>
+void click_maps(const Device& device, Clicks clicks, const Sigmas& sigmas, Size size, T* out) {
     constexpr int run = Device::kRun;
-    device.for_each(2 * size.h, runs(size.w, run), ClickMaps<run>{clicks, sigmas, size, out});
+    device.for_each(2 * size.h, runs(size.w, run), ClickMaps<run, T>{clicks, sigmas, size, out});
 }
 
 template <class Device>
@@ -25,20 +27,28 @@ void pin_clicks(const Device& device, const float* guide, Clicks clicks, Size si
     device.for_each(1, clicks.count, PinClicks{guide, clicks, size, lines});
 }
 
-template <class Device>
+template <class Device, class T>
 void keep_clicked_regions(const Device& device, const float* alpha, Clicks clicks, int margin, Size size,
-                          std::int32_t* labels, float* out) {
+                          std::int32_t* labels, T* out) {
     constexpr int run = Device::kRun;
     const int columns = runs(size.w, run);
     device.for_each(size.h, columns, StartRegions<run>{alpha, size, labels});
     device.for_each(size.h, columns, JoinRegions<run>{size, labels});
     device.for_each(1, clicks.count, MarkClickedRegions{clicks, size, labels});
     device.for_each(size.h, columns, ResolveRegions<run>{size, labels});
-    if (margin > 0) {  // out serves as scratch until the last step
-        device.for_each(size.h, columns, NearInRow<run>{labels, margin, size, out});
-        device.for_each(size.h, columns, NearInColumn<run>{out, margin, size, labels});
+    if constexpr (std::is_same_v<T, float>) {
+        if (margin > 0) {  // out serves as scratch until the last step
+            device.for_each(size.h, columns, NearInRow<run>{labels, margin, size, out});
+            device.for_each(size.h, columns, NearInColumn<run>{out, margin, size, labels});
+        }
     }
-    device.for_each(size.h, columns, KeepRegions<run>{alpha, labels, size, out});
+    device.for_each(size.h, columns, KeepRegions<run, T>{alpha, labels, size, out});
+}
+
+template <class Device>
+void drop_lines(const Device& device, const float* alpha, const float* kept, Size size, float* lines) {
+    constexpr int run = Device::kRun;
+    device.for_each(size.h, runs(size.w, run), DropLines<run>{alpha, kept, size, lines});
 }
 
 template <class Device>
@@ -61,9 +71,12 @@ void apply_lines(const Device& device, const float* lines, Size grid, const floa
 #define PYISEG_INSTANTIATE_OPS(Device)                                                                              \
     namespace pyiseg {                                                                                              \
     template void click_maps(const Device&, Clicks, const Sigmas&, Size, float*);                                   \
+    template void click_maps(const Device&, Clicks, const Sigmas&, Size, Half*);                                    \
     template void force_clicks(const Device&, Clicks, Size, float*);                                                \
     template void pin_clicks(const Device&, const float*, Clicks, Size, float*);                                    \
     template void keep_clicked_regions(const Device&, const float*, Clicks, int, Size, std::int32_t*, float*);      \
+    template void keep_clicked_regions(const Device&, const float*, Clicks, int, Size, std::int32_t*, Half*);       \
+    template void drop_lines(const Device&, const float*, const float*, Size, float*);                              \
     template void guided_filter_lines(const Device&, const float*, const float*, int, float, Size, float*, float*); \
     template void apply_lines(const Device&, const float*, Size, const float*, Size, float*);                       \
     template void apply_lines(const Device&, const float*, Size, const float*, Size, unsigned char*);               \

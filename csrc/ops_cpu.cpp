@@ -99,6 +99,10 @@ void set_num_threads(int n) {
 // Rows are dealt out in bands. Each (row, column) is computed alone, so results do not depend on the number of threads.
 template <class F>
 void Cpu::for_each(int rows, int columns, const F& f) const {
+    if (tape != nullptr) {
+        tape->push_back([=] { Cpu{}.for_each(rows, columns, f); });
+        return;
+    }
     const auto band = [&](int first, int last) {
         const F local = f;  // a copy nobody else can see lets the compiler keep its members in registers
         for (int row = first; row < last; ++row) {
@@ -121,5 +125,7 @@ void Cpu::for_each(int rows, int columns, const F& f) const {
 }  // namespace pyiseg
 
 #include "ops.inl"
+#include "ops_image.inl"
 
 PYISEG_INSTANTIATE_OPS(Cpu)
+PYISEG_INSTANTIATE_IMAGE_OPS(Cpu)

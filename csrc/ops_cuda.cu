@@ -28,5 +28,7 @@ void Cuda::for_each(int rows, int columns, const F& f) const {
 }  // namespace pyiseg
 
 #include "ops.inl"
+#include "ops_image.inl"
 
 PYISEG_INSTANTIATE_OPS(Cuda)
+PYISEG_INSTANTIATE_IMAGE_OPS(Cuda)

@@ -90,7 +90,7 @@ class Sequence:
         grid = (height // self.stride, width // self.stride)
         self.chain = Chain(config.rules, grid)
         self.clicks = np.zeros((0, 3), np.int32)
-        self.lines: NDArray[np.float32] | None = None
+        self.lines = np.zeros((2, *grid), np.float32)
         self.alpha = np.zeros(self.truth.shape, np.uint8)
         self._grid_guide = np.zeros(grid, np.float32)
         self._bundled = False
@@ -103,12 +103,12 @@ class Sequence:
 
     def click(self) -> None:
         """Place the robot's next click, if anything is wrong, and fill the chain's inputs."""
-        earlier = len(self.clicks)
+        answered = self.clicks
         if not self._bundled:
             click = next_click(self.alpha >= 128, self.truth, self.void)
             if click is not None:
                 self._add(click)
-        self.chain.before(self.clicks, self.lines, earlier, self._grid_guide)
+        self.chain.before(self.clicks, answered, self.lines, self._grid_guide)
 
     def click_map(self) -> NDArray[np.float32]:
         """The clicks as a map: 1, -1 or 0."""
@@ -122,7 +122,7 @@ class Sequence:
         """Take the network's prediction (h, w) and return the IoU of the mask made of it."""
         self.chain.answer[0, 0] = prediction
         self._grid_guide = grid_guide
-        self.lines = self.chain.after(self.clicks, grid_guide)
+        self.chain.after(self.clicks, grid_guide, self.lines)
         _core.apply_lines(self.lines, full_guide, self.alpha)
         return iou(self.alpha >= 128, self.truth, self.void)
 

@@ -8,8 +8,8 @@ depend on the number of threads. Every op raises ValueError, naming the value, f
 Clicks are int32 rows (x, y, label) inside the grid; label 1 is foreground, 0 background. There may be none.
 """
 
-from collections.abc import Sequence
-from typing import Any, Protocol, TypeAlias, type_check_only
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol, TypeAlias, final, type_check_only
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +20,7 @@ _Int: TypeAlias = NDArray[np.int32]
 cuda_built: bool
 """Whether this build has the submodule `cuda`. It says nothing about the machine."""
 
-def click_maps(clicks: _Int, sigmas: Sequence[float], out: _Float) -> None:
+def click_maps(clicks: _Int, sigmas: Sequence[float], out: _Float | NDArray[np.float16]) -> None:
     """Write a Gaussian of the distance to the nearest click of each label.
 
     Args:
@@ -50,7 +50,9 @@ def pin_clicks(guide: _Float, clicks: _Int, lines: _Float) -> None:
         lines: Shape (2, h, w), changed in place.
     """
 
-def keep_clicked_regions(alpha: _Float, clicks: _Int, margin: int, labels: _Int, out: _Float) -> None:
+def keep_clicked_regions(
+    alpha: _Float, clicks: _Int, margin: int, labels: _Int, out: _Float | NDArray[np.float16]
+) -> None:
     """Keep the 8-connected regions of alpha > 0.5 that hold a foreground click, and soft pixels near them.
 
     Args:
@@ -58,7 +60,16 @@ def keep_clicked_regions(alpha: _Float, clicks: _Int, margin: int, labels: _Int,
         clicks: Shape (N, 3).
         margin: Pixels with alpha <= 0.5 stay within this Chebyshev distance of a kept region; 0 drops them all.
         labels: Shape (h, w), int32 scratch.
-        out: Shape (h, w): alpha where it is kept, else 0.
+        out: Shape (h, w): alpha where it is kept, else 0. float16 only with margin 0.
+    """
+
+def drop_lines(alpha: _Float, kept: _Float, lines: _Float) -> None:
+    """Make lines select nothing (a = 0, b = 0) where alpha > 0 and kept is 0.
+
+    Args:
+        alpha: Shape (h, w).
+        kept: Shape (h, w): what `keep_clicked_regions` made of it.
+        lines: Shape (2, h, w), changed in place.
     """
 
 def guided_filter_lines(guide: _Float, p: _Float, radius: int, eps: float, scratch: _Float, lines: _Float) -> None:
@@ -85,6 +96,77 @@ def apply_lines(lines: _Float, guide: _Float, out: NDArray[np.float32] | NDArray
         out: Shape (H, W); float32 in 0..1, or uint8, 255 times that, halves rounded up. NaN becomes 0.
     """
 
+mean_scratch: int
+"""Length of the scratch that `mean` works in."""
+
+def rgb_planes(rgb: NDArray[np.uint8], first: int, out: _Float) -> None:
+    """Write pixels as planes, value / 255.
+
+    Args:
+        rgb: Shape (H, W, 3).
+        first: The first pixel, y * W + x.
+        out: Shape (1, 3, h, w): pixels first, first + 1, ... of rgb; 0 beyond the last.
+    """
+
+def reduce_rgb(rgb: NDArray[np.uint8], fx: int, fy: int, out: NDArray[np.uint8]) -> None:
+    """Write the means of boxes of fy x fx pixels, to the bit as Pillow's ``Image.reduce``.
+
+    Args:
+        rgb: Shape (H, W, 3).
+        fx, fy: At least 1; their product at most 65536.
+        out: Shape (ceil(H / fy), ceil(W / fx), 3).
+    """
+
+def resample_rgb_x(rgb: NDArray[np.uint8], starts: _Int, weights: _Int, out: NDArray[np.uint8]) -> None:
+    """Resample bytes along rows; `pyiseg.resampling.fixed_windows` makes starts and weights.
+
+    Args:
+        rgb: Shape (h, w, 3).
+        starts: Shape (n,), each in 0..w - taps.
+        weights: Shape (taps, n), in units of 2^-22.
+        out: Shape (h, n, 3), rounded half up and clipped.
+    """
+
+def resample_rgb_y(rgb: NDArray[np.uint8], starts: _Int, weights: _Int, out: NDArray[np.uint8]) -> None:
+    """Resample bytes along columns: rgb (h, w, 3) to out (n, w, 3); see `resample_rgb_x`."""
+
+def resample_x(planes: _Float, starts: _Int, weights: NDArray[np.float64], out: _Float) -> None:
+    """Resample planes along rows, summed in float64; `pyiseg.resampling.windows` makes starts and weights.
+
+    Args:
+        planes: Shape (C, h, w).
+        starts: Shape (n,), each in 0..w - taps.
+        weights: Shape (taps, n).
+        out: Shape (C, h, n).
+    """
+
+def resample_y(planes: _Float, starts: _Int, weights: NDArray[np.float64], out: _Float) -> None:
+    """Resample planes along columns: planes (C, h, w) to out (C, n, w); see `resample_x`."""
+
+def resample_strip(planes: _Float, starts: _Int, weights: NDArray[np.float64], first: int, out: _Float) -> None:
+    """Write a part of what `resample_y` gives, its rows joined end to end.
+
+    Args:
+        planes, starts, weights: As for `resample_y`.
+        first: The first pixel, y * w + x.
+        out: Shape (1, C, h, w) of any h and w: pixels first, first + 1, ...; 0 beyond the last.
+    """
+
+def copy_strip(planes: _Float, first: int, out: _Float) -> None:
+    """Write pixels first, first + 1, ... of planes (C, h, w) to out (1, C, h', w') of any size; 0 beyond the last."""
+
+def mean(values: _Float, scratch: NDArray[np.float64], out: _Float) -> None:
+    """Write the mean of values (h, w) to out (1,), summed in float64 in one order; scratch: (mean_scratch,)."""
+
+def subtract(mean: _Float, values: _Float) -> None:
+    """Take mean (1,) off values (h, w), in place."""
+
+def to_half(values: _Float, out: NDArray[np.float16]) -> None:
+    """Write values (n,) to out (n,), each rounded to the nearest half, ties to even."""
+
+def from_half(values: NDArray[np.float16], out: _Float) -> None:
+    """Write halves (n,) to out (n,), exactly."""
+
 def set_num_threads(n: int) -> None:
     """Set how many CPU threads an op may use, 1..256.
 
@@ -94,63 +176,134 @@ def set_num_threads(n: int) -> None:
 def get_num_threads() -> int:
     """Return how many CPU threads an op may use."""
 
-class _Buffer(Protocol):
-    """Device memory; freed with the object. Copies run on a stream and are done when they return."""
+class DeviceRuntimeError(RuntimeError):
+    """A device did not do what it was asked to; the message has the native expression and where it stands."""
+
+class DeviceMemoryError(DeviceRuntimeError):
+    """A device has not enough memory left."""
+
+@final
+class Array:
+    """C-contiguous memory of a stream's device, freed with the last array that shares it.
+
+    Other libraries take it without a copy through ``__dlpack__``, on a CUDA device also ``__cuda_array_interface__``.
+    """
 
     @property
     def ptr(self) -> int: ...
     @property
+    def shape(self) -> tuple[int, ...]: ...
+    @property
+    def dtype(self) -> np.dtype[Any]: ...
+    @property
     def nbytes(self) -> int: ...
-    def upload(self, array: NDArray[Any], stream: int = 0) -> None: ...
-    def download(self, array: NDArray[Any], stream: int = 0) -> None: ...
+    @property
+    def __cuda_array_interface__(self) -> dict[str, Any]: ...
+    def view(self, shape: Sequence[int], offset: int = 0) -> Array:
+        """Return the elements from an offset on, as an array of a shape; it shares the memory."""
+
+    def reshape(self, shape: Sequence[int]) -> Array:
+        """Return the same elements in another shape; it shares the memory."""
+
+    def __getitem__(self, index: int | tuple[int, ...]) -> Array: ...
+    def __dlpack__(self, **kwargs: Any) -> Any: ...
+    def __dlpack_device__(self) -> tuple[int, int]: ...
+
+def borrow(address: int, shape: Sequence[int], dtype: Any, space: str, owner: object) -> Array:
+    """Make an array over memory of another library, C-contiguous, on "cuda" or "host"; it keeps owner alive."""
+
+def from_dlpack(capsule: Any) -> Array:
+    """Take the tensor out of a capsule that ``__dlpack__`` returned. Raises ValueError if it is of an unfit kind."""
 
 @type_check_only
-class _Cuda(Protocol):
-    """The same ops on device memory, enqueued on a stream.
+class _Stream(Protocol):
+    """Work on a device, done in order.
 
-    Addresses and streams are integers; stream 0 is the default one. Clicks are ``count`` rows in device memory that
-    must lie inside the grid, for nothing can check them there; a row with a negative label ends the list. Shapes are
-    (h, w).
+    It has every op of this module as a method, on arrays of its device; they check dtypes and shapes, and enqueue. The
+    clicks there must lie inside the grid, for nothing can look at them; a row with a negative label ends the list.
     """
 
-    CudaError: type[RuntimeError]
-    def Buffer(self, nbytes: int) -> _Buffer: ...  # noqa: N802  # a class
-    def device_count(self) -> int: ...
-    def click_maps(
-        self, clicks: int, count: int, sigmas: Sequence[float], out: int, shape: tuple[int, int], stream: int = 0
-    ) -> None: ...
-    def force_clicks(self, clicks: int, count: int, alpha: int, shape: tuple[int, int], stream: int = 0) -> None: ...
-    def pin_clicks(
-        self, guide: int, clicks: int, count: int, lines: int, shape: tuple[int, int], stream: int = 0
-    ) -> None: ...
-    def keep_clicked_regions(
-        self,
-        alpha: int,
-        clicks: int,
-        count: int,
-        margin: int,
-        labels: int,
-        out: int,
-        shape: tuple[int, int],
-        stream: int = 0,
-    ) -> None: ...
-    def guided_filter_lines(
-        self,
-        guide: int,
-        p: int,
-        radius: int,
-        eps: float,
-        scratch: int,
-        lines: int,
-        shape: tuple[int, int],
-        stream: int = 0,
-    ) -> None: ...
-    def apply_lines(
-        self, lines: int, grid_shape: tuple[int, int], guide: int, out: int, shape: tuple[int, int], stream: int = 0
-    ) -> None: ...
-    def apply_lines_uint8(
-        self, lines: int, grid_shape: tuple[int, int], guide: int, out: int, shape: tuple[int, int], stream: int = 0
-    ) -> None: ...
+    @property
+    def handle(self) -> int:
+        """The ``cudaStream_t``."""
 
+    def empty(self, shape: Sequence[int], dtype: Any = ...) -> Array: ...
+    def upload(self, array: NDArray[Any], to: Array) -> None:
+        """Copy from numpy; done when it returns."""
+
+    def download(self, array: Array, to: NDArray[Any]) -> None:
+        """Copy to numpy; done when it returns."""
+
+    def copy(self, array: Array, to: Array) -> None: ...
+    def fill_zero(self, out: Array) -> None: ...
+    def synchronize(self) -> None:
+        """Wait until all is done."""
+
+    def wait_for(self, stream: int) -> None:
+        """Let what is enqueued here from now on wait for what another stream holds now."""
+
+    def hold_up(self, stream: int) -> None:
+        """Let what is enqueued on another stream from now on wait for what this one holds now."""
+
+    def __getattr__(self, op: str) -> Any: ...
+
+@type_check_only
+class _ClickFeed(Protocol):
+    """The clicks' way to the device: pinned memory of fixed size, copied to an array (2, capacity, 3).
+
+    Plane 0 gets all clicks, plane 1 those answered before; a label of -1 ends a list that does not fill its plane.
+    """
+
+    @property
+    def capacity(self) -> int: ...
+    def write(self, clicks: _Int, answered: int) -> None:
+        """Write clicks (N, 3), N <= capacity, the first ``answered`` of them answered, and enqueue their copy."""
+
+@type_check_only
+class _ClickGraph(Protocol):
+    """A captured click. Whatever is thrown while it is made ends the capture and is thrown on."""
+
+    def launch(self, clicks: _Int, answered: int) -> None:
+        """Write clicks as `_ClickFeed.write` does, and launch what was captured."""
+
+@type_check_only
+class _Device(Protocol):
+    """A device: a CUDA one, or the host in its place, with the same face."""
+
+    def Stream(self) -> _Stream: ...  # noqa: N802  # classes
+    def ClickFeed(self, stream: _Stream, clicks: Array, grid: tuple[int, int]) -> _ClickFeed: ...  # noqa: N802
+    def ClickGraph(self, feed: _ClickFeed, enqueue: Callable[[], None]) -> _ClickGraph: ...  # noqa: N802
+
+@type_check_only
+class _Host(_Device, Protocol):
+    """Host memory. Its streams do work at once, or keep it while they are captured, by CUDA's rules."""
+
+    def Stream(self, limit: int = ...) -> _Stream: ...  # noqa: N802
+    def allocated(self) -> int:
+        """Return how many bytes the arrays of all host streams hold."""
+
+@type_check_only
+class _Cuda(_Device, Protocol):
+    """The CUDA device that is current."""
+
+    def device_count(self) -> int:
+        """Return how many there are; 0 also without a driver."""
+
+    def driver_version(self) -> int:
+        """Return the newest CUDA version that the driver knows, as 1000 * major + 10 * minor; 0 without one."""
+
+    def runtime_version(self) -> int:
+        """Return the CUDA version that this was built with, in the same form."""
+
+    def device_info(self) -> dict[str, Any]:
+        """Return index, name, compute_capability (major, minor), multiprocessors, memory in bytes, and driver."""
+
+    def memory(self) -> tuple[int, int]:
+        """Return free and whole memory in bytes. What is kept for the next session counts as used."""
+
+    def trim(self) -> None:
+        """Give back to the driver the memory that is kept for the next session."""
+
+host: _Host
 cuda: _Cuda
 """Only where `cuda_built`."""

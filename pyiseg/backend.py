@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import functools
+import warnings
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
+from pyiseg.device_image import DeviceImage
 from pyiseg.errors import DeviceError
 from pyiseg.geometry import View
 from pyiseg.model import Model
 
+if TYPE_CHECKING:
+    from pyiseg._core import Array
+
 DEVICES = ("cpu", "cuda", "auto")
+
+Lines: TypeAlias = Any
+"""What a pipeline predicted, to be handed back to it."""
 
 
 class Pipeline(Protocol):
@@ -21,9 +30,7 @@ class Pipeline(Protocol):
     Not safe to be used from two threads at once; two pipelines are.
     """
 
-    def predict(
-        self, clicks: npt.NDArray[np.int32], previous: npt.NDArray[np.float32] | None
-    ) -> npt.NDArray[np.float32]:
+    def predict(self, clicks: npt.NDArray[np.int32], previous: Lines | None) -> Lines:
         """Predict the selection after the last of some clicks; a pure function of its arguments and the image.
 
         Args:
@@ -31,11 +38,12 @@ class Pipeline(Protocol):
             previous: What this returned for all clicks but the last; None for the first click.
 
         Returns:
-            float32, shape (2, h, w): lines (a, b), so that alpha = a * guide + b. A fresh array.
+            Lines (a, b), float32, shape (2, h, w), so that alpha = a * guide + b; where they lie is the pipeline's own
+            affair. Fresh.
         """
         ...
 
-    def matte(self, clicks: npt.NDArray[np.int32], lines: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
+    def matte(self, clicks: npt.NDArray[np.int32], lines: Lines) -> npt.NDArray[np.uint8]:
         """Draw lines at the image's own resolution; a pure function of its arguments and the image.
 
         Args:
@@ -48,9 +56,25 @@ class Pipeline(Protocol):
         ...
 
 
+class DevicePipeline(Pipeline, Protocol):
+    """A pipeline on a device whose memory is not numpy's."""
+
+    def matte_on_device(self, clicks: npt.NDArray[np.int32], lines: Lines | None) -> Array:
+        """What `matte` returns, left on the device, complete; without lines, zeros. The next call overwrites it."""
+        ...
+
+    def image(self) -> npt.NDArray[np.uint8]:
+        """The image, uint8, shape (H, W, 3), brought to the host. Fresh."""
+        ...
+
+
 def available_devices() -> tuple[str, ...]:
-    """Names that `pyiseg.Session` takes as ``device`` on this machine, besides ``"auto"``; the fastest one last."""
-    return ("cpu",)
+    """Names that `pyiseg.Session` takes as ``device`` on this machine, besides ``"auto"``; the fastest one last.
+
+    A GPU counts when this build of pyiseg has the CUDA ops, the driver answers and TensorRT is installed; whether its
+    engines can be built shows when the first session is made.
+    """
+    return ("cpu",) if why_not_cuda() else ("cpu", "cuda")
 
 
 def resolve(device: str) -> str:
@@ -68,22 +92,79 @@ def resolve(device: str) -> str:
     """
     if device not in DEVICES:
         raise ValueError(f"device is {device!r}; the known devices are {', '.join(map(repr, DEVICES))}")
-    if device == "auto":
-        return available_devices()[-1]
-    if device not in available_devices():
-        raise DeviceError("this version of pyiseg runs on the CPU only; pass device='cpu' or device='auto'")
-    return device
+    if device == "cpu":
+        return device
+    reason = why_not_cuda()
+    if not reason:
+        return "cuda"
+    if device == "cuda":
+        raise DeviceError(f"device 'cuda' cannot be used: {reason}; or pass device='cpu'")
+    if _has_gpu():
+        _warn_once(f"pyiseg runs on the CPU although there is a GPU: {reason}")
+    return "cpu"
 
 
-def build(device: str, model: Model, view: View, rgb: npt.NDArray[np.uint8]) -> Pipeline:
-    """Build the pipeline of one image on a resolved device. Imports that device's runtime.
+def why_not_cuda() -> str:
+    """Why ``device="cuda"`` cannot be used here, with the way out; empty if it can."""
+    from pyiseg import _core
+
+    if not _core.cuda_built:
+        return (
+            "this build of pyiseg has no CUDA ops; install it from source on a machine with nvcc: "
+            "pip install . -C cmake.define.PYISEG_CUDA=ON"
+        )
+    try:
+        if _core.cuda.driver_version() == 0:
+            return "there is no NVIDIA driver; install one from https://www.nvidia.com/drivers"
+        if _core.cuda.device_count() == 0:
+            return (
+                "the driver finds no GPU, or is older than CUDA "
+                f"{_core.cuda.runtime_version() // 1000} that pyiseg was built with (nvidia-smi tells both; "
+                "CUDA_VISIBLE_DEVICES can hide GPUs)"
+            )
+        info = _core.cuda.device_info()
+    except _core.DeviceRuntimeError as error:
+        return f"the GPU does not answer ({error})"
+    major, minor = info["compute_capability"]
+    if (major, minor) < (7, 5):
+        return f"the GPU, {info['name']}, has compute capability {major}.{minor}; 7.5 (Turing) or newer is needed"
+    from pyiseg import tensorrt
+
+    return tensorrt.why_not()
+
+
+def build(device: str, model: Model, view: View, image: npt.NDArray[np.uint8] | DeviceImage) -> tuple[str, Pipeline]:
+    """Build the pipeline of one image. Imports the device's runtime.
 
     Args:
-        device: A name that `resolve` returned; so far the CPU is the only one.
+        device: A name that `resolve` takes. With ``"auto"`` a GPU that fails gives way to the CPU, with one warning.
         model: The networks.
         view: How the model sees the image.
-        rgb: The image, uint8, shape (H, W, 3). It may be kept, so it must not change.
+        image: RGB, uint8, shape (H, W, 3). It may be kept, so it must not change.
+
+    Returns:
+        The device that it has come to, and the pipeline.
+
+    Raises:
+        ValueError, DeviceError: See `resolve`; or the device failed.
     """
+    chosen = resolve(device)
+    if chosen == "cuda":
+        try:
+            return "cuda", _cuda_pipeline(model, view, image)
+        except DeviceError as error:
+            if device != "auto" or isinstance(image, DeviceImage):
+                raise
+            _warn_once(f"pyiseg runs on the CPU although there is a GPU: {error}")
+    if isinstance(image, DeviceImage):
+        raise ValueError(
+            "image lies on a GPU but the session is to run on the CPU; pass device='cuda', or a numpy array: "
+            "cupy.asnumpy(image), image.cpu().numpy() in torch"
+        )
+    return "cpu", _cpu_pipeline(model, view, image)
+
+
+def _cpu_pipeline(model: Model, view: View, rgb: npt.NDArray[np.uint8]) -> Pipeline:
     try:
         from pyiseg.cpu import CpuPipeline
     except ImportError as error:
@@ -96,3 +177,33 @@ def build(device: str, model: Model, view: View, rgb: npt.NDArray[np.uint8]) -> 
         way_out = ": pip install onnxruntime" if error.name == "onnxruntime" else ""
         raise DeviceError(f"device 'cpu' cannot be used: {error}{way_out}") from error
     return CpuPipeline(model, view, rgb)
+
+
+def _cuda_pipeline(model: Model, view: View, image: npt.NDArray[np.uint8] | DeviceImage) -> Pipeline:
+    from pyiseg import _core
+    from pyiseg.cuda import CudaPipeline
+
+    return CudaPipeline(model, view, image, native=_core.cuda, engines=_engines().load(model, view))
+
+
+@functools.cache
+def _engines() -> Any:
+    """TensorRT with this machine's GPU; one a process, so that sessions share engines."""
+    from pyiseg import _core, tensorrt
+
+    info = _core.cuda.device_info()
+    return tensorrt.TensorRT(tensorrt.GpuInfo(info["name"], info["compute_capability"], str(info["driver"])))
+
+
+def _has_gpu() -> bool:
+    from pyiseg import _core
+
+    try:
+        return _core.cuda_built and _core.cuda.device_count() > 0
+    except _core.DeviceRuntimeError:
+        return True
+
+
+@functools.cache
+def _warn_once(message: str) -> None:
+    warnings.warn(message, RuntimeWarning, stacklevel=4)

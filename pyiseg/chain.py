@@ -1,11 +1,14 @@
-"""What stands between the networks, on the CPU: from clicks to the network's inputs, from its answer to lines.
+"""What stands between the networks: from clicks to the network's inputs, from its answer to lines.
 
-Serving (`pyiseg.cpu`) and training (`export.clicking`) both go through here.
+Serving on every device (`pyiseg.cpu`, `pyiseg.cuda`) and training (`export.clicking`) go through here. What differs is
+who does the work: the functions of `pyiseg._core` on numpy arrays, or the methods of the same names of a native stream
+on its arrays, which only enqueue it.
 """
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from collections.abc import Callable
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -25,61 +28,63 @@ class Chain:
     Args:
         rules: How clicks are drawn and answers are finished.
         grid: Height and width of the grid.
+        ops: Who does the work; every array below is of the kind it takes.
+        zeros: Makes an array of a shape and dtype, all zeros.
+        dtypes: Of the network's inputs: float32 or, on a stream, float16.
 
     Attributes:
-        maps: Click maps as the network reads them, float32, shape (1, 2 * sigmas, h, w); filled by `before`.
-        previous: The fed-back alpha, float32, shape (1, 1, h, w); filled by `before`.
+        maps: Click maps as the network reads them, shape (1, 2 * sigmas, h, w); filled by `before`.
+        previous: The fed-back alpha, shape (1, 1, h, w); filled by `before`.
         answer: For the network's answer, float32, shape (1, 1, h, w); read and overwritten by `after`.
     """
 
-    def __init__(self, rules: Rules, grid: tuple[int, int]) -> None:
-        self._rules = rules
-        self.maps = np.zeros((1, 2 * len(rules.sigmas), *grid), dtype=np.float32)
-        self.previous = np.zeros((1, 1, *grid), dtype=np.float32)
-        self.answer = np.zeros((1, 1, *grid), dtype=np.float32)
-        self._clean = np.zeros(grid, dtype=np.float32)
-        self._labels = np.zeros(grid, dtype=np.int32)
-        self._scratch = np.zeros((2, *grid), dtype=np.float32)
+    def __init__(
+        self,
+        rules: Rules,
+        grid: tuple[int, int],
+        ops: Any = _core,
+        zeros: Callable[..., Any] = np.zeros,
+        dtypes: tuple[Any, Any] = (np.float32, np.float32),
+    ) -> None:
+        self._rules, self._ops = rules, ops
+        self.maps = zeros((1, 2 * len(rules.sigmas), *grid), dtypes[0])
+        self.previous = zeros((1, 1, *grid), dtypes[1])
+        self.answer = zeros((1, 1, *grid), np.float32)
+        self._clean = zeros(grid, np.float32)
+        self._labels = zeros(grid, np.int32)
+        self._scratch = zeros((2, *grid), np.float32)
 
-    def before(self, clicks: Clicks, lines: Float32 | None, answered: int, guide: Float32 | None) -> None:
+    def before(self, clicks: Any, answered: Any, lines: Any, guide: Any) -> None:
         """Fill the network's inputs.
 
         Args:
             clicks: int32, shape (N, 3), rows x, y, label on the grid, in the order they were made.
-            lines: What `after` returned last; None before the first answer.
-            answered: How many of the clicks those lines answer.
-            guide: The grid guide that the lines were fitted to, float32, shape (h, w); not looked at without lines.
+            answered: Those of them that the lines answer; with none of them, nothing is fed back.
+            lines: What `after` wrote last, shape (2, h, w).
+            guide: The grid guide that the lines were fitted to, float32, shape (h, w).
         """
-        if lines is None:
-            self.previous.fill(0)
-        else:
-            assert guide is not None, "lines are worth nothing without the guide that they were fitted to"
-            # What was selected is fed back as it looks after the filter, without what no click has asked for.
-            _core.apply_lines(lines, guide, self._clean)
-            _core.keep_clicked_regions(self._clean, clicks[:answered], 0, self._labels, self.previous[0, 0])
-        _core.click_maps(clicks, self._rules.sigmas, self.maps[0])
+        # What was selected is fed back as it looks after the filter, without what no click has asked for.
+        self._ops.apply_lines(lines, guide, self._clean)
+        self._ops.keep_clicked_regions(self._clean, answered, 0, self._labels, self.previous[0, 0])
+        self._ops.click_maps(clicks, self._rules.sigmas, self.maps[0])
 
-    def after(self, clicks: Clicks, guide: Float32) -> Float32:
+    def after(self, clicks: Any, guide: Any, lines: Any) -> None:
         """Turn `answer` into lines: force the clicks, fit, and pin the clicks; what no click asked for is dropped.
 
         Args:
             clicks: As `before` was given them.
             guide: The grid guide for these clicks, float32, shape (h, w).
-
-        Returns:
-            float32, shape (2, h, w): (a, b), so that alpha = a * guide + b. A fresh array.
+            lines: Filled, float32, shape (2, h, w): (a, b), so that alpha = a * guide + b.
         """
-        rules, alpha = self._rules, self.answer[0, 0]
-        _core.force_clicks(clicks, alpha)
-        lines = np.empty_like(self._scratch)
+        rules, ops, alpha = self._rules, self._ops, self.answer[0, 0]
+        ops.force_clicks(clicks, alpha)
         if rules.clean == "before":
             # A region that goes takes its own edge with it; after the filter a rim of it would be left.
-            _core.keep_clicked_regions(alpha, clicks, rules.margin, self._labels, self._clean)
-            _core.guided_filter_lines(guide, self._clean, rules.radius, rules.eps, self._scratch, lines)
+            ops.keep_clicked_regions(alpha, clicks, rules.margin, self._labels, self._clean)
+            ops.guided_filter_lines(guide, self._clean, rules.radius, rules.eps, self._scratch, lines)
         else:
-            _core.guided_filter_lines(guide, alpha, rules.radius, rules.eps, self._scratch, lines)
-            _core.apply_lines(lines, guide, alpha)
-            _core.keep_clicked_regions(alpha, clicks, rules.margin, self._labels, self._clean)
-            lines[:, (self._clean == 0) & (alpha > 0)] = 0
-        _core.pin_clicks(guide, clicks, lines)
-        return lines
+            ops.guided_filter_lines(guide, alpha, rules.radius, rules.eps, self._scratch, lines)
+            ops.apply_lines(lines, guide, alpha)
+            ops.keep_clicked_regions(alpha, clicks, rules.margin, self._labels, self._clean)
+            ops.drop_lines(alpha, self._clean, lines)
+        ops.pin_clicks(guide, clicks, lines)

@@ -32,6 +32,7 @@ class CpuPipeline:
 
     def __init__(self, model: Model, view: View, rgb: npt.NDArray[np.uint8]) -> None:
         self._networks = _networks_of(model)
+        self._grid = view.grid
         self._chain = Chain(model.rules, view.grid)
         planes = view.working_image(rgb)
         self._guide: _ImageGuide | _ClickGuide
@@ -53,11 +54,12 @@ class CpuPipeline:
 
     def predict(self, clicks: npt.NDArray[np.int32], previous: Float32 | None) -> Float32:
         """Predict the lines after the last of some clicks; see `pyiseg.backend.Pipeline.predict`."""
-        answered = len(clicks) - 1
-        fitted = None if previous is None else self._guide.on_grid(clicks[:answered])
-        self._chain.before(clicks, previous, answered, fitted)
+        answered = clicks[:-1]
+        lines = np.zeros((2, *self._grid), dtype=np.float32)
+        self._chain.before(clicks, answered, lines if previous is None else previous, self._guide.on_grid(answered))
         self._networks.run_click(self._binding)
-        return self._chain.after(clicks, self._guide.on_grid(clicks))
+        self._chain.after(clicks, self._guide.on_grid(clicks), lines)
+        return lines
 
     def matte(self, clicks: npt.NDArray[np.int32], lines: Float32) -> npt.NDArray[np.uint8]:
         """Draw lines at the image's own resolution; see `pyiseg.backend.Pipeline.matte`."""

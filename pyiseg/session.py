@@ -5,15 +5,22 @@ from __future__ import annotations
 import math
 import os
 import threading
-from typing import Any, NamedTuple, NoReturn, SupportsIndex, TypeAlias
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, SupportsIndex, TypeAlias, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
 
 from pyiseg import backend, images
+from pyiseg.device_image import DeviceImage, is_device_array
+from pyiseg.errors import DeviceError
 from pyiseg.geometry import View
 from pyiseg.model import Model, load_model
 
+if TYPE_CHECKING:
+    from pyiseg._core import Array
+
+Drawn = TypeVar("Drawn")
 Number: TypeAlias = "float | np.integer[Any] | np.floating[Any]"
 
 
@@ -29,7 +36,7 @@ class _Step(NamedTuple):
     """A click and its result. The result is grid-sized; the full-resolution alpha is drawn from it when wanted."""
 
     click: Click
-    lines: npt.NDArray[np.float32]
+    lines: backend.Lines
 
 
 class Session:
@@ -42,7 +49,9 @@ class Session:
 
     Args:
         image: A uint8 array (H, W) gray, (H, W, 3) RGB or (H, W, 4) RGBA, a PIL image, or the path of a picture; see
-            the notes below. It is copied: changing it afterwards changes nothing here.
+            the notes below. It is copied: changing it afterwards changes nothing here. With ``device="cuda"`` also an
+            RGB array (H, W, 3) on the GPU, of CuPy, PyCUDA, torch or anything with ``__cuda_array_interface__`` or
+            DLPack: it is not copied, so it must not be changed.
         model: ``"default"``, the path of a model folder, or a `pyiseg.Model`.
         device: ``"cpu"``, ``"cuda"``, or ``"auto"`` for the fastest that is available.
 
@@ -59,20 +68,25 @@ class Session:
 
     def __init__(
         self,
-        image: images.ImageLike,
+        image: images.ImageLike | Any,
         *,
         model: str | os.PathLike[str] | Model = "default",
         device: str = "cpu",
     ) -> None:
-        self._device = backend.resolve(device)
+        backend.resolve(device)  # before the picture is read
         loaded = load_model(model)
-        self._image = images.to_rgb(image)
-        self._image.flags.writeable = False
-        height, width, _ = self._image.shape
+        source = DeviceImage(image) if is_device_array(image) else images.to_rgb(image)
         self._view = View.fit(
-            (height, width), long_side=loaded.long_side, multiple=loaded.multiple, grid_stride=loaded.grid_stride
+            (source.shape[0], source.shape[1]),
+            long_side=loaded.long_side,
+            multiple=loaded.multiple,
+            grid_stride=loaded.grid_stride,
         )
-        self._pipeline = backend.build(self._device, loaded, self._view, self._image)
+        self._image: npt.NDArray[np.uint8] | None = None
+        if isinstance(source, np.ndarray):
+            source.flags.writeable = False
+            self._image = source
+        self._device, self._pipeline = backend.build(device, loaded, self._view, source)
         self._lock = threading.Lock()
         self._steps: list[_Step] = []
         self._undone: list[_Step] = []
@@ -94,17 +108,22 @@ class Session:
                 session is as it was before, as after any error.
             pyiseg.ModelError: The network failed.
         """
-        height, width = self.shape
-        new = Click(_pixel("x", x, width), _pixel("y", y, height), _truth(fg))
-        with self._lock:
-            previous = self._steps[-1].lines if self._steps else None
-            clicks = self._grid_clicks(new)
-            lines = self._pipeline.predict(clicks, previous)
-            alpha = self._pipeline.matte(clicks, lines)
-            # Last, so that nothing that goes wrong above leaves a trace.
-            self._steps.append(_Step(new, lines))
-            self._undone.clear()
-            return alpha
+        return self._add(x, y, fg, self._pipeline.matte)
+
+    def click_on_device(self, x: Number, y: Number, fg: bool | np.bool_ = True) -> Array:
+        """Do what `click` does, but leave the matte on the GPU.
+
+        Args:
+            x, y, fg: As for `click`.
+
+        Returns:
+            What `alpha_device` is.
+
+        Raises:
+            ValueError, pyiseg.ModelError: As for `click`.
+            pyiseg.DeviceError: The session runs on the CPU; or the device failed.
+        """
+        return self._add(x, y, fg, self._on_device("click_on_device").matte_on_device)
 
     def undo(self) -> npt.NDArray[np.uint8]:
         """Take the last click back. With no click left, nothing happens.
@@ -146,6 +165,20 @@ class Session:
             return self._draw()
 
     @property
+    def alpha_device(self) -> Array:
+        """Alpha after the last click, on the GPU: uint8, shape (H, W), with ``__cuda_array_interface__`` and DLPack.
+
+        Complete when it is returned, and not copied: it is the session's own, and the next click, undo or other call
+        that draws writes into it. `cupy.asarray`, `torch.as_tensor` and `torch.from_dlpack` take it as it is.
+
+        Raises:
+            pyiseg.DeviceError: The session runs on the CPU; or the device failed.
+        """
+        pipeline = self._on_device("alpha_device")
+        with self._lock:
+            return pipeline.matte_on_device(self._grid_clicks(), self._steps[-1].lines if self._steps else None)
+
+    @property
     def mask(self) -> npt.NDArray[np.bool_]:
         """Where alpha >= 128, bool, shape (H, W). A fresh array."""
         return self.alpha >= 128
@@ -157,7 +190,7 @@ class Session:
             RGBA, uint8, shape (H, W, 4); the colours are the image's, unchanged and not multiplied by alpha. A fresh
             array.
         """
-        return np.dstack((self._image, self.alpha))
+        return np.dstack((self.image, self.alpha))
 
     @property
     def clicks(self) -> tuple[Click, ...]:
@@ -167,8 +200,15 @@ class Session:
 
     @property
     def image(self) -> npt.NDArray[np.uint8]:
-        """The image as the session sees it: RGB, uint8, shape (H, W, 3). The session's own, read-only."""
-        return self._image
+        """The image as the session sees it: RGB, uint8, shape (H, W, 3). The session's own, read-only.
+
+        One that was given on a GPU is fetched when this is first asked for.
+        """
+        with self._lock:
+            if self._image is None:
+                self._image = self._on_device("image").image()
+                self._image.flags.writeable = False
+            return self._image
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -190,6 +230,27 @@ class Session:
     def __repr__(self) -> str:
         height, width = self.shape
         return f"<pyiseg.Session of a {width} x {height} image, {len(self.clicks)} clicks, on '{self._device}'>"
+
+    def _add(
+        self, x: Number, y: Number, fg: bool | np.bool_, draw: Callable[[npt.NDArray[np.int32], Any], Drawn]
+    ) -> Drawn:
+        """Add a click, and draw its result."""
+        height, width = self.shape
+        new = Click(_pixel("x", x, width), _pixel("y", y, height), _truth(fg))
+        with self._lock:
+            previous = self._steps[-1].lines if self._steps else None
+            clicks = self._grid_clicks(new)
+            lines = self._pipeline.predict(clicks, previous)
+            drawn = draw(clicks, lines)
+            # Last, so that nothing that goes wrong above leaves a trace.
+            self._steps.append(_Step(new, lines))
+            self._undone.clear()
+            return drawn
+
+    def _on_device(self, name: str) -> backend.DevicePipeline:
+        if self._device == "cpu":
+            raise DeviceError(f"Session.{name} needs a session on a GPU; this one was made with device='cpu'")
+        return cast("backend.DevicePipeline", self._pipeline)
 
     def _draw(self) -> npt.NDArray[np.uint8]:
         if not self._steps:

@@ -38,8 +38,8 @@ class CpuOps:
         np.testing.assert_array_equal(guards, np.full(2 * GUARD, filler, dtype))
         return out
 
-    def click_maps(self, clicks: Array, sigmas: Sequence[float], h: int, w: int) -> Array:
-        return self._run((2 * len(sigmas), h, w), np.float32, lambda out: _core.click_maps(clicks, sigmas, out))
+    def click_maps(self, clicks: Array, sigmas: Sequence[float], h: int, w: int, dtype: Any = np.float32) -> Array:
+        return self._run((2 * len(sigmas), h, w), dtype, lambda out: _core.click_maps(clicks, sigmas, out))
 
     def pin_clicks(self, guide: Array, clicks: Array, lines: Array) -> Array:
         def call(out: Array) -> None:
@@ -55,11 +55,16 @@ class CpuOps:
 
         return self._run(alpha.shape, np.float32, call)
 
-    def keep_clicked_regions(self, alpha: Array, clicks: Array, margin: int) -> Array:
+    def keep_clicked_regions(self, alpha: Array, clicks: Array, margin: int, dtype: Any = np.float32) -> Array:
         labels = np.full(alpha.shape, -77, np.int32)
-        return self._run(
-            alpha.shape, np.float32, lambda out: _core.keep_clicked_regions(alpha, clicks, margin, labels, out)
-        )
+        return self._run(alpha.shape, dtype, lambda out: _core.keep_clicked_regions(alpha, clicks, margin, labels, out))
+
+    def drop_lines(self, alpha: Array, kept: Array, lines: Array) -> Array:
+        def call(out: Array) -> None:
+            out[:] = lines
+            _core.drop_lines(alpha, kept, out)
+
+        return self._run(lines.shape, np.float32, call)
 
     def guided_filter_lines(self, guide: Array, p: Array, radius: int, eps: float) -> Array:
         scratch = np.full((2, *guide.shape), np.nan, np.float32)
@@ -73,65 +78,79 @@ class CpuOps:
         return self._run(guide.shape, dtype, lambda out: _core.apply_lines(lines, guide, out))
 
 
-class CudaOps:
-    """The same on a CUDA device, with results copied back."""
+class StreamOps:
+    """The same on a native stream, with results copied back."""
+
+    def __init__(self, native: Any) -> None:
+        self.stream = native.Stream()
 
     def _up(self, array: Array) -> Any:
-        buffer = _core.cuda.Buffer(max(array.nbytes, 16))
-        buffer.upload(array)
-        return buffer
+        there = self.stream.empty(array.shape, array.dtype)
+        self.stream.upload(np.ascontiguousarray(array), there)
+        return there
 
     def _room(self, shape: tuple[int, ...], dtype: Any) -> Any:
         return self._up(np.full(shape, np.nan if np.dtype(dtype).kind == "f" else 77, dtype))
 
-    def _down(self, buffer: Any, shape: tuple[int, ...], dtype: Any) -> Array:
-        array = np.empty(shape, dtype)
-        buffer.download(array)
+    def _down(self, there: Any) -> Array:
+        array = np.empty(there.shape, there.dtype)
+        self.stream.download(there, array)
         return array
 
-    def click_maps(self, clicks: Array, sigmas: Sequence[float], h: int, w: int) -> Array:
-        shape = (2 * len(sigmas), h, w)
-        c, out = self._up(clicks), self._room(shape, np.float32)
-        _core.cuda.click_maps(c.ptr, len(clicks), sigmas, out.ptr, (h, w))
-        return self._down(out, shape, np.float32)
+    def click_maps(self, clicks: Array, sigmas: Sequence[float], h: int, w: int, dtype: Any = np.float32) -> Array:
+        out = self._room((2 * len(sigmas), h, w), dtype)
+        self.stream.click_maps(self._up(clicks), sigmas, out)
+        return self._down(out)
 
     def pin_clicks(self, guide: Array, clicks: Array, lines: Array) -> Array:
-        g, c, out = self._up(guide), self._up(clicks), self._up(lines)
-        _core.cuda.pin_clicks(g.ptr, c.ptr, len(clicks), out.ptr, guide.shape)
-        return self._down(out, lines.shape, np.float32)
+        out = self._up(lines)
+        self.stream.pin_clicks(self._up(guide), self._up(clicks), out)
+        return self._down(out)
 
     def force_clicks(self, clicks: Array, alpha: Array) -> Array:
-        c, a = self._up(clicks), self._up(alpha)
-        _core.cuda.force_clicks(c.ptr, len(clicks), a.ptr, alpha.shape)
-        return self._down(a, alpha.shape, np.float32)
+        out = self._up(alpha)
+        self.stream.force_clicks(self._up(clicks), out)
+        return self._down(out)
 
-    def keep_clicked_regions(self, alpha: Array, clicks: Array, margin: int) -> Array:
-        a, c = self._up(alpha), self._up(clicks)
-        labels, out = self._room(alpha.shape, np.int32), self._room(alpha.shape, np.float32)
-        _core.cuda.keep_clicked_regions(a.ptr, c.ptr, len(clicks), margin, labels.ptr, out.ptr, alpha.shape)
-        return self._down(out, alpha.shape, np.float32)
+    def keep_clicked_regions(self, alpha: Array, clicks: Array, margin: int, dtype: Any = np.float32) -> Array:
+        labels, out = self._room(alpha.shape, np.int32), self._room(alpha.shape, dtype)
+        self.stream.keep_clicked_regions(self._up(alpha), self._up(clicks), margin, labels, out)
+        return self._down(out)
+
+    def drop_lines(self, alpha: Array, kept: Array, lines: Array) -> Array:
+        out = self._up(lines)
+        self.stream.drop_lines(self._up(alpha), self._up(kept), out)
+        return self._down(out)
 
     def guided_filter_lines(self, guide: Array, p: Array, radius: int, eps: float) -> Array:
-        shape = (2, *guide.shape)
-        g, q = self._up(guide), self._up(p)
-        scratch, lines = self._room(shape, np.float32), self._room(shape, np.float32)
-        _core.cuda.guided_filter_lines(g.ptr, q.ptr, radius, eps, scratch.ptr, lines.ptr, guide.shape)
-        return self._down(lines, shape, np.float32)
+        scratch, lines = (self._room((2, *guide.shape), np.float32) for _ in range(2))
+        self.stream.guided_filter_lines(self._up(guide), self._up(p), radius, eps, scratch, lines)
+        return self._down(lines)
 
     def apply_lines(self, lines: Array, guide: Array, dtype: Any = np.float32) -> Array:
-        op = _core.cuda.apply_lines if dtype == np.float32 else _core.cuda.apply_lines_uint8
-        ab, g, out = self._up(lines), self._up(guide), self._room(guide.shape, dtype)
-        op(ab.ptr, lines.shape[1:], g.ptr, out.ptr, guide.shape)
-        return self._down(out, guide.shape, dtype)
+        out = self._room(guide.shape, dtype)
+        self.stream.apply_lines(self._up(lines), self._up(guide), out)
+        return self._down(out)
+
+
+DEVICES = ("cpu", "host", "cuda")
+"""numpy arrays; a stream that is the host, with which a GPU's way is walked without one; a GPU."""
 
 
 def ops(device: str) -> Any:
     """The ops of a device. Without a GPU the test says so and is skipped, or fails under PYISEG_REQUIRE_GPU=1."""
     if device == "cpu":
         return CpuOps()
+    return StreamOps(native(device))
+
+
+def native(device: str) -> Any:
+    """`_core.host`, or `_core.cuda` where there is a GPU; see `ops`."""
+    if device == "host":
+        return _core.host
     reason = no_gpu()
     if reason and os.environ.get("PYISEG_REQUIRE_GPU") == "1":
         pytest.fail(f"PYISEG_REQUIRE_GPU=1, but {reason}")
     if reason:
         pytest.skip(reason)
-    return CudaOps()
+    return _core.cuda

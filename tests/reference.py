@@ -109,3 +109,28 @@ def apply_lines(lines: NDArray[np.floating], guide: NDArray[np.floating]) -> Arr
 def to_bytes(alpha: Array) -> NDArray[np.uint8]:
     """Alpha in 0..1 as 0..255, halves rounded up."""
     return np.floor(255.0 * alpha + 0.5).astype(np.uint8)
+
+
+def filter_matrix(kind: str, size: int, result: int) -> Array:
+    """The weights with which `result` pixels cover `size` pixels edge to edge, (result, size); each row sums to 1."""
+    scale = size / result
+    x = (np.arange(size) + 0.5 - (np.arange(result)[:, None] + 0.5) * scale) / max(scale, 1.0)
+    weights = {
+        "box": lambda: ((x > -0.5) & (x <= 0.5)).astype(np.float64),
+        "bilinear": lambda: np.maximum(1 - np.abs(x), 0),
+        "lanczos": lambda: np.where(np.abs(x) < 3, np.sinc(x) * np.sinc(x / 3), 0),
+    }[kind]()
+    return weights / weights.sum(axis=1, keepdims=True)
+
+
+def resize(planes: NDArray[np.floating], kind: str, h: int, w: int) -> Array:
+    """Planes (C, H, W) brought to (C, h, w), without any rounding between."""
+    down, across = filter_matrix(kind, planes.shape[1], h), filter_matrix(kind, planes.shape[2], w)
+    return down @ planes.astype(np.float64) @ across.T
+
+
+def box_means(rgb: NDArray[np.uint8], fx: int, fy: int) -> Array:
+    """Means of boxes of fy x fx pixels of (H, W, 3), of what there is of a box at the edges."""
+    rows = range(0, rgb.shape[0], fy)
+    columns = range(0, rgb.shape[1], fx)
+    return np.array([[rgb[y : y + fy, x : x + fx].mean(axis=(0, 1), dtype=np.float64) for x in columns] for y in rows])

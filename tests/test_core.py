@@ -41,6 +41,7 @@ GOOD: dict[str, Callable[[], dict[str, Any]]] = {
         "labels": np.zeros((H, W), np.int32),
         "out": f32(H, W),
     },
+    "drop_lines": lambda: {"alpha": f32(H, W), "kept": f32(H, W), "lines": f32(2, H, W)},
     "guided_filter_lines": lambda: {
         "guide": f32(H, W),
         "p": f32(H, W),
@@ -84,6 +85,9 @@ BAD = [
     ("keep_clicked_regions", "labels", np.zeros((H, W + 1), np.int32), r"labels has size \(6, 9\) but alpha has"),
     ("keep_clicked_regions", "out", f32(H + 1, W), r"out has size \(7, 8\) but alpha has \(6, 8\)"),
     ("keep_clicked_regions", "clicks", np.array([[0, 6, 1]], np.int32), r"clicks\[0\] is \(0, 6, 1\)"),
+    ("drop_lines", "kept", f32(H, W + 1), r"kept has size \(6, 9\) but alpha has \(6, 8\)"),
+    ("drop_lines", "lines", f32(1, H, W), r"lines has shape \(1, 6, 8\); its first axis must be 2"),
+    ("drop_lines", "lines", read_only(f32(2, H, W)), "lines is read-only"),
     ("guided_filter_lines", "radius", -1, r"radius is -1; it must lie in 0..64"),
     ("guided_filter_lines", "radius", 65, r"radius is 65; it must lie in 0..64"),
     ("guided_filter_lines", "eps", 0.0, "eps is 0; it must lie in"),

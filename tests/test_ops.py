@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import reference
 import tolerances
-from devices import ops
+from devices import DEVICES, ops
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -18,7 +18,7 @@ from op_inputs import SHAPES, blobs, image, random_clicks, rng
 SIGMAS = [1.2, 3.52, 28.16]
 
 
-@pytest.fixture(params=["cpu", "cuda"])
+@pytest.fixture(params=DEVICES)
 def device(request: pytest.FixtureRequest) -> Any:
     return ops(request.param)
 
@@ -185,3 +185,12 @@ def test_nan_is_no_part_of_a_region(device: Any) -> None:
     alpha = np.array([[1, np.nan, 1, 0.3]], np.float32)
     kept = device.keep_clicked_regions(alpha, np.array([[0, 0, 1]], np.int32), 4)
     np.testing.assert_array_equal(kept, np.array([[1, 0, 0, 0.3]], np.float32))
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_drop_lines(device: Any, shape: tuple[int, int]) -> None:
+    """Where alpha was above 0 and was not kept, nothing is selected; everything else stays."""
+    alpha, lines = blobs(*shape), np.stack([image(*shape, seed=1), image(*shape, seed=2)])
+    kept = np.where(image(*shape, seed=3) > 0.5, alpha, 0).astype(np.float32)
+    expected = np.where((alpha > 0) & (kept == 0), 0, lines)
+    np.testing.assert_array_equal(device.drop_lines(alpha, kept, lines), expected)

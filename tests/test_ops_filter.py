@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 import reference
 import tolerances
-from devices import ops
+from devices import DEVICES, ops
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from op_inputs import SHAPES, blobs, image, rng
 
 
-@pytest.fixture(params=["cpu", "cuda"])
+@pytest.fixture(params=DEVICES)
 def device(request: pytest.FixtureRequest) -> Any:
     return ops(request.param)
 

@@ -104,7 +104,7 @@ def test_a_later_click_with_its_previous_alpha(folder: Path) -> None:
     held = vars(session._pipeline)
     chain, clicks = held["_chain"], np.ascontiguousarray(golden["clicks_x_y_fg"], np.int32)
     assert golden["prev_alpha"].any()
-    chain.before(clicks, None, 0, None)
+    chain.before(clicks, clicks[:0], np.zeros((2, *chain.answer.shape[2:]), np.float32), chain.answer[0, 0])
     np.testing.assert_allclose(chain.maps[0], golden["click_maps_bg3_fg3"], atol=5e-4)  # recorded in FP16
     chain.previous[0, 0] = golden["prev_alpha"]
     held["_networks"].run_click(held["_binding"])

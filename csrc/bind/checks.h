@@ -1,7 +1,7 @@
 // What Python hands over is checked here, once; ops.h relies on it. A failed check raises ValueError with the value.
+// None of this needs Python: the bindings have released the GIL.
 #pragma once
 
-#include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
 
 #include <cmath>
@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "../array.h"
 #include "../ops.h"
 
 namespace pyiseg::bind {
@@ -21,42 +22,56 @@ namespace py = pybind11;
     throw py::value_error(message);
 }
 
-inline std::string text(double value) {  // without Python: the cuda bindings have released the GIL
+inline std::string text(double value) {
     char digits[32];
     std::snprintf(digits, sizeof digits, "%.9g", value);
     return digits;
 }
 
-inline std::string shape_of(const py::array& array) {
-    return py::str(array.attr("shape"));
+// As Python writes a tuple.
+inline std::string text(const std::vector<std::int64_t>& shape) {
+    std::string out = "(";
+    for (std::size_t i = 0; i < shape.size(); ++i) out += (i ? ", " : "") + std::to_string(shape[i]);
+    return out + (shape.size() == 1 ? ",)" : ")");
 }
 
-// Throws unless array is C-contiguous with elements of type T and `dimensions` axes.
 template <class T>
-void check_array(const py::array& array, const char* name, int dimensions) {
-    if (!py::dtype::of<T>().equal(array.dtype())) {
-        fail(std::string(name) + " has dtype " + std::string(py::str(array.dtype())) + "; it must be " +
-             std::string(py::str(py::dtype::of<T>())));
+constexpr DType dtype_of_type() {
+    if constexpr (std::is_same_v<T, float>) return DType::float32;
+    if constexpr (std::is_same_v<T, Half>) return DType::float16;
+    if constexpr (std::is_same_v<T, double>) return DType::float64;
+    if constexpr (std::is_same_v<T, std::int32_t>) return DType::int32;
+    if constexpr (std::is_same_v<T, unsigned char>) return DType::uint8;
+    return DType::other;
+}
+
+// Fails unless array is C-contiguous with elements of type T and `dimensions` axes.
+template <class T>
+void check_array(const ArrayRef& array, const char* name, int dimensions) {
+    constexpr DType wanted = dtype_of_type<T>();
+    static_assert(wanted != DType::other);
+    if (array.dtype != wanted) {
+        fail(std::string(name) + " has dtype " + array.type_name + "; it must be " + name_of(wanted));
     }
-    if (array.ndim() != dimensions) {
-        fail(std::string(name) + " has shape " + shape_of(array) + "; it must have " + std::to_string(dimensions) +
+    if (static_cast<int>(array.shape.size()) != dimensions) {
+        fail(std::string(name) + " has shape " + text(array.shape) + "; it must have " + std::to_string(dimensions) +
              " axes");
     }
-    if (!(array.flags() & py::array::c_style)) {
-        fail(std::string(name) + " with shape " + shape_of(array) +
+    if (!array.contiguous) {
+        fail(std::string(name) + " with shape " + text(array.shape) +
              " is not C-contiguous; pass numpy.ascontiguousarray of it");
     }
 }
 
 template <class T>
-const T* input(const py::array& array) {
-    return static_cast<const T*>(array.data());
+const T* input(const ArrayRef& array) {
+    return static_cast<const T*>(array.data);
 }
 
 template <class T>
-T* output(py::array& array, const char* name) {
-    if (!array.writeable()) fail(std::string(name) + " is read-only; an op writes into it");
-    return static_cast<T*>(array.mutable_data());
+T* output(const ArrayRef& array, const char* name) {
+    if (!array.writeable) fail(std::string(name) + " is read-only; an op writes into it");
+    return static_cast<T*>(array.data);
 }
 
 inline Size check_size(std::int64_t h, std::int64_t w, const char* name) {
@@ -70,8 +85,9 @@ inline Size check_size(std::int64_t h, std::int64_t w, const char* name) {
 }
 
 // The size (h, w) of the last two axes.
-inline Size size_of(const py::array& array, const char* name) {
-    return check_size(array.shape(array.ndim() - 2), array.shape(array.ndim() - 1), name);
+inline Size size_of(const ArrayRef& array, const char* name) {
+    const std::size_t n = array.shape.size();
+    return check_size(array.shape[n - 2], array.shape[n - 1], name);
 }
 
 inline void check_same_size(Size size, Size expected, const char* name, const char* other) {
@@ -80,26 +96,29 @@ inline void check_same_size(Size size, Size expected, const char* name, const ch
          " has (" + std::to_string(expected.h) + ", " + std::to_string(expected.w) + ")");
 }
 
-inline void check_planes(const py::array& array, const char* name, py::ssize_t planes) {
-    if (array.shape(0) == planes) return;
-    fail(std::string(name) + " has shape " + shape_of(array) + "; its first axis must be " + std::to_string(planes));
+inline void check_planes(const ArrayRef& array, const char* name, std::int64_t planes) {
+    if (array.shape[0] == planes) return;
+    fail(std::string(name) + " has shape " + text(array.shape) + "; its first axis must be " + std::to_string(planes));
 }
 
-inline void check_apart(const py::array& a, const char* a_name, const py::array& b, const char* b_name) {
-    const auto* a_first = static_cast<const char*>(a.data());
-    const auto* b_first = static_cast<const char*>(b.data());
-    if (a_first < b_first + b.nbytes() && b_first < a_first + a.nbytes()) {
+inline void check_apart(const ArrayRef& a, const char* a_name, const ArrayRef& b, const char* b_name) {
+    const auto* a_first = static_cast<const char*>(a.data);
+    const auto* b_first = static_cast<const char*>(b.data);
+    if (a_first < b_first + b.bytes() && b_first < a_first + a.bytes()) {
         fail(std::string(a_name) + " and " + b_name + " share memory; an op needs them apart");
     }
 }
 
-inline Clicks check_clicks(const py::array& clicks, Size size) {
+// The rows of numpy arrays are looked at. Those of a stream's arrays cannot be: ClickFeed checked what went in there.
+inline Clicks check_clicks(const ArrayRef& clicks, Size size) {
     check_array<std::int32_t>(clicks, "clicks", 2);
-    if (clicks.shape(1) != 3) {
-        fail("clicks has shape " + shape_of(clicks) + "; it must be (N, 3), rows of x, y, label");
+    if (clicks.shape[1] != 3) {
+        fail("clicks has shape " + text(clicks.shape) + "; it must be (N, 3), rows of x, y, label");
     }
     const auto* data = input<Click>(clicks);
-    for (py::ssize_t i = 0; i < clicks.shape(0); ++i) {
+    const Clicks all{data, static_cast<int>(clicks.shape[0])};
+    if (clicks.space != Space::numpy) return all;
+    for (int i = 0; i < all.count; ++i) {
         const Click c = data[i];
         const std::string row = "clicks[" + std::to_string(i) + "] is (" + std::to_string(c.x) + ", " +
                                 std::to_string(c.y) + ", " + std::to_string(c.label) + ")";
@@ -109,13 +128,12 @@ inline Clicks check_clicks(const py::array& clicks, Size size) {
         }
         if (c.label != 0 && c.label != 1) fail(row + "; label must be 1 (foreground) or 0 (background)");
     }
-    return {data, static_cast<int>(clicks.shape(0))};
+    return all;
 }
 
 inline Sigmas check_sigmas(const std::vector<double>& sigmas) {
-    if (sigmas.empty() || sigmas.size() > static_cast<std::size_t>(kMaxSigmas)) {
-        fail("sigmas has " + std::to_string(sigmas.size()) + " values; it must have 1 to " +
-             std::to_string(kMaxSigmas));
+    if (sigmas.empty() || sigmas.size() > kMaxSigmas) {
+        fail("sigmas has " + std::to_string(sigmas.size()) + " values; it must have 1.." + std::to_string(kMaxSigmas));
     }
     Sigmas out{static_cast<int>(sigmas.size()), {}};
     for (std::size_t i = 0; i < sigmas.size(); ++i) {

@@ -3,20 +3,19 @@
 
 #include <cuda_runtime_api.h>
 
-#include <stdexcept>
 #include <string>
 
-namespace pyiseg {
+#include "../device_error.h"
 
-struct CudaError : std::runtime_error {
-    using std::runtime_error::runtime_error;
-};
+namespace pyiseg {
 
 inline void cuda_check(cudaError_t status, const char* expression, const char* file, int line) {
     if (status == cudaSuccess) return;
     cudaGetLastError();  // reported here; the next launch must not find it again
-    throw CudaError(std::string(file) + ":" + std::to_string(line) + ": " + expression + ": " +
-                    cudaGetErrorString(status) + " (" + cudaGetErrorName(status) + ")");
+    const std::string message = std::string(file) + ":" + std::to_string(line) + ": " + expression + ": " +
+                                cudaGetErrorString(status) + " (" + cudaGetErrorName(status) + ")";
+    if (status == cudaErrorMemoryAllocation) throw DeviceMemoryError(message);
+    throw DeviceRuntimeError(message);
 }
 
 }  // namespace pyiseg

@@ -4,18 +4,21 @@
 
 #include "../math/exp.h"
 #include "../math/guided.h"
+#include "../math/store.h"
 #include "../ops.h"
+#include "access.h"
 
 namespace pyiseg {
 namespace {
 
-// Squares of distances are whole numbers, exact in FP32 up to 2^24; beyond that every map is 0 or flat anyway.
-template <int kRun>
+// Squares of distances are whole numbers, exact in FP32 up to 2^24; beyond that every map is 0 or flat anyway. Moves
+// sizeof(T) bytes a pixel of each of the 2 S maps; the clicks stay in cache.
+template <int kRun, class T>
 struct ClickMaps {
     Clicks clicks;
     Sigmas sigmas;
     Size size;
-    float* __restrict out;
+    T* __restrict out;
 
     PYISEG_HD void operator()(int row, int column) const {
         const int label = row >= size.h;
@@ -39,15 +42,17 @@ struct ClickMaps {
         for (int s = 0; s < sigmas.count; ++s) {
             const float exponent = sigmas.exponent[s];
             const std::size_t map = static_cast<std::size_t>(label * sigmas.count + s);
-            float* __restrict o = out + (map * size.h + y) * size.w + x0;
+            T* __restrict o = out + (map * size.h + y) * size.w + x0;
             float value[kRun] = {};
             if (nearest * exponent >= kExpCutoff) {  // most of a fine map is too far from any click to need exp
                 for (int k = 0; k < kRun; ++k) value[k] = exp_nonpositive(d2[k] * exponent);
             }
+            T stored[kRun];
+            for (int k = 0; k < kRun; ++k) store_value(value[k], stored[k]);
             if (n == kRun) {
-                for (int k = 0; k < kRun; ++k) o[k] = value[k];
+                store_run(stored, o);
             } else {
-                for (int k = 0; k < n; ++k) o[k] = value[k];
+                for (int k = 0; k < n; ++k) o[k] = stored[k];
             }
         }
     }

@@ -5,6 +5,7 @@
 #include "../math/bilinear.h"
 #include "../math/guided.h"
 #include "../ops.h"
+#include "access.h"
 #include "run.h"
 
 namespace pyiseg {
@@ -95,7 +96,8 @@ struct BoxMean {
 };
 
 // Step 3 of 3: alpha at full resolution. Along a run, a and b are straight between two grid columns, so the grid is
-// read once per grid column and not once per pixel.
+// read once per grid column and not once per pixel. Moves 5 bytes a pixel with T = unsigned char, 8 with float; the
+// grid stays in cache.
 template <int kRun, class T>
 struct ApplyLines {
     const float* __restrict lines;
@@ -143,7 +145,7 @@ struct ApplyLines {
         const float* __restrict g = guide + pixel;
         T* __restrict o = out + pixel;
         if (x0 + kRun <= image.w) {
-            for (int k = 0; k < kRun; ++k) store_alpha(line_alpha(a[k], b[k], g[k]), o[k]);
+            map_run<kRun>(g, o, [&](int k, float i, T& alpha) { store_alpha(line_alpha(a[k], b[k], i), alpha); });
         } else {
             for (int k = 0; k < image.w - x0; ++k) store_alpha(line_alpha(a[k], b[k], g[k]), o[k]);
         }

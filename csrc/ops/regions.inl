@@ -3,6 +3,7 @@
 #include <cstddef>
 
 #include "../math/labels.h"
+#include "../math/store.h"
 #include "../ops.h"
 #include "run.h"
 
@@ -152,12 +153,12 @@ struct NearInColumn {
     }
 };
 
-template <int kRun>
+template <int kRun, class T>
 struct KeepRegions {
     const float* __restrict alpha;
     const std::int32_t* __restrict labels;
     Size size;
-    float* __restrict out;
+    T* __restrict out;
 
     PYISEG_HD void operator()(int y, int column) const { for_run<kRun>(*this, y, column * kRun, size.w, 0); }
 
@@ -167,7 +168,29 @@ struct KeepRegions {
         for (int k = 0; k < n; ++k) {
             const float v = alpha[at + k];
             const bool keep = (labels[at + k] == kKept) | ((labels[at + k] == kNear) & (v <= 0.5f));
-            out[at + k] = keep ? v : 0.0f;
+            store_value(keep ? v : 0.0f, out[at + k]);
+        }
+    }
+};
+
+// What the filter drew around a region that was dropped goes with it.
+template <int kRun>
+struct DropLines {
+    const float* __restrict alpha;
+    const float* __restrict kept;
+    Size size;
+    float* __restrict lines;
+
+    PYISEG_HD void operator()(int y, int column) const { for_run<kRun>(*this, y, column * kRun, size.w, 0); }
+
+    template <int n>
+    PYISEG_HD void part(int y, int x, int, int) const {
+        const std::size_t plane = static_cast<std::size_t>(size.h) * size.w;
+        const std::size_t at = static_cast<std::size_t>(y) * size.w + x;
+        for (int k = 0; k < n; ++k) {
+            const bool drop = (alpha[at + k] > 0.0f) & (kept[at + k] == 0.0f);
+            lines[at + k] = drop ? 0.0f : lines[at + k];
+            lines[plane + at + k] = drop ? 0.0f : lines[plane + at + k];
         }
     }
 };

@@ -1,0 +1,145 @@
+// A device's face in Python: its stream, the clicks' feed and the captured click. The same text for host and CUDA.
+#pragma once
+
+#include <limits>
+#include <memory>
+#include <utility>
+
+#include "../click_graph.h"
+#include "image_ops.h"
+#include "ops.h"
+
+namespace pyiseg::bind {
+
+template <class Stream>
+Array empty(Stream& stream, std::vector<std::int64_t> shape, const py::object& dtype) {
+    for (const std::int64_t side : shape) {
+        if (side < 0 || side > std::numeric_limits<std::int32_t>::max()) {
+            fail("shape is " + text(shape) + "; sides must lie in 0..2147483647");
+        }
+    }
+    Array array = shaped(nullptr, check_dtype(py::dtype::from_args(dtype)), std::move(shape), Stream::kSpace, nullptr);
+    py::gil_scoped_release release;
+    const auto guard = stream.guard();
+    array.owner = stream.allocate(array.bytes());
+    array.device = stream.index();
+    array.data = array.owner.get();
+    return array;
+}
+
+inline void check_copy(const ArrayRef& from, const ArrayRef& to) {
+    if (from.dtype != to.dtype || from.bytes() != to.bytes()) {
+        fail(std::string("from is ") + from.type_name + " " + text(from.shape) + " but to is " + to.type_name + " " +
+             text(to.shape) + "; they must have the same dtype and as many elements");
+    }
+    if (!from.contiguous || !to.contiguous) fail("a copy needs C-contiguous arrays");
+    if (!to.writeable) fail("to is read-only");
+}
+
+template <class Stream>
+void upload(Stream& stream, const ArrayRef& from, const ArrayRef& to) {
+    check_space(from, Space::numpy);
+    check_space(to, Stream::kSpace);
+    check_copy(from, to);
+    const auto guard = stream.guard();
+    stream.upload(to.data, from.data, from.bytes());
+}
+
+template <class Stream>
+void download(Stream& stream, const ArrayRef& from, const ArrayRef& to) {
+    check_space(from, Stream::kSpace);
+    check_space(to, Space::numpy);
+    check_copy(from, to);
+    const auto guard = stream.guard();
+    stream.download(to.data, from.data, from.bytes());
+}
+
+template <class Stream>
+void copy(Stream& stream, const ArrayRef& from, const ArrayRef& to) {
+    check_space(from, Stream::kSpace);
+    check_space(to, Stream::kSpace);
+    check_copy(from, to);
+    const auto guard = stream.guard();
+    stream.copy(to.data, from.data, from.bytes());
+}
+
+template <class Stream>
+void fill_zero(Stream& stream, const ArrayRef& out) {
+    check_space(out, Stream::kSpace);
+    const auto guard = stream.guard();
+    stream.fill_zero(out.data, out.bytes());
+}
+
+template <class Stream>
+std::shared_ptr<ClickFeed<Stream>> make_feed(std::shared_ptr<Stream> stream, const Array& clicks,
+                                             std::array<std::int64_t, 2> grid) {
+    check_space(clicks, Stream::kSpace);
+    check_array<std::int32_t>(clicks, "clicks", 3);
+    if (clicks.shape[0] != 2 || clicks.shape[1] < 1 || clicks.shape[1] > 65536 || clicks.shape[2] != 3) {
+        fail("clicks has shape " + text(clicks.shape) + "; it must be (2, capacity, 3) with capacity 1..65536");
+    }
+    const auto guard = stream->guard();
+    return std::make_shared<ClickFeed<Stream>>(std::move(stream), clicks, check_size(grid[0], grid[1], "grid"));
+}
+
+template <class Stream>
+Clicks check_feed(const ClickFeed<Stream>& feed, const ArrayRef& rows, int answered) {
+    check_space(rows, Space::numpy);
+    const Clicks all = check_clicks(rows, feed.grid());
+    if (all.count > feed.capacity()) {
+        fail("clicks has " + std::to_string(all.count) + " rows; there is room for " + std::to_string(feed.capacity()));
+    }
+    if (answered < 0 || answered > all.count) {
+        fail("answered is " + std::to_string(answered) + "; it must lie in 0.." + std::to_string(all.count));
+    }
+    return all;
+}
+
+template <class Stream>
+py::class_<Stream, std::shared_ptr<Stream>> add_device(py::module_& m) {
+    using py::arg;
+    const auto free_gil = py::call_guard<py::gil_scoped_release>();
+    using Feed = ClickFeed<Stream>;
+    using Graph = ClickGraph<Stream>;
+
+    py::class_<Stream, std::shared_ptr<Stream>> stream(m, "Stream");
+    stream.def_property_readonly("handle", &Stream::handle)
+        .def("empty", empty<Stream>, arg("shape"), arg("dtype") = py::dtype::of<float>())
+        .def("upload", upload<Stream>, arg("array"), arg("to"), free_gil)
+        .def("download", download<Stream>, arg("array"), arg("to"), free_gil)
+        .def("copy", copy<Stream>, arg("array"), arg("to"), free_gil)
+        .def("fill_zero", fill_zero<Stream>, arg("out"), free_gil)
+        .def("synchronize", &Stream::synchronize, free_gil)
+        .def("wait_for", &Stream::wait_for, arg("stream"), free_gil)
+        .def("hold_up", &Stream::hold_up, arg("stream"), free_gil);
+    add_ops<typename Stream::Device>(stream, OnStream<Stream>{});
+    add_image_ops<typename Stream::Device>(stream, OnStream<Stream>{});
+
+    py::class_<Feed, std::shared_ptr<Feed>>(m, "ClickFeed")
+        .def(py::init(&make_feed<Stream>), arg("stream"), arg("clicks"), arg("grid"))
+        .def_property_readonly("capacity", &Feed::capacity)
+        .def(
+            "write",
+            [](Feed& feed, const ArrayRef& rows, int answered) {
+                const Clicks all = check_feed(feed, rows, answered);
+                const auto guard = feed.stream()->guard();
+                feed.write(all, answered);
+                feed.enqueue_copy();
+            },
+            arg("clicks"), arg("answered"), free_gil);
+
+    py::class_<Graph>(m, "ClickGraph")
+        .def(py::init([](std::shared_ptr<Feed> feed, const py::function& enqueue) {
+                 return std::make_unique<Graph>(std::move(feed), [&enqueue] { enqueue(); });
+             }),
+             arg("feed"), arg("enqueue"))
+        .def(
+            "launch",
+            [](Graph& graph, const ArrayRef& rows, int answered) {
+                graph.launch(check_feed(graph.feed(), rows, answered), answered);
+            },
+            arg("clicks"), arg("answered"), free_gil);
+    return stream;
+}
+
+}  // namespace pyiseg::bind

@@ -1,0 +1,93 @@
+// The clicks' way to the device, and a whole click captured as a graph.
+#pragma once
+
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <utility>
+
+#include "array.h"
+#include "device_error.h"
+#include "ops.h"
+
+namespace pyiseg {
+
+// Clicks go through pinned memory of fixed size into clicks (2, capacity, 3): all of them, and those answered before,
+// each list ended by a label of -1 where it does not fill its plane.
+template <class Stream>
+class ClickFeed {
+  public:
+    ClickFeed(std::shared_ptr<Stream> stream, Array clicks, Size grid)
+        : stream_(std::move(stream)),
+          clicks_(std::move(clicks)),
+          grid_(grid),
+          pinned_(Stream::allocate_pinned(clicks_.bytes())) {}
+    ~ClickFeed() {
+        try {
+            const auto guard = stream_->guard();
+            stream_->synchronize();            // a copy may still be reading the pinned memory
+        } catch (const DeviceRuntimeError&) {  // a destructor has no one to tell
+        }
+    }
+    ClickFeed(const ClickFeed&) = delete;
+    ClickFeed& operator=(const ClickFeed&) = delete;
+
+    const std::shared_ptr<Stream>& stream() const { return stream_; }
+    Size grid() const { return grid_; }
+    int capacity() const { return static_cast<int>(clicks_.shape[1]); }
+
+    // The copy is enqueued, or kept while the stream is captured.
+    void enqueue_copy() { stream_->copy(clicks_.data, pinned_.get(), clicks_.bytes()); }
+
+    // Writes the pinned memory, which a copy that was enqueued before may still be reading: so that one is waited for.
+    void write(Clicks all, int answered) {
+        stream_->synchronize();
+        auto* plane = static_cast<Click*>(pinned_.get());
+        for (const int count : {all.count, answered}) {
+            for (int i = 0; i < count; ++i) plane[i] = all.data[i];
+            if (count < capacity()) plane[count] = {0, 0, -1};
+            plane += capacity();
+        }
+    }
+
+  private:
+    std::shared_ptr<Stream> stream_;
+    Array clicks_;
+    Size grid_;
+    std::shared_ptr<void> pinned_;
+};
+
+// One click as one launch. Valid from birth: whatever is thrown while capturing ends the capture, destroys the
+// half-made graph and goes on to the caller, and the stream is as it was.
+template <class Stream>
+class ClickGraph {
+  public:
+    // enqueue only enqueues, on the feed's stream. It is called once and not kept.
+    ClickGraph(std::shared_ptr<ClickFeed<Stream>> feed, const std::function<void()>& enqueue) : feed_(std::move(feed)) {
+        Stream& stream = *feed_->stream();
+        const auto guard = stream.guard();
+        stream.begin_capture();
+        try {
+            feed_->enqueue_copy();
+            enqueue();
+        } catch (...) {
+            stream.abandon_capture();
+            throw;
+        }
+        graph_ = stream.end_capture();
+    }
+
+    const ClickFeed<Stream>& feed() const { return *feed_; }
+
+    void launch(Clicks all, int answered) {
+        const auto guard = feed_->stream()->guard();
+        feed_->write(all, answered);
+        feed_->stream()->launch(*graph_);
+    }
+
+  private:
+    std::shared_ptr<ClickFeed<Stream>> feed_;
+    std::unique_ptr<typename Stream::Graph> graph_;
+};
+
+}  // namespace pyiseg

@@ -1,0 +1,59 @@
+// IEEE half precision in plain integer and FP32 arithmetic, so that the CPU and CUDA give the same bits.
+#pragma once
+
+#include <cstdint>
+#include <cstring>
+
+#include "host_device.h"
+
+namespace pyiseg {
+
+// 1 sign bit, 5 exponent bits (bias 15), 10 fraction bits: CUDA's __half and numpy's float16.
+struct Half {
+    std::uint16_t bits;
+};
+
+// The nearest half; of two equally near the even one. From 65520 on it is infinity; NaN stays NaN.
+// Trap: needs IEEE rounding; -ffast-math would fold the denormals' constant away.
+PYISEG_HD Half to_half(float value) {
+    std::uint32_t bits;
+    std::memcpy(&bits, &value, sizeof bits);
+    const std::uint32_t sign = (bits >> 16) & 0x8000u;
+    const std::uint32_t magnitude = bits & 0x7FFFFFFFu;
+    std::uint32_t rounded;
+    if (magnitude >= 0x477FF000u) {  // 65520, half way from the largest half to 2^16
+        rounded = magnitude > 0x7F800000u ? 0x7E00u | ((magnitude >> 13) & 0x1FFu) : 0x7C00u;
+    } else if (magnitude < 0x38800000u) {  // below 2^-14, where halves are multiples of 2^-24
+        float shifted;
+        std::memcpy(&shifted, &magnitude, sizeof shifted);
+        shifted += 0.5f;  // FP32's last bit stands for 2^-24 here, so that the addition does the rounding
+        std::memcpy(&rounded, &shifted, sizeof rounded);
+        rounded -= 0x3F000000u;
+    } else {  // a carry out of the fraction raises the exponent, as it should
+        const std::uint32_t odd = (magnitude >> 13) & 1u;
+        rounded = (magnitude - 0x38000000u + 0xFFFu + odd) >> 13;
+    }
+    return {static_cast<std::uint16_t>(sign | rounded)};
+}
+
+// Exact: every half is a float.
+PYISEG_HD float half_to_float(Half half) {
+    const std::uint32_t sign = static_cast<std::uint32_t>(half.bits & 0x8000u) << 16;
+    const std::uint32_t exponent = half.bits & 0x7C00u;
+    const std::uint32_t fraction = half.bits & 0x3FFu;
+    std::uint32_t bits;
+    if (exponent == 0) {
+        const float value = static_cast<float>(fraction) * 5.9604644775390625e-8f;  // 2^-24
+        std::memcpy(&bits, &value, sizeof bits);
+    } else if (exponent == 0x7C00u) {
+        bits = 0x7F800000u | (fraction << 13);
+    } else {
+        bits = ((exponent | fraction) << 13) + 0x38000000u;
+    }
+    bits |= sign;
+    float value;
+    std::memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+}  // namespace pyiseg

@@ -1,0 +1,92 @@
+// How a functor reads and writes a run of values. A part of ops.inl.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+
+#include "../math/host_device.h"
+
+namespace pyiseg {
+namespace {
+
+#ifdef __CUDACC__
+// The widest word that a thread moves at once and that divides a run of so many bytes.
+template <std::size_t bytes, bool by16 = bytes % 16 == 0, bool by8 = bytes % 8 == 0, bool by4 = bytes % 4 == 0>
+struct WordOf {
+    using type = unsigned char;
+};
+template <std::size_t bytes>
+struct WordOf<bytes, true, true, true> {
+    using type = uint4;
+};
+template <std::size_t bytes>
+struct WordOf<bytes, false, true, true> {
+    using type = uint2;
+};
+template <std::size_t bytes>
+struct WordOf<bytes, false, false, true> {
+    using type = unsigned;
+};
+#endif
+
+// values = from[0..n-1]. On CUDA in words of up to 16 bytes where the address allows them.
+template <class T, int n>
+PYISEG_HD void load_run(const T* from, T (&values)[n]) {
+#ifdef __CUDA_ARCH__
+    using Word = typename WordOf<sizeof values>::type;
+    if (reinterpret_cast<std::uintptr_t>(from) % sizeof(Word) == 0) {
+        Word words[sizeof values / sizeof(Word)];
+        for (std::size_t i = 0; i < sizeof values / sizeof(Word); ++i)
+            words[i] = reinterpret_cast<const Word*>(from)[i];
+        std::memcpy(values, words, sizeof values);
+        return;
+    }
+#endif
+    for (int k = 0; k < n; ++k) values[k] = from[k];
+}
+
+// to[0..n-1] = values, in the same way.
+template <class T, int n>
+PYISEG_HD void store_run(const T (&values)[n], T* to) {
+#ifdef __CUDA_ARCH__
+    using Word = typename WordOf<sizeof values>::type;
+    if (reinterpret_cast<std::uintptr_t>(to) % sizeof(Word) == 0) {
+        Word words[sizeof values / sizeof(Word)];
+        std::memcpy(words, values, sizeof values);
+        // Not a plain assignment: the compiler takes some of those apart again.
+        for (std::size_t i = 0; i < sizeof values / sizeof(Word); ++i)
+            __stwb(reinterpret_cast<Word*>(to) + i, words[i]);
+        return;
+    }
+#endif
+    for (int k = 0; k < n; ++k) to[k] = values[k];
+}
+
+// f(k, from[k], to[k]) for each k, read and written so. The CPU goes without the copies, which would only cost it.
+template <int n, class In, class Out, class F>
+PYISEG_HD void map_run(const In* __restrict from, Out* __restrict to, const F& f) {
+#ifdef __CUDA_ARCH__
+    In values[n];
+    Out results[n];
+    load_run(from, values);
+    for (int k = 0; k < n; ++k) f(k, values[k], results[k]);
+    store_run(results, to);
+#else
+    for (int k = 0; k < n; ++k) f(k, from[k], to[k]);
+#endif
+}
+
+// Long lists are dealt out as rows of this many values, so that CPU threads have rows to share and CUDA's warps are
+// full.
+constexpr int kFlatRow = 1024;
+
+constexpr int flat_rows(std::int64_t n) {
+    return static_cast<int>((n + kFlatRow - 1) / kFlatRow);
+}
+
+// Rows that one call of a pass along rows treats: it reads its window's weights once for all of them.
+constexpr int kSharedRows = 4;
+
+}  // namespace
+}  // namespace pyiseg

@@ -1,0 +1,108 @@
+// The body of every op of ops_image.h. Included by ops_cpu.cpp and ops_cuda.cu, after they have said what for_each
+// means.
+
+#include "ops/image.inl"
+#include "ops/planes.inl"
+#include "ops_image.h"
+
+namespace pyiseg {
+
+template <class Device>
+void rgb_planes(const Device& device, const std::uint8_t* rgb, std::int64_t pixels, std::int64_t first, int length,
+                float* out) {
+    constexpr int run = Device::kRun;
+    device.for_each(flat_rows(length), kFlatRow / run, RgbPlanes<run>{rgb + 3 * first, pixels - first, length, out});
+}
+
+template <class Device>
+void reduce_rgb(const Device& device, const std::uint8_t* rgb, Size size, int fx, int fy, std::uint8_t* out) {
+    const int w = runs(size.w, fx);
+    device.for_each(runs(size.h, fy), w, ReduceRgb{rgb, size, fx, fy, w, out});
+}
+
+template <class Device>
+void resample_rgb_x(const Device& device, const std::uint8_t* rgb, Size size, const FixedWindows& windows,
+                    std::uint8_t* out) {
+    device.for_each(runs(size.h, kSharedRows), windows.size, ResampleRgbX{rgb, size, windows, out});
+}
+
+template <class Device>
+void resample_rgb_y(const Device& device, const std::uint8_t* rgb, Size size, const FixedWindows& windows,
+                    std::uint8_t* out) {
+    constexpr int run = Device::kRun;
+    device.for_each(windows.size, runs(3 * size.w, run), ResampleRgbY<run>{rgb, 3 * size.w, windows, out});
+}
+
+template <class Device>
+void resample_x(const Device& device, const float* values, int rows, int w, const FloatWindows& windows, float* out) {
+    device.for_each(runs(rows, kSharedRows), windows.size, ResampleX{values, rows, w, windows, out});
+}
+
+template <class Device>
+void resample_y(const Device& device, const float* values, int planes, Size size, const FloatWindows& windows,
+                float* out) {
+    constexpr int run = Device::kRun;
+    device.for_each(planes * windows.size, runs(size.w, run), ResampleY<run>{values, size, windows, out});
+}
+
+template <class Device>
+void resample_strip(const Device& device, const float* values, int planes, Size size, const FloatWindows& windows,
+                    std::int64_t first, int length, float* out) {
+    constexpr int run = Device::kRun;
+    const int rows = flat_rows(length);
+    device.for_each(planes * rows, kFlatRow / run, ResampleStrip<run>{values, size, windows, first, length, rows, out});
+}
+
+template <class Device>
+void copy_strip(const Device& device, const float* values, int planes, std::int64_t count, std::int64_t first,
+                int length, float* out) {
+    constexpr int run = Device::kRun;
+    const int rows = flat_rows(length);
+    device.for_each(planes * rows, kFlatRow / run, CopyStrip<run>{values, count, first, length, rows, out});
+}
+
+template <class Device>
+void mean(const Device& device, const float* values, std::int64_t count, double* scratch, float* out) {
+    using Sum = SumLanes<Device::kRun>;
+    double* folds = scratch + kMeanLanes;
+    device.for_each(32, Sum::kColumns, Sum{values, count, scratch});
+    device.for_each(1, kMeanFolds, FoldLanes{scratch, folds});
+    device.for_each(1, 1, DivideFolds{folds, count, out});
+}
+
+template <class Device>
+void subtract(const Device& device, const float* mean, std::int64_t count, float* values) {
+    constexpr int run = Device::kRun;
+    device.for_each(flat_rows(count), kFlatRow / run, Subtract<run>{mean, count, values});
+}
+
+template <class Device>
+void to_half(const Device& device, const float* values, std::int64_t count, Half* out) {
+    constexpr int run = Device::kRun;
+    device.for_each(flat_rows(count), kFlatRow / run, Convert<run, float, Half>{values, count, out});
+}
+
+template <class Device>
+void from_half(const Device& device, const Half* values, std::int64_t count, float* out) {
+    constexpr int run = Device::kRun;
+    device.for_each(flat_rows(count), kFlatRow / run, Convert<run, Half, float>{values, count, out});
+}
+
+}  // namespace pyiseg
+
+#define PYISEG_INSTANTIATE_IMAGE_OPS(Device)                                                                     \
+    namespace pyiseg {                                                                                           \
+    template void rgb_planes(const Device&, const std::uint8_t*, std::int64_t, std::int64_t, int, float*);       \
+    template void reduce_rgb(const Device&, const std::uint8_t*, Size, int, int, std::uint8_t*);                 \
+    template void resample_rgb_x(const Device&, const std::uint8_t*, Size, const FixedWindows&, std::uint8_t*);  \
+    template void resample_rgb_y(const Device&, const std::uint8_t*, Size, const FixedWindows&, std::uint8_t*);  \
+    template void resample_x(const Device&, const float*, int, int, const FloatWindows&, float*);                \
+    template void resample_y(const Device&, const float*, int, Size, const FloatWindows&, float*);               \
+    template void resample_strip(const Device&, const float*, int, Size, const FloatWindows&, std::int64_t, int, \
+                                 float*);                                                                        \
+    template void copy_strip(const Device&, const float*, int, std::int64_t, std::int64_t, int, float*);         \
+    template void mean(const Device&, const float*, std::int64_t, double*, float*);                              \
+    template void subtract(const Device&, const float*, std::int64_t, float*);                                   \
+    template void to_half(const Device&, const float*, std::int64_t, Half*);                                     \
+    template void from_half(const Device&, const Half*, std::int64_t, float*);                                   \
+    }

@@ -1,0 +1,252 @@
+"""The CUDA pipeline: engines run the networks, native streams do the rest, and a click is one captured launch.
+
+It is given its device (`pyiseg._core.cuda`, or `pyiseg._core.host`, which walks the same way without a GPU) and its
+engines (`pyiseg.engine`), and imports neither TensorRT nor anything of CUDA.
+
+Device memory of one session, all of it allocated when the session is made: the image (3 bytes a pixel, unless it lies
+there already), guide and matte (5 bytes a pixel), the working image, the features, a dozen grids and the engines'
+scratch; `CudaPipeline.nbytes` tells. Each click adds its lines (8 bytes a grid pixel, at most 0.5 MB with the default
+model); those of the last 32 clicks stay on the device, older ones move to the host.
+"""
+
+from __future__ import annotations
+
+import logging
+import weakref
+from collections import deque
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pyiseg import _core
+from pyiseg.chain import Chain
+from pyiseg.device_guide import ClickGuide, ImageGuide
+from pyiseg.device_memory import Memory
+from pyiseg.engine import Engine, Execution
+from pyiseg.errors import DeviceError
+from pyiseg.geometry import View
+from pyiseg.model import Model
+from pyiseg.resampling import working_image
+
+CAPACITY = 64  # Clicks that a captured graph has room for; one more, and it is captured anew with twice as many.
+ON_DEVICE = 32  # Steps whose lines stay in device memory.
+
+log = logging.getLogger("pyiseg")
+
+
+class Lines:
+    """The lines of one step. They lie on the device, or, when many later steps were made, on the host."""
+
+    def __init__(self, array: Any) -> None:
+        self.array = array
+        self.host: npt.NDArray[np.float32] | None = None
+
+    def move_to_host(self, stream: Any) -> None:
+        """Free the device memory."""
+        if self.host is None:
+            host = np.empty(self.array.shape, dtype=np.float32)
+            stream.download(self.array, host)
+            self.host, self.array = host, None
+
+
+class CudaPipeline:
+    """One image on a device; see `pyiseg.backend.Pipeline`.
+
+    Args:
+        model: For its rules; the networks come as engines.
+        view: How the model sees the image.
+        image: RGB, uint8, shape (H, W, 3), C-contiguous: a numpy array, which is uploaded, or something with a method
+            ``borrow(stream)`` that gives a native array, which is used where it lies.
+        native: The device, `pyiseg._core.cuda`.
+        engines: "image" (absent with early fusion), "click" and "guide".
+
+    Raises:
+        DeviceError: The device or an engine failed, or there is no memory left; nothing of the pipeline stays then.
+
+    Attributes:
+        captured: Whether a click is one launch of a graph. Where capturing is refused, its steps are enqueued one by
+            one, with the same results.
+    """
+
+    def __init__(self, model: Model, view: View, image: Any, *, native: Any, engines: Mapping[str, Engine]) -> None:
+        with _failures(native, "making a session"):
+            self._native, self._view = native, view
+            self._stream = native.Stream()
+            memory = self._memory = Memory(self._stream)
+            self._rgb = memory.uploaded(image) if isinstance(image, np.ndarray) else image.borrow(self._stream)
+            self._working = memory.empty((1, 3, *view.working))
+            self._stream.copy(working_image(Memory(self._stream).device, view, self._rgb), self._working)
+            inputs = engines["click"].inputs
+            dtypes = inputs["click_maps"], inputs.get("previous_alpha", np.dtype(np.float32))
+            self._chain = Chain(model.rules, view.grid, self._stream, memory.zeros, dtypes)
+            self._features = self._look(engines)
+            self._click = self._open(
+                engines["click"],
+                {
+                    "image": self._working,
+                    "click_maps": self._chain.maps,
+                    "previous_alpha": self._chain.previous,
+                    "alpha": self._chain.answer,
+                    **self._features,
+                },
+            )
+            guide = engines["guide"]
+            if "click_maps" in guide.inputs:
+                sigma = model.rules.sigmas[0]
+                self._guide: Any = ClickGuide(memory, view, guide, self._rgb, self._working, sigma)
+            else:
+                self._guide = ImageGuide(memory, view, guide, self._rgb)
+            self._lines = memory.zeros((2, *view.grid))
+            self._alpha = memory.zeros(view.image, np.uint8)
+            self._held: Lines | None = None  # whose lines and alpha the buffers hold
+            self._kept: deque[weakref.ref[Lines]] = deque()
+            self._prepare(CAPACITY)
+
+    @property
+    def nbytes(self) -> int:
+        """Device memory that was allocated for this session, in bytes, without its steps."""
+        return self._memory.nbytes
+
+    def predict(self, clicks: npt.NDArray[np.int32], previous: Lines | None) -> Lines:
+        """Predict the lines after the last of some clicks, and draw them; see `pyiseg.backend.Pipeline.predict`."""
+        with _failures(self._native, "a click"):
+            if len(clicks) > self._feed.capacity:
+                self._prepare(2 * len(clicks))
+            self._load(previous)
+            self._held = None
+            if self._graph is not None:
+                self._graph.launch(clicks, len(clicks) - 1)
+            else:
+                self._feed.write(clicks, len(clicks) - 1)
+                self._enqueue()
+            lines = Lines(self._stream.empty(self._lines.shape))
+            self._stream.copy(self._lines, lines.array)
+            self._keep(lines)
+            self._held = lines
+            return lines
+
+    def matte(self, clicks: npt.NDArray[np.int32], lines: Lines) -> npt.NDArray[np.uint8]:
+        """Draw lines at the image's own resolution; see `pyiseg.backend.Pipeline.matte`."""
+        drawn = self.matte_on_device(clicks, lines)
+        with _failures(self._native, "fetching a matte"):
+            alpha = np.empty(self._view.image, dtype=np.uint8)
+            self._stream.download(drawn, alpha)
+            return alpha
+
+    def matte_on_device(self, clicks: npt.NDArray[np.int32], lines: Lines | None) -> Any:
+        """The same, left where it is: a native array, uint8, shape (H, W), complete; the next call overwrites it.
+
+        Args:
+            clicks: As for `matte`.
+            lines: Likewise; None stands for nothing selected.
+        """
+        with _failures(self._native, "drawing a matte"):
+            if lines is None:
+                self._held = None
+                self._stream.fill_zero(self._alpha)
+            elif lines is not self._held:
+                if len(clicks) > self._feed.capacity:
+                    self._prepare(2 * len(clicks))
+                self._load(lines)
+                self._held = None
+                self._feed.write(clicks, 0)
+                self._draw(self._clicks[0])
+                self._held = lines
+            self._stream.synchronize()
+            return self._alpha
+
+    def image(self) -> npt.NDArray[np.uint8]:
+        """The image, uint8, shape (H, W, 3), brought to the host."""
+        with _failures(self._native, "fetching the image"):
+            image = np.empty((*self._view.image, 3), dtype=np.uint8)
+            self._stream.download(self._rgb, image)
+            return image
+
+    def _look(self, engines: Mapping[str, Engine]) -> dict[str, Any]:
+        """Run the image stream, and keep its features."""
+        if "image" not in engines:
+            return {}
+        engine = engines["image"]
+        execution = engine.open({"image": self._working.shape})
+        features = {name: self._memory.empty(execution.outputs[name], dtype) for name, dtype in engine.outputs.items()}
+        # Its scratch is given back when the image has been looked at: a click needs it no more.
+        scratch = self._stream.empty((execution.scratch_bytes,), np.uint8)
+        execution.use_scratch(scratch.ptr)
+        for name, array in {"image": self._working, **features}.items():
+            execution.bind(name, array.ptr)
+        execution.enqueue(self._stream)
+        self._stream.synchronize()
+        return features
+
+    def _open(self, engine: Engine, arrays: Mapping[str, Any]) -> Execution:
+        execution = engine.open({name: arrays[name].shape for name in engine.inputs})
+        execution.use_scratch(self._memory.empty((execution.scratch_bytes,), np.uint8).ptr)
+        for name in (*engine.inputs, *engine.outputs):
+            execution.bind(name, arrays[name].ptr)
+        return execution
+
+    def _prepare(self, capacity: int) -> None:
+        """Make room for so many clicks, and capture a click."""
+        self._graph = None
+        self._held = None
+        self._clicks = self._memory.replace("clicks", (2, capacity, 3), np.int32)
+        self._feed = self._native.ClickFeed(self._stream, self._clicks, self._view.grid)
+        # Once for itself: runtimes do things at their first run that cannot be captured.
+        self._feed.write(np.empty((0, 3), dtype=np.int32), 0)
+        self._stream.fill_zero(self._lines)
+        self._enqueue()
+        self._stream.synchronize()
+        try:
+            self._graph = self._native.ClickGraph(self._feed, self._enqueue)
+        except Exception as error:  # Whatever it was, it did not happen when the same was enqueued without capturing.
+            log.warning("clicks are not captured as a CUDA graph, which costs time but changes no result: %s", error)
+        self.captured = self._graph is not None
+
+    def _enqueue(self) -> None:
+        """Enqueue a whole click: `_clicks` and `_lines` in, `_lines` and `_alpha` out."""
+        clicks, answered = self._clicks[0], self._clicks[1]
+        self._chain.before(clicks, answered, self._lines, self._guide.on_grid(answered))
+        self._click.enqueue(self._stream)
+        self._chain.after(clicks, self._guide.on_grid(clicks), self._lines)
+        self._draw(clicks)
+
+    def _draw(self, clicks: Any) -> None:
+        self._stream.apply_lines(self._lines, self._guide.at_image(clicks), self._alpha)
+
+    def _load(self, lines: Lines | None) -> None:
+        """Bring a step's lines into the buffer that a click starts from."""
+        if lines is None:
+            self._stream.fill_zero(self._lines)
+        elif lines.host is not None:
+            self._stream.upload(lines.host, self._lines)
+        elif lines is not self._held:
+            self._stream.copy(lines.array, self._lines)
+
+    def _keep(self, lines: Lines) -> None:
+        """Remember a step, and move the oldest to the host when there are too many."""
+        self._kept.append(weakref.ref(lines))
+        while len(self._kept) > ON_DEVICE:
+            oldest = self._kept.popleft()()
+            if oldest is not None:
+                oldest.move_to_host(self._stream)
+
+
+@contextmanager
+def _failures(native: Any, doing: str) -> Iterator[None]:
+    """Say of a device's failure what it was in the middle of, and what to do."""
+    try:
+        yield
+    except _core.DeviceMemoryError as error:
+        left = ""
+        if hasattr(native, "memory"):
+            free, total = native.memory()
+            left = f"; {free / 1e6:.0f} of {total / 1e6:.0f} MB are free"
+        raise DeviceError(
+            f"out of device memory while {doing}{left}: drop sessions that are no longer used, take a smaller image, "
+            f"or pass device='cpu' ({error})"
+        ) from error
+    except _core.DeviceRuntimeError as error:
+        raise DeviceError(f"the device failed while {doing}: {error}") from error

@@ -1,0 +1,93 @@
+"""What the ops of images say about arguments that are wrong; tests/test_core.py has the other ops."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from native import MEAN_SCRATCH
+from numpy.typing import NDArray
+
+from pyiseg import _core
+from pyiseg.resampling import fixed_windows, windows
+
+WINDOWS = fixed_windows("lanczos", 8, 5)
+SMOOTH = windows("bilinear", 8, 5)
+
+
+def u8(*shape: int) -> NDArray[np.uint8]:
+    return np.zeros(shape, np.uint8)
+
+
+def f32(*shape: int) -> NDArray[np.float32]:
+    return np.zeros(shape, np.float32)
+
+
+GOOD: dict[str, Callable[[], dict[str, Any]]] = {
+    "rgb_planes": lambda: {"rgb": u8(6, 8, 3), "first": 0, "out": f32(1, 3, 6, 8)},
+    "reduce_rgb": lambda: {"rgb": u8(6, 8, 3), "fx": 3, "fy": 2, "out": u8(3, 3, 3)},
+    "resample_rgb_x": lambda: {"rgb": u8(6, 8, 3), **vars(WINDOWS), "out": u8(6, 5, 3)},
+    "resample_rgb_y": lambda: {"rgb": u8(8, 6, 3), **vars(WINDOWS), "out": u8(5, 6, 3)},
+    "resample_x": lambda: {"planes": f32(2, 6, 8), **vars(SMOOTH), "out": f32(2, 6, 5)},
+    "resample_y": lambda: {"planes": f32(2, 8, 6), **vars(SMOOTH), "out": f32(2, 5, 6)},
+    "resample_strip": lambda: {"planes": f32(2, 8, 6), **vars(SMOOTH), "first": 0, "out": f32(1, 2, 1, 9)},
+    "copy_strip": lambda: {"planes": f32(2, 8, 6), "first": 0, "out": f32(1, 2, 1, 9)},
+    "mean": lambda: {"values": f32(6, 8), "scratch": np.zeros(MEAN_SCRATCH), "out": f32(1)},
+    "subtract": lambda: {"mean": f32(1), "values": f32(6, 8)},
+    "to_half": lambda: {"values": f32(9), "out": np.zeros(9, np.float16)},
+    "from_half": lambda: {"values": np.zeros(9, np.float16), "out": f32(9)},
+}
+
+BAD = [
+    ("rgb_planes", "rgb", u8(6, 8, 4), r"rgb has shape \(6, 8, 4\); it must be \(h, w, 3\)"),
+    ("rgb_planes", "rgb", f32(6, 8, 3), "rgb has dtype float32; it must be uint8"),
+    ("rgb_planes", "rgb", u8(0, 8, 3), r"rgb has size \(0, 8\)"),
+    ("rgb_planes", "first", -1, r"first is -1; it must lie in 0\.\.47"),
+    ("rgb_planes", "first", 48, r"first is 48; it must lie in 0\.\.47"),
+    ("rgb_planes", "out", f32(3, 6, 8), r"out has shape \(3, 6, 8\); it must have 4 axes"),
+    ("rgb_planes", "out", f32(1, 2, 6, 8), r"out has shape \(1, 2, 6, 8\); it must be \(1, 3, h, w\)"),
+    ("reduce_rgb", "fx", 0, r"\(fx, fy\) is \(0, 2\); both must be at least 1"),
+    ("reduce_rgb", "fy", 65536, r"\(3, 65536\); .* product at most 65536"),
+    ("reduce_rgb", "out", u8(2, 3, 3), "its axis 0 must be 3, after rgb and fy"),
+    ("reduce_rgb", "out", u8(3, 2, 3), "its axis 1 must be 3, after rgb and fx"),
+    ("resample_rgb_x", "out", u8(7, 5, 3), "its axis 0 must be 6, after rgb"),
+    ("resample_rgb_x", "out", u8(6, 4, 3), r"starts has shape \(5,\) .* for 4 pixels they must be \(4,\)"),
+    ("resample_rgb_x", "weights", SMOOTH.weights, "weights has dtype float64; it must be int32"),
+    ("resample_rgb_x", "starts", WINDOWS.starts + 1, r"starts\[[0-4]\] is \d; it must lie in 0\.\."),
+    ("resample_rgb_x", "starts", WINDOWS.starts - 1, r"starts\[0\] is -1"),
+    ("resample_rgb_y", "rgb", u8(3, 6, 3), r"its first axis, taps, must lie in 1\.\.3"),
+    ("resample_x", "weights", WINDOWS.weights, "weights has dtype int32; it must be float64"),
+    ("resample_x", "out", f32(1, 6, 5), r"out has shape \(1, 6, 5\); its first axis must be 2"),
+    ("resample_y", "out", f32(2, 5, 7), "its axis 2 must be 6, after planes"),
+    ("resample_strip", "first", 30, r"first is 30; it must lie in 0\.\.29"),
+    ("resample_strip", "out", f32(1, 3, 1, 9), r"it must be \(1, 2, h, w\)"),
+    ("copy_strip", "first", 48, r"first is 48; it must lie in 0\.\.47"),
+    ("mean", "scratch", np.zeros(9), r"scratch has shape \(9,\); it must be \(4160,\)"),
+    ("mean", "out", f32(2), r"out has shape \(2,\); it must be \(1,\)"),
+    ("subtract", "mean", f32(2), r"mean has shape \(2,\); it must be \(1,\)"),
+    ("to_half", "out", f32(9), "out has dtype float32; it must be float16"),
+    ("from_half", "out", f32(8), r"out has shape \(8,\) but values has \(9,\)"),
+]
+
+
+@pytest.mark.parametrize("op", GOOD)
+def test_good_arguments_are_taken(op: str) -> None:
+    assert getattr(_core, op)(**GOOD[op]()) is None
+
+
+@pytest.mark.parametrize(
+    ("op", "name", "value", "message"), BAD, ids=[f"{op}-{name}-{i}" for i, (op, name, *_) in enumerate(BAD)]
+)
+def test_bad_arguments_are_named(op: str, name: str, value: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        getattr(_core, op)(**{**GOOD[op](), name: value})
+
+
+@pytest.mark.parametrize("op", [op for op in GOOD if op != "subtract"])
+def test_results_must_be_writeable(op: str) -> None:
+    arguments = GOOD[op]()
+    arguments["out"].flags.writeable = False
+    with pytest.raises(ValueError, match="out is read-only"):
+        getattr(_core, op)(**arguments)

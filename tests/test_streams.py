@@ -1,0 +1,324 @@
+"""Streams, their arrays and captured clicks: the same tests on the host stream and on a GPU."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from devices import DEVICES, StreamOps, native
+from op_inputs import random_clicks
+from test_ops import PATTERNS, SIGMAS
+
+from pyiseg import _core
+
+H, W = 12, 17
+NO_CLICKS = np.empty((0, 3), np.int32)
+
+
+@pytest.fixture(params=DEVICES[1:])
+def device(request: pytest.FixtureRequest) -> Any:
+    return native(request.param)
+
+
+# arrays
+
+
+def test_arrays_come_back_as_they_went(device: Any) -> None:
+    stream = device.Stream()
+    for dtype in (np.float32, np.float16, np.float64, np.int32, np.uint8):
+        values = np.arange(24).reshape(2, 3, 4).astype(dtype)
+        array = stream.empty(values.shape, values.dtype)
+        assert (array.shape, array.dtype, array.nbytes) == (values.shape, values.dtype, values.nbytes)
+        stream.upload(values, array)
+        again = np.empty_like(values)
+        other = stream.empty((4, 6), dtype)
+        stream.copy(array, other)
+        stream.download(other.reshape(values.shape), again)
+        np.testing.assert_array_equal(again, values)
+        stream.fill_zero(other)
+        stream.download(other.view((2, 3, 4)), again)
+        assert not again.any()
+
+
+def test_parts_share_the_memory(device: Any) -> None:
+    stream = device.Stream()
+    array = stream.empty((2, 3, 4))
+    assert array[1].ptr == array.ptr + 48
+    assert array[1].shape == (3, 4)
+    assert array[1, 2].ptr == array.ptr + 80
+    assert array[1, 2, 3].shape == ()
+    assert array.view((5,), 2).ptr == array.ptr + 8
+    with pytest.raises(IndexError, match=r"index is \(2,\); the array has shape \(2, 3, 4\)"):
+        array[2]
+    with pytest.raises(ValueError, match=r"a view of shape \(5,\) from element 20 on does not lie in"):
+        array.view((5,), 20)
+    with pytest.raises(ValueError, match=r"shape \(2, 3, 4\) cannot be given the shape \(5,\)"):
+        array.reshape((5,))
+    with pytest.raises(ValueError, match=r"shape is \(2, -3\)"):
+        stream.empty((2, -3))
+    with pytest.raises(ValueError, match="dtype is int64; it must be float32, float16"):
+        stream.empty((2,), np.int64)
+
+
+def test_copies_are_checked(device: Any) -> None:
+    stream = device.Stream()
+    array = stream.empty((4,))
+    with pytest.raises(ValueError, match=r"from is float32 \(5,\) but to is float32 \(4,\)"):
+        stream.upload(np.zeros(5, np.float32), array)
+    with pytest.raises(ValueError, match=r"from is float32 .* but to is int32"):
+        stream.download(array, np.zeros(4, np.int32))
+    with pytest.raises(ValueError, match="to is read-only"):
+        stream.download(array, read_only())
+    with pytest.raises(ValueError, match="C-contiguous"):
+        stream.upload(np.zeros(8, np.float32)[::2], array)
+    with pytest.raises(ValueError, match="an argument is a numpy array"):
+        stream.copy(np.zeros(4, np.float32), array)
+
+
+def read_only() -> np.ndarray:
+    array = np.zeros(4, np.float32)
+    array.flags.writeable = False
+    return array
+
+
+def test_numpy_and_stream_arrays_do_not_mix(device: Any) -> None:
+    stream = device.Stream()
+    maps = stream.empty((2, H, W))
+    with pytest.raises(ValueError, match=r"an argument is a numpy array of shape \(0, 3\); it must be"):
+        stream.click_maps(NO_CLICKS, [1.0], maps)
+    with pytest.raises(ValueError, match=r"of shape \(2, 12, 17\); it must be a numpy array"):
+        _core.click_maps(NO_CLICKS, [1.0], maps)
+
+
+def test_streams_check_as_the_functions_do(device: Any) -> None:
+    stream = device.Stream()
+    clicks, alpha = stream.empty((4, 3), np.int32), stream.empty((H, W))
+    labels = stream.empty((H, W), np.int32)
+    with pytest.raises(ValueError, match=r"out has shape \(2, 12, 17\); its first axis must be 4"):
+        stream.click_maps(clicks, [1.0, 2.0], stream.empty((2, H, W)))
+    with pytest.raises(ValueError, match="alpha and out share memory"):
+        stream.keep_clicked_regions(alpha, clicks, 0, labels, alpha)
+    with pytest.raises(ValueError, match="margin is 1; it must be 0 where out is float16"):
+        stream.keep_clicked_regions(alpha, clicks, 1, labels, stream.empty((H, W), np.float16))
+
+
+def test_half_precision_is_rounded_single_precision(device: Any) -> None:
+    ops, alpha = StreamOps(device), PATTERNS["noise"]
+    clicks = random_clicks(5, *alpha.shape)
+    maps = ops.click_maps(clicks, SIGMAS, *alpha.shape)
+    half = ops.click_maps(clicks, SIGMAS, *alpha.shape, np.float16)
+    np.testing.assert_array_equal(half, maps.astype(np.float16))
+    kept = ops.keep_clicked_regions(alpha, clicks, 0)
+    np.testing.assert_array_equal(ops.keep_clicked_regions(alpha, clicks, 0, np.float16), kept.astype(np.float16))
+
+
+def test_a_negative_label_ends_the_clicks(device: Any) -> None:
+    ops, alpha = StreamOps(device), PATTERNS["noise"]
+    clicks = random_clicks(5, *alpha.shape)
+    longer = np.concatenate([clicks, np.full((11, 3), -1, np.int32), random_clicks(3, *alpha.shape, seed=7)])
+    lines = np.stack([alpha, alpha])
+    for call in (
+        lambda rows: ops.click_maps(rows, SIGMAS, *alpha.shape),
+        lambda rows: ops.force_clicks(rows, alpha),
+        lambda rows: ops.pin_clicks(alpha, rows, lines),
+        lambda rows: ops.keep_clicked_regions(alpha, rows, 2),
+    ):
+        np.testing.assert_array_equal(call(longer), call(clicks))
+
+
+def test_memory_is_given_back() -> None:
+    gc.collect()
+    before = _core.host.allocated()
+    stream = _core.host.Stream(before + 100)
+    array = stream.empty((20,))
+    part = array[3]
+    with pytest.raises(_core.DeviceMemoryError, match=r"may hold \d+ bytes, of which \d+ are in use, and 40 more"):
+        stream.empty((10,))
+    del array, stream
+    assert _core.host.allocated() == before + 80  # a part keeps the whole
+    del part
+    assert _core.host.allocated() == before
+
+
+# arrays of others
+
+
+def test_numpy_shares_host_arrays() -> None:
+    stream = _core.host.Stream()
+    array = stream.empty((3, 4), np.uint8)
+    values = np.arange(12, dtype=np.uint8).reshape(3, 4)
+    stream.upload(values, array)
+    shared = np.from_dlpack(array)
+    assert shared.ctypes.data == array.ptr
+    del array, stream
+    np.testing.assert_array_equal(shared, values)
+
+
+def test_dlpack_tensors_are_taken_without_a_copy() -> None:
+    values = np.arange(12, dtype=np.float32).reshape(3, 4)
+    array = _core.from_dlpack(values.__dlpack__())
+    assert (array.ptr, array.shape, array.dtype) == (values.ctypes.data, (3, 4), np.float32)
+    capsule = values.__dlpack__()
+    _core.from_dlpack(capsule)
+    with pytest.raises(ValueError, match="no unused DLPack tensor"):
+        _core.from_dlpack(capsule)
+    with pytest.raises(ValueError, match="not C-contiguous"):
+        _core.from_dlpack(values.T.__dlpack__())
+    with pytest.raises(ValueError, match="dtype is none of"):
+        _core.from_dlpack(values.astype(np.int64).__dlpack__())
+
+
+def test_borrowed_memory_keeps_its_owner() -> None:
+    class Owner:
+        dropped = False
+
+        def __init__(self) -> None:
+            self.memory = np.zeros(6, np.uint8)
+
+        def __del__(self) -> None:
+            Owner.dropped = True
+
+    owner = Owner()
+    array = _core.borrow(owner.memory.ctypes.data, (2, 3), np.uint8, "host", owner)
+    part = array[1]
+    del owner, array
+    assert not Owner.dropped
+    del part
+    assert Owner.dropped
+    with pytest.raises(ValueError, match="space is 'moon'; it must be 'cuda' or 'host'"):
+        _core.borrow(16, (1,), np.uint8, "moon", None)
+
+
+def test_host_arrays_have_no_cuda_interface() -> None:
+    assert not hasattr(_core.host.Stream().empty((1,)), "__cuda_array_interface__")
+
+
+# captured clicks
+
+
+class Click:
+    """Click maps of all clicks, and of those answered before, as what a click enqueues."""
+
+    def __init__(self, device: Any, capacity: int = 4) -> None:
+        self.stream = device.Stream()
+        self.clicks = self.stream.empty((2, capacity, 3), np.int32)
+        self.feed = device.ClickFeed(self.stream, self.clicks, (H, W))
+        self.maps = self.stream.empty((2, 2, H, W))
+        self.calls = 0
+
+    def enqueue(self) -> None:
+        self.calls += 1
+        for plane in range(2):
+            self.stream.click_maps(self.clicks[plane], [2.0], self.maps[plane])
+
+    def result(self) -> np.ndarray:
+        maps = np.empty(self.maps.shape, np.float32)
+        self.stream.download(self.maps, maps)
+        return maps
+
+
+def expected(clicks: np.ndarray, answered: int) -> np.ndarray:
+    maps = np.empty((2, 2, H, W), np.float32)
+    _core.click_maps(clicks, [2.0], maps[0])
+    _core.click_maps(clicks[:answered], [2.0], maps[1])
+    return maps
+
+
+def test_a_graph_is_launched_with_new_clicks_each_time(device: Any) -> None:
+    click = Click(device)
+    graph = device.ClickGraph(click.feed, click.enqueue)
+    for n, answered in ((1, 0), (4, 3), (2, 1), (0, 0), (4, 4)):
+        clicks = random_clicks(n, H, W, seed=n)
+        graph.launch(clicks, answered)
+        np.testing.assert_array_equal(click.result(), expected(clicks, answered))
+    assert click.calls == 1
+
+
+def test_without_a_graph_the_same_is_enqueued_each_time(device: Any) -> None:
+    click = Click(device)
+    clicks = random_clicks(3, H, W)
+    click.feed.write(clicks, 2)
+    click.enqueue()
+    np.testing.assert_array_equal(click.result(), expected(clicks, 2))
+
+
+def test_what_a_graph_is_given_is_checked(device: Any) -> None:
+    click = Click(device)
+    graph = device.ClickGraph(click.feed, click.enqueue)
+    for call in (graph.launch, click.feed.write):
+        with pytest.raises(ValueError, match=r"clicks\[0\] is \(17, 0, 1\); x must lie in 0..16"):
+            call(np.array([[W, 0, 1]], np.int32), 0)
+        with pytest.raises(ValueError, match="clicks has 5 rows; there is room for 4"):
+            call(random_clicks(5, H, W), 4)
+        with pytest.raises(ValueError, match=r"answered is 3; it must lie in 0\.\.2"):
+            call(random_clicks(2, H, W), 3)
+    with pytest.raises(ValueError, match=r"clicks has shape \(3, 4, 3\); it must be \(2, capacity, 3\)"):
+        device.ClickFeed(click.stream, click.stream.empty((3, 4, 3), np.int32), (H, W))
+    with pytest.raises(ValueError, match=r"grid has size \(0, 5\)"):
+        device.ClickFeed(click.stream, click.clicks, (0, 5))
+
+
+@pytest.mark.parametrize("error", [RuntimeError("no engine"), KeyboardInterrupt()])
+def test_what_is_thrown_while_capturing_is_thrown_on(device: Any, error: BaseException) -> None:
+    click = Click(device)
+
+    def fail() -> None:
+        click.enqueue()
+        raise error
+
+    with pytest.raises(type(error)):
+        device.ClickGraph(click.feed, fail)
+    # The stream is as it was: it does work, and can be captured.
+    clicks = random_clicks(3, H, W)
+    click.feed.write(clicks, 1)
+    click.enqueue()
+    np.testing.assert_array_equal(click.result(), expected(clicks, 1))
+    device.ClickGraph(click.feed, click.enqueue).launch(clicks, 2)
+    np.testing.assert_array_equal(click.result(), expected(clicks, 2))
+
+
+FORBIDDEN: dict[str, Callable[[Click], object]] = {
+    "waiting": lambda click: click.stream.synchronize(),
+    "downloading": lambda click: click.result(),
+    "uploading": lambda click: click.stream.upload(np.zeros(click.maps.shape, np.float32), click.maps),
+}
+
+
+@pytest.mark.parametrize("what", FORBIDDEN)
+def test_what_would_wait_is_refused_while_capturing(device: Any, what: str) -> None:
+    click = Click(device)
+    with pytest.raises(_core.DeviceRuntimeError):
+        device.ClickGraph(click.feed, lambda: FORBIDDEN[what](click))
+    click.stream.synchronize()
+
+
+def test_nothing_runs_while_capturing() -> None:
+    click = Click(_core.host)
+    ran = []
+
+    def enqueue() -> None:
+        click.stream.call(lambda: ran.append(1))
+
+    graph = _core.host.ClickGraph(click.feed, enqueue)
+    assert not ran
+    graph.launch(NO_CLICKS, 0)
+    graph.launch(NO_CLICKS, 0)
+    assert ran == [1, 1]
+
+
+def test_a_graph_keeps_no_hold_on_what_it_was_given() -> None:
+    """A click's callable belongs to a session, which owns the graph: kept, it would be a ring nobody can free."""
+    gc.collect()
+    before = _core.host.allocated()
+    gc.disable()
+    try:
+        click = Click(_core.host)
+        graph = _core.host.ClickGraph(click.feed, click.enqueue)
+        graph.launch(NO_CLICKS, 0)
+        del click, graph
+        assert _core.host.allocated() == before
+    finally:
+        gc.enable()
