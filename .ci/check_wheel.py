@@ -13,7 +13,9 @@ NEEDED = (
     "pyiseg/assets/cat.jpg",
     "pyiseg/models/default/model.json",
     "pyiseg/models/default/image.onnx",
+    "pyiseg/models/default/image.fp16.onnx",
     "pyiseg/models/default/click.onnx",
+    "pyiseg/models/default/click.fp16.onnx",
     "pyiseg/models/default/guide.onnx",
 )
 LIMIT = 15e6

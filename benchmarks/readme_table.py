@@ -57,9 +57,11 @@ def main() -> int:
     before, rest = text.split(BEGIN)
     _, after = rest.split(END)
     wanted = f"{before}{BEGIN}\n{table()}\n{END}{after}"
-    shipped = json.loads((ROOT / "pyiseg" / "models" / "default" / "model.json").read_text())["files"]
+    listed = json.loads((ROOT / "pyiseg" / "models" / "default" / "model.json").read_text())["files"]
+    shipped = {file: entry["sha256"] for file, entry in listed.items()}
     for name in ("grabcut.json", "berkeley.json"):
-        if _read(name)["model"]["sha256"] != {file: entry["sha256"] for file, entry in shipped.items()}:
+        # Measured before the FP16 files came along, a report does not name them; the CPU does not run them.
+        if not _read(name)["model"]["sha256"].items() <= shipped.items():
             print(f"benchmarks/results/{name} was measured with other weights than those that ship", file=sys.stderr)
             return 1
     if "--check" in sys.argv:

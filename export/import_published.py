@@ -86,7 +86,8 @@ def main() -> None:
     parser.add_argument("file", type=Path, help="the authors' checkpoint")
     parser.add_argument("folder", type=Path, nargs="?", help="write a model folder here; replaced if it is one already")
     parser.add_argument("--weights", type=Path, help="write weights for training here")
-    parser.add_argument("--precision", choices=PRECISIONS, default="fp32", help="of the model folder")
+    parser.add_argument("--precision", choices=PRECISIONS, default="fp32", help="of the model folder's weights")
+    parser.add_argument("--no-fp16", action="store_true", help="leave out the FP16 siblings for TensorRT")
     args = parser.parse_args()
     run_main("import_published", lambda: _run(args))
 
@@ -105,7 +106,8 @@ def _run(args: argparse.Namespace) -> None:
     if args.folder is not None:
         _, description = describe(PAPER)
         names = ("published", f"{description}, weights as published")
-        export_folder(network, args.folder, *names, record, precision=args.precision, licence=LICENCE)
+        options = {"precision": args.precision, "fp16": not args.no_fp16, "licence": LICENCE}
+        export_folder(network, args.folder, *names, record, **options)
 
 
 if __name__ == "__main__":

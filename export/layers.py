@@ -122,12 +122,13 @@ def full_precision(x: Tensor) -> Iterator[None]:
 def pooling_matrix(size: int, bins: int, like: Tensor) -> Tensor:
     """Return the (bins, size) matrix of adaptive average pooling along one axis, FP32.
 
-    Written with comparisons so that it exports with dynamic sizes: adaptive_avg_pool2d becomes hundreds of nodes.
+    Written with comparisons so that it exports with dynamic sizes: adaptive_avg_pool2d becomes hundreds of nodes. Bin i
+    reaches from floor(i * size / bins) to ceil((i + 1) * size / bins), compared without the division: whole numbers,
+    exact in FP32, where TensorRT builds no engine of an integer division's remainder.
     """
-    index = torch.arange(size, device=like.device)[None, :]
-    i = torch.arange(bins, device=like.device)[:, None]
-    start, end = (i * size) // bins, ((i + 1) * size + bins - 1) // bins
-    inside = ((index >= start) & (index < end)).float()
+    index = torch.arange(size, device=like.device, dtype=torch.float32)[None, :]
+    i = torch.arange(bins, device=like.device, dtype=torch.float32)[:, None]
+    inside = (((index + 1) * bins > i * size) & (index * bins < (i + 1) * size)).float()
     return inside / inside.sum(dim=1, keepdim=True)
 
 

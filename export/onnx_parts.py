@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import logging
+import math
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,18 +17,17 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
-from export.layers import FoldedConv, GroupNorm, as_type
+from export.layers import FoldedConv, GroupNorm, StandardisedConv, as_type
 from export.network import Network
 
-# fp32: as trained. fp16-weights: stored in half the space and cast back when the file is loaded, the arithmetic stays
-# FP32. fp16: the arithmetic is FP16 too, except where sums over a picture are taken, for runtimes that take the types
-# as they stand (TensorRT).
-Precision = Literal["fp32", "fp16-weights", "fp16"]
+# How weights are stored. fp32: as trained. fp16-weights: in half the space, cast back when the file is loaded. The
+# arithmetic is FP32 either way; that of the siblings for TensorRT (`export.siblings`) is FP16 either way.
+Precision = Literal["fp32", "fp16-weights"]
 PRECISIONS = get_args(Precision)
 
 
 class ImagePart(nn.Module):
-    """The image stream: its features as a tuple, in the order of the names. FP32 at both ends."""
+    """The image stream: of an FP32 image, its features as a tuple, in the order of the names and of the type given."""
 
     def __init__(self, network: Network, names: list[str], dtype: torch.dtype) -> None:
         super().__init__()
@@ -34,13 +35,14 @@ class ImagePart(nn.Module):
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
         features = self.image(as_type(image, self.dtype))
-        return tuple(as_type(features[name], torch.float32) for name in self.names)
+        return tuple(features[name] for name in self.names)
 
 
 class ClickPart(nn.Module):
-    """What runs per click, with inputs by position in the order of the names, FP32 at both ends.
+    """What runs per click, with inputs by position in the order of the names, to an alpha that is FP32.
 
-    With early fusion that includes the image stream, and the image takes the features' place among the inputs.
+    With early fusion that includes the image stream, and the image takes the features' place among the inputs. An
+    image is FP32, all else of the type given.
     """
 
     def __init__(self, network: Network, names: list[str], dtype: torch.dtype) -> None:
@@ -86,9 +88,34 @@ def rounded(network: Network) -> Network:
     return network
 
 
+class ShrunkConv(nn.Module):
+    """A convolution of its input times a constant."""
+
+    def __init__(self, conv: nn.Conv2d, factor: float) -> None:
+        super().__init__()
+        self.conv, self.factor = conv, factor
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.conv(x * self.factor)
+
+
 def halved(network: Network) -> Network:
-    """Return a copy of a folded network that computes in FP16, except for norms, sums over the picture and guide."""
+    """Return a copy of a folded network that computes in FP16, except for norms, sums over the picture and guide.
+
+    Standardised weights have a variance of 1, so a sum of n products grows as the square root of n: in the default
+    model beyond 65504, FP16's largest. The norm behind takes any scale out again, so there the input is made that much
+    smaller. By a power of two: nothing is rounded anew. The weights stay the bytes they are in the FP32 file.
+    """
     network = copy.deepcopy(network)
+    for parent in list(network.modules()):
+        for (name, conv), (_, norm) in itertools.pairwise(list(parent.named_children())):
+            if isinstance(conv, StandardisedConv):
+                assert isinstance(norm, GroupNorm), "a standardised convolution has its norm right behind it"
+                factor = 2.0 ** -round(math.log2(conv.weight[0].numel()) / 2)
+                if conv.bias is not None:
+                    conv.bias.data.mul_(factor)
+                norm.eps *= factor**2
+                setattr(parent, name, ShrunkConv(conv, factor))
     network.image.half()
     network.click.half()
     for module in network.modules():

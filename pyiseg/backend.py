@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import warnings
+from collections import deque
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
@@ -17,6 +18,7 @@ from pyiseg.model import Model
 
 if TYPE_CHECKING:
     from pyiseg._core import Array
+    from pyiseg.tensorrt import TensorRT
 
 DEVICES = ("cpu", "cuda", "auto")
 
@@ -183,16 +185,25 @@ def _cuda_pipeline(model: Model, view: View, image: npt.NDArray[np.uint8] | Devi
     from pyiseg import _core
     from pyiseg.cuda import CudaPipeline
 
-    return CudaPipeline(model, view, image, native=_core.cuda, engines=_engines().load(model, view))
+    engines = _engines().load(model, view)
+    # Whoever opens one picture after the other has no session in between; loading engines again takes longer than one.
+    _recent.append(engines)
+    return CudaPipeline(model, view, image, native=_core.cuda, engines=engines)
+
+
+_recent: deque[Any] = deque(maxlen=2)
 
 
 @functools.cache
-def _engines() -> Any:
+def _engines() -> TensorRT:
     """TensorRT with this machine's GPU; one a process, so that sessions share engines."""
-    from pyiseg import _core, tensorrt
+    from pyiseg.gpu import gpu_here
+    from pyiseg.tensorrt import TensorRT
 
-    info = _core.cuda.device_info()
-    return tensorrt.TensorRT(tensorrt.GpuInfo(info["name"], info["compute_capability"], str(info["driver"])))
+    gpu = gpu_here()
+    if gpu is None:
+        raise DeviceError("the GPU has gone; nvidia-smi tells more. Or pass device='cpu'")
+    return TensorRT(gpu)
 
 
 def _has_gpu() -> bool:

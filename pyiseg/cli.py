@@ -1,4 +1,4 @@
-"""The command line: ``pyiseg cut``, ``demo``, ``evaluate``, ``report``, ``info``.
+"""The command line: ``pyiseg cut``, ``demo``, ``evaluate``, ``report``, ``engines``, ``info``.
 
 Errors are one line on standard error and exit code 2.
 """
@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import NoReturn
 
 import pyiseg
-from pyiseg import Click, Session, images
+from pyiseg import Click, Session, backend, engines_cli, images
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -101,6 +101,8 @@ def _extra_of(options: argparse.Namespace) -> Iterator[None]:
 def _info(options: argparse.Namespace) -> None:
     _say(f"pyiseg   {pyiseg.__version__}")
     _say(f"devices  {', '.join(pyiseg.available_devices())}")
+    if reason := backend.why_not_cuda():
+        _say(f"no cuda  {reason}")
     model = pyiseg.load_model(options.model)
     _say(f"model    {model.name}: {model.description}")
     _say(f"licence  {model.licence}")
@@ -223,6 +225,8 @@ def _parser() -> argparse.ArgumentParser:
         "--images", type=Path, metavar="FOLDER", help="of the data set, to draw contact sheets too (of one report)"
     )
     report.set_defaults(run=_report, command="report")
+
+    engines_cli.add_to(commands, model, _say)
 
     info = commands.add_parser("info", parents=[model], help="show version, devices and model")
     info.set_defaults(run=_info)

@@ -25,6 +25,9 @@ BUNDLED = Path(__file__).resolve().parent / "models"
 
 _NEEDED = ("click.onnx", "guide.onnx")
 _OPTIONAL = ("image.onnx",)  # A network that fuses clicks and image at its first layer has no image stream.
+# The same networks in FP16 arithmetic, for runtimes that take the types as they stand. Weights that are in click.onnx
+# and image.onnx already are external data in there: such a file is only of use in its folder.
+_SIBLINGS = {"click.onnx": "click.fp16.onnx", "image.onnx": "image.fp16.onnx"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,6 +72,11 @@ class Model:
     rules: Rules
     files: Mapping[str, bytes] = dataclasses.field(repr=False)
     training: Mapping[str, Any] = dataclasses.field(repr=False)
+
+    @property
+    def has_fp16(self) -> bool:
+        """Whether click.fp16.onnx, and image.fp16.onnx where there is an image.onnx, are among the files."""
+        return _SIBLINGS["click.onnx"] in self.files
 
     @property
     def sha256(self) -> dict[str, str]:
@@ -135,6 +143,7 @@ def _load(folder: Path, manifest: bytes) -> Model:
     entry = functools.partial(_entry, path, content)
     listed = entry("files", _mapping, "a table of the ONNX files")
     names = (*_NEEDED, *(name for name in _OPTIONAL if name in listed))
+    names += _siblings(path, names, listed)
     # The ranges are those of the native operations: what passes here, they take.
     positive = (_whole(1), "a whole number >= 1")
     model = Model(
@@ -162,6 +171,18 @@ def _load(folder: Path, manifest: bytes) -> Model:
             f"and that of grid_stride {model.grid_stride}"
         )
     return model
+
+
+def _siblings(path: Path, names: tuple[str, ...], listed: Mapping[str, Any]) -> tuple[str, ...]:
+    """The FP16 siblings of some files: of all that may have one, or none."""
+    wanted = [_SIBLINGS[name] for name in names if name in _SIBLINGS]
+    found = [name for name in _SIBLINGS.values() if name in listed]
+    if found and found != wanted:
+        raise ModelError(
+            f"'{path}': 'files' lists {' and '.join(found)}, where a model of {', '.join(names)} has "
+            f"{' and '.join(wanted)}, or none that computes in FP16; copy, download or export the model again"
+        )
+    return tuple(found)
 
 
 def _read(folder: Path, name: str, stated: Any) -> bytes:

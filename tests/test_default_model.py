@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import numpy.typing as npt
+import onnxruntime
 import pytest
 from PIL import Image
 
-from pyiseg import Click, Session, load_model
+from pyiseg import Click, Session, _core, load_model
 from pyiseg.demo import CLICKS, PHOTO
 from pyiseg.evaluation.metrics import iou
 
@@ -80,3 +82,30 @@ def test_the_manifest_says_what_made_the_weights() -> None:
     assert model.training["pictures"] > 1000
     assert "ImageNet" in model.training["started_from"]
     assert model.licence == "Apache-2.0"
+
+
+def test_the_fp16_siblings_answer_like_the_others() -> None:
+    """In ONNX Runtime, which computes them in FP32; test_siblings.py is about the arithmetic."""
+    model = load_model()
+    assert model.has_fp16
+    assert sum(len(content) for name, content in model.files.items() if "fp16" in name) <= 200e3  # weights are shared
+    rng = np.random.default_rng(0)
+    coarse = rng.random((5, 6, 3)).astype(np.float32)
+    have: dict[str, Any] = {"image": cv2.resize(coarse, (192, 160)).transpose(2, 0, 1)[None]}
+    have["click_maps"] = np.zeros((1, 6, 80, 96), np.float32)
+    _core.click_maps(np.array([[40, 50, 1], [10, 5, 0]], np.int32), model.rules.sigmas, have["click_maps"][0])
+    have["previous_alpha"] = rng.random((1, 1, 80, 96)).astype(np.float32)
+
+    def alpha(kind: str) -> Any:
+        values = dict(have)
+        for part in ("image", "click"):
+            network = onnxruntime.InferenceSession(model.folder / f"{part}{kind}.onnx")
+            types = {i.name: np.float16 if i.type == "tensor(float16)" else np.float32 for i in network.get_inputs()}
+            found = network.run(None, {name: values[name].astype(dtype) for name, dtype in types.items()})
+            values |= dict(zip([o.name for o in network.get_outputs()], found, strict=True))
+        return values["alpha"]
+
+    whole, half = alpha(""), alpha(".fp16")
+    assert whole.dtype == half.dtype == np.float32
+    assert 0.05 < whole.mean() < 0.95
+    assert 0 < np.abs(whole - half).mean() <= 2e-3

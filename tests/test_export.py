@@ -101,7 +101,7 @@ def test_training_and_serving_filter_alike(radius: int, eps: float) -> None:
 
 def test_exported_folder_runs_and_agrees(network: Network, tmp_path: Path) -> None:
     folder = tmp_path / "model"
-    export_folder(network, folder, "test", "untrained", {"pictures": 0})  # raises where parity fails
+    export_folder(network, folder, "test", "untrained", {"pictures": 0}, fp16=False)  # raises where parity fails
     assert sum(f.stat().st_size for f in folder.iterdir()) <= 12e6
     import onnx
 

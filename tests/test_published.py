@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ast
-import zlib
 from pathlib import Path
 
 import numpy as np
@@ -13,28 +11,12 @@ from numpy.typing import NDArray
 torch = pytest.importorskip("torch")
 
 from export.config import PAPER  # noqa: E402
+from export.drawn import drawn_weights  # noqa: E402
 from export.network import Network  # noqa: E402
 from export.published import our_state  # noqa: E402
 from pyiseg import _core  # noqa: E402
 
 GOLDEN = Path(__file__).parent / "golden"
-
-
-def drawn_weights() -> dict[str, torch.Tensor]:
-    """The weights of the recording: drawn by parameter name, so that they need not be stored."""
-    state = {}
-    for line in (GOLDEN / "published_parameters.txt").read_text().splitlines():
-        name, text = line.split("\t")
-        shape = ast.literal_eval(text)
-        rng = np.random.default_rng([1, zlib.crc32(name.encode())])
-        if len(shape) == 4:
-            values = rng.standard_normal(shape) * np.sqrt(2 / (shape[1] * shape[2] * shape[3]))
-        else:
-            values = 0.1 * rng.standard_normal(shape) + name.endswith("weight")
-        state[name] = torch.from_numpy(values.astype(np.float32))
-    state["decoder.conv_up4.4.bias"] += 0.5
-    state["decoder.conv_up4.4.weight"] *= 0.3
-    return state
 
 
 def assert_as_recorded(alpha: NDArray[np.float32], recorded: NDArray[np.float32]) -> None:

@@ -42,6 +42,7 @@ def build(
     long_side: int = 64,
     bias: float = 0.0,
     radius: int = 2,
+    fp16: bool = False,
 ) -> Path:
     """Write a model folder and return its path.
 
@@ -54,11 +55,16 @@ def build(
         long_side: Of the working image.
         bias: See above; 2 selects everything, -9 nothing.
         radius: Of the guided filter; 0 for none.
+        fp16: With FP16 siblings, their weights inside.
     """
     folder.mkdir(parents=True, exist_ok=True)
     networks = {"click.onnx": _click(early_fusion, feedback, grid_stride, bias), "guide.onnx": _guide(guide_clicks)}
     if not early_fusion:
         networks["image.onnx"] = _image(grid_stride)
+    if fp16:
+        networks["click.fp16.onnx"] = _click(early_fusion, feedback, grid_stride, bias, half=True)
+        if not early_fusion:
+            networks["image.fp16.onnx"] = _image(grid_stride, half=True)
     for name, network in networks.items():
         (folder / name).write_bytes(network)
     manifest = {
@@ -102,33 +108,35 @@ PHOTO = photo(60, 80)  # its disc has radius 12 and lies around (60, 30)
 CLICKS = (Click(60, 30, True), Click(10, 12, True), Click(50, 30, False), Click(61, 31, True))
 
 
-def _image(stride: int) -> bytes:
+def _image(stride: int, half: bool = False) -> bytes:
     """Mean brightness, and mean red minus blue, of each grid pixel; as two named features."""
-    nodes = _features(stride)
-    outputs = [_value("features_0", 1, "h", "w"), _value("features_1", 1, "h", "w")]
-    return _network(nodes, [_value("image", 3, "H", "W")], outputs, _feature_weights())
+    nodes = _features(stride, half)
+    outputs = [_value("features_0", 1, "h", "w", half), _value("features_1", 1, "h", "w", half)]
+    return _network(nodes, [_value("image", 3, "H", "W")], outputs, _feature_weights(half))
 
 
-def _click(early_fusion: bool, feedback: bool, stride: int, bias: float) -> bytes:
+def _click(early_fusion: bool, feedback: bool, stride: int, bias: float, half: bool = False) -> bytes:
     weights = np.zeros(9, dtype=np.float32)
     weights[[FG, BG, 6, 7, 8]] = (1.5, -1.5, 0.3, 0.8, 0.2)
     fed_back = ["previous_alpha"] if feedback else []
     weights = weights if feedback else np.delete(weights, 6)
     kernel = np.tile(weights[None, :, None, None], (1, 1, 3, 3)) / 9
-    initializers = {"kernel": kernel.astype(np.float32), "bias": np.array([bias], dtype=np.float32)}
+    dtype = np.float16 if half else np.float32
+    initializers = {"kernel": kernel.astype(dtype), "bias": np.array([bias], dtype=dtype)}
     nodes = [
         helper.make_node("Concat", ["click_maps", *fed_back, "features_0", "features_1"], ["all"], axis=1),
-        helper.make_node("Conv", ["all", "kernel", "bias"], ["sum"], pads=[1, 1, 1, 1]),
+        helper.make_node("Conv", ["all", "kernel", "bias"], ["raw"], pads=[1, 1, 1, 1]),
+        helper.make_node("Cast", ["raw"], ["sum"], to=TensorProto.FLOAT),
         helper.make_node("Clip", ["sum", "zero", "one"], ["alpha"]),
     ]
     initializers |= {"zero": np.array(0, dtype=np.float32), "one": np.array(1, dtype=np.float32)}
-    inputs = [_value("click_maps", 6, "h", "w"), *(_value(name, 1, "h", "w") for name in fed_back)]
+    inputs = [_value("click_maps", 6, "h", "w", half), *(_value(name, 1, "h", "w", half) for name in fed_back)]
     if early_fusion:
         inputs.append(_value("image", 3, "H", "W"))
-        nodes = _features(stride) + nodes
-        initializers |= _feature_weights()
+        nodes = _features(stride, half) + nodes
+        initializers |= _feature_weights(half)
     else:
-        inputs += [_value("features_0", 1, "h", "w"), _value("features_1", 1, "h", "w")]
+        inputs += [_value("features_0", 1, "h", "w", half), _value("features_1", 1, "h", "w", half)]
     return _network(nodes, inputs, [_value("alpha", 1, "h", "w")], initializers)
 
 
@@ -143,28 +151,31 @@ def _guide(clicks: bool) -> bytes:
     return _network(nodes, inputs, [_value("guide", 1, "H", "W")], {"kernel": kernel})
 
 
-def _features(stride: int) -> list[onnx.NodeProto]:
+def _features(stride: int, half: bool) -> list[onnx.NodeProto]:
     return [
-        helper.make_node("AveragePool", ["image"], ["pooled"], kernel_shape=[stride] * 2, strides=[stride] * 2),
+        helper.make_node("Cast", ["image"], ["seen"], to=TensorProto.FLOAT16 if half else TensorProto.FLOAT),
+        helper.make_node("AveragePool", ["seen"], ["pooled"], kernel_shape=[stride] * 2, strides=[stride] * 2),
         helper.make_node("Conv", ["pooled", "brightness"], ["features_0"]),
         helper.make_node("Conv", ["pooled", "redness"], ["features_1"]),
     ]
 
 
-def _feature_weights() -> dict[str, npt.NDArray[np.float32]]:
+def _feature_weights(half: bool) -> dict[str, npt.NDArray[Any]]:
     rows = {"brightness": [1 / 3, 1 / 3, 1 / 3], "redness": [1, 0, -1]}
-    return {name: np.array(row, dtype=np.float32).reshape(1, 3, 1, 1) for name, row in rows.items()}
+    dtype = np.float16 if half else np.float32
+    return {name: np.array(row, dtype=dtype).reshape(1, 3, 1, 1) for name, row in rows.items()}
 
 
-def _value(name: str, channels: int, height: str, width: str) -> onnx.ValueInfoProto:
-    return helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, channels, height, width])
+def _value(name: str, channels: int, height: str, width: str, half: bool = False) -> onnx.ValueInfoProto:
+    dtype = TensorProto.FLOAT16 if half else TensorProto.FLOAT
+    return helper.make_tensor_value_info(name, dtype, [1, channels, height, width])
 
 
 def _network(
     nodes: list[onnx.NodeProto],
     inputs: list[onnx.ValueInfoProto],
     outputs: list[onnx.ValueInfoProto],
-    initializers: dict[str, npt.NDArray[np.float32]],
+    initializers: dict[str, npt.NDArray[Any]],
 ) -> bytes:
     tensors = [numpy_helper.from_array(value, name) for name, value in initializers.items()]
     graph = helper.make_graph(nodes, "toy", inputs, outputs, tensors)

@@ -1,0 +1,148 @@
+"""TensorRT: which of its packages is used, and where sessions get their engines.
+
+Only this module imports any of the packages, when it is asked for one.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import logging
+import os
+import threading
+from collections.abc import Mapping
+from weakref import WeakValueDictionary
+
+from pyiseg.engine_cache import EngineCache, Fetched
+from pyiseg.engine_file import EngineKey
+from pyiseg.engine_plan import Plan, plans
+from pyiseg.errors import DeviceError
+from pyiseg.geometry import View
+from pyiseg.gpu import GpuInfo
+from pyiseg.model import Model
+from pyiseg.tensorrt_engine import TensorRTEngine
+from pyiseg.tensorrt_flavour import Flavour
+
+__all__ = ["PACKAGES", "VARIABLE", "GpuInfo", "TensorRT", "flavour", "why_not"]
+
+VARIABLE = "PYISEG_TRT"
+PACKAGES = {"tensorrt": "pip install 'pyiseg[tensorrt]'", "tensorrt_rtx": "pip install 'pyiseg[tensorrt-rtx]'"}
+"""The packages, first the one that is taken where both are installed, and the lines that bring them."""
+
+OLDEST = 10  # major version of tensorrt
+
+log = logging.getLogger("pyiseg")
+
+
+def flavour(name: str | None = None) -> Flavour:
+    """The TensorRT package to use, imported.
+
+    Args:
+        name: "tensorrt" or "tensorrt_rtx". None takes what the environment variable PYISEG_TRT names or, without it,
+            the one that is installed.
+
+    Raises:
+        ValueError: PYISEG_TRT names no such package.
+        DeviceError: It is not installed, or cannot be used.
+    """
+    name = name or os.environ.get(VARIABLE) or None
+    if name is not None and name not in PACKAGES:
+        raise ValueError(f"{VARIABLE} is {name!r}; the known values are {', '.join(map(repr, PACKAGES))}")
+    reasons, lines = [], []
+    for package in PACKAGES if name is None else (name,):
+        try:
+            return _opened(package)
+        except ModuleNotFoundError as error:
+            if error.name != package:
+                reasons.append(f"{package} cannot be imported: {error}")
+        except ImportError as error:
+            # It is there, and something that it needs is not, such as a library of CUDA.
+            reasons.append(f"{package} cannot be imported: {error}")
+        lines.append(PACKAGES[package])
+    missing = "TensorRT is not installed" if name is None else f"{name}, which {VARIABLE} asks for, is not installed"
+    raise DeviceError(f"{'; '.join(reasons) or missing}: {' or '.join(lines)}")
+
+
+def why_not() -> str:
+    """Why engines cannot be built or run with what is installed, with the way out; empty if they can.
+
+    Raises:
+        ValueError: PYISEG_TRT names no such package.
+    """
+    try:
+        flavour()
+    except DeviceError as error:
+        return str(error)
+    return ""
+
+
+@functools.cache
+def _opened(package: str) -> Flavour:
+    """A package, opened once: its logger must outlive all that it makes."""
+    trt = importlib.import_module(package)
+    if not hasattr(trt, "Builder"):
+        raise ImportError(f"what is at {list(getattr(trt, '__path__', []))} is not TensorRT")
+    version = str(trt.__version__)
+    if package == "tensorrt" and int(version.split(".")[0]) < OLDEST:
+        raise DeviceError(f"TensorRT {version} is too old: pip install --upgrade 'tensorrt>={OLDEST}'")
+    return Flavour(package, version, trt)
+
+
+class TensorRT:
+    """Engines for one GPU; see `pyiseg.engine.Engines`. One is enough for a process; all threads may use it.
+
+    An engine comes from another session, from the cache, or is built. It is loaded once, shared by all sessions that
+    need it, and freed with the last of them.
+
+    Args:
+        gpu: What engines are built for. It must be the current device of all threads.
+        cache: Where they are kept; None takes the usual place.
+        trt: The TensorRT package; None takes the one that `flavour` finds.
+
+    Raises:
+        DeviceError: TensorRT is not installed.
+    """
+
+    def __init__(self, gpu: GpuInfo, cache: EngineCache | None = None, trt: Flavour | None = None) -> None:
+        self.gpu = gpu
+        self.cache = cache or EngineCache()
+        self.trt = trt or flavour()
+        self._open: WeakValueDictionary[EngineKey, TensorRTEngine] = WeakValueDictionary()
+        self._building = threading.Lock()
+
+    def load(self, model: Model, view: View) -> Mapping[str, TensorRTEngine]:
+        """Get the engines for one way of seeing images; see `pyiseg.engine.Engines.load`."""
+        return {plan.part: self.fetch(model, plan).engine for plan in plans(model, view.working)}
+
+    def fetch(self, model: Model, plan: Plan) -> Fetched[TensorRTEngine]:
+        """Get one engine, and how it was come by.
+
+        Raises:
+            DeviceError: It cannot be built or loaded.
+            ModelError: The model's folder has changed, or its networks do not belong together.
+        """
+        key = self._key(model, plan, self.gpu)
+        # Who finds it open does not wait for others to be built.
+        engine = self._open.get(key)
+        if engine is None:
+            with self._building:
+                engine = self._open.get(key)
+                if engine is None:
+                    fetched = self._fetch(model, plan, key)
+                    self._open[key] = fetched.engine
+                    return fetched
+        return Fetched(engine, None, None)
+
+    def _fetch(self, model: Model, plan: Plan, key: EngineKey) -> Fetched[TensorRTEngine]:
+        keys = [key]
+        if self.trt.portable:
+            keys.append(self._key(model, plan, self.gpu.compute_capability))
+
+        def build() -> bytes:
+            log.info("building the engine %s", key.stem)
+            return self.trt.build(model, plan, self.gpu.compute_capability).content
+
+        return self.cache.fetch(keys, build, lambda content: self.trt.load(content, key.stem), model.folder)
+
+    def _key(self, model: Model, plan: Plan, target: GpuInfo | tuple[int, int]) -> EngineKey:
+        return EngineKey.of(model, plan, self.trt.name, self.trt.version, target)

@@ -1,0 +1,327 @@
+"""engine_cache.py and engine_file.py: with engines that are any bytes, and builders that are functions."""
+
+from __future__ import annotations
+
+import dataclasses
+import errno
+import io
+import logging
+import os
+import re
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from test_engine_file import AHEAD, DAMAGE, ENGINE, KEY, PLAN
+
+from pyiseg import engine_cache, files
+from pyiseg.engine_cache import EngineCache, default_folder
+from pyiseg.engine_file import EngineKey, EngineRefusedError, read_header, write_engine
+from pyiseg.errors import DeviceError
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> EngineCache:
+    return EngineCache(tmp_path / "cache")
+
+
+class Builder:
+    """Counts how often it builds."""
+
+    def __init__(self, engine: bytes = ENGINE) -> None:
+        self.engine, self.built = engine, 0
+
+    def __call__(self) -> bytes:
+        self.built += 1
+        return self.engine
+
+
+def fetch(cache: EngineCache, build: Callable[[], bytes], *keys: EngineKey) -> bytes:
+    return cache.fetch(keys or (KEY,), build, bytes).engine
+
+
+def names(cache: EngineCache) -> list[str]:
+    """Everything in the folder."""
+    return sorted(os.listdir(cache.folder))
+
+
+def test_an_engine_is_built_once(cache: EngineCache, caplog: pytest.LogCaptureFixture) -> None:
+    build = Builder()
+    first = cache.fetch([KEY], build, bytes.hex, Path("/models/compact"))
+    assert first.engine == ENGINE.hex()
+    assert first.path == cache.folder / KEY.name
+    assert first.seconds is not None
+    assert names(cache) == [KEY.name]
+    again = EngineCache(cache.folder).fetch([KEY], build, bytes.hex)
+    assert (again.engine, again.path, again.seconds) == (first.engine, first.path, None)
+    assert build.built == 1
+    assert caplog.records == []
+    header = read_header(first.path)
+    assert (header.key, header.length, header.folder) == (KEY, len(ENGINE), "/models/compact")
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_what_is_damaged_is_built_again(cache: EngineCache, caplog: pytest.LogCaptureFixture, damage: str) -> None:
+    change, words = DAMAGE[damage]
+    path = write_engine(cache.folder, KEY, ENGINE, 1.0)
+    path.write_bytes(change(path.read_bytes()))
+    build = Builder()
+    assert fetch(cache, build) == fetch(cache, build) == ENGINE
+    assert build.built == 1
+    (record,) = caplog.records
+    assert (record.name, record.levelno) == ("pyiseg", logging.WARNING)
+    assert record.getMessage().startswith(f"the engine in '{path}' cannot be used: ")
+    assert re.search(f"{words}.*; it is built again$", record.getMessage())
+    assert "\n" not in record.getMessage()
+
+
+def test_another_engine_under_the_name_is_not_used(cache: EngineCache, caplog: pytest.LogCaptureFixture) -> None:
+    other = dataclasses.replace(KEY, driver="12000")
+    write_engine(cache.folder, other, b"other", 1.0).rename(cache.folder / KEY.name)
+    assert fetch(cache, Builder()) == ENGINE
+    assert "it is another engine under this name; it is built again" in caplog.text
+
+
+def test_a_folder_under_the_name_does_no_harm(cache: EngineCache, caplog: pytest.LogCaptureFixture) -> None:
+    (cache.folder / KEY.name).mkdir(parents=True)
+    assert fetch(cache, Builder()) == ENGINE
+    assert [record.getMessage().split(" ")[0] for record in caplog.records] == ["the", "the"]
+    assert "is not kept and will be built again next time" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"version": "10.3.0"}, "built by tensorrt 10.3.0, and this is tensorrt 10.9.0.34"),
+        ({"flavour": "tensorrt_rtx", "version": "1.2"}, "built by tensorrt_rtx 1.2, and this is tensorrt 10.9.0.34"),
+        ({"driver": "12040"}, "built with driver 12040, and this is 13000"),
+        ({"files": (("click.onnx", "0d" * 32),)}, "the files of the model Compact v2 have changed"),
+        ({"plan": dataclasses.replace(PLAN, grid_stride=4)}, "built for other sizes than 384x512"),
+    ],
+)
+def test_what_is_out_of_date_is_built_again_and_kept(
+    cache: EngineCache, caplog: pytest.LogCaptureFixture, change: dict[str, Any], words: str
+) -> None:
+    old = dataclasses.replace(KEY, **change)
+    write_engine(cache.folder, old, b"old", 1.0)
+    assert fetch(cache, Builder()) == ENGINE
+    (record,) = caplog.records
+    assert f"' is out of date: {'' if 'files' in words else 'it was '}{words}; it is built again" in record.getMessage()
+    assert fetch(cache, Builder(), old) == b"old"  # another installation may use it still
+
+
+def test_engines_for_other_gpus_are_not_out_of_date(cache: EngineCache, caplog: pytest.LogCaptureFixture) -> None:
+    write_engine(cache.folder, dataclasses.replace(KEY, gpu="NVIDIA T4"), b"other", 1.0)
+    fetch(cache, Builder())
+    assert caplog.records == []
+
+
+def test_an_engine_built_ahead_of_time_will_do(cache: EngineCache) -> None:
+    write_engine(cache.folder, AHEAD, b"ahead", 1.0)
+    build = Builder()
+    assert fetch(cache, build, KEY, AHEAD) == b"ahead"
+    assert build.built == 0
+    write_engine(cache.folder, KEY, b"its own", 1.0)
+    assert fetch(cache, build, KEY, AHEAD) == b"its own"
+
+
+def test_what_tensorrt_refuses_is_built_again(cache: EngineCache, caplog: pytest.LogCaptureFixture) -> None:
+    def load(engine: bytes) -> bytes:
+        if engine == b"refused":
+            raise EngineRefusedError("wrong magic")
+        return engine
+
+    write_engine(cache.folder, KEY, b"refused", 1.0)
+    assert cache.fetch([KEY], Builder(), load).engine == ENGINE
+    assert "cannot be used: wrong magic; it is built again" in caplog.text
+    (cache.folder / KEY.name).unlink()
+    with pytest.raises(DeviceError, match=r"was built, but cannot be used .wrong magic.; pass device='cpu'"):
+        cache.fetch([KEY], Builder(b"refused"), load)
+    assert names(cache) == []
+
+
+@pytest.mark.parametrize("error", [DeviceError("out of memory"), KeyboardInterrupt()])
+def test_a_build_that_fails_leaves_nothing(cache: EngineCache, error: BaseException) -> None:
+    def build() -> bytes:
+        raise error
+
+    with pytest.raises(type(error)):
+        fetch(cache, build)
+    assert names(cache) == []
+    assert fetch(cache, Builder()) == ENGINE  # and no lock is held
+
+
+def test_a_folder_that_cannot_be_written(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "file").write_text("")
+    for folder in (tmp_path / "file", tmp_path / "file" / "below", Path("/proc/pyiseg")):
+        caplog.clear()
+        cache = EngineCache(folder)
+        fetched = cache.fetch([KEY], Builder(), bytes)
+        assert (fetched.engine, fetched.path) == (ENGINE, None)
+        (record,) = caplog.records
+        assert record.levelno == logging.WARNING
+        assert "is not kept and will be built again next time: " in record.getMessage()
+        assert cache.files() == cache.leftovers() == []
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_that_may_be_read_only(cache: EngineCache, caplog: pytest.LogCaptureFixture) -> None:
+    write_engine(cache.folder, KEY, ENGINE, 1.0)
+    cache.folder.chmod(0o500)
+    try:
+        assert fetch(cache, Builder(b"new")) == ENGINE
+        assert fetch(cache, Builder(b"new"), dataclasses.replace(KEY, driver="1")) == b"new"
+        assert "is not kept" in caplog.text
+    finally:
+        cache.folder.chmod(0o700)
+
+
+class FullDisk(io.FileIO):
+    """A file that fails after its header."""
+
+    def __init__(self, path: Path, mode: str, error: BaseException) -> None:
+        super().__init__(path, mode)
+        self.error = error
+
+    def write(self, content: Any) -> int:
+        if self.tell():
+            super().write(content[:100])
+            raise self.error
+        return super().write(content)
+
+
+@pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "no space"), KeyboardInterrupt()])
+def test_a_write_that_fails_leaves_nothing(
+    cache: EngineCache, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
+    write_engine(cache.folder, AHEAD, b"kept", 1.0)
+    monkeypatch.setattr(files, "open", lambda path, mode: FullDisk(path, mode, error), raising=False)
+    if isinstance(error, OSError):
+        assert fetch(cache, Builder()) == ENGINE
+        assert "No space left on device" in caplog.text
+    else:
+        with pytest.raises(KeyboardInterrupt):
+            fetch(cache, Builder())
+    assert names(cache) == [AHEAD.name]
+
+
+def test_without_filelock_it_says_what_to_install(cache: EngineCache, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "filelock", None)
+    with pytest.raises(DeviceError, match="without filelock: pip install filelock"):
+        fetch(cache, Builder())
+
+
+PROCESS = """
+import logging, os, sys, time
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+from test_engine_cache import ENGINE, KEY
+from pyiseg.engine_cache import EngineCache
+logging.basicConfig(format="%(message)s")
+folder, how = Path(sys.argv[2]), sys.argv[3]
+
+def build():
+    with open(folder / "built", "a") as log:
+        log.write("x")
+    if how == "die":
+        os._exit(9)
+    (folder / "started").touch()
+    while not (folder / "go").exists():
+        time.sleep(0.02)
+    return ENGINE
+
+print(len(EngineCache(folder / "cache").fetch([KEY], build, bytes).engine))
+"""
+
+
+def start(folder: Path, how: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", PROCESS, str(Path(__file__).parent), str(folder), how]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def test_of_two_processes_one_builds(tmp_path: Path) -> None:
+    first = start(tmp_path, "build")
+    while not (tmp_path / "started").exists():
+        assert first.poll() is None
+        time.sleep(0.02)
+    second = start(tmp_path, "build")
+    assert second.stderr is not None
+    assert second.stderr.readline() == f"another process is building the engine {KEY.stem}; waiting for it\n"
+    (tmp_path / "go").touch()
+    assert first.communicate(timeout=30) == (f"{len(ENGINE)}\n", "")
+    assert second.communicate(timeout=30) == (f"{len(ENGINE)}\n", "")
+    assert (tmp_path / "built").read_text() == "x"
+    assert os.listdir(tmp_path / "cache") == [KEY.name]
+
+
+def test_a_process_that_dies_leaves_no_lock_behind(tmp_path: Path) -> None:
+    assert start(tmp_path, "die").wait(timeout=30) == 9
+    assert fetch(EngineCache(tmp_path / "cache"), Builder()) == ENGINE
+    assert os.listdir(tmp_path / "cache") == [KEY.name]
+
+
+def test_of_two_threads_one_builds(cache: EngineCache) -> None:
+    built: list[int] = []
+
+    def build() -> bytes:
+        built.append(1)
+        time.sleep(0.1)
+        return ENGINE
+
+    threads = [threading.Thread(target=fetch, args=(cache, build)) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert built == [1]
+
+
+def test_only_engines_are_listed(cache: EngineCache, tmp_path: Path) -> None:
+    assert cache.files() == []
+    path = write_engine(cache.folder, KEY, ENGINE, 1.0)
+    for name in ("model.engine", "notes.txt", KEY.name + ".bak", f"x{KEY.name}y", KEY.name.replace("-click-", "-x-")):
+        (cache.folder / name).write_bytes(b"not ours")
+    (cache.folder / AHEAD.name).mkdir()
+    (tmp_path / "elsewhere").write_bytes(b"")
+    link = dataclasses.replace(KEY, driver="1").name
+    (cache.folder / link).symlink_to(tmp_path / "elsewhere")
+    assert cache.files() == [path]
+
+
+def test_what_killed_processes_left(cache: EngineCache, monkeypatch: pytest.MonkeyPatch) -> None:
+    cache.folder.mkdir()
+    left = [f".{KEY.name}.0123abcd.part", f".{KEY.name}.lock"]
+    for name in (*left, f".{KEY.name}.part", ".notes.0123abcd.part", "x.lock", KEY.name):
+        (cache.folder / name).touch()
+    assert cache.leftovers() == []  # it may be in use
+    now = time.time()
+    monkeypatch.setattr(engine_cache.time, "time", lambda: now + 3700)
+    assert [path.name for path in cache.leftovers()] == left
+
+
+@pytest.mark.parametrize(
+    ("platform", "variables", "folder"),
+    [
+        ("linux", {}, "/home/me/.cache/pyiseg"),
+        ("linux", {"XDG_CACHE_HOME": "/var/cache/me"}, "/var/cache/me/pyiseg"),
+        ("linux", {"XDG_CACHE_HOME": "relative"}, "/home/me/.cache/pyiseg"),
+        ("linux", {"XDG_CACHE_HOME": "/var/cache/me", "PYISEG_CACHE": "/data/engines"}, "/data/engines"),
+        ("linux", {"PYISEG_CACHE": "~/engines"}, "/home/me/engines"),
+        ("linux", {"PYISEG_CACHE": ""}, "/home/me/.cache/pyiseg"),
+        ("darwin", {}, "/home/me/Library/Caches/pyiseg"),
+        ("win32", {"LOCALAPPDATA": "/local"}, "/local/pyiseg/cache"),
+    ],
+)
+def test_the_folder(monkeypatch: pytest.MonkeyPatch, platform: str, variables: dict[str, str], folder: str) -> None:
+    for name in ("XDG_CACHE_HOME", "PYISEG_CACHE", "LOCALAPPDATA"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in ({"HOME": "/home/me"} | variables).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(engine_cache.sys, "platform", platform)
+    assert default_folder() == Path(folder)
+    assert EngineCache().folder == Path(folder)

@@ -1,0 +1,111 @@
+"""engine_file.py: names, headers, and what is made of damaged files."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pyiseg import engine_file
+from pyiseg.engine_file import EngineKey, EngineRefusedError, read_engine, write_engine
+from pyiseg.engine_plan import Plan
+
+PLAN = Plan("click", (384, 512), (384, 512), (384, 512), 2)
+KEY = EngineKey(
+    model="Compact v2",
+    plan=PLAN,
+    files=(("click.onnx", "0a" * 32), ("image.onnx", "0b" * 32)),
+    flavour="tensorrt",
+    version="10.9.0.34",
+    gpu="NVIDIA GeForce RTX 4090",
+    driver="13000",
+    compute_capability="8.9",
+)
+AHEAD = dataclasses.replace(KEY, gpu=None, driver=None)
+ENGINE = bytes(range(256)) * 20
+
+
+def test_names_are_for_people_and_for_looking_up() -> None:
+    assert KEY.name.startswith("compact_v2-click-384x512-nvidia_geforce_rtx_4090-")
+    assert AHEAD.name.startswith("compact_v2-click-384x512-sm89-")
+    changes: list[dict[str, Any]] = [
+        *({name: "other"} for name in ("model", "flavour", "version", "gpu", "driver", "compute_capability")),
+        *({"plan": dataclasses.replace(PLAN, **{name: (32, 32)})} for name in ("low", "best", "high")),
+        {"plan": dataclasses.replace(PLAN, part="image")},
+        {"plan": dataclasses.replace(PLAN, grid_stride=4)},
+        {"files": (("click.onnx", "0a" * 32), ("image.onnx", "0c" * 32))},
+        {"files": KEY.files[:1]},
+        {"format": 2},
+    ]
+    keys = [KEY, AHEAD, *(dataclasses.replace(KEY, **change) for change in changes)]
+    assert len({key.name for key in keys}) == len(keys)
+    assert all(engine_file.OURS.fullmatch(key.name) for key in keys)
+    strange = dataclasses.replace(KEY, model="../../ö b\n" * 30, gpu="/dev/null \x00")
+    assert engine_file.OURS.fullmatch(strange.name)
+    assert len(strange.name) < 200
+
+
+def flip(offset: int) -> Callable[[bytes], bytes]:
+    """Change a byte, counted from the end if negative."""
+
+    def flipped(content: bytes) -> bytes:
+        changed = bytearray(content)
+        changed[offset] ^= 0x10
+        return bytes(changed)
+
+    return flipped
+
+
+DAMAGE: dict[str, tuple[Callable[[bytes], bytes], str]] = {
+    "empty": (lambda content: b"", "it is damaged, or was not written by pyiseg"),
+    "magic": (flip(3), "it is damaged, or was not written by pyiseg"),
+    "no header's end": (lambda content: content[:40], "it is damaged, or was not written by pyiseg"),
+    "header's first byte": (flip(14), "its header cannot be read"),
+    "a value of the key": (lambda content: content.replace(b"RTX 4090", b"RTX 5090"), "another engine"),
+    "a name of the key": (lambda content: content.replace(b'"driver"', b'"drover"'), "its header cannot be read"),
+    "a type in the key": (lambda content: content.replace(b'"best": [384, 512]', b'"best": 7'), "cannot be read"),
+    "the plan's type": (lambda content: content.replace(b'"plan": {', b'"plan": null, "p": {'), "cannot be read"),
+    "another format": (lambda content: content.replace(b'"format": 1', b'"format": 9'), "another version of pyiseg"),
+    "the stated length": (
+        lambda content: content.replace(b'"length": 5', b'"length": 7'),
+        "should be 7120",
+    ),
+    "the stated hash": (lambda content: content.replace(b'"sha256": "', b'"sha256": "0'), "its SHA-256 is not"),
+    "first byte": (flip(-len(ENGINE)), "its SHA-256 is not"),
+    "middle byte": (flip(-len(ENGINE) // 2), "its SHA-256 is not"),
+    "last byte": (flip(-1), "its SHA-256 is not"),
+    "cut in the middle": (
+        lambda content: content[: -len(ENGINE) // 2],
+        "too long: 2560 bytes where .* 5120",
+    ),
+    "cut by a byte": (lambda content: content[:-1], "cut off or too long: 5119 bytes"),
+    "a byte too many": (lambda content: content + b"x", "cut off or too long: 5121 bytes"),
+    "some other file": (lambda content: b"\x89PNG\r\n" + bytes(100), "was not written by pyiseg"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_what_is_damaged_is_refused(tmp_path: Path, damage: str) -> None:
+    change, words = DAMAGE[damage]
+    path = write_engine(tmp_path, KEY, ENGINE, 1.0)
+    assert read_engine(path, KEY) == read_engine(path) == ENGINE
+    whole = path.read_bytes()
+    path.write_bytes(change(whole))
+    assert path.read_bytes() != whole
+    with pytest.raises(EngineRefusedError, match=words):
+        read_engine(path, KEY)
+
+
+def test_a_header_can_be_read_by_people(tmp_path: Path) -> None:
+    path = write_engine(tmp_path, KEY, ENGINE, 1.23456)
+    magic, header, _ = path.read_bytes().split(b"\n", 2)
+    assert magic == b"pyiseg engine"
+    content = json.loads(header)
+    assert content["key"]["gpu"] == "NVIDIA GeForce RTX 4090"
+    assert content["key"]["plan"]["high"] == [384, 512]
+    assert content["seconds"] == 1.235
+    assert EngineKey.from_json(content["key"]) == KEY

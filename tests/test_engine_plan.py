@@ -1,0 +1,69 @@
+"""engine_plan.py: which engines there are, and what they depend on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import toy_model
+from fake_tensorrt import with_fp16
+
+import pyiseg
+from pyiseg.engine import GUIDE_STRIP
+from pyiseg.engine_plan import Plan, common_sizes, depends_on, network_file, plans, plans_for
+from pyiseg.model import Model
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Model:
+    return pyiseg.load_model(toy_model.build(tmp_path / "toy", long_side=128))
+
+
+@pytest.fixture
+def half(tmp_path: Path) -> Model:
+    return with_fp16(toy_model.build(tmp_path / "half", long_side=128))
+
+
+def test_common_sizes_have_engines_of_their_own(model: Model) -> None:
+    sizes = {(128, 128), (96, 128), (128, 96), (64, 128), (128, 64)}
+    assert set(common_sizes(model)) == sizes
+    for working in sizes:
+        image, click, guide = plans(model, working)
+        assert image.low == image.best == image.high == working
+        assert (image.part, image.static, image.size) == ("image", True, "x".join(map(str, working)))
+        assert click == Plan("click", working, working, working, 2)
+        assert guide.high == guide.low == (1, GUIDE_STRIP)
+
+
+def test_all_other_sizes_share_engines(model: Model) -> None:
+    found = plans(model, (32, 128))
+    assert found == plans(model, (128, 32)) == plans(model, None)
+    image = found[0]
+    assert (image.low, image.best, image.high) == ((32, 32), (96, 128), (128, 128))
+    assert (image.static, image.size) == (False, "32x32to128x128")
+    assert image.grid(image.best) == (48, 64)
+
+
+def test_engines_for_image_sizes(model: Model, tmp_path: Path) -> None:
+    assert {plan.size for plan in plans_for(model, [])} == {
+        *("128x128", "96x128", "128x96", "64x128", "128x64"),
+        f"1x{GUIDE_STRIP}",
+    }
+    assert len(plans_for(model, [])) == 2 * 5 + 1
+    assert plans_for(model, ["480x640", "960x1280"]) == plans(model, (96, 128))
+    assert plans_for(model, ["any"]) == plans_for(model, ["10x400", "any"]) == plans(model, None)
+    for wrong in ("480", "480x", "0x10", "480X640", "-1x3", "4x4x4"):
+        with pytest.raises(ValueError, match=f"size is '{wrong}'; .*480x640, or any"):
+            plans_for(model, ["any", wrong])
+    early = pyiseg.load_model(toy_model.build(tmp_path / "early", early_fusion=True))
+    assert [plan.part for plan in plans(early, (64, 64))] == ["click", "guide"]
+
+
+def test_an_engine_depends_on_the_files_it_is_built_from(model: Model, half: Model) -> None:
+    assert set(depends_on(model, "image")) == {"image.onnx"}
+    assert set(depends_on(model, "click")) == {"click.onnx", "image.onnx"}  # its inputs have the features' shapes
+    assert depends_on(model, "guide") == {"guide.onnx": model.sha256["guide.onnx"]}
+    assert set(depends_on(half, "image")) == {"image.fp16.onnx", "image.onnx"}
+    assert set(depends_on(half, "click")) == {"click.fp16.onnx", "click.onnx", "image.fp16.onnx", "image.onnx"}
+    assert set(depends_on(half, "guide")) == {"guide.onnx"}
+    assert [network_file(half, part) for part in ("image", "guide")] == ["image.fp16.onnx", "guide.onnx"]

@@ -1,0 +1,227 @@
+"""The FP16 siblings of a model folder's networks: types, shared weights, answers, and where there are none."""
+
+from __future__ import annotations
+
+import copy
+import json
+import re
+import shutil
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+torch = pytest.importorskip("torch")
+onnx = pytest.importorskip("onnx")
+
+import toy_model  # noqa: E402
+import toy_network  # noqa: E402
+from onnx import TensorProto  # noqa: E402
+from test_networks import run_sessions  # noqa: E402
+
+from export import add_fp16, drawn, onnx_files, siblings  # noqa: E402
+from export.config import PAPER, Conv, Level, NetworkConfig  # noqa: E402
+from export.network import Network  # noqa: E402
+from export.onnx_parts import folded, halved, rounded  # noqa: E402
+from export.parity import answers, differences  # noqa: E402
+from export.resnet import Bottleneck  # noqa: E402
+from export.siblings import HALF_PARITY, add_siblings  # noqa: E402
+from export.to_onnx import export_folder, load_network  # noqa: E402
+from pyiseg import ModelError, load_model  # noqa: E402
+
+SIZES = ((64, 96),)
+# Few layers: the exporter takes its time over each.
+LATE = NetworkConfig(
+    neck=((2, 16),),
+    interaction=(Conv(16),),
+    embedding=None,
+    pool_scales=(2,),
+    pool_channels=8,
+    decoder=(Level(2, (16, 16)),),
+    groups=2,
+    output="clip",
+    long_side=96,
+)
+
+
+@pytest.fixture(scope="module")
+def network() -> Network:
+    return toy_network.build(LATE, shallow=True)
+
+
+@pytest.fixture(scope="module")
+def folder(network: Network, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("siblings") / "late"
+    export_folder(network, folder, "late", "untrained", {}, sizes=SIZES)
+    return folder
+
+
+def types_of(model: Any) -> dict[str, set[int]]:
+    """The types that each kind of node computes in."""
+    inferred = onnx.shape_inference.infer_shapes(model)
+    values = [*inferred.graph.value_info, *inferred.graph.output]
+    types = {value.name: value.type.tensor_type.elem_type for value in values}
+    found: dict[str, set[int]] = {}
+    for node in inferred.graph.node:
+        found.setdefault(node.op_type, set()).add(types[node.output[0]])
+    return found
+
+
+def ends_of(model: Any) -> dict[str, int]:
+    return {value.name: value.type.tensor_type.elem_type for value in (*model.graph.input, *model.graph.output)}
+
+
+def test_the_folder_runs_in_a_session(folder: Path) -> None:
+    model = load_model(folder)
+    assert model.has_fp16
+    assert set(model.files) == {f"{part}.onnx" for part in ("image", "image.fp16", "click", "click.fp16", "guide")}
+    run_sessions(folder)
+
+
+def test_types(folder: Path) -> None:
+    image, click = (onnx.load(folder / f"{part}.fp16.onnx") for part in ("image", "click"))
+    features = {"image_2": TensorProto.FLOAT16}
+    assert ends_of(image) == {"image": TensorProto.FLOAT, **features}
+    maps = {"click_maps": TensorProto.FLOAT16, "previous_alpha": TensorProto.FLOAT16}
+    assert ends_of(click) == {**maps, **features, "alpha": TensorProto.FLOAT}
+    assert types_of(image)["Conv"] == types_of(click)["Conv"] == {TensorProto.FLOAT16}
+    assert types_of(click)["InstanceNormalization"] == {TensorProto.FLOAT}
+    assert types_of(click)["ReduceSum"] == {TensorProto.FLOAT}
+    assert types_of(click)["Clip"] == {TensorProto.FLOAT}  # the output function
+    for part in ("image", "click", "guide"):  # as ever
+        whole = onnx.load(folder / f"{part}.onnx")
+        assert set(ends_of(whole).values()) == {TensorProto.FLOAT}
+        assert types_of(whole)["Conv"] == {TensorProto.FLOAT}
+
+
+@pytest.mark.parametrize("part", ["image", "click"])
+def test_weights_are_those_of_the_other_file(folder: Path, part: str) -> None:
+    main, sibling = folder / f"{part}.onnx", folder / f"{part}.fp16.onnx"
+    graph = onnx.load(sibling, load_external_data=False).graph
+    inside = [w for w in graph.initializer if w.data_location != TensorProto.EXTERNAL]
+    outside = {w.name: {e.key: e.value for e in w.external_data} for w in graph.initializer if w not in inside}
+    assert {entry["location"] for entry in outside.values()} == {main.name}
+    # Biases of a convolution before a norm are scaled, and so are others; what is larger is not there twice.
+    assert all(len(w.raw_data) < 256 or w.data_type == TensorProto.FLOAT for w in inside)
+    assert sum(int(entry["length"]) for entry in outside.values()) > 0.5 * main.stat().st_size
+    content = main.read_bytes()
+    for weight in onnx.load(sibling).graph.initializer:
+        if weight.name in outside:
+            offset, length = (int(outside[weight.name][key]) for key in ("offset", "length"))
+            assert weight.raw_data == content[offset : offset + length]
+
+
+def test_answers(network: Network, folder: Path) -> None:
+    """Both of the files and of the arithmetic, which ONNX Runtime does not have on the CPU."""
+    whole = rounded(folded(network))
+    expected = answers(whole, ((96, 32),))
+    for found in (answers(folder, ((96, 32),), LATE, half=True), answers(halved(whole), ((96, 32),))):
+        _, mean = differences(found, expected)
+        assert 0 < mean <= HALF_PARITY
+
+
+def test_sums_beyond_fp16_are_shrunk(network: Network) -> None:
+    """The norm behind takes out what a standardised convolution's input is scaled by; unscaled, this one overflows."""
+    whole = copy.deepcopy(folded(network))
+    stage = whole.click.stages["2"]
+    with torch.no_grad():
+        stage[0][0].weight.mul_(2.0**9)
+        stage[0][1].eps *= 2.0**18
+    sizes, sums = ((32, 64),), []
+    stage[0][0].register_forward_hook(lambda module, inputs, output: sums.append(float(output.abs().max())))
+    expected = answers(whole, sizes)
+    _, mean = differences(answers(halved(whole), sizes), expected)
+    assert mean <= HALF_PARITY
+    factor = halved(whole).click.stages["2"][0][0].factor
+    assert sums[0] * factor < 65504
+    assert factor == 2.0 ** round(torch.tensor(factor).log2().item())
+
+
+def test_left_out_where_fp16_does_not_do(network: Network, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Nothing fails, and it is said what that means. No other file is needed: the arithmetic is looked at first."""
+    overflows, cancels = copy.deepcopy(folded(network)), copy.deepcopy(folded(network))
+    with torch.no_grad():
+        overflows.click.interaction.convs[0][0].weight.mul_(1e7)
+        last, head = cancels.click.stages["2"][-1][1], cancels.click.head
+        last.bias.add_(1000)
+        head.bias.sub_(1000 * head.weight.sum())
+    for whole, words in ((overflows, "not a number: a value exceeds 65504"), (cancels, r"0\.\d+ off on average")):
+        assert not add_siblings(whole, tmp_path, SIZES, answers(whole, SIZES))
+        said = capsys.readouterr().out
+        assert re.match(rf"no FP16 siblings: with FP16 arithmetic alpha is {words} \(allowed 2e-03\); ", said)
+        assert "TensorRT will run this model in FP32" in said
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_weights_that_are_nowhere_else_stay_inside(folder: Path, tmp_path: Path) -> None:
+    """As beside weights that are FP32."""
+    model, file = onnx.load(folder / "click.fp16.onnx"), tmp_path / "click.onnx"
+    file.write_bytes(onnx.load(folder / "click.onnx").graph.initializer[0].raw_data)
+    onnx_files.point_into(model, file)
+    external = [w.name for w in model.graph.initializer if w.data_location == TensorProto.EXTERNAL]
+    assert external == [model.graph.initializer[0].name]
+
+
+def test_early_fusion() -> None:
+    """Without the export itself: there is no image part, and the click part takes the FP32 image."""
+    early = replace(LATE, early_clicks=True, interaction=(), feedback=False)
+    whole = folded(toy_network.build(early, shallow=True))
+    (part,) = onnx_files.streams(whole, halved(whole), torch.float16)
+    assert part.name == "click"
+    assert {name: x.dtype for name, x in part.inputs.items()} == {"click_maps": torch.float16, "image": torch.float32}
+    with torch.no_grad():
+        assert part.module(*(x for x in part.inputs.values())).dtype == torch.float32
+
+
+def test_added_to_a_folder(network: Network, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = {path.name: path.read_bytes() for path in folder.iterdir()}
+    bare = Path(shutil.copytree(folder, tmp_path / "bare"))
+    for name in ("image.fp16.onnx", "click.fp16.onnx"):
+        (bare / name).unlink()
+    manifest = json.loads(whole["model.json"])
+    files = {name: entry for name, entry in manifest["files"].items() if "fp16" not in name}
+    toy_model.change_manifest(bare, files=files)
+    assert not load_model(bare).has_fp16
+    other = toy_network.build(LATE, shallow=True, seed=1)
+    with pytest.raises(ValueError, match=r"bare answer otherwise than the checkpoint .*was exported from"):
+        add_fp16.add_to_folder(other, bare, SIZES)
+    assert not load_model(bare).has_fp16
+
+    def copied(*_: Any) -> list[Path]:
+        return [Path(shutil.copy(folder / name, bare / name)) for name in ("image.fp16.onnx", "click.fp16.onnx")]
+
+    monkeypatch.setattr(siblings, "write_siblings", copied)  # the exporter takes its time
+    assert add_fp16.add_to_folder(network, bare, SIZES)
+    assert {path.name: path.read_bytes() for path in bare.iterdir()} == whole
+
+    (tmp_path / "x.pt").write_bytes(b"")
+    monkeypatch.setattr(sys, "argv", ["add_fp16", str(tmp_path / "x.pt"), str(bare)])
+    with pytest.raises(SystemExit, match=r"^export\.add_fp16: error: .*x\.pt is no checkpoint"):
+        add_fp16.main()
+    with pytest.raises(ModelError, match="does not exist"):
+        add_fp16.add_to_folder(network, tmp_path / "gone")
+
+
+def test_the_shipped_weights_do_in_fp16() -> None:
+    """As trained, a sum behind the pyramid pooling is beyond 65504."""
+    state = torch.load(Path(__file__).parents[1] / "export" / "weights" / "compact.pt", weights_only=True)
+    whole, sizes = rounded(folded(load_network(state))), ((64, 96),)
+    _, mean = differences(answers(halved(whole), sizes), answers(whole, sizes))
+    assert mean <= 5e-4
+
+
+def test_drawn_weights_are_damped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the export itself, which takes more than a minute."""
+    calls: list[tuple[Any, ...]] = []
+    monkeypatch.setattr(drawn, "export_folder", lambda *args, **named: calls.append(args))
+    monkeypatch.setattr(sys, "argv", ["drawn", str(tmp_path / "model")])
+    drawn.main()
+    ((network, folder, *_),) = calls
+    assert (network.config, folder) == (PAPER, tmp_path / "model")
+    weights = drawn.drawn_weights()
+    ours = network.image.encoder.layer1[0]
+    assert isinstance(ours, Bottleneck)
+    assert torch.equal(ours.bn3.weight, drawn.DAMPING * weights["encoder.layer1.0.bn3.weight"])
+    assert torch.equal(ours.bn2.weight, weights["encoder.layer1.0.bn2.weight"])

@@ -1,0 +1,196 @@
+"""tensorrt.py: the package that is used, and engines for sessions; and tensorrt_rtx itself where it is installed."""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import logging
+import subprocess
+import sys
+import threading
+import types
+import weakref
+from pathlib import Path
+from typing import Any
+
+import pytest
+import toy_model
+from fake_tensorrt import GPU, PACKAGES, Package, opened, plan_of
+from test_model import replace_network
+
+import pyiseg
+from pyiseg import tensorrt
+from pyiseg.engine import GUIDE_STRIP
+from pyiseg.engine_cache import EngineCache
+from pyiseg.engine_file import EngineRefusedError, write_engine
+from pyiseg.engine_plan import plans
+from pyiseg.geometry import View
+from pyiseg.model import Model
+from pyiseg.tensorrt import TensorRT
+
+
+@pytest.fixture(params=PACKAGES)
+def package(request: pytest.FixtureRequest) -> Package:
+    return Package(*PACKAGES[request.param])
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Model:
+    return pyiseg.load_model(toy_model.build(tmp_path / "toy", long_side=128))
+
+
+@pytest.mark.parametrize(
+    ("installed", "asked", "found"),
+    [
+        ({"tensorrt": "10.3.0"}, "", "tensorrt"),
+        ({"tensorrt_rtx": "1.2.0"}, "", "tensorrt_rtx"),
+        ({"tensorrt": "11.0.0", "tensorrt_rtx": "1.2.0"}, "", "tensorrt"),
+        ({"tensorrt": "11.0.0", "tensorrt_rtx": "1.2.0"}, "tensorrt_rtx", "tensorrt_rtx"),
+        ({"tensorrt": "10.3.0", "tensorrt_rtx": "1.2.0"}, "tensorrt", "tensorrt"),
+        ({}, "", r"TensorRT is not installed: .*pyiseg\[tensorrt\]' or .*pyiseg\[tensorrt-rtx\]'"),
+        ({"tensorrt_rtx": "1.2.0"}, "tensorrt", r"tensorrt, which PYISEG_TRT asks for, is not .*pyiseg\[tensorrt\]'$"),
+        ({"tensorrt": "8.6.1"}, "", r"TensorRT 8.6.1 is too old: pip install --upgrade 'tensorrt>=10'"),
+        ({"tensorrt": "folder"}, "", r"tensorrt cannot be imported: what is at \['here'\] is not TensorRT: pip"),
+        ({"tensorrt": "broken"}, "", r"tensorrt cannot be imported: libcudart.so.13: cannot open: pip install"),
+        ({"tensorrt": "needs"}, "", r"tensorrt cannot be imported: No module named 'tensorrt_libs': pip install"),
+        ({"tensorrt": "broken", "tensorrt_rtx": "1.2.0"}, "", "tensorrt_rtx"),
+        ({"tensorrt": "10.3.0"}, "onnx", "PYISEG_TRT is 'onnx'; the known values are 'tensorrt', 'tensorrt_rtx'"),
+    ],
+)
+def test_the_package_that_is_used(
+    monkeypatch: pytest.MonkeyPatch, installed: dict[str, str], asked: str, found: str
+) -> None:
+    def import_module(name: str) -> types.ModuleType:
+        version = installed.get(name)
+        if version == "folder":
+            module = types.ModuleType(name)
+            module.__path__ = ["here"]
+            return module
+        if version == "broken":
+            raise ImportError("libcudart.so.13: cannot open")
+        if version in (None, "needs"):
+            missing = name if version is None else "tensorrt_libs"
+            raise ModuleNotFoundError(f"No module named '{missing}'", name=missing)
+        return Package(name, version)
+
+    monkeypatch.setattr(importlib, "import_module", import_module)
+    monkeypatch.setenv("PYISEG_TRT", asked)
+    tensorrt._opened.cache_clear()
+    try:
+        if found in tensorrt.PACKAGES:
+            assert tensorrt.flavour().name == found
+            assert tensorrt.flavour() is tensorrt.flavour(found)
+            assert tensorrt.why_not() == ""
+        elif asked == "onnx":
+            with pytest.raises(ValueError, match=found):
+                tensorrt.why_not()
+        else:
+            with pytest.raises(pyiseg.DeviceError, match=found) as raised:
+                tensorrt.flavour()
+            assert tensorrt.why_not() == str(raised.value)
+    finally:
+        tensorrt._opened.cache_clear()
+
+
+def test_no_package_is_imported_before_it_is_needed() -> None:
+    code = "import sys, pyiseg.tensorrt, pyiseg.cli; print([m for m in sys.modules if m.startswith('tensorrt')])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> EngineCache:
+    return EngineCache(tmp_path / "cache")
+
+
+def view_of(model: Model, image: tuple[int, int] = (480, 640)) -> View:
+    return View.fit(image, long_side=model.long_side, multiple=model.multiple, grid_stride=model.grid_stride)
+
+
+def test_sessions_share_engines(package: Package, model: Model, cache: EngineCache) -> None:
+    engines = TensorRT(GPU, cache, opened(package))
+    first = engines.load(model, view_of(model))
+    assert list(first) == ["image", "click", "guide"]
+    assert len(package.built) == len(cache.files()) == 3
+    second = engines.load(model, view_of(model, (48, 64)))
+    assert dict(second) == dict(first)
+    other = engines.load(model, view_of(model, (10, 1000)))
+    assert other["guide"] is first["guide"]
+    assert other["click"] is not first["click"]
+    assert len(package.built) == 5
+
+
+def test_engines_nobody_uses_are_freed_and_loaded_again(package: Package, model: Model, cache: EngineCache) -> None:
+    engines = TensorRT(GPU, cache, opened(package))
+    found = engines.load(model, view_of(model))
+    execution = found["guide"].open({"image": (1, 3, 1, GUIDE_STRIP)})
+    freed = [weakref.ref(engine) for engine in found.values()]
+    del found
+    gc.collect()
+    assert [ref() is None for ref in freed] == [True, True, False]  # an execution keeps its engine
+    del execution
+    gc.collect()
+    assert freed[2]() is None
+    engines.load(model, view_of(model))
+    assert len(package.built) == 3
+
+
+def test_threads_build_once(model: Model, cache: EngineCache) -> None:
+    package = Package()
+    engines = TensorRT(GPU, cache, opened(package))
+    found: list[Any] = []
+    threads = [threading.Thread(target=lambda: found.append(engines.load(model, view_of(model)))) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(package.built) == 3
+    assert len({id(one["click"]) for one in found}) == 1
+
+
+def test_engines_built_ahead_of_time(package: Package, model: Model, cache: EngineCache) -> None:
+    trt = opened(package)
+    engines = TensorRT(GPU, cache, trt)
+    for plan in plans(model, (96, 128)):
+        key = engines._key(model, plan, GPU.compute_capability)
+        assert "-sm80-" in key.name
+        write_engine(cache.folder, key, trt.build(model, plan, (8, 0)).content, 1.0)
+    package.built.clear()
+    engines.load(model, view_of(model))
+    # Engines of TensorRT proper belong to one GPU and driver.
+    assert len(package.built) == (0 if package.__name__ == "tensorrt_rtx" else 3)
+
+
+def test_an_engine_that_is_refused_is_built_again(
+    package: Package, model: Model, cache: EngineCache, caplog: pytest.LogCaptureFixture
+) -> None:
+    engines = TensorRT(GPU, cache, opened(package))
+    key = engines._key(model, plan_of(model, "guide"), GPU)
+    write_engine(cache.folder, key, b"whole, but of another kind", 1.0)
+    with caplog.at_level(logging.WARNING, "pyiseg"):
+        assert engines.fetch(model, plan_of(model, "guide")).seconds is not None
+    (record,) = caplog.records
+    assert "does not take it: magic tag does not match; it is built again" in record.getMessage()
+    package.built.clear()
+    TensorRT(GPU, cache, opened(package)).fetch(model, plan_of(model, "guide"))
+    assert package.built == []
+
+
+def test_tensorrt_rtx_builds_engines_without_a_gpu(tmp_path: Path, model: Model) -> None:
+    pytest.importorskip("tensorrt_rtx")
+    trt = tensorrt.flavour("tensorrt_rtx")
+    assert {(8, 0), (8, 9), (12, 0)} <= set(trt.targets)
+    for part, working in (("image", (96, 128)), ("click", (96, 128)), ("click", None), ("guide", None)):
+        built = trt.build(model, plan_of(model, part, working), (8, 0), describe=True)
+        assert len(built.content) > 1000
+        assert "LayerType: " in built.layers
+    with pytest.raises(EngineRefusedError, match=r"tensorrt_rtx 1\.\S+ does not take it: .*"):
+        trt.load(b"no engine" * 20, "it")
+
+
+def test_tensorrt_rtx_says_what_it_cannot_read(model: Model) -> None:
+    pytest.importorskip("tensorrt_rtx")
+    replace_network(model.folder, "guide.onnx", b"not a network")
+    broken = pyiseg.load_model(model.folder)
+    with pytest.raises(pyiseg.DeviceError, match=r"cannot read '.*guide\.onnx': .*[Pp]ars.*; pass device='cpu'"):
+        tensorrt.flavour("tensorrt_rtx").build(broken, plan_of(broken, "guide"), (8, 0))
