@@ -9,6 +9,7 @@ Clicks are int32 rows (x, y, label) inside the grid; label 1 is foreground, 0 ba
 """
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, Protocol, TypeAlias, final, type_check_only
 
 import numpy as np
@@ -239,6 +240,9 @@ class _Stream(Protocol):
     def synchronize(self) -> None:
         """Wait until all is done."""
 
+    def current(self) -> AbstractContextManager[None]:
+        """Make its device the current one of this thread for a with statement."""
+
     def wait_for(self, stream: int) -> None:
         """Let what is enqueued here from now on wait for what another stream holds now."""
 
@@ -294,6 +298,12 @@ class _Cuda(_Device, Protocol):
 
     def runtime_version(self) -> int:
         """Return the CUDA version that this was built with, in the same form."""
+
+    def device_index(self) -> int:
+        """Return the number of the device that is current in this thread."""
+
+    def compute_capability(self) -> tuple[int, int]:
+        """Return its compute capability, major and minor."""
 
     def device_info(self) -> dict[str, Any]:
         """Return index, name, compute_capability (major, minor), multiprocessors, memory in bytes, and driver."""

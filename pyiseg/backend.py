@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import threading
 import warnings
 from collections import deque
 from pathlib import Path
@@ -12,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pyiseg.device_image import DeviceImage
-from pyiseg.errors import DeviceError
+from pyiseg.errors import DeviceError, ModelError
 from pyiseg.geometry import View
 from pyiseg.model import Model
 
@@ -124,12 +125,11 @@ def why_not_cuda() -> str:
                 f"{_core.cuda.runtime_version() // 1000} that pyiseg was built with (nvidia-smi tells both; "
                 "CUDA_VISIBLE_DEVICES can hide GPUs)"
             )
-        info = _core.cuda.device_info()
+        major, minor = _core.cuda.compute_capability()
     except _core.DeviceRuntimeError as error:
         return f"the GPU does not answer ({error})"
-    major, minor = info["compute_capability"]
     if (major, minor) < (7, 5):
-        return f"the GPU, {info['name']}, has compute capability {major}.{minor}; 7.5 (Turing) or newer is needed"
+        return f"the GPU has compute capability {major}.{minor}; 7.5 (Turing) or newer is needed"
     from pyiseg import tensorrt
 
     return tensorrt.why_not()
@@ -154,7 +154,8 @@ def build(device: str, model: Model, view: View, image: npt.NDArray[np.uint8] | 
     if chosen == "cuda":
         try:
             return "cuda", _cuda_pipeline(model, view, image)
-        except DeviceError as error:
+        except (DeviceError, ModelError) as error:
+            # A model's files may have changed since they were read; the CPU runs what was read.
             if device != "auto" or isinstance(image, DeviceImage):
                 raise
             _warn_once(f"pyiseg runs on the CPU although there is a GPU: {error}")
@@ -185,25 +186,29 @@ def _cuda_pipeline(model: Model, view: View, image: npt.NDArray[np.uint8] | Devi
     from pyiseg import _core
     from pyiseg.cuda import CudaPipeline
 
-    engines = _engines().load(model, view)
+    engines = _engines_of(_core.cuda.device_index()).load(model, view)
     # Whoever opens one picture after the other has no session in between; loading engines again takes longer than one.
     _recent.append(engines)
     return CudaPipeline(model, view, image, native=_core.cuda, engines=engines)
 
 
 _recent: deque[Any] = deque(maxlen=2)
+_per_gpu: dict[int, TensorRT] = {}
+_finding = threading.Lock()
 
 
-@functools.cache
-def _engines() -> TensorRT:
-    """TensorRT with this machine's GPU; one a process, so that sessions share engines."""
+def _engines_of(index: int) -> TensorRT:
+    """TensorRT for the GPU that is current in this thread; one each, so that its sessions share engines."""
     from pyiseg.gpu import gpu_here
     from pyiseg.tensorrt import TensorRT
 
-    gpu = gpu_here()
-    if gpu is None:
-        raise DeviceError("the GPU has gone; nvidia-smi tells more. Or pass device='cpu'")
-    return TensorRT(gpu)
+    with _finding:
+        if index not in _per_gpu:
+            gpu = gpu_here()
+            if gpu is None:
+                raise DeviceError("the GPU has gone; nvidia-smi tells more. Or pass device='cpu'")
+            _per_gpu[index] = TensorRT(gpu)
+        return _per_gpu[index]
 
 
 def _has_gpu() -> bool:

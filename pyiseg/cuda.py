@@ -75,6 +75,7 @@ class CudaPipeline:
         with _failures(native, "making a session"):
             self._native, self._view = native, view
             self._stream = native.Stream()
+        with self._doing("making a session"):
             memory = self._memory = Memory(self._stream)
             self._rgb = memory.uploaded(image) if isinstance(image, np.ndarray) else image.borrow(self._stream)
             self._working = memory.empty((1, 3, *view.working))
@@ -112,7 +113,7 @@ class CudaPipeline:
 
     def predict(self, clicks: npt.NDArray[np.int32], previous: Lines | None) -> Lines:
         """Predict the lines after the last of some clicks, and draw them; see `pyiseg.backend.Pipeline.predict`."""
-        with _failures(self._native, "a click"):
+        with self._doing("a click"):
             if len(clicks) > self._feed.capacity:
                 self._prepare(2 * len(clicks))
             self._load(previous)
@@ -130,10 +131,10 @@ class CudaPipeline:
 
     def matte(self, clicks: npt.NDArray[np.int32], lines: Lines) -> npt.NDArray[np.uint8]:
         """Draw lines at the image's own resolution; see `pyiseg.backend.Pipeline.matte`."""
-        drawn = self.matte_on_device(clicks, lines)
-        with _failures(self._native, "fetching a matte"):
+        with self._doing("drawing a matte"):
+            self._show(clicks, lines)
             alpha = np.empty(self._view.image, dtype=np.uint8)
-            self._stream.download(drawn, alpha)
+            self._stream.download(self._alpha, alpha)
             return alpha
 
     def matte_on_device(self, clicks: npt.NDArray[np.int32], lines: Lines | None) -> Any:
@@ -143,27 +144,23 @@ class CudaPipeline:
             clicks: As for `matte`.
             lines: Likewise; None stands for nothing selected.
         """
-        with _failures(self._native, "drawing a matte"):
-            if lines is None:
-                self._held = None
-                self._stream.fill_zero(self._alpha)
-            elif lines is not self._held:
-                if len(clicks) > self._feed.capacity:
-                    self._prepare(2 * len(clicks))
-                self._load(lines)
-                self._held = None
-                self._feed.write(clicks, 0)
-                self._draw(self._clicks[0])
-                self._held = lines
+        with self._doing("drawing a matte"):
+            self._show(clicks, lines)
             self._stream.synchronize()
             return self._alpha
 
     def image(self) -> npt.NDArray[np.uint8]:
         """The image, uint8, shape (H, W, 3), brought to the host."""
-        with _failures(self._native, "fetching the image"):
+        with self._doing("fetching the image"):
             image = np.empty((*self._view.image, 3), dtype=np.uint8)
             self._stream.download(self._rgb, image)
             return image
+
+    @contextmanager
+    def _doing(self, what: str) -> Iterator[None]:
+        """With the session's device current, whatever thread this is, and failures said as they should be."""
+        with _failures(self._native, what), self._stream.current():
+            yield
 
     def _look(self, engines: Mapping[str, Engine]) -> dict[str, Any]:
         """Run the image stream, and keep its features."""
@@ -215,6 +212,20 @@ class CudaPipeline:
 
     def _draw(self, clicks: Any) -> None:
         self._stream.apply_lines(self._lines, self._guide.at_image(clicks), self._alpha)
+
+    def _show(self, clicks: npt.NDArray[np.int32], lines: Lines | None) -> None:
+        """Draw lines into `_alpha`, unless it holds them already."""
+        if lines is None:
+            self._held = None
+            self._stream.fill_zero(self._alpha)
+        elif lines is not self._held:
+            if len(clicks) > self._feed.capacity:
+                self._prepare(2 * len(clicks))
+            self._load(lines)
+            self._held = None
+            self._feed.write(clicks, 0)
+            self._draw(self._clicks[0])
+            self._held = lines
 
     def _load(self, lines: Lines | None) -> None:
         """Bring a step's lines into the buffer that a click starts from."""

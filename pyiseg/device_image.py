@@ -73,9 +73,10 @@ class DeviceImage:
         from pyiseg import _core
 
         interface = getattr(self._image, "__cuda_array_interface__", None)
-        if interface is not None:
-            # Before version 3 nothing was said of streams, and everyone used the legacy one.
-            made_on = interface.get("stream") if interface.get("version", 0) >= 3 else _LEGACY_STREAM
+        # Before version 3, which torch has not reached, it says nothing of streams; DLPack makes ours wait for its own.
+        says_stream = interface is not None and interface.get("version", 0) >= 3
+        if interface is not None and (says_stream or not hasattr(self._image, "__dlpack__")):
+            made_on = interface.get("stream") if says_stream else _LEGACY_STREAM
             if made_on is not None:
                 stream.wait_for(made_on)
             array = _core.borrow(interface["data"][0], (*self.shape, 3), np.dtype(np.uint8), "cuda", self._image)

@@ -169,7 +169,8 @@ class Session:
         """Alpha after the last click, on the GPU: uint8, shape (H, W), with ``__cuda_array_interface__`` and DLPack.
 
         Complete when it is returned, and not copied: it is the session's own, and the next click, undo or other call
-        that draws writes into it. `cupy.asarray`, `torch.as_tensor` and `torch.from_dlpack` take it as it is.
+        that draws writes into it. `cupy.asarray`, `torch.as_tensor` and `torch.from_dlpack` take it as it is. Copy it,
+        or wait for what you have enqueued on it, before that call.
 
         Raises:
             pyiseg.DeviceError: The session runs on the CPU; or the device failed.

@@ -185,9 +185,9 @@ def test_out_of_memory_in_a_click(toy: Path, gpu: SimpleNamespace) -> None:
     ballast = limited(2**40).Stream().empty((2**20,), np.uint8)
     limited_stream = _core.host.Stream(_core.host.allocated() + 100)
     own = pipeline_of(session)
-    stream, own._stream = (
-        own._stream,
-        SimpleNamespace(empty=limited_stream.empty, copy=own._stream.copy, fill_zero=own._stream.fill_zero),
+    stream = own._stream
+    own._stream = SimpleNamespace(
+        empty=limited_stream.empty, copy=stream.copy, fill_zero=stream.fill_zero, current=stream.current
     )
     with pytest.raises(DeviceError, match="out of device memory while a click"):
         session.click(*CLICKS[0])
@@ -301,16 +301,15 @@ def test_auto_gives_way_to_the_cpu_with_one_warning(toy: Path, gpu: SimpleNamesp
         ({"cuda_built": False}, "has no CUDA ops; .*PYISEG_CUDA=ON"),
         ({"driver_version": 0}, "there is no NVIDIA driver"),
         ({"device_count": 0}, "finds no GPU, or is older than CUDA 13"),
-        ({"compute_capability": (6, 1)}, "GTX, has compute capability 6.1; 7.5"),
+        ({"compute_capability": (6, 1)}, "the GPU has compute capability 6.1; 7.5"),
     ],
 )
 def test_why_there_is_no_gpu(monkeypatch: pytest.MonkeyPatch, core: dict[str, Any], message: str) -> None:
-    info = {"name": "GTX", "compute_capability": core.get("compute_capability", (8, 0))}
     fake = SimpleNamespace(
         driver_version=lambda: core.get("driver_version", 13000),
         device_count=lambda: core.get("device_count", 1),
         runtime_version=lambda: 13000,
-        device_info=lambda: info,
+        compute_capability=lambda: core.get("compute_capability", (8, 0)),
     )
     monkeypatch.setattr(_core, "cuda", fake, raising=False)
     monkeypatch.setattr(_core, "cuda_built", core.get("cuda_built", True))

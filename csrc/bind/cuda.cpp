@@ -30,9 +30,24 @@ int runtime_version() {
     return version;
 }
 
-py::dict device_info() {
+// Of the device that is current in this thread.
+int device_index() {
     int index = 0;
     PYISEG_CUDA_CHECK(cudaGetDevice(&index));
+    return index;
+}
+
+// Cheap, unlike all of its properties: asked for by every session.
+std::pair<int, int> compute_capability() {
+    int major = 0, minor = 0;
+    const int index = device_index();
+    PYISEG_CUDA_CHECK(cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, index));
+    PYISEG_CUDA_CHECK(cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, index));
+    return {major, minor};
+}
+
+py::dict device_info() {
+    const int index = device_index();
     cudaDeviceProp properties;
     PYISEG_CUDA_CHECK(cudaGetDeviceProperties(&properties, index));
     return py::dict(py::arg("index") = index, py::arg("name") = std::string(properties.name),
@@ -50,10 +65,8 @@ std::pair<std::size_t, std::size_t> memory() {
 
 // Gives back to the driver what the memory pool keeps.
 void trim() {
-    int index = 0;
-    PYISEG_CUDA_CHECK(cudaGetDevice(&index));
     cudaMemPool_t pool = nullptr;
-    PYISEG_CUDA_CHECK(cudaDeviceGetDefaultMemPool(&pool, index));
+    PYISEG_CUDA_CHECK(cudaDeviceGetDefaultMemPool(&pool, device_index()));
     PYISEG_CUDA_CHECK(cudaMemPoolTrimTo(pool, 0));
 }
 
@@ -68,6 +81,8 @@ void add_cuda(py::module_& core) {
     m.def("device_count", device_count, free_gil);
     m.def("driver_version", driver_version, free_gil);
     m.def("runtime_version", runtime_version, free_gil);
+    m.def("device_index", device_index, free_gil);
+    m.def("compute_capability", compute_capability, free_gil);
     m.def("device_info", device_info);
     m.def("memory", memory, free_gil);
     m.def("trim", trim, free_gil);

@@ -95,6 +95,22 @@ Clicks check_feed(const ClickFeed<Stream>& feed, const ArrayRef& rows, int answe
     return all;
 }
 
+// A stream's device as the current one of this thread, for a with statement: runtimes that are called in between ask
+// what is current. Valid inside the block only, which is all that Python can do with it.
+template <class Stream>
+class Current {
+  public:
+    explicit Current(std::shared_ptr<Stream> stream) : stream_(std::move(stream)) {}
+    void enter() { guard_.reset(new Guard(stream_->guard())); }
+    void leave() { guard_.reset(); }
+
+  private:
+    using Guard = typename Stream::Guard;
+
+    std::shared_ptr<Stream> stream_;
+    std::unique_ptr<Guard> guard_;
+};
+
 template <class Stream>
 py::class_<Stream, std::shared_ptr<Stream>> add_device(py::module_& m) {
     using py::arg;
@@ -114,6 +130,11 @@ py::class_<Stream, std::shared_ptr<Stream>> add_device(py::module_& m) {
         .def("hold_up", &Stream::hold_up, arg("stream"), free_gil);
     add_ops<typename Stream::Device>(stream, OnStream<Stream>{});
     add_image_ops<typename Stream::Device>(stream, OnStream<Stream>{});
+
+    py::class_<Current<Stream>>(m, "Current")
+        .def("__enter__", &Current<Stream>::enter)
+        .def("__exit__", [](Current<Stream>& current, const py::args&) { current.leave(); });
+    stream.def("current", [](std::shared_ptr<Stream> self) { return Current<Stream>(std::move(self)); });
 
     py::class_<Feed, std::shared_ptr<Feed>>(m, "ClickFeed")
         .def(py::init(&make_feed<Stream>), arg("stream"), arg("clicks"), arg("grid"))

@@ -1,0 +1,173 @@
+"""Measure the GPU path: clicks, new images, the captured graph, every kernel, the networks, and memory.
+
+    python benchmarks/bench_gpu.py -o benchmarks/results/gpu.json --paper FOLDER
+    python benchmarks/bench_gpu.py --host        # the same code without a GPU, at sizes of no interest
+
+FOLDER is a model folder of the paper's network, as `python -m export.drawn FOLDER` writes it; without it the default
+model is measured alone. Results are written as they come; a part that fails is noted and the others go on, but the exit
+code is 1 then. Nothing is timed whose answer is not checked: kernels against the CPU's ops, mattes against a session on
+the CPU (mean alpha difference at most 0.002, mask IoU at least 0.999).
+
+Not timed: imports, reading the picture, building engines (which is listed by itself), and a first round of each.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import gpu_clicks
+from gpu_kernel_cases import cases
+from gpu_kernels import copy_bandwidth, measure
+from gpu_place import Place, Size, Subject, gpu, host
+from machine import describe, write_json
+
+from pyiseg import DeviceError, _core, tensorrt
+from pyiseg.engine_cache import EngineCache
+from pyiseg.engine_plan import plans, working_size
+
+SIZES: dict[str, Size] = {
+    "480x640": (480, 640),
+    "2 MP": (1200, 1600),
+    "12 MP": (3000, 4000),
+    "50 MP": (6144, 8192),
+}
+TINY: dict[str, Size] = {"480x640": (48, 64), "2 MP": (60, 81)}
+
+
+class Results:
+    """What was measured, written after each part.
+
+    Args:
+        path: Of the JSON; None writes none.
+
+    Attributes:
+        parts, failed: How many were run, and how many of them went wrong.
+    """
+
+    def __init__(self, path: Path | None, **content: Any) -> None:
+        self._path, self.content = path, dict(content)
+        self.parts, self.failed = 0, 0
+
+    def part(self, name: str, run: Callable[..., Any], *arguments: Any) -> Any:
+        """Run one part, and keep and print what it returns; or what went wrong, and then return None."""
+        start = time.perf_counter()
+        self.parts += 1
+        try:
+            found = run(*arguments)
+        except Exception as error:
+            found = {"error": " ".join(f"{type(error).__name__}: {error}".split())}
+            self.failed += 1
+        *path, last = name.split("/")
+        place = self.content
+        for step in path:
+            place = place.setdefault(step, {})
+        place[last] = found
+        print(f"{name} ({time.perf_counter() - start:.1f} s): {found}", flush=True)
+        if self._path is not None:
+            write_json(self._path, self.content)
+        return None if isinstance(found, dict) and "error" in found else found
+
+
+def bench(place: Place, results: Results, sizes: dict[str, Size], rounds: int, sessions: int) -> None:
+    """Measure everything, what matters most first."""
+    small, most, nbytes = (sizes["480x640"], 6, 1 << 29) if place.is_gpu else (sizes["480x640"], 2, 1 << 16)
+    bandwidth = results.part("copy_bytes_per_s", copy_bandwidth, place.native, nbytes, rounds)
+    rate = results.part("matrix_flop_per_s", gpu_clicks.matrix_rate, place, 8192 if place.is_gpu else 64, rounds)
+    for subject in place.subjects:
+        for title, size in sizes.items():
+            count = most if size[0] * size[1] <= 2_000_000 else 3
+            results.part(
+                f"{subject.name}/clicks/{title}", gpu_clicks.clicks_and_images, place, subject, size, count, rounds
+            )
+        results.part(f"{subject.name}/graph", gpu_clicks.captured_or_not, place, subject, small, most, rounds)
+        results.part(f"{subject.name}/network", gpu_clicks.network_alone, place, subject, small, rate, rounds)
+    if bandwidth is not None:
+        grids = [(192, 256), (352, 480)] if place.is_gpu else [(24, 32)]
+        for case in cases(grids, list(sizes.values()), (2048, 3072) if place.is_gpu else (40, 50)):
+            results.part(f"kernels/{case.name} at {case.size}", measure, place.native, case, bandwidth, rounds)
+    for subject in place.subjects:
+        for title, size in sizes.items():
+            results.part(
+                f"{subject.name}/memory/{title}", gpu_clicks.held, place, subject, size, 3 if place.is_gpu else 1
+            )
+    for subject in place.subjects:
+        if isinstance(subject.engines, tensorrt.TensorRT):
+            results.part(f"{subject.name}/engines", building, subject)
+    subject = place.subjects[0]
+    results.part(f"{subject.name}/left", gpu_clicks.leftovers, place, subject, small, sessions)
+
+
+def building(subject: Subject) -> dict[str, float]:
+    """Build the engines for 480x640, and those for all sizes, anew; seconds by part and size."""
+    engines = subject.engines
+    assert isinstance(engines, tensorrt.TensorRT)
+    seconds = {}
+    for working in (working_size(subject.model, (480, 640)), None):
+        for plan in plans(subject.model, working):
+            with tempfile.TemporaryDirectory() as folder:
+                anew = tensorrt.TensorRT(engines.gpu, EngineCache(Path(folder)), engines.trt)
+                seconds[f"{plan.part} {plan.size}"] = round(anew.fetch(subject.model, plan).seconds or 0.0, 2)
+    return seconds
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run; return the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("-o", "--output", type=Path)
+    parser.add_argument("--engines", choices=("auto", "tensorrt", "torch"), default="auto")
+    parser.add_argument("--paper", type=Path, help="a model folder of the paper's network")
+    parser.add_argument("--quick", action="store_true", help="few rounds and sessions")
+    parser.add_argument("--host", action="store_true", help="on the host in a GPU's place")
+    options = parser.parse_args(arguments)
+    rounds, sessions = (3, 100) if options.quick else (12, 1000)
+    with tempfile.TemporaryDirectory() as work:
+        if options.host:
+            place, sizes, rounds, sessions = host(), TINY, 1, 5
+        else:
+            try:
+                place, sizes = gpu(options.engines, Path(work), options.paper), SIZES
+            except DeviceError as error:
+                print(f"bench_gpu: {error}", file=sys.stderr)
+                return 1
+        runs = {subject.name: subject.runs for subject in place.subjects}
+        machine = describe() | {"gpu": _gpu(place), "engines": runs}
+        results = Results(options.output, machine=machine, quick=options.quick, notes=list(place.notes))
+        print(results.content, flush=True)
+        bench(place, results, sizes, rounds, sessions)
+    print(f"bench_gpu: {results.failed} of {results.parts} parts failed")
+    return int(results.failed > 0)
+
+
+def _gpu(place: Place) -> dict[str, Any] | None:
+    if not place.is_gpu:
+        return None
+    info = _core.cuda.device_info()
+    major, minor = info["compute_capability"]
+    return {
+        "name": info["name"],
+        "compute_capability": f"{major}.{minor}",
+        "multiprocessors": info["multiprocessors"],
+        "memory_bytes": info["memory"],
+        "cuda_of_driver": info["driver"],
+        "cuda_of_build": _core.cuda.runtime_version(),
+        "driver": _driver(),
+    }
+
+
+def _driver() -> str:
+    """The driver's own version, which CUDA does not tell."""
+    try:
+        found = Path("/proc/driver/nvidia/version").read_text()
+    except OSError:
+        return ""
+    return next((word for word in found.split() if word[0].isdigit() and "." in word), "")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

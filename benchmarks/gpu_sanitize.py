@@ -1,0 +1,135 @@
+"""Run every op and a captured click once, small, for compute-sanitizer to look at; nothing here is timed.
+
+    compute-sanitizer --tool memcheck python benchmarks/gpu_sanitize.py
+
+No network runs: in place of each engine its input is copied to its output by pyiseg's own ops, so that whatever the
+sanitizer finds is pyiseg's. Answers are compared with the CPU's. --host tries the program without a GPU.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from gpu_kernel_cases import cases
+from gpu_kernels import checked
+
+from pyiseg import Model, _core
+from pyiseg.cuda import CudaPipeline
+from pyiseg.engine import GUIDE_STRIP
+from pyiseg.geometry import View
+from pyiseg.model import Rules
+
+HALF, SINGLE = np.dtype(np.float16), np.dtype(np.float32)
+CLICKS = np.array([(3, 4, 1), (9, 9, 0), (20, 12, 1), (3, 4, 0), (3, 4, 1)], np.int32)
+
+
+class _Copy:
+    """An engine, and its execution, that gives a plane of one of its inputs.
+
+    Args:
+        space: "cuda" or "host".
+        inputs, outputs: dtypes by name.
+        source: The input, and the plane of it.
+    """
+
+    def __init__(
+        self,
+        space: str,
+        inputs: Mapping[str, np.dtype[Any]],
+        outputs: Mapping[str, np.dtype[Any]],
+        source: tuple[str, int],
+    ) -> None:
+        self.space, self.inputs, self.outputs, self.source = space, inputs, outputs, source
+
+    def open(self, shapes: Mapping[str, tuple[int, ...]]) -> _Copying:
+        """See `pyiseg.engine.Engine.open`."""
+        return _Copying(self, shapes[self.source[0]])
+
+
+class _Copying:
+    scratch_bytes = 16
+
+    def __init__(self, engine: _Copy, shape: tuple[int, ...]) -> None:
+        self.engine, self.shape = engine, shape
+        self.outputs = dict.fromkeys(engine.outputs, (1, 1, *shape[2:]))
+        self.addresses: dict[str, int] = {}
+
+    def bind(self, name: str, address: int) -> None:
+        """See `pyiseg.engine.Execution.bind`."""
+        self.addresses[name] = address
+
+    def use_scratch(self, address: int) -> None:
+        """See `pyiseg.engine.Execution.use_scratch`."""
+
+    def enqueue(self, stream: Any) -> None:
+        """See `pyiseg.engine.Execution.enqueue`."""
+        engine, (name, plane) = self.engine, self.engine.source
+        dtype, pixels = engine.inputs[name], self.shape[2] * self.shape[3]
+        start = self.addresses[name] + plane * pixels * dtype.itemsize
+        given = _core.borrow(start, (pixels,), dtype, engine.space, self)
+        for output, wanted in engine.outputs.items():
+            taken = _core.borrow(self.addresses[output], (pixels,), wanted, engine.space, self)
+            convert = {(HALF, SINGLE): "from_half", (SINGLE, HALF): "to_half"}.get((dtype, wanted), "copy")
+            getattr(stream, convert)(given, taken)
+
+
+def click(native: Any, space: str, *, guide_clicks: bool, dtype: np.dtype[Any], clean: str) -> None:
+    """Make a session's pipeline, click, go back and draw, as a graph and without one; both must come to the same."""
+    shape, stride = (61, 2200 if guide_clicks else 83), 1 if guide_clicks else 2
+    rules = Rules((1.0, 3.0, 5.0), 2, 1e-3, 1, clean)
+    model = Model(Path(), "sanitizer", "", "", 64, 32, stride, rules, {}, {})
+    view = View.fit(shape, long_side=64, multiple=32, grid_stride=stride)
+    assert not guide_clicks or shape[0] * shape[1] > GUIDE_STRIP, "the guide is to be made of more than one strip"
+    planes = {"image": SINGLE} | ({"click_maps": SINGLE} if guide_clicks else {})
+    maps = {"click_maps": dtype, "previous_alpha": dtype, **({} if guide_clicks else {"features": dtype})}
+    engines = {
+        "click": _Copy(space, maps, {"alpha": SINGLE}, ("click_maps", 4)),
+        "guide": _Copy(space, planes, {"guide": SINGLE}, ("image", 0)),
+    }
+    if not guide_clicks:
+        engines["image"] = _Copy(space, {"image": SINGLE}, {"features": dtype}, ("image", 1))
+    image = np.random.default_rng(0).integers(0, 256, (*shape, 3), dtype=np.uint8)
+    pipeline = CudaPipeline(model, view, image, native=native, engines=engines)
+    graph = pipeline._graph
+    assert graph is not None, "the click was not captured"
+    mattes: list[list[np.ndarray[Any, Any]]] = []
+    for pipeline._graph in (graph, None):
+        lines, drawn = [], []
+        for n in range(1, len(CLICKS) + 1):
+            lines.append(pipeline.predict(CLICKS[:n], lines[-1] if lines else None))
+            drawn.append(pipeline.matte(CLICKS[:n], lines[-1]))
+        drawn.append(pipeline.matte(CLICKS[:2], lines[1]))
+        assert np.array_equal(drawn[-1], drawn[1]), "going back gave another matte"
+        mattes.append(drawn)
+    assert all(map(np.array_equal, *mattes)), "the graph gave another matte than its steps"
+    assert mattes[0][0].any(), "nothing was selected"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run; return the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--host", action="store_true", help="on the host in a GPU's place")
+    space = "host" if parser.parse_args(arguments).host else "cuda"
+    if space == "cuda" and not (_core.cuda_built and _core.cuda.device_count()):
+        print("gpu_sanitize: there is no GPU here, or this build has no CUDA ops", file=sys.stderr)
+        return 1
+    native = getattr(_core, space)
+    count = 0
+    # Sides that are no multiples of anything, so that every run's end and every edge is walked.
+    for case in cases([(37, 53)], [(61, 83), (131, 259)], (67, 101)):
+        checked(native.Stream(), case, 1)
+        count += 1
+    for clean in ("before", "after"):
+        click(native, space, guide_clicks=False, dtype=HALF, clean=clean)
+        click(native, space, guide_clicks=True, dtype=SINGLE, clean=clean)
+    print(f"gpu_sanitize: {count} ops and 4 captured clicks, all right")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,119 @@
+"""Try the TensorRT packages that are installed, on this machine's GPU, and write down what becomes of it.
+
+    python benchmarks/gpu_tensorrt.py -o gpu_tensorrt.json
+
+TensorRT-RTX builds for named compute capabilities, among which this GPU's may not be: then SM80, the oldest data centre
+GPU that it knows, is tried as well as CURRENT. Each engine of the default model for 480x640 is built and loaded; if all
+are, a session is clicked with them and compared with the CPU. A trial that fails is a finding, not an error.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from gpu_place import Size, check, clicks_on, picture
+from machine import write_json
+
+from pyiseg import Session, _core, load_model, tensorrt
+from pyiseg.cuda import CudaPipeline
+from pyiseg.engine_plan import plans
+from pyiseg.geometry import View
+from pyiseg.gpu import gpu_here
+from pyiseg.tensorrt_flavour import Flavour
+
+SIZE: Size = (480, 640)
+CLICKS = 3
+
+
+class Trials:
+    """What was tried.
+
+    Attributes:
+        found: One entry for each.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        self._path, self.found = path, list[dict[str, Any]]()
+
+    def attempt(self, package: str, target: str, part: str, run: Callable[[], tuple[Any, str]]) -> Any:
+        """Run a trial, note what it said, and return its result; None if it failed."""
+        result = None
+        try:
+            result, said = run()
+        except Exception as error:
+            said = " ".join(f"{type(error).__name__}: {error}".split())[:500]
+        entry = {"package": package, "target": target, "part": part, "ok": result is not None, "said": said}
+        self.found.append(entry)
+        print(entry, flush=True)
+        if self._path is not None:
+            write_json(self._path, self.found)
+        return result
+
+
+def try_target(trials: Trials, trt: Flavour, name: str, target: Size) -> None:
+    """Build, load and run all engines of the default model for one target."""
+    model = load_model()
+    view = View.fit(SIZE, long_side=model.long_side, multiple=model.multiple, grid_stride=model.grid_stride)
+    package, engines = f"{trt.name} {trt.version}", {}
+    for plan in plans(model, view.working):
+
+        def build(plan: Any = plan) -> tuple[bytes, str]:
+            start = time.perf_counter()
+            content = trt.build(model, plan, target).content
+            return content, f"{time.perf_counter() - start:.1f} s, {len(content) / 1e6:.1f} MB"
+
+        built = trials.attempt(package, name, f"build {plan.part} {plan.size}", build)
+        if built is not None:
+            loaded = trials.attempt(
+                package, name, f"load {plan.part}", lambda plan=plan, built=built: (trt.load(built, plan.part), "")
+            )
+            if loaded is not None:
+                engines[plan.part] = loaded
+    if len(engines) == len(plans(model, view.working)):
+        trials.attempt(package, name, "click", lambda: click(model, view, engines))
+
+
+def click(model: Any, view: View, engines: dict[str, Any]) -> tuple[bool, str]:
+    """Click a session with some engines, and hold it to the CPU's."""
+    cpu = Session(picture(SIZE), model=model)
+    pipeline = CudaPipeline(model, view, picture(SIZE).copy(), native=_core.cuda, engines=engines)
+    lines, worst = None, (0.0, 1.0)
+    for one in clicks_on(SIZE, CLICKS):
+        expected = cpu.click(*one)
+        clicks = view.grid_clicks(cpu.clicks)
+        lines = pipeline.predict(clicks, lines)
+        mean, iou = check(pipeline.matte(clicks, lines), expected, "a click")
+        worst = max(worst[0], mean), min(worst[1], iou)
+    how = "one graph a click" if pipeline.captured else "not captured"
+    return True, f"{how}; alpha off by {worst[0]:.1e} on average, mask IoU {worst[1]:.4f}"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Try; return the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("-o", "--output", type=Path)
+    trials = Trials(parser.parse_args(arguments).output)
+    info = gpu_here()
+    for package in tensorrt.PACKAGES:
+        trt = trials.attempt(
+            package, "", "import", lambda package=package: ((found := tensorrt.flavour(package)), found.version)
+        )
+        if trt is None:
+            continue
+        own = info.compute_capability if info is not None else (8, 0)
+        # What has no name of its own is built for CURRENT, see `Flavour.build`.
+        targets = {"SM{}{}".format(*own): own}
+        if trt.portable and own not in trt.targets:
+            targets = {"SM80": (8, 0), "CURRENT": own}
+        for name, target in targets.items():
+            try_target(trials, trt, name, target)
+    print(f"gpu_tensorrt: {sum(trial['ok'] for trial in trials.found)} of {len(trials.found)} trials went well")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
