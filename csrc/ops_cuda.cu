@@ -5,8 +5,9 @@
 namespace pyiseg {
 namespace {
 
+// Grid-constant, so that threads read the functor where it is and keep no copy of it.
 template <class F>
-__global__ void each(int rows, int columns, F f) {
+__global__ void each(int rows, int columns, const __grid_constant__ F f) {
     const int row = blockIdx.x * blockDim.y + threadIdx.y;
     const int column = blockIdx.y * blockDim.x + threadIdx.x;
     if (row < rows && column < columns) f(row, column);

@@ -207,7 +207,9 @@ class Array:
         """Return the same elements in another shape; it shares the memory."""
 
     def __getitem__(self, index: int | tuple[int, ...]) -> Array: ...
-    def __dlpack__(self, **kwargs: Any) -> Any: ...
+    def __dlpack__(
+        self, *, stream: Any = None, max_version: Any = None, dl_device: Any = None, copy: Any = None
+    ) -> Any: ...
     def __dlpack_device__(self) -> tuple[int, int]: ...
 
 def borrow(address: int, shape: Sequence[int], dtype: Any, space: str, owner: object) -> Array:
@@ -246,8 +248,8 @@ class _Stream(Protocol):
     def wait_for(self, stream: int) -> None:
         """Let what is enqueued here from now on wait for what another stream holds now."""
 
-    def hold_up(self, stream: int) -> None:
-        """Let what is enqueued on another stream from now on wait for what this one holds now."""
+    def check_address(self, address: int) -> None:
+        """Raise ValueError if what lies there is not memory of its device."""
 
     def __getattr__(self, op: str) -> Any: ...
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import threading
 import warnings
 from collections import deque
@@ -186,7 +185,11 @@ def _cuda_pipeline(model: Model, view: View, image: npt.NDArray[np.uint8] | Devi
     from pyiseg import _core
     from pyiseg.cuda import CudaPipeline
 
-    engines = _engines_of(_core.cuda.device_index()).load(model, view)
+    try:
+        index = _core.cuda.device_index()
+    except _core.DeviceRuntimeError as error:
+        raise DeviceError(f"the GPU does not answer: {error}") from error
+    engines = _engines_of(index).load(model, view)
     # Whoever opens one picture after the other has no session in between; loading engines again takes longer than one.
     _recent.append(engines)
     return CudaPipeline(model, view, image, native=_core.cuda, engines=engines)
@@ -220,6 +223,12 @@ def _has_gpu() -> bool:
         return True
 
 
-@functools.cache
+_warned = False
+
+
 def _warn_once(message: str) -> None:
-    warnings.warn(message, RuntimeWarning, stacklevel=4)
+    """Warn of the GPU that is not used, the first time in this process: the reason may read differently each time."""
+    global _warned
+    if not _warned:
+        _warned = True
+        warnings.warn(message, RuntimeWarning, stacklevel=4)

@@ -11,11 +11,12 @@ model); those of the last 32 clicks stay on the device, older ones move to the h
 
 from __future__ import annotations
 
+import gc
 import logging
 import weakref
 from collections import deque
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import numpy as np
@@ -26,12 +27,13 @@ from pyiseg.chain import Chain
 from pyiseg.device_guide import ClickGuide, ImageGuide
 from pyiseg.device_memory import Memory
 from pyiseg.engine import Engine, Execution
-from pyiseg.errors import DeviceError
+from pyiseg.errors import DeviceError, ModelError
 from pyiseg.geometry import View
 from pyiseg.model import Model
 from pyiseg.resampling import working_image
 
 CAPACITY = 64  # Clicks that a captured graph has room for; one more, and it is captured anew with twice as many.
+CAPTURES = 3  # Tries to capture a click: another thread that waits for the whole device spoils one.
 ON_DEVICE = 32  # Steps whose lines stay in device memory.
 
 log = logging.getLogger("pyiseg")
@@ -65,10 +67,6 @@ class CudaPipeline:
 
     Raises:
         DeviceError: The device or an engine failed, or there is no memory left; nothing of the pipeline stays then.
-
-    Attributes:
-        captured: Whether a click is one launch of a graph. Where capturing is refused, its steps are enqueued one by
-            one, with the same results.
     """
 
     def __init__(self, model: Model, view: View, image: Any, *, native: Any, engines: Mapping[str, Engine]) -> None:
@@ -102,31 +100,40 @@ class CudaPipeline:
                 self._guide = ImageGuide(memory, view, guide, self._rgb)
             self._lines = memory.zeros((2, *view.grid))
             self._alpha = memory.zeros(view.image, np.uint8)
-            self._held: Lines | None = None  # whose lines and alpha the buffers hold
+            self._held: Lines | None = None  # whose lines are in the buffer
+            self._drawn: Lines | None = None  # whose matte is
             self._kept: deque[weakref.ref[Lines]] = deque()
             self._prepare(CAPACITY)
 
     @property
+    def captured(self) -> bool:
+        """Whether a click is one launch of a graph.
+
+        Where capturing is refused, its steps are enqueued one by one, with the same results.
+        """
+        return self._graph is not None
+
+    @property
     def nbytes(self) -> int:
         """Device memory that was allocated for this session, in bytes, without its steps."""
-        return self._memory.nbytes
+        return self._memory.nbytes + int(self._clicks.nbytes)
 
     def predict(self, clicks: npt.NDArray[np.int32], previous: Lines | None) -> Lines:
         """Predict the lines after the last of some clicks, and draw them; see `pyiseg.backend.Pipeline.predict`."""
         with self._doing("a click"):
             if len(clicks) > self._feed.capacity:
                 self._prepare(2 * len(clicks))
+            lines = Lines(self._stream.empty(self._lines.shape))  # before anything is under way
             self._load(previous)
-            self._held = None
+            self._held = self._drawn = None
             if self._graph is not None:
                 self._graph.launch(clicks, len(clicks) - 1)
             else:
                 self._feed.write(clicks, len(clicks) - 1)
                 self._enqueue()
-            lines = Lines(self._stream.empty(self._lines.shape))
             self._stream.copy(self._lines, lines.array)
             self._keep(lines)
-            self._held = lines
+            self._held = self._drawn = lines
             return lines
 
     def matte(self, clicks: npt.NDArray[np.int32], lines: Lines) -> npt.NDArray[np.uint8]:
@@ -147,6 +154,7 @@ class CudaPipeline:
         with self._doing("drawing a matte"):
             self._show(clicks, lines)
             self._stream.synchronize()
+            self._drawn = None  # whoever gets it may write into it
             return self._alpha
 
     def image(self) -> npt.NDArray[np.uint8]:
@@ -160,7 +168,13 @@ class CudaPipeline:
     def _doing(self, what: str) -> Iterator[None]:
         """With the session's device current, whatever thread this is, and failures said as they should be."""
         with _failures(self._native, what), self._stream.current():
-            yield
+            try:
+                yield
+            except BaseException:
+                # What is under way uses memory that may be let go now.
+                with suppress(_core.DeviceRuntimeError):
+                    self._stream.synchronize()
+                raise
 
     def _look(self, engines: Mapping[str, Engine]) -> dict[str, Any]:
         """Run the image stream, and keep its features."""
@@ -179,6 +193,13 @@ class CudaPipeline:
         return features
 
     def _open(self, engine: Engine, arrays: Mapping[str, Any]) -> Execution:
+        for name, dtype in {**engine.inputs, **engine.outputs}.items():
+            has = arrays[name].dtype if name in arrays else None
+            if has != dtype:
+                raise ModelError(
+                    f"the click network's {name} is {dtype}, where pyiseg has {has or 'nothing of that name'}; "
+                    "export the model again"
+                )
         execution = engine.open({name: arrays[name].shape for name in engine.inputs})
         execution.use_scratch(self._memory.empty((execution.scratch_bytes,), np.uint8).ptr)
         for name in (*engine.inputs, *engine.outputs):
@@ -186,21 +207,36 @@ class CudaPipeline:
         return execution
 
     def _prepare(self, capacity: int) -> None:
-        """Make room for so many clicks, and capture a click."""
-        self._graph = None
-        self._held = None
-        self._clicks = self._memory.replace("clicks", (2, capacity, 3), np.int32)
-        self._feed = self._native.ClickFeed(self._stream, self._clicks, self._view.grid)
+        """Make room for so many clicks, and capture a click. If that fails, the room there was stays."""
+        clicks = self._stream.empty((2, capacity, 3), np.int32)
+        feed = self._native.ClickFeed(self._stream, clicks, self._view.grid)
+        self._clicks, self._feed, self._graph = clicks, feed, None
+        self._held = self._drawn = None
         # Once for itself: runtimes do things at their first run that cannot be captured.
-        self._feed.write(np.empty((0, 3), dtype=np.int32), 0)
+        feed.write(np.empty((0, 3), dtype=np.int32), 0)
         self._stream.fill_zero(self._lines)
         self._enqueue()
         self._stream.synchronize()
-        try:
-            self._graph = self._native.ClickGraph(self._feed, self._enqueue)
-        except Exception as error:  # Whatever it was, it did not happen when the same was enqueued without capturing.
-            log.warning("clicks are not captured as a CUDA graph, which costs time but changes no result: %s", error)
-        self.captured = self._graph is not None
+        self._graph = self._capture()
+
+    def _capture(self) -> Any:
+        """A click as a graph; None where it is refused."""
+        collecting = gc.isenabled()
+        for remaining in range(CAPTURES - 1, -1, -1):
+            gc.disable()  # what a collection frees meanwhile, here or in other libraries, would spoil the capture
+            try:
+                return self._native.ClickGraph(self._feed, self._enqueue)
+            except (
+                Exception
+            ) as error:  # Whatever it was, it did not happen when the same was enqueued without capturing.
+                if not remaining:
+                    log.warning(
+                        "clicks are not captured as a CUDA graph, which costs time but changes no result: %s", error
+                    )
+            finally:
+                if collecting:
+                    gc.enable()
+        return None
 
     def _enqueue(self) -> None:
         """Enqueue a whole click: `_clicks` and `_lines` in, `_lines` and `_alpha` out."""
@@ -208,32 +244,30 @@ class CudaPipeline:
         self._chain.before(clicks, answered, self._lines, self._guide.on_grid(answered))
         self._click.enqueue(self._stream)
         self._chain.after(clicks, self._guide.on_grid(clicks), self._lines)
-        self._draw(clicks)
-
-    def _draw(self, clicks: Any) -> None:
-        self._stream.apply_lines(self._lines, self._guide.at_image(clicks), self._alpha)
+        self._stream.apply_lines(self._lines, self._guide.at_image(), self._alpha)
 
     def _show(self, clicks: npt.NDArray[np.int32], lines: Lines | None) -> None:
         """Draw lines into `_alpha`, unless it holds them already."""
         if lines is None:
-            self._held = None
+            self._drawn = None
             self._stream.fill_zero(self._alpha)
-        elif lines is not self._held:
+        elif lines is not self._drawn:
             if len(clicks) > self._feed.capacity:
                 self._prepare(2 * len(clicks))
             self._load(lines)
-            self._held = None
             self._feed.write(clicks, 0)
-            self._draw(self._clicks[0])
-            self._held = lines
+            self._guide.on_grid(self._clicks[0])
+            self._stream.apply_lines(self._lines, self._guide.at_image(), self._alpha)
+            self._held = self._drawn = lines
 
     def _load(self, lines: Lines | None) -> None:
         """Bring a step's lines into the buffer that a click starts from."""
+        held, self._held = self._held, None
         if lines is None:
             self._stream.fill_zero(self._lines)
         elif lines.host is not None:
             self._stream.upload(lines.host, self._lines)
-        elif lines is not self._held:
+        elif lines is not held:
             self._stream.copy(lines.array, self._lines)
 
     def _keep(self, lines: Lines) -> None:
@@ -252,7 +286,7 @@ def _failures(native: Any, doing: str) -> Iterator[None]:
         yield
     except _core.DeviceMemoryError as error:
         left = ""
-        if hasattr(native, "memory"):
+        with suppress(AttributeError, _core.DeviceRuntimeError):  # the host has no figures, a broken GPU gives none
             free, total = native.memory()
             left = f"; {free / 1e6:.0f} of {total / 1e6:.0f} MB are free"
         raise DeviceError(

@@ -18,11 +18,10 @@ def is_device_array(image: Any) -> bool:
     """Whether something is an array on a CUDA device."""
     if isinstance(image, np.ndarray):
         return False
-    # A property that raises, as torch's does for a tensor on the CPU, says no as well.
-    if getattr(image, "__cuda_array_interface__", None) is not None:
-        return True
     place = getattr(image, "__dlpack_device__", None)
-    return callable(place) and place()[0] in (_CUDA, _CUDA_MANAGED)
+    if callable(place):
+        return place()[0] in (_CUDA, _CUDA_MANAGED)
+    return getattr(image, "__cuda_array_interface__", None) is not None
 
 
 class DeviceImage:
@@ -40,7 +39,12 @@ class DeviceImage:
 
     def __init__(self, image: Any) -> None:
         self._image = image
-        interface = getattr(image, "__cuda_array_interface__", None)
+        try:
+            interface = getattr(image, "__cuda_array_interface__", None)
+        except RuntimeError as error:  # torch's, for a tensor that requires grad
+            raise ValueError(f"image on the GPU cannot be shared: {error}") from error
+        if interface is None and not hasattr(image, "shape"):
+            raise ValueError(f"image is a {type(image).__name__}, which has no shape; pass an array")
         shape = tuple(interface["shape"] if interface is not None else image.shape)
         if len(shape) != 3 or shape[2] != 3 or 0 in shape:
             channels_first = len(shape) == 3 and shape[0] == 3
@@ -68,7 +72,7 @@ class DeviceImage:
             stream: A native stream; its work from now on waits for what the picture's maker has enqueued.
 
         Raises:
-            ValueError: A DLPack tensor of another dtype, or not C-contiguous.
+            ValueError: A DLPack tensor of another dtype, or not C-contiguous; or it lies on another GPU.
         """
         from pyiseg import _core
 
@@ -76,12 +80,18 @@ class DeviceImage:
         # Before version 3, which torch has not reached, it says nothing of streams; DLPack makes ours wait for its own.
         says_stream = interface is not None and interface.get("version", 0) >= 3
         if interface is not None and (says_stream or not hasattr(self._image, "__dlpack__")):
-            made_on = interface.get("stream") if says_stream else _LEGACY_STREAM
-            if made_on is not None:
-                stream.wait_for(made_on)
+            # PyCUDA names no stream either, and works on the legacy one.
+            stream.wait_for(interface.get("stream") or _LEGACY_STREAM)
             array = _core.borrow(interface["data"][0], (*self.shape, 3), np.dtype(np.uint8), "cuda", self._image)
         else:
-            array = _core.from_dlpack(self._image.__dlpack__(stream=stream.handle))
+            try:
+                array = _core.from_dlpack(self._image.__dlpack__(stream=stream.handle))
+            except BufferError as error:
+                raise ValueError(f"image on the GPU cannot be shared: {error}") from error
         if array.dtype != np.uint8:
             raise ValueError(f"image on the GPU has dtype {array.dtype}; it must be uint8, 0..255")
+        try:
+            stream.check_address(array.ptr)
+        except ValueError as error:
+            raise ValueError(f"image on the GPU cannot be used: {error}") from None
         return array

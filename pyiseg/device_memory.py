@@ -20,7 +20,6 @@ class Memory:
     def __init__(self, stream: Any) -> None:
         self.stream = stream
         self._held: list[Any] = []
-        self._named: dict[str, Any] = {}
 
     def empty(self, shape: tuple[int, ...], dtype: npt.DTypeLike = np.float32) -> Any:
         """An array of a shape and dtype, with anything in it."""
@@ -40,11 +39,6 @@ class Memory:
         self.stream.upload(np.ascontiguousarray(values), array)
         return array
 
-    def replace(self, name: str, shape: tuple[int, ...], dtype: npt.DTypeLike) -> Any:
-        """An array in place of the one that had this name before, which is let go."""
-        self._named[name] = self.stream.empty(shape, np.dtype(dtype))
-        return self._named[name]
-
     @property
     def device(self) -> Device:
         """Where resizing runs, with its arrays made and held here."""
@@ -53,4 +47,4 @@ class Memory:
     @property
     def nbytes(self) -> int:
         """Of all arrays together."""
-        return sum(array.nbytes for array in (*self._held, *self._named.values()))
+        return sum(array.nbytes for array in self._held)

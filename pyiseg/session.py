@@ -107,6 +107,7 @@ class Session:
             ValueError: The click lies outside the image, or is not a pair of finite numbers and a truth value. The
                 session is as it was before, as after any error.
             pyiseg.ModelError: The network failed.
+            pyiseg.DeviceError: The GPU failed or has no memory left; so may everything else that draws.
         """
         return self._add(x, y, fg, self._pipeline.matte)
 
@@ -132,9 +133,10 @@ class Session:
             Alpha as it was before that click, bit for bit. A fresh array.
         """
         with self._lock:
+            alpha = self._draw(self._steps[:-1])
             if self._steps:
                 self._undone.append(self._steps.pop())
-            return self._draw()
+            return alpha
 
     def redo(self) -> npt.NDArray[np.uint8]:
         """Make the click again that was undone last. With nothing undone since the last click, nothing happens.
@@ -143,9 +145,10 @@ class Session:
             Alpha as it was after that click, bit for bit. A fresh array.
         """
         with self._lock:
+            alpha = self._draw([*self._steps, *self._undone[-1:]])
             if self._undone:
                 self._steps.append(self._undone.pop())
-            return self._draw()
+            return alpha
 
     def reset(self) -> npt.NDArray[np.uint8]:
         """Forget all clicks, also those that were undone. This cannot be undone.
@@ -156,28 +159,30 @@ class Session:
         with self._lock:
             self._steps.clear()
             self._undone.clear()
-            return self._draw()
+            return self._draw([])
 
     @property
     def alpha(self) -> npt.NDArray[np.uint8]:
         """Alpha after the last click, uint8, shape (H, W); all zeros before the first. A fresh array."""
         with self._lock:
-            return self._draw()
+            return self._draw(self._steps)
 
     @property
     def alpha_device(self) -> Array:
         """Alpha after the last click, on the GPU: uint8, shape (H, W), with ``__cuda_array_interface__`` and DLPack.
 
         Complete when it is returned, and not copied: it is the session's own, and the next click, undo or other call
-        that draws writes into it. `cupy.asarray`, `torch.as_tensor` and `torch.from_dlpack` take it as it is. Copy it,
-        or wait for what you have enqueued on it, before that call.
+        that draws writes into it. `cupy.asarray`, `torch.as_tensor` and `torch.from_dlpack` take it as it is. Before
+        that call, and before you drop it, wait for what you have enqueued on it, a copy too, as with
+        ``torch.cuda.current_stream().synchronize()``.
 
         Raises:
             pyiseg.DeviceError: The session runs on the CPU; or the device failed.
         """
         pipeline = self._on_device("alpha_device")
         with self._lock:
-            return pipeline.matte_on_device(self._grid_clicks(), self._steps[-1].lines if self._steps else None)
+            lines = self._steps[-1].lines if self._steps else None
+            return pipeline.matte_on_device(self._grid_clicks(self._steps), lines)
 
     @property
     def mask(self) -> npt.NDArray[np.bool_]:
@@ -240,7 +245,7 @@ class Session:
         new = Click(_pixel("x", x, width), _pixel("y", y, height), _truth(fg))
         with self._lock:
             previous = self._steps[-1].lines if self._steps else None
-            clicks = self._grid_clicks(new)
+            clicks = self._grid_clicks(self._steps, new)
             lines = self._pipeline.predict(clicks, previous)
             drawn = draw(clicks, lines)
             # Last, so that nothing that goes wrong above leaves a trace.
@@ -253,14 +258,15 @@ class Session:
             raise DeviceError(f"Session.{name} needs a session on a GPU; this one was made with device='cpu'")
         return cast("backend.DevicePipeline", self._pipeline)
 
-    def _draw(self) -> npt.NDArray[np.uint8]:
-        if not self._steps:
+    def _draw(self, steps: list[_Step]) -> npt.NDArray[np.uint8]:
+        """The matte after some steps; drawn before they become the session's, so that a failure changes nothing."""
+        if not steps:
             return np.zeros(self.shape, dtype=np.uint8)
-        return self._pipeline.matte(self._grid_clicks(), self._steps[-1].lines)
+        return self._pipeline.matte(self._grid_clicks(steps), steps[-1].lines)
 
-    def _grid_clicks(self, *more: Click) -> npt.NDArray[np.int32]:
-        """The clicks in force, and more behind them, on the grid."""
-        return self._view.grid_clicks([*(step.click for step in self._steps), *more])
+    def _grid_clicks(self, steps: list[_Step], *more: Click) -> npt.NDArray[np.int32]:
+        """The clicks of some steps, and more behind them, on the grid."""
+        return self._view.grid_clicks([*(step.click for step in steps), *more])
 
 
 def _pixel(name: str, value: Number, length: int) -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import logging
-import warnings
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,10 +12,10 @@ import numpy as np
 import pytest
 import toy_model
 from fake_engine import FakeEngines
-from toy_device import OnDevice, gpu, limited, pipeline_of
+from toy_device import both, gpu, limited, pipeline_of
 from toy_model import CLICKS, PHOTO, photo
 
-from pyiseg import DeviceError, Session, _core, backend, cuda, load_model
+from pyiseg import DeviceError, ModelError, Session, _core, cuda
 
 __all__ = ["gpu"]  # a fixture
 
@@ -29,10 +28,6 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "guide sees clicks": {"guide_clicks": True, "grid_stride": 1},
     "early, guide sees clicks": {"guide_clicks": True, "grid_stride": 1, "early_fusion": True},
 }
-
-
-def both(folder: Path, image: np.ndarray = PHOTO) -> tuple[Session, Session]:
-    return Session(image, model=folder), Session(image, model=folder, device="cuda")
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
@@ -126,6 +121,79 @@ def test_where_capturing_is_refused_clicks_go_one_by_one(
         np.testing.assert_array_equal(device.click(*click), cpu.click(*click))
 
 
+def test_a_capture_that_is_spoilt_once_is_tried_again(toy: Path, gpu: SimpleNamespace) -> None:
+    runs = []
+
+    def spoil(stream: Any) -> None:
+        runs.append(1)
+        if len(runs) == 4:  # image, guide, a click for itself: then the first capture
+            stream.synchronize()
+
+    gpu.engines = FakeEngines(on_enqueue=spoil)
+    cpu, device = both(toy)
+    assert len(runs) == 5
+    assert pipeline_of(device).captured
+    np.testing.assert_array_equal(device.click(*CLICKS[0]), cpu.click(*CLICKS[0]))
+    assert gc.isenabled()
+
+
+def test_room_that_cannot_be_had_costs_nothing(
+    toy: Path, gpu: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cuda, "CAPACITY", 2)
+    cpu, device = both(toy)
+    for click in CLICKS[:2]:
+        np.testing.assert_array_equal(device.click(*click), cpu.click(*click))
+    own = pipeline_of(device)
+    stream = own._stream
+    refusing = _core.host.Stream(1)
+    own._stream = SimpleNamespace(empty=refusing.empty, current=stream.current, synchronize=stream.synchronize)
+    with pytest.raises(DeviceError, match="out of device memory while a click"):
+        device.click(*CLICKS[2])
+    own._stream = stream
+    assert own.captured
+    assert device.clicks == cpu.clicks
+    np.testing.assert_array_equal(device.undo(), cpu.undo())
+    np.testing.assert_array_equal(device.redo(), cpu.redo())
+    np.testing.assert_array_equal(device.click(*CLICKS[2]), cpu.click(*CLICKS[2]))
+
+
+@pytest.mark.parametrize("what", ["undo", "redo", "reset"])
+def test_a_step_that_cannot_be_drawn_is_not_taken(toy: Path, gpu: SimpleNamespace, what: str) -> None:
+    session = Session(PHOTO, model=toy, device="cuda")
+    for click in CLICKS[:3]:
+        session.click(*click)
+    session.undo()
+    own, clicks, alpha = pipeline_of(session), session.clicks, session.alpha
+    stream = own._stream
+
+    def fail(*arguments: Any) -> None:
+        raise _core.DeviceRuntimeError("unspecified launch failure")
+
+    own._stream = SimpleNamespace(copy=fail, fill_zero=fail, current=stream.current, synchronize=stream.synchronize)
+    if what == "reset":  # needs no device to be empty
+        assert not session.reset().any()
+        return
+    with pytest.raises(DeviceError, match="the device failed while drawing a matte: unspecified launch failure"):
+        getattr(session, what)()
+    own._stream = stream
+    assert session.clicks == clicks
+    np.testing.assert_array_equal(session.alpha, alpha)
+
+
+def test_engines_must_fit(tmp_path: Path, gpu: SimpleNamespace) -> None:
+    """Tensors are bound by their address alone, so another type would be taken for this one."""
+    folder = toy_model.build(tmp_path / "toy", fp16=True)
+
+    class Mixed(FakeEngines):
+        def load(self, model: Any, view: Any) -> Any:
+            return {**FakeEngines().load(model, view), "click": FakeEngines(half=True).load(model, view)["click"]}
+
+    gpu.engines = Mixed()
+    with pytest.raises(ModelError, match=r"the click network's features_0 is float16, where pyiseg has float32"):
+        Session(PHOTO, model=folder, device="cuda")
+
+
 def test_an_engine_that_fails_leaves_nothing(toy: Path, gpu: SimpleNamespace) -> None:
     before = _core.host.allocated()
 
@@ -186,9 +254,7 @@ def test_out_of_memory_in_a_click(toy: Path, gpu: SimpleNamespace) -> None:
     limited_stream = _core.host.Stream(_core.host.allocated() + 100)
     own = pipeline_of(session)
     stream = own._stream
-    own._stream = SimpleNamespace(
-        empty=limited_stream.empty, copy=stream.copy, fill_zero=stream.fill_zero, current=stream.current
-    )
+    own._stream = SimpleNamespace(empty=limited_stream.empty, current=stream.current, synchronize=stream.synchronize)
     with pytest.raises(DeviceError, match="out of device memory while a click"):
         session.click(*CLICKS[0])
     own._stream = stream
@@ -212,123 +278,3 @@ def test_sessions_that_are_dropped_leave_nothing(tmp_path: Path, gpu: SimpleName
         assert _core.host.allocated() == before
     finally:
         gc.enable()
-
-
-# what stays on the device
-
-
-def test_results_on_the_device(toy: Path, gpu: SimpleNamespace) -> None:
-    cpu, device = both(toy)
-    there = np.from_dlpack(device.alpha_device)
-    assert not there.any()
-    np.testing.assert_array_equal(np.from_dlpack(device.click_on_device(*CLICKS[0])), cpu.click(*CLICKS[0]))
-    np.testing.assert_array_equal(there, cpu.alpha)  # the session's own memory
-    np.testing.assert_array_equal(np.from_dlpack(device.click_on_device(*CLICKS[1])), cpu.click(*CLICKS[1]))
-    device.undo()
-    cpu.undo()
-    np.testing.assert_array_equal(np.from_dlpack(device.alpha_device), cpu.alpha)
-    with pytest.raises(ValueError, match="outside the image"):
-        device.click_on_device(-1, 0)
-    assert device.clicks == cpu.clicks
-
-
-def test_results_outlive_their_session(toy: Path, gpu: SimpleNamespace) -> None:
-    session = Session(PHOTO, model=toy, device="cuda")
-    kept, expected = session.click_on_device(*CLICKS[0]), session.alpha
-    del session
-    np.testing.assert_array_equal(np.from_dlpack(kept), expected)
-
-
-def test_on_the_cpu_there_are_none(session: Session) -> None:
-    with pytest.raises(DeviceError, match=r"Session\.alpha_device needs a session on a GPU"):
-        _ = session.alpha_device
-    with pytest.raises(DeviceError, match=r"Session\.click_on_device needs a session on a GPU"):
-        session.click_on_device(1, 1)
-
-
-def test_an_image_on_the_device_is_not_copied(toy: Path, gpu: SimpleNamespace) -> None:
-    image = OnDevice(PHOTO.copy())
-    cpu, device = Session(PHOTO, model=toy), Session(image, model=toy, device="cuda")
-    assert pipeline_of(device)._rgb.ptr == image.array.ctypes.data
-    assert image.streams == [pipeline_of(device)._stream.handle]  # whose work waits for the image's maker
-    np.testing.assert_array_equal(device.click(*CLICKS[0]), cpu.click(*CLICKS[0]))
-    np.testing.assert_array_equal(device.image, PHOTO)
-    assert not device.image.flags.writeable
-    np.testing.assert_array_equal(device.cutout(), cpu.cutout())
-    with pytest.raises(ValueError, match=r"image lies on a GPU but the session is to run on the CPU.*cupy.asnumpy"):
-        Session(image, model=toy)
-
-
-@pytest.mark.parametrize(
-    ("image", "message"),
-    [
-        (np.zeros((3, 20, 30), np.uint8), r"shape \(3, 20, 30\).*permute\(1, 2, 0\)"),
-        (np.zeros((20, 30), np.uint8), r"shape \(20, 30\); it must be \(H, W, 3\)"),
-        (np.zeros((0, 30, 3), np.uint8), r"shape \(0, 30, 3\)"),
-        (np.zeros((20, 30, 3), np.float32), "dtype float32; it must be uint8"),
-        (np.zeros((20, 30, 3), np.int16), "dtype is none of"),
-        (np.zeros((20, 30, 6), np.uint8)[..., ::2], "not C-contiguous"),
-    ],
-)
-def test_images_on_the_device_are_checked(toy: Path, gpu: SimpleNamespace, image: np.ndarray, message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        Session(OnDevice(image), model=toy, device="cuda")
-
-
-# which device
-
-
-def test_auto_takes_the_gpu(toy: Path, gpu: SimpleNamespace) -> None:
-    assert backend.available_devices() == ("cpu", "cuda")
-    assert Session(PHOTO, model=toy, device="auto").device == "cuda"
-    assert Session(PHOTO, model=toy).device == "cpu"
-
-
-def test_auto_gives_way_to_the_cpu_with_one_warning(toy: Path, gpu: SimpleNamespace) -> None:
-    gpu.native = limited(_core.host.allocated() + 1000)
-    backend._warn_once.cache_clear()
-    with pytest.warns(RuntimeWarning, match="runs on the CPU although there is a GPU: out of device memory"):
-        session = Session(PHOTO, model=toy, device="auto")
-    assert session.device == "cpu"
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        Session(PHOTO, model=toy, device="auto")
-
-
-@pytest.mark.parametrize(
-    ("core", "message"),
-    [
-        ({"cuda_built": False}, "has no CUDA ops; .*PYISEG_CUDA=ON"),
-        ({"driver_version": 0}, "there is no NVIDIA driver"),
-        ({"device_count": 0}, "finds no GPU, or is older than CUDA 13"),
-        ({"compute_capability": (6, 1)}, "the GPU has compute capability 6.1; 7.5"),
-    ],
-)
-def test_why_there_is_no_gpu(monkeypatch: pytest.MonkeyPatch, core: dict[str, Any], message: str) -> None:
-    fake = SimpleNamespace(
-        driver_version=lambda: core.get("driver_version", 13000),
-        device_count=lambda: core.get("device_count", 1),
-        runtime_version=lambda: 13000,
-        compute_capability=lambda: core.get("compute_capability", (8, 0)),
-    )
-    monkeypatch.setattr(_core, "cuda", fake, raising=False)
-    monkeypatch.setattr(_core, "cuda_built", core.get("cuda_built", True))
-    with pytest.raises(DeviceError, match=rf"device 'cuda' cannot be used: .*{message}.*; or pass device='cpu'"):
-        Session(PHOTO, device="cuda")
-    assert backend.available_devices() == ("cpu",)
-
-
-def test_a_gpu_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken() -> int:
-        raise _core.DeviceRuntimeError("csrc/x: cudaGetDeviceCount: unspecified launch failure")
-
-    monkeypatch.setattr(_core, "cuda", SimpleNamespace(driver_version=broken, device_count=broken), raising=False)
-    monkeypatch.setattr(_core, "cuda_built", True)
-    with pytest.raises(DeviceError, match=r"the GPU does not answer .*unspecified launch failure"):
-        Session(PHOTO, device="cuda")
-
-
-def test_a_model_is_loaded_once_for_both(toy: Path, gpu: SimpleNamespace) -> None:
-    model = load_model(toy)
-    session = Session(PHOTO, model=model, device="cuda")
-    assert "on 'cuda'" in repr(session)

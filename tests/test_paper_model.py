@@ -39,7 +39,9 @@ def folder(weights: Weights, tmp_path_factory: pytest.TempPathFactory) -> Path:
     network = network_of(read_published(base / "weights.pth"))
     record = record_of(base / "weights.pth")
     small = ((64, 96), (96, 32))
-    export_folder(network, base / "model", "published", "", record, precision="fp32", licence=LICENCE, sizes=small, fp16=False)
+    export_folder(
+        network, base / "model", "published", "", record, precision="fp32", licence=LICENCE, sizes=small, fp16=False
+    )
     return base / "model"
 
 

@@ -57,8 +57,12 @@ def test_parts_share_the_memory(device: Any) -> None:
         array.view((5,), 20)
     with pytest.raises(ValueError, match=r"shape \(2, 3, 4\) cannot be given the shape \(5,\)"):
         array.reshape((5,))
-    with pytest.raises(ValueError, match=r"shape is \(2, -3\)"):
+    with pytest.raises(ValueError, match=r"shape is \(2, -3\); sides must be at least 0"):
         stream.empty((2, -3))
+    with pytest.raises(ValueError, match=r"shape is \(4294967296, 4294967296\)"):
+        array.view((2**32, 2**32))
+    with pytest.raises(ValueError, match=r"shape is \(-1, -1\)"):
+        array.view((-1, -1))
     with pytest.raises(ValueError, match="dtype is int64; it must be float32, float16"):
         stream.empty((2,), np.int64)
 
@@ -281,6 +285,7 @@ def test_what_is_thrown_while_capturing_is_thrown_on(device: Any, error: BaseExc
 
 
 FORBIDDEN: dict[str, Callable[[Click], object]] = {
+    "allocating": lambda click: click.stream.empty((4,)),
     "waiting": lambda click: click.stream.synchronize(),
     "downloading": lambda click: click.result(),
     "uploading": lambda click: click.stream.upload(np.zeros(click.maps.shape, np.float32), click.maps),

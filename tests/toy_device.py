@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 from fake_engine import FakeEngines
+from toy_model import PHOTO
 
 from pyiseg import Session, _core, backend
 from pyiseg.cuda import CudaPipeline
@@ -52,3 +54,8 @@ class OnDevice:
     def __dlpack__(self, *, stream: int) -> Any:
         self.streams.append(stream)
         return self.array.__dlpack__()
+
+
+def both(folder: Path, image: np.ndarray = PHOTO) -> tuple[Session, Session]:
+    """The same session on the CPU and on the device."""
+    return Session(image, model=folder), Session(image, model=folder, device="cuda")

@@ -15,6 +15,7 @@ namespace {
 Array view(const Array& array, std::vector<std::int64_t> shape, std::int64_t offset) {
     Array part = array;
     part.shape = std::move(shape);
+    check_sides(part.shape);
     const std::size_t skipped = static_cast<std::size_t>(offset) * array.item_bytes;
     if (offset < 0 || skipped + part.bytes() > array.bytes()) {
         fail("a view of shape " + text(part.shape) + " from element " + std::to_string(offset) +
@@ -82,7 +83,18 @@ dlpack::Device device_of(const Array& array) {
     return {array.space == Space::cuda ? dlpack::kCuda : dlpack::kCpu, array.device};
 }
 
-py::capsule to_dlpack(const Array& array, const py::kwargs&) {
+// The keywords are those of the array API standard, 2023.12. An older tensor than max_version allows is always welcome;
+// whoever gets one has waited, for what is handed out is complete.
+py::capsule to_dlpack(const Array& array, const py::object& /* stream */, const py::object& /* max_version */,
+                      const py::object& dl_device, const py::object& copy) {
+    const auto refuse = [](const char* message) {
+        PyErr_SetString(PyExc_BufferError, message);
+        throw py::error_already_set();
+    };
+    if (!copy.is_none() && py::cast<bool>(copy)) refuse("this array is shared as it is; copy what you get of it");
+    const auto place = py::make_tuple(device_of(array).type, device_of(array).id);
+    if (!dl_device.is_none() && !place.equal(dl_device))
+        refuse("this array is shared where it lies; move it afterwards");
     auto* out = new Exported{{}, array.shape, array.owner};
     out->managed.tensor = {array.data,
                            device_of(array),
@@ -161,7 +173,8 @@ void add_array(py::module_& core) {
         .def("__getitem__", at, arg("index"))
         .def(
             "__getitem__", [](const Array& a, std::int64_t i) { return at(a, {i}); }, arg("index"))
-        .def("__dlpack__", to_dlpack)
+        .def("__dlpack__", to_dlpack, py::kw_only(), arg("stream") = py::none(), arg("max_version") = py::none(),
+             arg("dl_device") = py::none(), arg("copy") = py::none())
         .def("__dlpack_device__", [](const Array& a) { return py::make_tuple(device_of(a).type, device_of(a).id); })
         .def_property_readonly("__cuda_array_interface__", cuda_array_interface);
     core.def("borrow", borrow, arg("address"), arg("shape"), arg("dtype"), arg("space"), arg("owner"));

@@ -59,6 +59,17 @@ inline DType check_dtype(const py::dtype& type) {
     return known;
 }
 
+// So that counts of elements and bytes cannot wrap: 2^40 bytes are more than any device has.
+inline void check_sides(const std::vector<std::int64_t>& shape) {
+    std::int64_t count = 1;
+    for (const std::int64_t side : shape) {
+        if (side < 0 || (side > 0 && count > (std::int64_t{1} << 40) / side)) {
+            fail("shape is " + text(shape) + "; sides must be at least 0, and all elements together at most 2^40");
+        }
+        count *= side == 0 ? 1 : side;
+    }
+}
+
 inline Array shaped(void* data, DType dtype, std::vector<std::int64_t> shape, Space space,
                     std::shared_ptr<void> owner) {
     Array array;

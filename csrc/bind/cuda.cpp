@@ -63,8 +63,9 @@ std::pair<std::size_t, std::size_t> memory() {
     return {free, total};
 }
 
-// Gives back to the driver what the memory pool keeps.
+// Gives back to the driver what the memory pool keeps, after all work on the device: what is not freed yet cannot go.
 void trim() {
+    PYISEG_CUDA_CHECK(cudaDeviceSynchronize());
     cudaMemPool_t pool = nullptr;
     PYISEG_CUDA_CHECK(cudaDeviceGetDefaultMemPool(&pool, device_index()));
     PYISEG_CUDA_CHECK(cudaMemPoolTrimTo(pool, 0));

@@ -13,11 +13,7 @@ namespace pyiseg::bind {
 
 template <class Stream>
 Array empty(Stream& stream, std::vector<std::int64_t> shape, const py::object& dtype) {
-    for (const std::int64_t side : shape) {
-        if (side < 0 || side > std::numeric_limits<std::int32_t>::max()) {
-            fail("shape is " + text(shape) + "; sides must lie in 0..2147483647");
-        }
-    }
+    check_sides(shape);
     Array array = shaped(nullptr, check_dtype(py::dtype::from_args(dtype)), std::move(shape), Stream::kSpace, nullptr);
     py::gil_scoped_release release;
     const auto guard = stream.guard();
@@ -126,8 +122,21 @@ py::class_<Stream, std::shared_ptr<Stream>> add_device(py::module_& m) {
         .def("copy", copy<Stream>, arg("array"), arg("to"), free_gil)
         .def("fill_zero", fill_zero<Stream>, arg("out"), free_gil)
         .def("synchronize", &Stream::synchronize, free_gil)
-        .def("wait_for", &Stream::wait_for, arg("stream"), free_gil)
-        .def("hold_up", &Stream::hold_up, arg("stream"), free_gil);
+        .def(
+            "wait_for",
+            [](Stream& self, std::uintptr_t other) {
+                const auto guard = self.guard();
+                self.wait_for(other);
+            },
+            arg("stream"), free_gil)
+        .def(
+            "check_address",
+            [](const Stream& self, std::uintptr_t address) {
+                const auto guard = self.guard();
+                const std::string wrong = self.what_is_wrong_with(reinterpret_cast<const void*>(address));
+                if (!wrong.empty()) fail(wrong);
+            },
+            arg("address"), free_gil);
     add_ops<typename Stream::Device>(stream, OnStream<Stream>{});
     add_image_ops<typename Stream::Device>(stream, OnStream<Stream>{});
 

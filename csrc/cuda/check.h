@@ -18,6 +18,11 @@ inline void cuda_check(cudaError_t status, const char* expression, const char* f
     throw DeviceRuntimeError(message);
 }
 
+// For destructors, which have no one to tell: the next launch must not find the failure and call it its own.
+inline void cuda_forget(cudaError_t status) noexcept {
+    if (status != cudaSuccess) cudaGetLastError();
+}
+
 }  // namespace pyiseg
 
 #define PYISEG_CUDA_CHECK(expression) ::pyiseg::cuda_check((expression), #expression, __FILE__, __LINE__)

@@ -76,7 +76,7 @@ class HostStream : public std::enable_shared_from_this<HostStream> {
     }
     void synchronize() { refuse_while_capturing("waiting"); }
     void wait_for(std::uintptr_t) {}
-    void hold_up(std::uintptr_t) {}
+    std::string what_is_wrong_with(const void*) const { return {}; }
 
     void begin_capture() {
         refuse_while_capturing("capturing once more");

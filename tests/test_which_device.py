@@ -1,0 +1,74 @@
+"""Which device a session comes to, and what is said where it cannot be the one that was asked for."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from toy_device import gpu, limited
+from toy_model import PHOTO
+
+from pyiseg import DeviceError, Session, _core, backend, load_model
+
+__all__ = ["gpu"]  # a fixture
+
+
+def test_auto_takes_the_gpu(toy: Path, gpu: SimpleNamespace) -> None:
+    assert backend.available_devices() == ("cpu", "cuda")
+    assert Session(PHOTO, model=toy, device="auto").device == "cuda"
+    assert Session(PHOTO, model=toy).device == "cpu"
+
+
+def test_auto_gives_way_to_the_cpu_with_one_warning(
+    toy: Path, gpu: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gpu.native = limited(_core.host.allocated() + 1000)
+    monkeypatch.setattr(backend, "_warned", False)
+    with pytest.warns(RuntimeWarning, match="runs on the CPU although there is a GPU: out of device memory"):
+        session = Session(PHOTO, model=toy, device="auto")
+    assert session.device == "cpu"
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        Session(PHOTO, model=toy, device="auto")
+
+
+@pytest.mark.parametrize(
+    ("core", "message"),
+    [
+        ({"cuda_built": False}, "has no CUDA ops; .*PYISEG_CUDA=ON"),
+        ({"driver_version": 0}, "there is no NVIDIA driver"),
+        ({"device_count": 0}, "finds no GPU, or is older than CUDA 13"),
+        ({"compute_capability": (6, 1)}, "the GPU has compute capability 6.1; 7.5"),
+    ],
+)
+def test_why_there_is_no_gpu(monkeypatch: pytest.MonkeyPatch, core: dict[str, Any], message: str) -> None:
+    fake = SimpleNamespace(
+        driver_version=lambda: core.get("driver_version", 13000),
+        device_count=lambda: core.get("device_count", 1),
+        runtime_version=lambda: 13000,
+        compute_capability=lambda: core.get("compute_capability", (8, 0)),
+    )
+    monkeypatch.setattr(_core, "cuda", fake, raising=False)
+    monkeypatch.setattr(_core, "cuda_built", core.get("cuda_built", True))
+    with pytest.raises(DeviceError, match=rf"device 'cuda' cannot be used: .*{message}.*; or pass device='cpu'"):
+        Session(PHOTO, device="cuda")
+    assert backend.available_devices() == ("cpu",)
+
+
+def test_a_gpu_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken() -> int:
+        raise _core.DeviceRuntimeError("csrc/x: cudaGetDeviceCount: unspecified launch failure")
+
+    monkeypatch.setattr(_core, "cuda", SimpleNamespace(driver_version=broken, device_count=broken), raising=False)
+    monkeypatch.setattr(_core, "cuda_built", True)
+    with pytest.raises(DeviceError, match=r"the GPU does not answer .*unspecified launch failure"):
+        Session(PHOTO, device="cuda")
+
+
+def test_a_model_is_loaded_once_for_both(toy: Path, gpu: SimpleNamespace) -> None:
+    model = load_model(toy)
+    session = Session(PHOTO, model=model, device="cuda")
+    assert "on 'cuda'" in repr(session)
