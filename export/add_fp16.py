@@ -49,11 +49,18 @@ def add_to_folder(network: Network, folder: Path, sizes: tuple[tuple[int, int], 
             f"the networks of {folder} answer otherwise than the checkpoint (by {largest:.2g}, allowed {PARITY:.0e}); "
             "pass the one that the folder was exported from"
         )
+
+    def list_without(left_out: tuple[str, ...]) -> None:
+        files = {name: entry for name, entry in list_files(folder).items() if not name.endswith(left_out)}
+        with written_whole(folder / "model.json") as file:
+            file.write((json.dumps(manifest | {"files": files}, indent=2) + "\n").encode())
+
+    # Siblings are listed only while they are there, so that the folder is whole whenever this is interrupted.
+    list_without((".fp16.onnx",))
     for old in folder.glob("*.fp16.onnx"):
         old.unlink()
     added = add_siblings(shipped, folder, sizes, expected)
-    with written_whole(folder / "model.json") as file:
-        file.write((json.dumps(manifest | {"files": list_files(folder)}, indent=2) + "\n").encode())
+    list_without(())
     return added
 
 

@@ -116,7 +116,7 @@ def main() -> None:
         nargs="+",
         default=[],
         metavar="HxW",
-        help="of the images, height first, or 'any' (default: the common aspect ratios)",
+        help="of the images, height first, or 'any' (default: the common aspect ratios, and any)",
     )
     args = parser.parse_args()
     run_main("engines", lambda: _run(args))

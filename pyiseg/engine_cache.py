@@ -27,6 +27,11 @@ T = TypeVar("T")
 
 _LEFT = re.compile(rf"\.{OURS.pattern}(\.lock|\.[0-9a-f]{{8}}\.part)")
 _LEFT_SECONDS = 3600
+_KERNELS = re.compile(OURS.pattern.replace("engine", "kernels"))
+
+_ROUND_SECONDS = 5.0
+_WAIT_SECONDS = 300.0
+"""How long the lock of another process is waited for, and how often it is looked for its engine meanwhile."""
 
 log = logging.getLogger("pyiseg")
 
@@ -47,16 +52,21 @@ class Fetched(Generic[T]):
 
 
 def default_folder() -> Path:
-    """Where engines are kept: PYISEG_CACHE or, without it, the platform's place for caches."""
-    if named := os.environ.get("PYISEG_CACHE"):
-        return Path(named).expanduser()
-    if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local") / "pyiseg" / "cache"
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches" / "pyiseg"
-    named = os.environ.get("XDG_CACHE_HOME", "")
-    # The specification has relative paths ignored.
-    return (Path(named) if os.path.isabs(named) else Path.home() / ".cache") / "pyiseg"
+    """Where engines are kept: PYISEG_CACHE or, without it, the platform's place for caches.
+
+    Raises:
+        DeviceError: That is in the home folder, and which this is cannot be told.
+    """
+    try:
+        if named := os.environ.get("PYISEG_CACHE"):
+            return Path(named).expanduser().absolute()
+        if sys.platform == "win32":
+            return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local") / "pyiseg" / "cache"
+        named = os.environ.get("XDG_CACHE_HOME", "")
+        # The specification has relative paths ignored.
+        return (Path(named) if os.path.isabs(named) else Path.home() / ".cache") / "pyiseg"
+    except RuntimeError as error:
+        raise DeviceError(f"no folder for engines ({error}); let PYISEG_CACHE name one, by its whole path") from error
 
 
 class EngineCache:
@@ -108,9 +118,7 @@ class EngineCache:
                 loaded = load(engine)
             except EngineRefusedError as error:
                 # Nothing that the next session would only have to build again.
-                raise DeviceError(
-                    f"the engine {key.stem} was built, but cannot be used ({error}); pass device='cpu'"
-                ) from error
+                raise DeviceError(f"the engine {key.stem} was built, but cannot be used: {error}") from error
             path = None
             try:
                 path = write_engine(self.folder, key, engine, seconds, model)
@@ -123,9 +131,10 @@ class EngineCache:
         return self._matching(OURS)
 
     def leftovers(self) -> list[Path]:
-        """What processes that were killed have left, more than an hour ago: half-written files, and locks."""
+        """What processes that were killed have left, more than an hour ago; and kernels whose engine has gone."""
         old = time.time() - _LEFT_SECONDS
-        return [path for path in self._matching(_LEFT) if path.stat().st_mtime < old]
+        left = [path for path in self._matching(_LEFT) if (_written(path) or old) < old]
+        return left + [path for path in self._matching(_KERNELS) if not path.with_suffix(".engine").exists()]
 
     def _matching(self, names: re.Pattern[str]) -> list[Path]:
         try:
@@ -164,20 +173,26 @@ class EngineCache:
             raise DeviceError("engines cannot be built without filelock: pip install filelock") from error
         path = self.folder / f".{key.name}.lock"
         lock = FileLock(path)
-        locked = True
-        try:
+        engine = self.folder / key.name
+        before, start = _written(engine), time.monotonic()
+        # Not in a folder that cannot be written, as is said when the engine is to be kept there.
+        with contextlib.suppress(OSError, NotImplementedError):
             self.folder.mkdir(parents=True, exist_ok=True)
             try:
                 lock.acquire(timeout=0)
             except Timeout:
                 log.warning("another process is building the engine %s; waiting for it", key.stem)
-                lock.acquire()
-        except (OSError, NotImplementedError):
-            locked = False  # A folder that cannot be written, as is said when the engine is to be kept there.
+            # Older versions of filelock wait for ever on a file system that has no locks.
+            while not lock.is_locked and _written(engine) in (None, before):
+                if time.monotonic() - start > _WAIT_SECONDS:
+                    log.warning("'%s' is still locked; the engine is built without waiting any longer", path)
+                    break
+                with contextlib.suppress(Timeout):
+                    lock.acquire(timeout=_ROUND_SECONDS)
         try:
             yield
         finally:
-            if locked:
+            if lock.is_locked:
                 # Who waits for the file that goes here looks for the engine first; and that is there, unless building
                 # failed. At worst two processes then build it.
                 with contextlib.suppress(OSError):
@@ -189,10 +204,19 @@ def difference(old: EngineKey, new: EngineKey) -> str:
     """What the first difference of two keys is, for people."""
     if (old.flavour, old.version) != (new.flavour, new.version):
         return f"it was built by {old.flavour} {old.version}, and this is {new.flavour} {new.version}"
-    if old.target != new.target:
-        return f"it was built for {old.target}, and this is {new.target}"
+    devices = [f"{key.target} ({key.multiprocessors} multiprocessors, {key.machine})" for key in (old, new)]
+    if devices[0] != devices[1]:
+        return f"it was built for {devices[0]}, and this is {devices[1]}"
     if old.driver != new.driver:
-        return f"it was built with driver {old.driver}, and this is {new.driver}"
+        return f"it was built with a CUDA {old.driver} driver, and this is a CUDA {new.driver} driver"
     if old.files != new.files:
         return f"the files of the model {new.model} have changed"
     return f"it was built for other sizes than {new.plan.size}"
+
+
+def _written(path: Path) -> float | None:
+    """When a file was written; None where there is none."""
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return None

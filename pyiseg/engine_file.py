@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import platform
 import re
 from pathlib import Path
 from typing import Any
@@ -18,11 +19,11 @@ from pyiseg.files import written_whole
 from pyiseg.gpu import GpuInfo
 from pyiseg.model import Model
 
-FORMAT = 1
+FORMAT = 2
 """Raised when engines are built or kept in another way, so that older ones are built again."""
 
 OURS = re.compile(r"[\w.]+-(image|click|guide)-\w+-[\w.]+-[0-9a-f]{16}\.engine")
-"""What names of engines look like; no other file is ever listed or deleted."""
+"""What names of engines look like; but for what belongs to them, no other file is ever listed or deleted."""
 
 _MAGIC = b"pyiseg engine\n"
 _HEADER_LIMIT = 1 << 16
@@ -41,8 +42,10 @@ class EngineKey:
         plan: Part and sizes.
         files: SHA-256 of the ONNX files by name, as pairs.
         flavour, version: The TensorRT package.
-        gpu, driver: None for an engine that was built ahead of time, for any GPU of a compute capability.
+        gpu, multiprocessors, driver: See `pyiseg.gpu.GpuInfo`; None for an engine that was built ahead of time, for
+            any GPU of a compute capability.
         compute_capability: As in "8.9".
+        machine: The kind of processor, as in "x86_64".
         format: `FORMAT`.
     """
 
@@ -52,18 +55,21 @@ class EngineKey:
     flavour: str
     version: str
     gpu: str | None
+    multiprocessors: int | None
     driver: str | None
     compute_capability: str
+    machine: str
     format: int = FORMAT
 
     @classmethod
     def of(cls, model: Model, plan: Plan, flavour: str, version: str, target: GpuInfo | tuple[int, int]) -> EngineKey:
         """The key of an engine for a GPU, or for all of a compute capability."""
         files = tuple(depends_on(model, plan.part).items())
+        gpu: tuple[str | None, int | None, str | None] = (None, None, None)
         if isinstance(target, GpuInfo):
-            gpu, driver, capability = target.name, target.driver, target.compute_capability
-            return cls(model.name, plan, files, flavour, version, gpu, driver, "{}.{}".format(*capability))
-        return cls(model.name, plan, files, flavour, version, None, None, "{}.{}".format(*target))
+            gpu, target = (target.name, target.multiprocessors, target.driver), target.compute_capability
+        capability = "{}.{}".format(*target)
+        return cls(model.name, plan, files, flavour, version, *gpu, capability, platform.machine())
 
     @classmethod
     def from_json(cls, content: Any) -> EngineKey:
@@ -78,8 +84,10 @@ class EngineKey:
             flavour=str(content["flavour"]),
             version=str(content["version"]),
             gpu=gpu,
+            multiprocessors=None if content["multiprocessors"] is None else int(content["multiprocessors"]),
             driver=driver,
             compute_capability=str(content["compute_capability"]),
+            machine=str(content["machine"]),
             format=int(content["format"]),
         )
 
@@ -103,6 +111,11 @@ class EngineKey:
         """The file's name."""
         digest = hashlib.sha256(json.dumps(self.to_json(), sort_keys=True).encode()).hexdigest()
         return f"{self.stem}-{digest[:16]}.engine"
+
+
+def kernels_of(engine: Path) -> Path:
+    """The file beside an engine's that TensorRT-RTX's compiled kernels are kept in."""
+    return engine.with_suffix(".kernels")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -13,7 +13,7 @@ from pyiseg.model import Model
 
 Size = tuple[int, int]
 
-_ASPECTS = ((1, 1), (3, 4), (4, 3), (2, 3), (3, 2), (9, 16), (16, 9))  # height : width
+_ASPECTS = ((1, 1), (3, 4), (4, 3), (2, 3), (3, 2), (9, 16), (16, 9), (10, 16), (16, 10))  # height : width
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,7 +82,7 @@ def plans_for(model: Model, sizes: Sequence[str]) -> tuple[Plan, ...]:
     Args:
         model: As for `plans`.
         sizes: Of images, as in "480x640" (height, width), or "any" for the engines that take all other sizes. None at
-            all stands for `common_sizes`.
+            all stands for `common_sizes` and "any".
 
     Raises:
         ValueError: One is no size.
@@ -93,7 +93,8 @@ def plans_for(model: Model, sizes: Sequence[str]) -> tuple[Plan, ...]:
         if match is None and text != "any":
             raise ValueError(f"size is {text!r}; pass height and width of an image, as in 480x640, or any")
         working.append(None if match is None else working_size(model, (int(match[1]), int(match[2]))))
-    return tuple(dict.fromkeys(plan for size in working or common_sizes(model) for plan in plans(model, size)))
+    working = working or [*common_sizes(model), None]
+    return tuple(dict.fromkeys(plan for size in working for plan in plans(model, size)))
 
 
 def network_file(model: Model, part: str) -> str:

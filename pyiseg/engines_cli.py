@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import dataclasses
 import json
+import platform
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from typing import Any
 from pyiseg import tensorrt
 from pyiseg.backend import why_not_cuda
 from pyiseg.engine_cache import EngineCache, difference
-from pyiseg.engine_file import EngineKey, EngineRefusedError, Header, read_engine, read_header
+from pyiseg.engine_file import EngineKey, EngineRefusedError, Header, kernels_of, read_engine, read_header
 from pyiseg.engine_plan import plans_for
 from pyiseg.errors import DeviceError
 from pyiseg.gpu import GpuInfo, gpu_here
@@ -78,6 +79,9 @@ class Here:
         capability = "{}.{}".format(*gpu.compute_capability)
         if key.compute_capability != capability or key.gpu not in (None, gpu.name):
             return Verdict(key, f"for another GPU than {gpu.name}", False)
+        if key.multiprocessors not in (None, gpu.multiprocessors) or key.machine != platform.machine():
+            here = dataclasses.replace(key, machine=platform.machine(), multiprocessors=gpu.multiprocessors)
+            return Verdict(key, difference(key, here), False)
         if key.driver not in (None, gpu.driver):
             return Verdict(key, difference(key, dataclasses.replace(key, driver=gpu.driver)), True)
         return Verdict(key, "usable", False)
@@ -89,8 +93,9 @@ def list_engines(options: argparse.Namespace, say: Say) -> None:
     say(f"folder  {cache.folder}")
     total = 0
     for path in cache.files():
-        verdict = here.judge(path)
-        size = path.stat().st_size
+        verdict, size = here.judge(path), _size(path)
+        if size is None:
+            continue
         total += size
         say(f"{_megabytes(size)}  {_title(verdict.key)}: {verdict.state}")
         say(f"{'':8}  {path.name}")
@@ -118,8 +123,8 @@ def build_engines(options: argparse.Namespace, say: Say) -> None:
     for plan in wanted:
         fetched = engines.fetch(model, plan)
         how = "was there" if fetched.seconds is None else f"built in {fetched.seconds:.1f} s"
-        size = "" if fetched.path is None else f", {_megabytes(fetched.path.stat().st_size).strip()}"
-        say(f"{plan.part:5} {plan.size}: {how}{size}")
+        size = None if fetched.path is None else _size(fetched.path)
+        say(f"{plan.part:5} {plan.size}: {how}" + ("" if size is None else f", {_megabytes(size).strip()}"))
 
 
 def clean_engines(options: argparse.Namespace, say: Say) -> int:
@@ -134,14 +139,16 @@ def clean_engines(options: argparse.Namespace, say: Say) -> int:
         verdict = here.judge(path)
         if not (options.all or verdict.stale):
             continue
-        size = path.stat().st_size
+        size = _size(path)
         try:
             path.unlink()
+        except FileNotFoundError:
+            continue
         except OSError as error:
             failed += 1
             say(f"cannot delete {path}: {error.strerror}")
             continue
-        freed += size
+        freed += size or 0
         say(f"deleted {path.name}" + (f" ({verdict.state})" if verdict.stale else ""))
     for path in cache.leftovers():
         with contextlib.suppress(OSError):
@@ -168,12 +175,16 @@ def add_to(commands: Any, model: argparse.ArgumentParser, say: Say) -> None:
         action="append",
         default=[],
         metavar="HxW",
-        help="of the images, height first, or 'any' (repeat for more; default: the common aspect ratios)",
+        help="of the images, height first, or 'any' (repeat for more; default: the common aspect ratios, and any)",
     )
     build.set_defaults(run=lambda options: build_engines(options, say))
     clean = engines.add_parser("clean", help="delete engines; nothing else is touched")
     which = clean.add_mutually_exclusive_group()
-    which.add_argument("--stale", action="store_true", help="only those that cannot be used any more (the default)")
+    which.add_argument(
+        "--stale",
+        action="store_true",
+        help="only those that the TensorRT in use, with this driver, cannot use any more (the default)",
+    )
     which.add_argument("--all", action="store_true", help="all of them")
     clean.set_defaults(run=lambda options: clean_engines(options, say))
 
@@ -192,13 +203,24 @@ def _changed(header: Header) -> bool:
 def _title(key: EngineKey | None) -> str:
     if key is None:
         return "unknown"
-    driver = "" if key.driver is None else f", driver {key.driver}"
+    driver = "" if key.driver is None else f", CUDA {key.driver} driver"
     return f"{key.model} {key.plan.part} {key.plan.size}, {key.flavour} {key.version}, {key.target}{driver}"
 
 
 def _count(cache: EngineCache) -> str:
     number = len(cache.files())
     return f"{number} engine{'' if number == 1 else 's'}"
+
+
+def _size(engine: Path) -> int | None:
+    """Of an engine's file, with its kernels; None where it has gone meanwhile."""
+    try:
+        size = engine.stat().st_size
+    except FileNotFoundError:
+        return None
+    with contextlib.suppress(FileNotFoundError):
+        size += kernels_of(engine).stat().st_size
+    return size
 
 
 def _megabytes(size: int) -> str:

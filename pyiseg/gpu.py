@@ -12,11 +12,13 @@ class GpuInfo:
     Attributes:
         name: As the driver calls it.
         compute_capability: Major and minor.
-        driver: Its version, as a text.
+        multiprocessors: How many there are; GPUs of one name may differ in it.
+        driver: The CUDA version that the driver brings, as in "13.0".
     """
 
     name: str
     compute_capability: tuple[int, int]
+    multiprocessors: int
     driver: str
 
 
@@ -31,4 +33,6 @@ def gpu_here() -> GpuInfo | None:
     except RuntimeError:  # the driver's
         return None
     major, minor = info["compute_capability"]
-    return GpuInfo(str(info["name"]), (major, minor), str(info["driver"]))
+    driver = int(info["driver"])
+    cuda = f"{driver // 1000}.{driver % 1000 // 10}"
+    return GpuInfo(str(info["name"]), (major, minor), int(info["multiprocessors"]), cuda)

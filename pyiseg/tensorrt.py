@@ -7,31 +7,27 @@ from __future__ import annotations
 
 import functools
 import importlib
-import logging
 import os
 import threading
 from collections.abc import Mapping
 from weakref import WeakValueDictionary
 
 from pyiseg.engine_cache import EngineCache, Fetched
-from pyiseg.engine_file import EngineKey
+from pyiseg.engine_file import EngineKey, kernels_of
 from pyiseg.engine_plan import Plan, plans
 from pyiseg.errors import DeviceError
 from pyiseg.geometry import View
 from pyiseg.gpu import GpuInfo
 from pyiseg.model import Model
+from pyiseg.tensorrt_callbacks import NoMemoryError
 from pyiseg.tensorrt_engine import TensorRTEngine
-from pyiseg.tensorrt_flavour import Flavour
+from pyiseg.tensorrt_flavour import PACKAGES, VARIABLE, Flavour
 
 __all__ = ["PACKAGES", "VARIABLE", "GpuInfo", "TensorRT", "flavour", "why_not"]
 
-VARIABLE = "PYISEG_TRT"
-PACKAGES = {"tensorrt": "pip install 'pyiseg[tensorrt]'", "tensorrt_rtx": "pip install 'pyiseg[tensorrt-rtx]'"}
-"""The packages, first the one that is taken where both are installed, and the lines that bring them."""
+OLDEST = (10, 3)  # of tensorrt
 
-OLDEST = 10  # major version of tensorrt
-
-log = logging.getLogger("pyiseg")
+_opening = threading.Lock()
 
 
 def flavour(name: str | None = None) -> Flavour:
@@ -51,7 +47,9 @@ def flavour(name: str | None = None) -> Flavour:
     reasons, lines = [], []
     for package in PACKAGES if name is None else (name,):
         try:
-            return _opened(package)
+            # Two threads must not open it twice: TensorRT has one logger a process.
+            with _opening:
+                return _opened(package)
         except ModuleNotFoundError as error:
             if error.name != package:
                 reasons.append(f"{package} cannot be imported: {error}")
@@ -83,8 +81,9 @@ def _opened(package: str) -> Flavour:
     if not hasattr(trt, "Builder"):
         raise ImportError(f"what is at {list(getattr(trt, '__path__', []))} is not TensorRT")
     version = str(trt.__version__)
-    if package == "tensorrt" and int(version.split(".")[0]) < OLDEST:
-        raise DeviceError(f"TensorRT {version} is too old: pip install --upgrade 'tensorrt>={OLDEST}'")
+    if package == "tensorrt" and tuple(map(int, version.split(".")[:2])) < OLDEST:
+        oldest = ".".join(map(str, OLDEST))
+        raise DeviceError(f"TensorRT {version} is too old: pip install --upgrade 'tensorrt>={oldest}'")
     return Flavour(package, version, trt)
 
 
@@ -108,29 +107,36 @@ class TensorRT:
         self.cache = cache or EngineCache()
         self.trt = trt or flavour()
         self._open: WeakValueDictionary[EngineKey, TensorRTEngine] = WeakValueDictionary()
+        self._failed: dict[EngineKey, str] = {}
         self._building = threading.Lock()
 
     def load(self, model: Model, view: View) -> Mapping[str, TensorRTEngine]:
         """Get the engines for one way of seeing images; see `pyiseg.engine.Engines.load`."""
-        return {plan.part: self.fetch(model, plan).engine for plan in plans(model, view.working)}
+        try:
+            return {plan.part: self.fetch(model, plan).engine for plan in plans(model, view.working)}
+        except DeviceError as error:
+            raise type(error)(f"{error}; pass device='cpu' to do without a GPU") from error
 
     def fetch(self, model: Model, plan: Plan) -> Fetched[TensorRTEngine]:
         """Get one engine, and how it was come by.
 
         Raises:
-            DeviceError: It cannot be built or loaded.
+            DeviceError: It cannot be built or loaded. Where it could not be built, but for want of memory, that is
+                not tried again.
             ModelError: The model's folder has changed, or its networks do not belong together.
         """
         key = self._key(model, plan, self.gpu)
         # Who finds it open does not wait for others to be built.
         engine = self._open.get(key)
-        if engine is None:
+        if engine is None and key not in self._failed:
             with self._building:
                 engine = self._open.get(key)
-                if engine is None:
+                if engine is None and key not in self._failed:
                     fetched = self._fetch(model, plan, key)
                     self._open[key] = fetched.engine
                     return fetched
+        if engine is None:
+            raise DeviceError(self._failed[key])
         return Fetched(engine, None, None)
 
     def _fetch(self, model: Model, plan: Plan, key: EngineKey) -> Fetched[TensorRTEngine]:
@@ -138,11 +144,22 @@ class TensorRT:
         if self.trt.portable:
             keys.append(self._key(model, plan, self.gpu.compute_capability))
 
+        tried = False
+
         def build() -> bytes:
-            log.info("building the engine %s", key.stem)
+            nonlocal tried
+            tried = True
             return self.trt.build(model, plan, self.gpu.compute_capability).content
 
-        return self.cache.fetch(keys, build, lambda content: self.trt.load(content, key.stem), model.folder)
+        try:
+            fetched = self.cache.fetch(keys, build, lambda content: self.trt.load(content, key.stem), model.folder)
+        except DeviceError as error:
+            if tried and not isinstance(error, NoMemoryError):
+                self._failed[key] = str(error)
+            raise
+        if self.trt.portable and fetched.path is not None:
+            fetched.engine.kernels = kernels_of(fetched.path)
+        return fetched
 
     def _key(self, model: Model, plan: Plan, target: GpuInfo | tuple[int, int]) -> EngineKey:
         return EngineKey.of(model, plan, self.trt.name, self.trt.version, target)

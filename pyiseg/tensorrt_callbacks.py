@@ -20,17 +20,24 @@ ERROR, WARNING, VERBOSE = 1, 2, 4
 _NO_MEMORY = re.compile(
     r"out of memory|outofmemory|insufficient (gpu )?memory|allocation fail|failed to allocate", re.I
 )
+_DRIVER = re.compile(r"driver version is insufficient|error:? 35\b", re.I)
+_CUDA = re.compile(rf"cuda runtime|cuda driver|cudaerror|cuda initialization|{_DRIVER.pattern}", re.I)
+
+
+class NoMemoryError(DeviceError):
+    """There is too little free memory now; it may work later."""
 
 
 class Heard:
     """What TensorRT said while something was listening.
 
     Attributes:
+        thread: The thread that is listened to; None for all of them.
         lines: Severity and text.
     """
 
-    def __init__(self, severity: int) -> None:
-        self.severity = severity
+    def __init__(self, severity: int, thread: int | None) -> None:
+        self.severity, self.thread = severity, thread
         self.lines: list[tuple[int, str]] = []
 
     @property
@@ -39,9 +46,9 @@ class Heard:
         return any(severity <= ERROR for severity, _ in self.lines)
 
     @property
-    def no_memory(self) -> bool:
-        """Whether it said that memory ran out."""
-        return any(_NO_MEMORY.search(text) for severity, text in self.lines if severity <= WARNING)
+    def cuda_failed(self) -> bool:
+        """Whether an error is CUDA's, or want of memory: neither says anything against an engine."""
+        return self._errs(_CUDA) or self._errs(_NO_MEMORY)
 
     def said(self, reason: object = "") -> str:
         """The errors or, where there are none, the warnings; and what was raised, if anything was."""
@@ -49,17 +56,27 @@ class Heard:
         said = errors or [text for severity, text in self.lines if severity <= WARNING]
         return "; ".join([*said, *([str(reason)] if reason else [])]) or "it gave no reason"
 
-    def error(self, doing: str, reason: object = "") -> DeviceError:
+    def error(self, doing: str, reason: object = "", way_out: str = "") -> DeviceError:
         """The error for what failed.
 
         Args:
             doing: What did, as in "cannot build the engine".
             reason: What was raised; "" where nothing was.
+            way_out: What to do unless it was want of memory, or the driver.
         """
-        way_out = "pass device='cpu'"
-        if self.no_memory or isinstance(reason, MemoryError):
-            way_out = f"there is too little free memory: end what else uses the GPU, or {way_out}"
-        return DeviceError(f"{doing}: {self.said(reason)}; {way_out}")
+        failed = f"{doing}: {self.said(reason)}"
+        if self._errs(_NO_MEMORY) or isinstance(reason, MemoryError):
+            return NoMemoryError(f"{failed}; there is too little free memory: end what else uses the GPU")
+        if self._errs(_DRIVER) or _DRIVER.search(str(reason)):
+            way_out = (
+                "update the NVIDIA driver, or install the TensorRT for its CUDA: pip install tensorrt-cu12 (or "
+                "tensorrt-rtx-cu12)"
+            )
+        return DeviceError(f"{failed}; {way_out}" if way_out else failed)
+
+    def _errs(self, pattern: re.Pattern[str]) -> bool:
+        # Errors only: a warning may be of memory that it found elsewhere.
+        return any(pattern.search(text) for severity, text in self.lines if severity <= ERROR)
 
 
 def make_log(trt: Any) -> Any:
@@ -77,13 +94,16 @@ def make_log(trt: Any) -> Any:
                 log.debug("TensorRT: %s", text)
             with self._lock:
                 for heard in self._listeners:
-                    if level <= heard.severity:
+                    if level <= heard.severity and heard.thread in (None, threading.get_ident()):
                         heard.lines.append((level, text))
 
         @contextmanager
-        def listening(self, severity: int = WARNING) -> Iterator[Heard]:
-            """Keep what is said meanwhile, by whichever thread: TensorRT has threads of its own."""
-            heard = Heard(severity)
+        def listening(self, severity: int = WARNING, *, all_threads: bool = False) -> Iterator[Heard]:
+            """Keep what is said meanwhile: in this thread, whose session is not to fail of what others do.
+
+            TensorRT has threads of its own where it builds and loads; there, listen to all of them.
+            """
+            heard = Heard(severity, None if all_threads else threading.get_ident())
             with self._lock:
                 self._listeners.append(heard)
             try:
@@ -96,7 +116,7 @@ def make_log(trt: Any) -> Any:
 
 
 def make_progress(trt: Any, title: str) -> Any:
-    """A monitor that shows a bar where stderr is a terminal, and that can stop the building.
+    """A monitor that shows a bar where stderr is a terminal, elsewhere says so once, and can stop the building.
 
     Attributes:
         stopped: Set it, and TensorRT ends soon, without an engine.
@@ -106,7 +126,9 @@ def make_progress(trt: Any, title: str) -> Any:
         def __init__(self) -> None:
             trt.IProgressMonitor.__init__(self)
             self.stopped = False
-            self._bar = _bar(title)
+            self._bar = _bar(f"building {title}")
+            if self._bar is None or self._bar.disable:
+                log.warning("building the engine %s, which can take minutes", title)
             self._phases: dict[str, tuple[str | None, int]] = {}  # parent, steps
             self._done: dict[str, int] = {}
             self._shown = 0.0
@@ -164,6 +186,8 @@ def interruptible(progress: Any) -> Iterator[None]:
 
     def stop(number: int, frame: Any) -> None:
         progress.stopped = True
+        signal.signal(signal.SIGINT, before)
+        log.warning("stopping after the current step; again to stop at once")
 
     signal.signal(signal.SIGINT, stop)
     try:

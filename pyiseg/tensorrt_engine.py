@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import threading
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from pyiseg.errors import DeviceError
+from pyiseg.files import written_whole
+
+log = logging.getLogger("pyiseg")
 
 
 class TensorRTEngine:
@@ -20,13 +26,19 @@ class TensorRTEngine:
         engine: An ``ICudaEngine``.
         runtime: What deserialised it.
         title: What it is, for errors.
+
+    Attributes:
+        kernels: Where TensorRT-RTX's compiled kernels are kept from one process to the next; None for nowhere.
     """
 
     def __init__(self, trt: Any, log: Any, engine: Any, runtime: Any, title: str) -> None:
-        self.trt, self.log, self.title = trt, log, title
-        self._runtime = runtime
-        self._engine = engine
+        # Attributes die in the order they were set: what was made of another before that one.
         self._kernels: Any = None
+        self._engine = engine
+        self._runtime = runtime
+        self.trt, self.log, self.title = trt, log, title
+        self.kernels: Path | None = None
+        self._saved = 0  # bytes of kernels that the file holds
         self._lock = threading.Lock()
         names = [engine.get_tensor_name(index) for index in range(engine.num_io_tensors)]
         inputs = [name for name in names if engine.get_tensor_mode(name) == trt.TensorIOMode.INPUT]
@@ -37,15 +49,14 @@ class TensorRTEngine:
         """Make an execution context; see `pyiseg.engine.Engine.open`."""
         if set(shapes) != set(self.inputs):
             raise ValueError(f"{self.title} takes {sorted(self.inputs)}, not {sorted(shapes)}")
-        # Contexts of one engine may be used by several threads, but nothing says that they may be made by several.
-        with self._lock, self.log.listening() as heard:
-            try:
-                context = self._context()
-            except Exception as error:
-                raise heard.error(f"cannot make an execution context of {self.title}", error) from error
-            if context is None:
-                raise heard.error(f"cannot make an execution context of {self.title}")
-        return TensorRTExecution(self, self._engine, context, shapes)
+        try:
+            # Contexts of one engine may be used by several threads, but nothing says that they may be made by several.
+            with self._lock:
+                execution = TensorRTExecution(self, self._context(), shapes)
+                self._save_kernels()
+                return execution
+        except DeviceError as error:
+            raise type(error)(f"{error}; pass device='cpu' to do without a GPU") from error
 
     def layers(self) -> str:
         """What the engine inspector says of its layers, one line each; details if it was built with them."""
@@ -53,6 +64,17 @@ class TensorRTEngine:
         return str(inspector.get_engine_information(self.trt.LayerInformationFormat.ONELINE))
 
     def _context(self) -> Any:
+        doing = f"cannot make an execution context of {self.title}"
+        with self.log.listening() as heard:
+            try:
+                context = self._new_context()
+            except Exception as error:
+                raise heard.error(doing, error) from error
+            if context is None:
+                raise heard.error(doing)
+            return context
+
+    def _new_context(self) -> Any:
         user_managed = self.trt.ExecutionContextAllocationStrategy.USER_MANAGED
         if not hasattr(self._engine, "create_runtime_config"):
             return self._engine.create_execution_context(user_managed)
@@ -66,8 +88,29 @@ class TensorRTEngine:
         if hasattr(config, "create_runtime_cache"):
             if self._kernels is None:
                 self._kernels = config.create_runtime_cache()
+                self._load_kernels()
             config.set_runtime_cache(self._kernels)
         return self._engine.create_execution_context(config)
+
+    def _load_kernels(self) -> None:
+        """Take what another process compiled. TensorRT-RTX checks itself whether it fits, down to GPU and driver."""
+        with contextlib.suppress(OSError, RuntimeError, TypeError):
+            if self.kernels is not None:
+                content = self.kernels.read_bytes()
+                self._saved = len(content) if self._kernels.deserialize(content) else 0
+
+    def _save_kernels(self) -> None:
+        """Keep what was compiled since; some of it is only when an execution first runs, so by the next `open`."""
+        if self._kernels is None or self.kernels is None:
+            return
+        try:
+            content = bytes(self._kernels.serialize())
+            if len(content) > self._saved:
+                with written_whole(self.kernels) as file:
+                    file.write(content)
+                self._saved = len(content)
+        except (OSError, RuntimeError, TypeError) as error:
+            log.debug("the kernels of %s are not kept: %s", self.title, error)
 
     def _dtype(self, name: str) -> np.dtype[Any]:
         kind = self._engine.get_tensor_dtype(name)
@@ -80,8 +123,10 @@ class TensorRTEngine:
 class TensorRTExecution:
     """An execution context; see `pyiseg.engine.Execution`. It keeps its engine."""
 
-    def __init__(self, engine: TensorRTEngine, cuda: Any, context: Any, shapes: Mapping[str, tuple[int, ...]]) -> None:
-        self._engine, self._context = engine, context
+    def __init__(self, engine: TensorRTEngine, context: Any, shapes: Mapping[str, tuple[int, ...]]) -> None:
+        # Attributes die in the order they were set: the context before the engine and the kernels that it uses.
+        self._context = context
+        self._engine = engine
         with engine.log.listening() as heard:
             for name, shape in shapes.items():
                 if not context.set_input_shape(name, tuple(shape)):
@@ -91,10 +136,7 @@ class TensorRTExecution:
             if unknown:
                 raise heard.error(f"{engine.title}: shapes of outputs are not known: {', '.join(unknown)}")
             # For these very shapes; what the engine states is for the largest it takes.
-            if hasattr(context, "update_device_memory_size_for_shapes"):
-                self.scratch_bytes = int(context.update_device_memory_size_for_shapes())
-            else:
-                self.scratch_bytes = int(getattr(cuda, "device_memory_size_v2", None) or cuda.device_memory_size)
+            self.scratch_bytes = int(context.update_device_memory_size_for_shapes())
             if heard.failed:
                 raise heard.error(f"{engine.title} cannot be used for these shapes")
 
@@ -106,10 +148,7 @@ class TensorRTExecution:
 
     def use_scratch(self, address: int) -> None:
         """Give it its scratch memory; see `pyiseg.engine.Execution.use_scratch`."""
-        if hasattr(self._context, "set_device_memory"):
-            self._context.set_device_memory(address, self.scratch_bytes)
-        else:
-            self._context.device_memory = address  # TensorRT 10.0
+        self._context.set_device_memory(address, self.scratch_bytes)
 
     def enqueue(self, stream: Any) -> None:
         """Enqueue the network; see `pyiseg.engine.Execution.enqueue`."""

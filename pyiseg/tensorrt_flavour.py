@@ -16,6 +16,10 @@ from pyiseg.model import Model
 from pyiseg.tensorrt_callbacks import VERBOSE, WARNING, Heard, interruptible, make_log, make_progress
 from pyiseg.tensorrt_engine import TensorRTEngine
 
+VARIABLE = "PYISEG_TRT"
+PACKAGES = {"tensorrt": "pip install 'pyiseg[tensorrt]'", "tensorrt_rtx": "pip install 'pyiseg[tensorrt-rtx]'"}
+"""The packages, first the one that is taken where both are installed, and the lines that bring them."""
+
 Shapes = dict[str, tuple[tuple[int, ...], ...]]
 
 
@@ -73,10 +77,15 @@ class Flavour:
         doing = f"{self.name} {self.version} cannot build the engine {title}"
         if self.portable and compute_capability not in self.targets:
             known = ", ".join("{}.{}".format(*target) for target in self.targets)
-            doing += f" (it is made for the compute capabilities {known}; tensorrt may know this GPU's)"
-        progress = make_progress(self.trt, f"building {title}")
+            doing += (
+                f" (it is made for the compute capabilities {known}; for this GPU: {PACKAGES['tensorrt']}, and "
+                f"{VARIABLE}=tensorrt)"
+            )
+        again = "" if model.has_fp16 else "export the model again with this version, which also writes FP16 networks"
+        progress = make_progress(self.trt, title)
+        severity = VERBOSE if describe else WARNING
         try:
-            with interruptible(progress), self.log.listening(VERBOSE if describe else WARNING) as heard:
+            with interruptible(progress), self.log.listening(severity, all_threads=True) as heard:
                 try:
                     # Kept by a name each: TensorRT's objects refer to one another without holding on.
                     builder = self.trt.Builder(self.log)
@@ -86,9 +95,9 @@ class Flavour:
                     config.progress_monitor = progress
                     content = builder.build_serialized_network(network, config)
                 except (RuntimeError, TypeError, MemoryError) as error:  # as pybind11 passes on what C++ throws
-                    raise heard.error(doing, error) from error
+                    raise heard.error(doing, error, again) from error
                 if content is None:
-                    raise heard.error(doing)
+                    raise heard.error(doing, way_out=again)
                 layers = [text for _, text in heard.lines if "LayerType: " in text]
                 return Built(bytes(content), "\n".join(layers))
         finally:
@@ -99,25 +108,23 @@ class Flavour:
 
         Raises:
             EngineRefusedError: TensorRT does not take it.
-            DeviceError: There is no memory left for it.
+            DeviceError: There is no memory left for it, or CUDA failed, whatever the engine is.
         """
-        with self.log.listening() as heard:
+        with self.log.listening(all_threads=True) as heard:
             try:
                 runtime = self.trt.Runtime(self.log)
                 engine = runtime.deserialize_cuda_engine(content)
             except (RuntimeError, TypeError, MemoryError) as error:
                 raise heard.error(f"cannot load the engine {title}", error) from error
         if engine is None:
-            if heard.no_memory:
+            if heard.cuda_failed:
                 raise heard.error(f"cannot load the engine {title}")
             raise EngineRefusedError(f"{self.name} {self.version} does not take it: {heard.said()}")
         return TensorRTEngine(self.trt, self.log, engine, runtime, f"the engine {title}")
 
     def _network(self, builder: Any, model: Model, part: str, heard: Heard) -> tuple[Any, Any]:
         """A part's network, and the parser, which owns its weights."""
-        # TensorRT 11 has strongly typed networks only, and its flag may go.
-        flag = getattr(self.trt.NetworkDefinitionCreationFlag, "STRONGLY_TYPED", None)
-        network = builder.create_network(0 if flag is None else 1 << int(flag))
+        network = builder.create_network(1 << int(self.trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
         parser = self.trt.OnnxParser(network, self.log)
         name = network_file(model, part)
         path = model.folder / name
@@ -206,4 +213,8 @@ class Flavour:
                 profile.set_shape(name, low, best, high)
             if config.add_optimization_profile(profile) < 0:
                 raise RuntimeError("the profile of shapes was not taken")
+            # Scratch memory is to be as large as a session's own shapes need, not the largest.
+            preview = trt.PreviewFeature
+            if hasattr(preview, "RUNTIME_ACTIVATION_RESIZE_10_10"):
+                config.set_preview_feature(preview.RUNTIME_ACTIVATION_RESIZE_10_10, True)
         return config

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import onnx
+from fake_network import Config, Network, Profile, Tensor
 from test_model import replace_network
 
 import pyiseg
@@ -21,11 +22,11 @@ from pyiseg.gpu import GpuInfo
 from pyiseg.model import Model
 from pyiseg.tensorrt_flavour import Flavour
 
-GPU = GpuInfo("NVIDIA A100", (8, 0), "13000")
+GPU = GpuInfo("NVIDIA A100", (8, 0), 108, "13.0")
 
 PACKAGES = {
-    "tensorrt 10.0": ("tensorrt", "10.0.1"),
-    "tensorrt 10": ("tensorrt", "10.9.0"),
+    "tensorrt 10.3": ("tensorrt", "10.3.0"),
+    "tensorrt 10": ("tensorrt", "10.16.1"),
     "tensorrt 11": ("tensorrt", "11.4.0"),
     "tensorrt_rtx": ("tensorrt_rtx", "1.7.1"),
 }
@@ -39,115 +40,52 @@ class Severity(enum.IntEnum):
     VERBOSE = 4
 
 
-class Tensor:
-    def __init__(self, network: Network | None, value: onnx.ValueInfoProto) -> None:
-        self.name = value.name
-        self.dtype = {1: "float32", 10: "float16", 16: "bfloat16"}[value.type.tensor_type.elem_type]
-        dims = [dim.dim_value or -1 for dim in value.type.tensor_type.shape.dim]
-        self._network, self._shape = network, tuple(dims)
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        if self._network is None:
-            return self._shape
-        return self._network.derived(self._shape)
-
-    @shape.setter
-    def shape(self, shape: tuple[int, ...]) -> None:
-        self._shape = tuple(shape)
-
-
-class Network:
-    def __init__(self, flags: int) -> None:
-        self.flags = flags
-        self.inputs: list[Tensor] = []
-        self.outputs: list[Tensor] = []
-        self.stride = 1
-
-    @property
-    def num_inputs(self) -> int:
-        return len(self.inputs)
-
-    @property
-    def num_outputs(self) -> int:
-        return len(self.outputs)
-
-    def get_input(self, index: int) -> Tensor:
-        return self.inputs[index]
-
-    def get_output(self, index: int) -> Tensor:
-        return self.outputs[index]
-
-    def derived(self, shape: tuple[int, ...]) -> tuple[int, ...]:
-        """An output has the size of the first input, divided by the stride of the pooling."""
-        return (*shape[:2], *(side // self.stride if side > 0 else -1 for side in self.inputs[0].shape[2:]))
-
-
-class Config:
-    def __init__(self) -> None:
-        self.flags: set[str] = {"TF32"}
-        self.profile: Profile | None = None
-        self.profiling_verbosity = "LAYER_NAMES_ONLY"
-        self.progress_monitor: Any = None
-        self.num_compute_capabilities = 0
-        self.target: str | None = None
-
-    def clear_flag(self, flag: str) -> None:
-        self.flags.discard(flag)
-
-    def set_flag(self, flag: str) -> None:
-        self.flags.add(flag)
-
-    def add_optimization_profile(self, profile: Profile) -> int:
-        self.profile = profile
-        return 0
-
-    def set_compute_capability(self, target: str, index: int) -> bool:
-        self.target = target
-        return (self.num_compute_capabilities, index) == (1, 0)
-
-
-class Profile:
-    def __init__(self) -> None:
-        self.shapes: dict[str, tuple[tuple[int, ...], ...]] = {}
-
-    def set_shape(self, name: str, *shapes: tuple[int, ...]) -> None:
-        self.shapes[name] = shapes
-
-
 class Package(types.ModuleType):
     """One package.
 
     Attributes:
         while_building: Called with the config by every build; what it returns, if anything, is returned instead.
+        while_sizing: Called when an execution's scratch memory is asked for.
         parse_errors: What parsing fails with.
         refuses: Whether engines are refused when they are loaded, and the line that is logged then.
         built: Networks and configs, in order.
         contexts: Execution contexts, in order.
+        died: What was freed, in order.
+        compiled: What is in the cache of kernels after a context was made.
     """
 
-    def __init__(self, name: str = "tensorrt", version: str = "10.9.0") -> None:
+    def __init__(self, name: str = "tensorrt", version: str = "10.16.1") -> None:
         super().__init__(name)
         self.__version__ = version
         self.while_building: Callable[[Config], object] = lambda config: None
+        self.while_sizing: Callable[[], object] = lambda: None
         self.parse_errors: list[str] = []
         self.refuses = ""
         self.built: list[tuple[Network, Config]] = []
         self.parsed: list[tuple[bytes, str]] = []
         self.contexts: list[Any] = []
-        rtx, eleven, oldest = name == "tensorrt_rtx", version >= "11" and name == "tensorrt", version == "10.0.1"
+        self.died: list[str] = []
+        self.compiled = b"one"
+        rtx, oldest = name == "tensorrt_rtx", version == "10.3.0"
         self.float32, self.float16 = "float32", "float16"
         self.TensorIOMode = types.SimpleNamespace(INPUT="input", OUTPUT="output")
         self.ProfilingVerbosity = types.SimpleNamespace(DETAILED="DETAILED")
         self.LayerInformationFormat = types.SimpleNamespace(ONELINE="ONELINE")
         self.ExecutionContextAllocationStrategy = types.SimpleNamespace(USER_MANAGED="USER_MANAGED")
-        self.NetworkDefinitionCreationFlag = types.SimpleNamespace(**({} if eleven else {"STRONGLY_TYPED": 1}))
+        self.NetworkDefinitionCreationFlag = types.SimpleNamespace(STRONGLY_TYPED=1)
+        self.PreviewFeature = types.SimpleNamespace()
+        if not oldest:
+            self.PreviewFeature.RUNTIME_ACTIVATION_RESIZE_10_10 = "RESIZE"
         self.BuilderFlag = types.SimpleNamespace(TF32="TF32")
         if rtx:
             self.BuilderFlag.REQUIRE_USER_ALLOCATION = "REQUIRE_USER_ALLOCATION"
             self.ComputeCapability = type("ComputeCapability", (), {"CURRENT": "CURRENT", "SM80": "80", "SM120": "120"})
             self.DynamicShapesKernelSpecializationStrategy = types.SimpleNamespace(EAGER="EAGER")
         package = self
+
+        class Mortal:
+            def __del__(self) -> None:
+                package.died.append(type(self).__name__)
 
         class ILogger:
             Severity = globals()["Severity"]
@@ -202,18 +140,20 @@ class Package(types.ModuleType):
             def get_error(self, index: int) -> str:
                 return package.parse_errors[index]
 
-        class Context:
+        class Context(Mortal):
             def __init__(self, strategy: str, content: dict[str, Any]) -> None:
                 self.strategy, self._content = strategy, content
                 self.shapes: dict[str, tuple[int, ...]] = {}
                 self.addresses: dict[str, int] = {}
                 self.enqueued: list[int] = []
                 self.fails: object = False
-                if oldest:
-                    self.device_memory = 0
-                else:
-                    self.set_device_memory = lambda address, size: setattr(self, "scratch", (address, size))
-                    self.update_device_memory_size_for_shapes = lambda: 4 * self.shapes[next(iter(self.shapes))][-1]
+
+            def set_device_memory(self, address: int, size: int) -> None:
+                self.scratch = (address, size)
+
+            def update_device_memory_size_for_shapes(self) -> int:
+                package.while_sizing()
+                return 4 * self.shapes[next(iter(self.shapes))][-1]
 
             def set_input_shape(self, name: str, shape: tuple[int, ...]) -> bool:
                 low, _, high = self._content["shapes"][name]
@@ -235,6 +175,17 @@ class Package(types.ModuleType):
                 self.enqueued.append(handle)
                 return not self.fails
 
+        class Kernels(Mortal):
+            content = b""
+
+            def deserialize(self, content: bytes) -> bool:
+                fits = not content.startswith(b"foreign")
+                self.content = content if fits else b""
+                return fits
+
+            def serialize(self) -> memoryview:
+                return memoryview(self.content)
+
         class RuntimeConfig:
             dynamic_shapes_kernel_specialization_strategy = "LAZY" if rtx else None
 
@@ -243,16 +194,14 @@ class Package(types.ModuleType):
 
             if rtx:
 
-                def create_runtime_cache(self) -> object:
-                    return object()
+                def create_runtime_cache(self) -> Kernels:
+                    return Kernels()
 
                 def set_runtime_cache(self, cache: object) -> bool:
                     self.cache = cache
                     return True
 
-        class Engine:
-            device_memory_size = 4096
-
+        class Engine(Mortal):
             def __init__(self, content: dict[str, Any]) -> None:
                 self._content, self._names = content, list(content["dtypes"])
                 self.num_io_tensors = len(self._names)
@@ -273,13 +222,15 @@ class Package(types.ModuleType):
                     return None
                 context = Context(getattr(how, "strategy", how), self._content)
                 context.config = how  # type: ignore[attr-defined]
+                if hasattr(how, "cache") and package.compiled not in how.cache.content:
+                    how.cache.content += package.compiled
                 package.contexts.append(context)
                 return context
 
             def create_engine_inspector(self) -> Any:
                 return types.SimpleNamespace(get_engine_information=lambda form: f"layers {form}")
 
-        class Runtime:
+        class Runtime(Mortal):
             def __init__(self, log: Any) -> None:
                 self.log = log
 

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import types
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from pyiseg import engine_file
-from pyiseg.engine_file import EngineKey, EngineRefusedError, read_engine, write_engine
+from pyiseg import _core, engine_file
+from pyiseg.engine_file import EngineKey, EngineRefusedError, read_engine, read_header, write_engine
 from pyiseg.engine_plan import Plan
+from pyiseg.gpu import GpuInfo, gpu_here
 
 PLAN = Plan("click", (384, 512), (384, 512), (384, 512), 2)
 KEY = EngineKey(
@@ -22,10 +24,12 @@ KEY = EngineKey(
     flavour="tensorrt",
     version="10.9.0.34",
     gpu="NVIDIA GeForce RTX 4090",
-    driver="13000",
+    multiprocessors=128,
+    driver="13.0",
     compute_capability="8.9",
+    machine="x86_64",
 )
-AHEAD = dataclasses.replace(KEY, gpu=None, driver=None)
+AHEAD = dataclasses.replace(KEY, gpu=None, multiprocessors=None, driver=None)
 ENGINE = bytes(range(256)) * 20
 
 
@@ -33,13 +37,17 @@ def test_names_are_for_people_and_for_looking_up() -> None:
     assert KEY.name.startswith("compact_v2-click-384x512-nvidia_geforce_rtx_4090-")
     assert AHEAD.name.startswith("compact_v2-click-384x512-sm89-")
     changes: list[dict[str, Any]] = [
-        *({name: "other"} for name in ("model", "flavour", "version", "gpu", "driver", "compute_capability")),
+        *(
+            {name: "other"}
+            for name in ("model", "flavour", "version", "gpu", "driver", "compute_capability", "machine")
+        ),
+        {"multiprocessors": 64},
         *({"plan": dataclasses.replace(PLAN, **{name: (32, 32)})} for name in ("low", "best", "high")),
         {"plan": dataclasses.replace(PLAN, part="image")},
         {"plan": dataclasses.replace(PLAN, grid_stride=4)},
         {"files": (("click.onnx", "0a" * 32), ("image.onnx", "0c" * 32))},
         {"files": KEY.files[:1]},
-        {"format": 2},
+        {"format": 3},
     ]
     keys = [KEY, AHEAD, *(dataclasses.replace(KEY, **change) for change in changes)]
     assert len({key.name for key in keys}) == len(keys)
@@ -69,7 +77,7 @@ DAMAGE: dict[str, tuple[Callable[[bytes], bytes], str]] = {
     "a name of the key": (lambda content: content.replace(b'"driver"', b'"drover"'), "its header cannot be read"),
     "a type in the key": (lambda content: content.replace(b'"best": [384, 512]', b'"best": 7'), "cannot be read"),
     "the plan's type": (lambda content: content.replace(b'"plan": {', b'"plan": null, "p": {'), "cannot be read"),
-    "another format": (lambda content: content.replace(b'"format": 1', b'"format": 9'), "another version of pyiseg"),
+    "another format": (lambda content: content.replace(b'"format": 2', b'"format": 1'), "another version of pyiseg"),
     "the stated length": (
         lambda content: content.replace(b'"length": 5', b'"length": 7'),
         "should be 7120",
@@ -109,3 +117,12 @@ def test_a_header_can_be_read_by_people(tmp_path: Path) -> None:
     assert content["key"]["plan"]["high"] == [384, 512]
     assert content["seconds"] == 1.235
     assert EngineKey.from_json(content["key"]) == KEY
+    assert read_header(write_engine(tmp_path, AHEAD, ENGINE, 1.0)).key == AHEAD
+
+
+def test_the_driver_is_told_by_its_cuda_version(monkeypatch: pytest.MonkeyPatch) -> None:
+    info = {"name": "T4", "compute_capability": (7, 5), "multiprocessors": 40, "driver": 12040}
+    cuda = types.SimpleNamespace(device_count=lambda: 1, device_info=lambda: info)
+    monkeypatch.setattr(_core, "cuda_built", True)
+    monkeypatch.setattr(_core, "cuda", cuda, raising=False)
+    assert gpu_here() == GpuInfo("T4", (7, 5), 40, "12.4")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -46,10 +47,11 @@ def test_all_other_sizes_share_engines(model: Model) -> None:
 
 def test_engines_for_image_sizes(model: Model, tmp_path: Path) -> None:
     assert {plan.size for plan in plans_for(model, [])} == {
-        *("128x128", "96x128", "128x96", "64x128", "128x64"),
+        *("128x128", "96x128", "128x96", "64x128", "128x64", "32x32to128x128"),
         f"1x{GUIDE_STRIP}",
     }
-    assert len(plans_for(model, [])) == 2 * 5 + 1
+    assert len(plans_for(model, [])) == 2 * 6 + 1
+    assert {(320, 512), (512, 320)} <= set(common_sizes(dataclasses.replace(model, long_side=512)))
     assert plans_for(model, ["480x640", "960x1280"]) == plans(model, (96, 128))
     assert plans_for(model, ["any"]) == plans_for(model, ["10x400", "any"]) == plans(model, None)
     for wrong in ("480", "480x", "0x10", "480X640", "-1x3", "4x4x4"):

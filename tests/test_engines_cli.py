@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import platform
 import re
 import shutil
 from pathlib import Path
@@ -15,11 +16,12 @@ from fake_tensorrt import GPU, Package, opened
 import pyiseg
 from pyiseg import cli, engine_cache, engines_cli, tensorrt
 from pyiseg.engine_cache import EngineCache
-from pyiseg.engine_file import EngineKey, write_engine
+from pyiseg.engine_file import EngineKey, kernels_of, write_engine
 from pyiseg.engine_plan import plans
 from pyiseg.model import Model
 
 DRIVER = "there is no NVIDIA driver; install one"
+HERE = f"multiprocessors, {platform.machine()}"
 
 
 @pytest.fixture
@@ -58,7 +60,7 @@ def bare(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def key_of(model: Model, part: str = "guide") -> EngineKey:
     plan = next(plan for plan in plans(model, (96, 128)) if plan.part == part)
-    return EngineKey.of(model, plan, "tensorrt", "10.9.0", GPU)
+    return EngineKey.of(model, plan, "tensorrt", "10.16.1", GPU)
 
 
 def keep(cache: EngineCache, key: EngineKey, folder: Path | None = None) -> Path:
@@ -77,7 +79,7 @@ def test_build_list_and_clean(
     command = ["engines", "build", "--model", str(model.folder), "--size", "480x640"]
     assert cli.main(command) == 0
     printed = capsys.readouterr().out
-    assert f"for NVIDIA A100, with tensorrt 10.9.0, in {cache.folder}\n" in printed
+    assert f"for NVIDIA A100, with tensorrt 10.16.1, in {cache.folder}\n" in printed
     assert re.search(r"^image 96x128: built in \d\.\d s, 0\.0 MB\nclick 96x128: built in ", printed, re.MULTILINE)
     assert "guide 1x131072: built" in printed
     assert len(cache.files()) == 3
@@ -89,7 +91,7 @@ def test_build_list_and_clean(
     assert cli.main(["engines", "list"]) == 0
     printed = capsys.readouterr().out
     assert printed.startswith(f"folder  {cache.folder}\n")
-    assert "  0.0 MB  toy click 96x128, tensorrt 10.9.0, NVIDIA A100, driver 13000: usable\n" in printed
+    assert "  0.0 MB  toy click 96x128, tensorrt 10.16.1, NVIDIA A100, CUDA 13.0 driver: usable\n" in printed
     assert printed.endswith("  0.0 MB  in 5 engines\n")
     assert set(states(printed)) == {path.name for path in cache.files()}
     assert cli.main(["engines", "clean"]) == 0
@@ -101,7 +103,7 @@ def test_build_list_and_clean(
 
 def test_build_takes_the_common_sizes(package: Package, cache: EngineCache, model: Model) -> None:
     assert cli.main(["engines", "build", "--model", str(model.folder)]) == 0
-    assert len(package.built) == len(cache.files()) == 2 * 5 + 1
+    assert len(package.built) == len(cache.files()) == 2 * 6 + 1
 
 
 def test_what_can_be_used_and_what_is_cleaned(
@@ -117,12 +119,18 @@ def test_what_can_be_used_and_what_is_cleaned(
         keep(cache, dataclasses.replace(key, flavour="tensorrt_rtx")): (
             "tensorrt_rtx is not installed, or not the one in use"
         ),
-        keep(cache, dataclasses.replace(key, gpu=None, driver=None)): "usable",
+        keep(cache, dataclasses.replace(key, gpu=None, multiprocessors=None, driver=None)): "usable",
+        keep(cache, dataclasses.replace(key, machine="alpha")): (
+            f"it was built for NVIDIA A100 (108 multiprocessors, alpha), and this is NVIDIA A100 (108 {HERE})"
+        ),
+        keep(cache, dataclasses.replace(key, multiprocessors=98)): (
+            f"it was built for NVIDIA A100 (98 {HERE}), and this is NVIDIA A100 (108 {HERE})"
+        ),
     }
-    version, driver = dataclasses.replace(key, version="10.3.0"), dataclasses.replace(key, driver="12000")
+    version, driver = dataclasses.replace(key, version="10.3.0"), dataclasses.replace(key, driver="12.0")
     stale = {
-        keep(cache, version): "it was built by tensorrt 10.3.0, and this is tensorrt 10.9.0",
-        keep(cache, driver): "it was built with driver 12000, and this is 13000",
+        keep(cache, version): "it was built by tensorrt 10.3.0, and this is tensorrt 10.16.1",
+        keep(cache, driver): "it was built with a CUDA 12.0 driver, and this is a CUDA 13.0 driver",
         keep(cache, key_of(model, "click"), model.folder): f"its model in '{model.folder}' has changed",
         keep(cache, dataclasses.replace(key, model="damaged")): "its SHA-256 is not the one that was written down",
         keep(cache, dataclasses.replace(key, model="empty")): "it is damaged, or was not written by pyiseg",
@@ -140,12 +148,12 @@ def test_what_can_be_used_and_what_is_cleaned(
     printed = capsys.readouterr().out
     assert states(printed) == {path.name: state.rpartition(": ")[2] for path, state in (kept | stale).items()}
     assert "unknown: it is damaged, or was not" in printed
-    assert printed.endswith(" MB  in 12 engines\n")
+    assert printed.endswith(" MB  in 14 engines\n")
     assert cli.main(["engines", "clean", "--stale"]) == 0
     printed = capsys.readouterr().out
     assert printed.count("deleted ") == 6
-    assert "(it was built by tensorrt 10.3.0, and this is tensorrt 10.9.0)" in printed
-    assert printed.endswith(f"5.0 MB freed; 6 engines left in {cache.folder}\n")
+    assert "(it was built by tensorrt 10.3.0, and this is tensorrt 10.16.1)" in printed
+    assert printed.endswith(f"5.0 MB freed; 8 engines left in {cache.folder}\n")
     assert set(cache.folder.iterdir()) == {*kept, *others}
     assert cli.main(["engines", "clean", "--all"]) == 0
     assert set(cache.folder.iterdir()) == set(others)
@@ -161,7 +169,7 @@ def test_without_tensorrt_and_gpu(
     damaged.write_bytes(damaged.read_bytes()[:-1])
     assert cli.main(["engines", "list"]) == 0
     printed = capsys.readouterr().out
-    assert "driver 13000: tensorrt is not installed, or not the one in use\n" in printed
+    assert "CUDA 13.0 driver: tensorrt is not installed, or not the one in use\n" in printed
     assert "it is cut off or too long: 999999 bytes where there should be 1000000\n" in printed
     assert cli.main(["engines", "clean"]) == 0
     assert cache.files() == [cache.folder / key.name]
@@ -205,6 +213,40 @@ def test_what_cannot_be_deleted(
     monkeypatch.setattr(Path, "unlink", unlink)
     assert cli.main(["engines", "clean", "--all"]) == 1
     assert capsys.readouterr().out.startswith(f"cannot delete {path}: Permission denied\n0.0 MB freed; 1 engine left")
+
+
+def test_files_that_vanish_meanwhile(
+    package: Package,
+    cache: EngineCache,
+    model: Model,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    stays, goes = keep(cache, key_of(model)), keep(cache, key_of(model, "click"))
+    judge = engines_cli.Here.judge
+
+    def judged(self: engines_cli.Here, path: Path) -> engines_cli.Verdict:
+        goes.unlink(missing_ok=True)
+        return judge(self, path)
+
+    monkeypatch.setattr(engines_cli.Here, "judge", judged)
+    assert cli.main(["engines", "list"]) == 0
+    assert set(states(capsys.readouterr().out)) == {stays.name}
+    keep(cache, key_of(model, "click"))
+    assert cli.main(["engines", "clean", "--all"]) == 0
+    assert capsys.readouterr().out.count("deleted ") == 1
+
+
+def test_kernels_are_counted_and_cleaned(
+    package: Package, cache: EngineCache, model: Model, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kernels_of(keep(cache, key_of(model))).write_bytes(bytes(2_000_000))
+    assert cli.main(["engines", "list"]) == 0
+    assert capsys.readouterr().out.endswith("  3.0 MB  in 1 engine\n")
+    assert cli.main(["engines", "clean"]) == 0
+    assert len(os.listdir(cache.folder)) == 2
+    assert cli.main(["engines", "clean", "--all"]) == 0
+    assert os.listdir(cache.folder) == []
 
 
 def test_leftovers_are_cleaned(bare: None, cache: EngineCache, model: Model, monkeypatch: pytest.MonkeyPatch) -> None:

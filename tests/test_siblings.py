@@ -196,6 +196,15 @@ def test_added_to_a_folder(network: Network, folder: Path, tmp_path: Path, monke
     assert add_fp16.add_to_folder(network, bare, SIZES)
     assert {path.name: path.read_bytes() for path in bare.iterdir()} == whole
 
+    def interrupted(*_: Any) -> list[Path]:
+        (bare / "image.fp16.onnx").write_bytes(b"half")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(siblings, "write_siblings", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        add_fp16.add_to_folder(network, bare, SIZES)
+    assert not load_model(bare).has_fp16
+
     (tmp_path / "x.pt").write_bytes(b"")
     monkeypatch.setattr(sys, "argv", ["add_fp16", str(tmp_path / "x.pt"), str(bare)])
     with pytest.raises(SystemExit, match=r"^export\.add_fp16: error: .*x\.pt is no checkpoint"):

@@ -8,6 +8,7 @@ import logging
 import subprocess
 import sys
 import threading
+import time
 import types
 import weakref
 from pathlib import Path
@@ -15,15 +16,16 @@ from typing import Any
 
 import pytest
 import toy_model
-from fake_tensorrt import GPU, PACKAGES, Package, opened, plan_of
+from fake_tensorrt import GPU, PACKAGES, Package, Severity, opened, plan_of
 from test_model import replace_network
 
 import pyiseg
 from pyiseg import tensorrt
 from pyiseg.engine import GUIDE_STRIP
 from pyiseg.engine_cache import EngineCache
-from pyiseg.engine_file import EngineRefusedError, write_engine
+from pyiseg.engine_file import EngineRefusedError, kernels_of, write_engine
 from pyiseg.engine_plan import plans
+from pyiseg.errors import DeviceError
 from pyiseg.geometry import View
 from pyiseg.model import Model
 from pyiseg.tensorrt import TensorRT
@@ -49,7 +51,8 @@ def model(tmp_path: Path) -> Model:
         ({"tensorrt": "10.3.0", "tensorrt_rtx": "1.2.0"}, "tensorrt", "tensorrt"),
         ({}, "", r"TensorRT is not installed: .*pyiseg\[tensorrt\]' or .*pyiseg\[tensorrt-rtx\]'"),
         ({"tensorrt_rtx": "1.2.0"}, "tensorrt", r"tensorrt, which PYISEG_TRT asks for, is not .*pyiseg\[tensorrt\]'$"),
-        ({"tensorrt": "8.6.1"}, "", r"TensorRT 8.6.1 is too old: pip install --upgrade 'tensorrt>=10'"),
+        ({"tensorrt": "8.6.1"}, "", r"TensorRT 8.6.1 is too old: pip install --upgrade 'tensorrt>=10.3'"),
+        ({"tensorrt": "10.2.0.post1"}, "", r"TensorRT 10.2.0.post1 is too old: pip install --upgrade"),
         ({"tensorrt": "folder"}, "", r"tensorrt cannot be imported: what is at \['here'\] is not TensorRT: pip"),
         ({"tensorrt": "broken"}, "", r"tensorrt cannot be imported: libcudart.so.13: cannot open: pip install"),
         ({"tensorrt": "needs"}, "", r"tensorrt cannot be imported: No module named 'tensorrt_libs': pip install"),
@@ -88,6 +91,27 @@ def test_the_package_that_is_used(
             with pytest.raises(pyiseg.DeviceError, match=found) as raised:
                 tensorrt.flavour()
             assert tensorrt.why_not() == str(raised.value)
+    finally:
+        tensorrt._opened.cache_clear()
+
+
+def test_threads_open_a_package_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    imports: list[str] = []
+
+    def import_module(name: str) -> types.ModuleType:
+        imports.append(name)
+        time.sleep(0.05)
+        return Package(name)
+
+    monkeypatch.setattr(importlib, "import_module", import_module)
+    tensorrt._opened.cache_clear()
+    try:
+        threads = [threading.Thread(target=tensorrt.flavour, args=("tensorrt",)) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert imports == ["tensorrt"]
     finally:
         tensorrt._opened.cache_clear()
 
@@ -169,11 +193,87 @@ def test_an_engine_that_is_refused_is_built_again(
     write_engine(cache.folder, key, b"whole, but of another kind", 1.0)
     with caplog.at_level(logging.WARNING, "pyiseg"):
         assert engines.fetch(model, plan_of(model, "guide")).seconds is not None
-    (record,) = caplog.records
-    assert "does not take it: magic tag does not match; it is built again" in record.getMessage()
+    refused, builds = (record.getMessage() for record in caplog.records)
+    assert "does not take it: magic tag does not match; it is built again" in refused
+    assert builds == "building the engine toy-guide 1x131072, which can take minutes"
     package.built.clear()
     TensorRT(GPU, cache, opened(package)).fetch(model, plan_of(model, "guide"))
     assert package.built == []
+
+
+def test_a_failing_driver_costs_no_good_file(package: Package, model: Model, cache: EngineCache) -> None:
+    TensorRT(GPU, cache, opened(package)).load(model, view_of(model))
+    before = {path: path.stat().st_mtime_ns for path in cache.files()}
+    package.built.clear()
+    package.refuses = "Error Code 1: Cuda Runtime (cudaError 35: CUDA driver version is insufficient)"
+    with pytest.raises(DeviceError, match=r"update the NVIDIA driver, or .*tensorrt-cu12.*; pass device='cpu'"):
+        TensorRT(GPU, cache, opened(package)).load(model, view_of(model))
+    package.refuses = "Error Code 1: Cuda Driver (an illegal memory access was encountered)"
+    with pytest.raises(DeviceError, match="cannot load the engine toy-"):
+        TensorRT(GPU, cache, opened(package)).load(model, view_of(model))
+    assert {path: path.stat().st_mtime_ns for path in cache.files()} == before
+    assert package.built == []
+
+
+def test_what_failed_is_not_built_again(package: Package, model: Model, cache: EngineCache) -> None:
+    engines, trt = TensorRT(GPU, cache, opened(package)), opened(package)
+    engines.trt = trt
+    said = ["Cuda Runtime (out of memory)"]
+
+    def build(config: Any) -> str:
+        trt.log.log(Severity.ERROR, said[0])
+        return "nothing"
+
+    package.while_building = build
+    for _ in range(2):
+        with pytest.raises(DeviceError, match="too little free memory"):
+            engines.load(model, view_of(model))
+    assert len(package.built) == 2
+    said[0] = "CHECK(0) failed"
+    for _ in range(3):
+        with pytest.raises(DeviceError, match=r"CHECK\(0\) failed; export the model again .*; pass device='cpu'"):
+            engines.load(model, view_of(model))
+    assert len(package.built) == 3
+    package.while_building = lambda config: None
+    assert engines.fetch(model, plan_of(model, "guide")).seconds is not None
+
+
+def test_a_missing_module_is_not_remembered(model: Model, cache: EngineCache, monkeypatch: pytest.MonkeyPatch) -> None:
+    engines = TensorRT(GPU, cache, opened(Package()))
+    with monkeypatch.context() as patch:
+        patch.setitem(sys.modules, "filelock", None)
+        with pytest.raises(DeviceError, match="pip install filelock"):
+            engines.load(model, view_of(model))
+    engines.load(model, view_of(model))
+
+
+def test_kernels_are_kept_beside_their_engine(package: Package, model: Model, cache: EngineCache) -> None:
+    def execution() -> Any:
+        engines = TensorRT(GPU, cache, opened(package))
+        engine = engines.fetch(model, plan_of(model, "guide")).engine
+        engine.open({"image": (1, 3, 1, GUIDE_STRIP)})
+        return engine
+
+    execution()
+    (path,) = (kernels_of(engine) for engine in cache.files())
+    if package.__name__ != "tensorrt_rtx":
+        assert not path.exists()
+        return
+    assert path.read_bytes() == b"one"
+    path.write_bytes(b"one, and more")
+    execution()
+    assert package.contexts[-1].config.cache.content == path.read_bytes() == b"one, and more"
+    path.write_bytes(b"foreign, of another GPU")
+    execution()
+    assert path.read_bytes() == b"one"
+    engine = execution()
+    package.compiled = b"another"
+    engine.open({"image": (1, 3, 1, GUIDE_STRIP)})
+    assert path.read_bytes() == b"oneanother"
+    path.unlink()
+    path.mkdir()  # which can be neither read nor written
+    execution()
+    assert path.is_dir()
 
 
 def test_tensorrt_rtx_builds_engines_without_a_gpu(tmp_path: Path, model: Model) -> None:
@@ -184,7 +284,8 @@ def test_tensorrt_rtx_builds_engines_without_a_gpu(tmp_path: Path, model: Model)
         built = trt.build(model, plan_of(model, part, working), (8, 0), describe=True)
         assert len(built.content) > 1000
         assert "LayerType: " in built.layers
-    with pytest.raises(EngineRefusedError, match=r"tensorrt_rtx 1\.\S+ does not take it: .*"):
+    # Without a driver it is CUDA that fails.
+    with pytest.raises((EngineRefusedError, DeviceError), match=r"does not take it: |update the NVIDIA driver"):
         trt.load(b"no engine" * 20, "it")
 
 
@@ -192,5 +293,5 @@ def test_tensorrt_rtx_says_what_it_cannot_read(model: Model) -> None:
     pytest.importorskip("tensorrt_rtx")
     replace_network(model.folder, "guide.onnx", b"not a network")
     broken = pyiseg.load_model(model.folder)
-    with pytest.raises(pyiseg.DeviceError, match=r"cannot read '.*guide\.onnx': .*[Pp]ars.*; pass device='cpu'"):
+    with pytest.raises(pyiseg.DeviceError, match=r"cannot read '.*guide\.onnx': .*[Pp]ars"):
         tensorrt.flavour("tensorrt_rtx").build(broken, plan_of(broken, "guide"), (8, 0))

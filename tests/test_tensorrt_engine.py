@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import json
+import threading
 import types
 from pathlib import Path
 from typing import Any
@@ -10,11 +12,12 @@ from typing import Any
 import numpy as np
 import pytest
 import toy_model
-from fake_tensorrt import PACKAGES, Package, opened, plan_of
+from fake_tensorrt import PACKAGES, Package, Severity, opened, plan_of
 
 import pyiseg
 from pyiseg.engine_file import EngineRefusedError
 from pyiseg.model import Model
+from pyiseg.tensorrt_flavour import Flavour
 
 
 @pytest.fixture(params=PACKAGES)
@@ -27,10 +30,13 @@ def model(tmp_path: Path) -> Model:
     return pyiseg.load_model(toy_model.build(tmp_path / "toy", long_side=128))
 
 
+def made(trt: Flavour, model: Model) -> Any:
+    return trt.load(trt.build(model, plan_of(model, "click", None), (8, 0)).content, "toy-click")
+
+
 @pytest.fixture
 def engine(package: Package, model: Model) -> Any:
-    trt = opened(package)
-    return trt.load(trt.build(model, plan_of(model, "click", None), (8, 0)).content, "toy-click")
+    return made(opened(package), model)
 
 
 SHAPES = {
@@ -50,10 +56,7 @@ def test_an_execution(package: Package, engine: Any) -> None:
     assert context.shapes == SHAPES
     assert execution.outputs == {"alpha": (1, 1, 48, 64)}
     execution.use_scratch(512)
-    if package.__version__ == "10.0.1":
-        assert (execution.scratch_bytes, context.device_memory) == (4096, 512)
-    else:
-        assert (execution.scratch_bytes, context.scratch) == (4 * 64, (512, 4 * 64))
+    assert (execution.scratch_bytes, context.scratch) == (4 * 64, (512, 4 * 64))
     execution.bind("alpha", 1024)
     execution.enqueue(types.SimpleNamespace(handle=77))
     assert (context.addresses, context.enqueued) == ({"alpha": 1024}, [77])
@@ -85,7 +88,38 @@ def test_an_execution_that_fails(package: Package, engine: Any) -> None:
     with pytest.raises(ValueError, match=r"takes .*'previous_alpha'.* not .*'alpha'"):
         engine.open({"alpha": (1, 1, 1, 1)})
     package.refuses = "yes"
-    with pytest.raises(pyiseg.DeviceError, match="cannot make an execution context of the engine toy-click"):
+    with pytest.raises(
+        pyiseg.DeviceError, match=r"cannot make an execution context of the engine toy-click: .*; pass device='cpu'"
+    ):
+        engine.open(SHAPES)
+
+
+def test_things_die_before_what_they_were_made_of(package: Package, model: Model) -> None:
+    execution = made(opened(package), model).open(SHAPES)
+    package.contexts.clear()
+    assert package.died == []
+    del execution
+    gc.collect()
+    kernels = ["Kernels"] if package.__name__ == "tensorrt_rtx" else []
+    assert package.died == ["Context", *kernels, "Engine", "Runtime"]
+
+
+def test_what_other_threads_are_told_fails_no_session(package: Package, model: Model) -> None:
+    trt = opened(package)
+    engine = made(trt, model)
+
+    def elsewhere() -> None:
+        thread = threading.Thread(target=trt.log.log, args=(Severity.ERROR, "Error Code 2: OutOfMemory"))
+        thread.start()
+        thread.join()
+
+    package.while_sizing = elsewhere
+    execution = engine.open(SHAPES)
+    package.contexts[-1].fails = True
+    with pytest.raises(pyiseg.DeviceError, match=r"failed: it gave no reason$"):
+        execution.enqueue(types.SimpleNamespace(handle=77))
+    package.while_sizing = lambda: trt.log.log(Severity.ERROR, "Error Code 2: OutOfMemory")
+    with pytest.raises(pyiseg.DeviceError, match=r"cannot be used for these shapes: .*too little free memory.*'cpu'"):
         engine.open(SHAPES)
 
 
