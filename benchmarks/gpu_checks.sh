@@ -13,7 +13,11 @@
 # A step that fails does not stop the others; the exit code is 1 then.
 set -uo pipefail
 cd "$(dirname "$0")/.."
-out=$(realpath -m "${1:?a folder for results is needed: benchmarks/gpu_checks.sh FOLDER}")
+if [ $# -ne 1 ] || [ -z "$1" ]; then
+    echo "a folder for results is needed: benchmarks/gpu_checks.sh FOLDER" >&2
+    exit 2
+fi
+out=$(realpath -m "$1")
 python=${PYTHON:-python3}
 deadline=${GPU_CHECKS_SECONDS:-570}
 work=$(mktemp -d)

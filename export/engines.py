@@ -114,6 +114,7 @@ def main() -> None:
     parser.add_argument(
         "--size",
         nargs="+",
+        action="extend",
         default=[],
         metavar="HxW",
         help="of the images, height first, or 'any' (default: the common aspect ratios, and any)",

@@ -108,12 +108,11 @@ def resolve(device: str) -> str:
 
 def why_not_cuda() -> str:
     """Why ``device="cuda"`` cannot be used here, with the way out; empty if it can."""
-    from pyiseg import _core
-
+    _core = _native()
     if not _core.cuda_built:
         return (
-            "this build of pyiseg has no CUDA ops; install it from source on a machine with nvcc: "
-            "pip install . -C cmake.define.PYISEG_CUDA=ON"
+            "this build of pyiseg has no CUDA ops; in a clone of pyiseg, on a machine with nvcc, run: "
+            "pip install -e '.[tensorrt]' -C cmake.define.PYISEG_CUDA=ON"
         )
     try:
         if _core.cuda.driver_version() == 0:
@@ -131,7 +130,29 @@ def why_not_cuda() -> str:
         return f"the GPU has compute capability {major}.{minor}; 7.5 (Turing) or newer is needed"
     from pyiseg import tensorrt
 
-    return tensorrt.why_not()
+    try:
+        return tensorrt.why_not()
+    except ValueError as error:  # the environment variable that chooses the package
+        return str(error)
+
+
+def cuda_state() -> list[tuple[str, str]]:
+    """What ``device="cuda"`` needs, each with what there is of it: for people to read."""
+    from pyiseg import tensorrt
+    from pyiseg.errors import PyisegError
+    from pyiseg.gpu import gpu_here
+
+    _core, gpu = _native(), gpu_here()
+    ops = f"built with CUDA {_core.cuda.runtime_version() // 1000}" if _core.cuda_built else "not in this build"
+    try:
+        found = tensorrt.flavour()
+        package = f"{found.name} {found.version}"
+    except (PyisegError, ValueError) as error:
+        package = str(error)
+    here = "none that can be used" if gpu is None else f"{gpu.name}, CUDA {gpu.driver} driver"
+    state = [("CUDA ops", ops), ("GPU", here), ("TensorRT", package)]
+    reason = why_not_cuda()
+    return [*state, ("no cuda", reason)] if reason else state
 
 
 def build(device: str, model: Model, view: View, image: npt.NDArray[np.uint8] | DeviceImage) -> tuple[str, Pipeline]:
@@ -159,26 +180,36 @@ def build(device: str, model: Model, view: View, image: npt.NDArray[np.uint8] | 
                 raise
             _warn_once(f"pyiseg runs on the CPU although there is a GPU: {error}")
     if isinstance(image, DeviceImage):
+        reason = why_not_cuda()
+        way_out = f"'cuda' cannot be used: {reason}. Pass" if reason else "pass device='cuda', or"
         raise ValueError(
-            "image lies on a GPU but the session is to run on the CPU; pass device='cuda', or a numpy array: "
-            "cupy.asnumpy(image), image.cpu().numpy() in torch"
+            f"image lies on a GPU but the session is to run on the CPU; {way_out} a numpy array: cupy.asnumpy(image), "
+            "image.cpu().numpy() in torch"
         )
     return "cpu", _cpu_pipeline(model, view, image)
 
 
 def _cpu_pipeline(model: Model, view: View, rgb: npt.NDArray[np.uint8]) -> Pipeline:
+    _native()
     try:
         from pyiseg.cpu import CpuPipeline
     except ImportError as error:
-        if error.name is not None and error.name.startswith("pyiseg"):
-            # The usual reason: Python started in a checkout takes the package there, not the installed one.
-            raise DeviceError(
-                f"the extension of pyiseg is not built in '{Path(__file__).parent}' ({error}): leave that folder, or "
-                "run pip install -e . in the one above it"
-            ) from error
         way_out = ": pip install onnxruntime" if error.name == "onnxruntime" else ""
         raise DeviceError(f"device 'cpu' cannot be used: {error}{way_out}") from error
     return CpuPipeline(model, view, rgb)
+
+
+def _native() -> Any:
+    """The extension."""
+    try:
+        from pyiseg import _core
+    except ImportError as error:
+        # The usual reason: Python started in a checkout takes the package there, not the installed one.
+        raise DeviceError(
+            f"the extension of pyiseg is not built in '{Path(__file__).parent}' ({error}): leave that folder, or "
+            "run pip install -e . in the one above it"
+        ) from error
+    return _core
 
 
 def _cuda_pipeline(model: Model, view: View, image: npt.NDArray[np.uint8] | DeviceImage) -> Pipeline:
@@ -215,10 +246,9 @@ def _engines_of(index: int) -> TensorRT:
 
 
 def _has_gpu() -> bool:
-    from pyiseg import _core
-
+    _core = _native()
     try:
-        return _core.cuda_built and _core.cuda.device_count() > 0
+        return bool(_core.cuda_built and _core.cuda.device_count() > 0)
     except _core.DeviceRuntimeError:
         return True
 

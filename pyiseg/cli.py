@@ -101,8 +101,8 @@ def _extra_of(options: argparse.Namespace) -> Iterator[None]:
 def _info(options: argparse.Namespace) -> None:
     _say(f"pyiseg   {pyiseg.__version__}")
     _say(f"devices  {', '.join(pyiseg.available_devices())}")
-    if reason := backend.why_not_cuda():
-        _say(f"no cuda  {reason}")
+    for label, text in backend.cuda_state():
+        _say(f"{label:8} {text}")
     model = pyiseg.load_model(options.model)
     _say(f"model    {model.name}: {model.description}")
     _say(f"licence  {model.licence}")

@@ -172,10 +172,11 @@ def add_to(commands: Any, model: argparse.ArgumentParser, say: Say) -> None:
     build = engines.add_parser("build", parents=[model], help="build engines now rather than at first use")
     build.add_argument(
         "--size",
-        action="append",
+        nargs="+",
+        action="extend",
         default=[],
         metavar="HxW",
-        help="of the images, height first, or 'any' (repeat for more; default: the common aspect ratios, and any)",
+        help="of the images, height first, or 'any' (default: the common aspect ratios, and any)",
     )
     build.set_defaults(run=lambda options: build_engines(options, say))
     clean = engines.add_parser("clean", help="delete engines; nothing else is touched")

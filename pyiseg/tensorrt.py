@@ -41,6 +41,7 @@ def flavour(name: str | None = None) -> Flavour:
         ValueError: PYISEG_TRT names no such package.
         DeviceError: It is not installed, or cannot be used.
     """
+    asked = "" if name else f", which {VARIABLE} asks for,"
     name = name or os.environ.get(VARIABLE) or None
     if name is not None and name not in PACKAGES:
         raise ValueError(f"{VARIABLE} is {name!r}; the known values are {', '.join(map(repr, PACKAGES))}")
@@ -57,7 +58,7 @@ def flavour(name: str | None = None) -> Flavour:
             # It is there, and something that it needs is not, such as a library of CUDA.
             reasons.append(f"{package} cannot be imported: {error}")
         lines.append(PACKAGES[package])
-    missing = "TensorRT is not installed" if name is None else f"{name}, which {VARIABLE} asks for, is not installed"
+    missing = "TensorRT is not installed" if name is None else f"{name}{asked} is not installed"
     raise DeviceError(f"{'; '.join(reasons) or missing}: {' or '.join(lines)}")
 
 
