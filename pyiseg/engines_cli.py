@@ -87,9 +87,17 @@ class Here:
         return Verdict(key, "usable", False)
 
 
+def _cache() -> EngineCache:
+    """The cache, to be looked at. A session goes on without one; here there would be nothing to say."""
+    cache = EngineCache()
+    if cache.folder.exists() and not cache.folder.is_dir():
+        raise ValueError(f"'{cache.folder}' is a file; let PYISEG_CACHE name a folder")
+    return cache
+
+
 def list_engines(options: argparse.Namespace, say: Say) -> None:
     """Show what is in the cache."""
-    cache, here = EngineCache(), Here.find()
+    cache, here = _cache(), Here.find()
     say(f"folder  {cache.folder}")
     total = 0
     for path in cache.files():
@@ -133,7 +141,7 @@ def clean_engines(options: argparse.Namespace, say: Say) -> int:
     Returns:
         The exit code, 0 or `INCOMPLETE`.
     """
-    cache, here = EngineCache(), Here.find()
+    cache, here = _cache(), Here.find()
     freed, failed = 0, 0
     for path in cache.files():
         verdict = here.judge(path)

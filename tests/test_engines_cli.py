@@ -280,3 +280,14 @@ def test_wrong_arguments(
     assert (code, error.count("\n")) == (2, 1)
     assert error.startswith("pyiseg: error: ")
     assert words in error
+
+
+@pytest.mark.parametrize("command", ["list", "clean --all"])
+def test_a_cache_that_is_a_file(
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("mine")
+    monkeypatch.setenv("PYISEG_CACHE", str(tmp_path / "file"))
+    assert cli.main(["engines", *command.split()]) == 2
+    assert "file' is a file; let PYISEG_CACHE name a folder" in capsys.readouterr().err
+    assert (tmp_path / "file").read_text() == "mine"
