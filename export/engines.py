@@ -22,6 +22,7 @@ from export.command import run_main, size_text
 from pyiseg import load_model
 from pyiseg.engine_file import EngineKey, EngineRefusedError, write_engine
 from pyiseg.engine_plan import Plan, plans_for
+from pyiseg.engines_cli import add_size_to
 from pyiseg.errors import DeviceError
 from pyiseg.files import written_whole
 from pyiseg.model import Model
@@ -111,14 +112,7 @@ def main() -> None:
     parser.add_argument(
         "--sm", nargs="+", required=True, metavar="SM", help="compute capabilities without the point: 80 89 120"
     )
-    parser.add_argument(
-        "--size",
-        nargs="+",
-        action="extend",
-        default=[],
-        metavar="HxW",
-        help="of the images, height first, or 'any' (default: the common aspect ratios, and any)",
-    )
+    add_size_to(parser)
     args = parser.parse_args()
     run_main("engines", lambda: _run(args))
 

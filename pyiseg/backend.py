@@ -155,28 +155,31 @@ def cuda_state() -> list[tuple[str, str]]:
     return [*state, ("no cuda", reason)] if reason else state
 
 
-def build(device: str, model: Model, view: View, image: npt.NDArray[np.uint8] | DeviceImage) -> tuple[str, Pipeline]:
+def build(
+    device: str, model: Model, view: View, image: npt.NDArray[np.uint8] | DeviceImage, *, fall_back: bool
+) -> tuple[str, Pipeline]:
     """Build the pipeline of one image. Imports the device's runtime.
 
     Args:
-        device: A name that `resolve` takes. With ``"auto"`` a GPU that fails gives way to the CPU, with one warning.
+        device: A name that `resolve` returned.
         model: The networks.
         view: How the model sees the image.
         image: RGB, uint8, shape (H, W, 3). It may be kept, so it must not change.
+        fall_back: Whether a GPU that fails gives way to the CPU, with one warning.
 
     Returns:
         The device that it has come to, and the pipeline.
 
     Raises:
-        ValueError, DeviceError: See `resolve`; or the device failed.
+        ValueError: The image lies on a GPU, and the device is the CPU.
+        DeviceError: The device failed.
     """
-    chosen = resolve(device)
-    if chosen == "cuda":
+    if device == "cuda":
         try:
             return "cuda", _cuda_pipeline(model, view, image)
         except (DeviceError, ModelError) as error:
             # A model's files may have changed since they were read; the CPU runs what was read.
-            if device != "auto" or isinstance(image, DeviceImage):
+            if not fall_back or isinstance(image, DeviceImage):
                 raise
             _warn_once(f"pyiseg runs on the CPU although there is a GPU: {error}")
     if isinstance(image, DeviceImage):

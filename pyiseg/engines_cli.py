@@ -165,6 +165,18 @@ def clean_engines(options: argparse.Namespace, say: Say) -> int:
     return INCOMPLETE if failed else 0
 
 
+def add_size_to(parser: argparse.ArgumentParser) -> None:
+    """Add the option that says which engines to build; see `pyiseg.engine_plan.plans_for`."""
+    parser.add_argument(
+        "--size",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="HxW",
+        help="of the images, height first, or 'any' (default: the common aspect ratios, and any)",
+    )
+
+
 def add_to(commands: Any, model: argparse.ArgumentParser, say: Say) -> None:
     """Add the command to a command line.
 
@@ -178,14 +190,7 @@ def add_to(commands: Any, model: argparse.ArgumentParser, say: Say) -> None:
     listing = engines.add_parser("list", help="show what is kept, and whether it can be used here")
     listing.set_defaults(run=lambda options: list_engines(options, say))
     build = engines.add_parser("build", parents=[model], help="build engines now rather than at first use")
-    build.add_argument(
-        "--size",
-        nargs="+",
-        action="extend",
-        default=[],
-        metavar="HxW",
-        help="of the images, height first, or 'any' (default: the common aspect ratios, and any)",
-    )
+    add_size_to(build)
     build.set_defaults(run=lambda options: build_engines(options, say))
     clean = engines.add_parser("clean", help="delete engines; nothing else is touched")
     which = clean.add_mutually_exclusive_group()

@@ -73,7 +73,7 @@ class Session:
         model: str | os.PathLike[str] | Model = "default",
         device: str = "cpu",
     ) -> None:
-        backend.resolve(device)  # before the picture is read
+        chosen = backend.resolve(device)  # before the picture is read
         loaded = load_model(model)
         source = DeviceImage(image) if is_device_array(image) else images.to_rgb(image)
         self._view = View.fit(
@@ -86,7 +86,7 @@ class Session:
         if isinstance(source, np.ndarray):
             source.flags.writeable = False
             self._image = source
-        self._device, self._pipeline = backend.build(device, loaded, self._view, source)
+        self._device, self._pipeline = backend.build(chosen, loaded, self._view, source, fall_back=device == "auto")
         self._lock = threading.Lock()
         self._steps: list[_Step] = []
         self._undone: list[_Step] = []

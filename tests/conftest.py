@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 import toy_model
+from fake_tensorrt import with_fp16
 
-from pyiseg import Session
+from pyiseg import Model, Session, load_model
+from pyiseg.engine_cache import EngineCache
 
 
 @pytest.fixture(scope="session")
@@ -20,3 +22,22 @@ def toy(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def session(toy: Path) -> Session:
     """A fresh session on the stand-in model."""
     return Session(toy_model.PHOTO, model=toy)
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Model:
+    """A small stand-in model to build engines of; its folder may be changed."""
+    return load_model(toy_model.build(tmp_path / "toy", long_side=128))
+
+
+@pytest.fixture
+def half(tmp_path: Path) -> Model:
+    """The same with FP16 networks."""
+    return with_fp16(toy_model.build(tmp_path / "half", long_side=128))
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> EngineCache:
+    """The place where engines are kept, empty."""
+    monkeypatch.setenv("PYISEG_CACHE", str(tmp_path / "cache"))
+    return EngineCache()

@@ -7,22 +7,11 @@ from pathlib import Path
 
 import pytest
 import toy_model
-from fake_tensorrt import with_fp16
 
 import pyiseg
 from pyiseg.engine import GUIDE_STRIP
 from pyiseg.engine_plan import Plan, common_sizes, depends_on, network_file, plans, plans_for
 from pyiseg.model import Model
-
-
-@pytest.fixture
-def model(tmp_path: Path) -> Model:
-    return pyiseg.load_model(toy_model.build(tmp_path / "toy", long_side=128))
-
-
-@pytest.fixture
-def half(tmp_path: Path) -> Model:
-    return with_fp16(toy_model.build(tmp_path / "half", long_side=128))
 
 
 def test_common_sizes_have_engines_of_their_own(model: Model) -> None:

@@ -19,18 +19,6 @@ from pyiseg.engine_cache import EngineCache
 from pyiseg.engine_plan import plans
 from pyiseg.model import Model
 
-
-@pytest.fixture
-def model(tmp_path: Path) -> Model:
-    return pyiseg.load_model(toy_model.build(tmp_path / "toy", long_side=128))
-
-
-@pytest.fixture
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> EngineCache:
-    monkeypatch.setenv("PYISEG_CACHE", str(tmp_path / "cache"))
-    return EngineCache()
-
-
 LAYERS = """Layers:
 Name: a, LayerType: kgen, Inputs: [ { Name: x, Dimensions: [1,3], Datatype: Float, Format: f }], Constants: [], \
 Outputs: [ { Name: y, Datatype: Half, Format: f }], TacticName: a, StreamId: 0, Metadata: none

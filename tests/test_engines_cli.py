@@ -25,17 +25,6 @@ HERE = f"multiprocessors, {platform.machine()}"
 
 
 @pytest.fixture
-def model(tmp_path: Path) -> Model:
-    return pyiseg.load_model(toy_model.build(tmp_path / "toy", long_side=128))
-
-
-@pytest.fixture
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> EngineCache:
-    monkeypatch.setenv("PYISEG_CACHE", str(tmp_path / "cache"))
-    return EngineCache()
-
-
-@pytest.fixture
 def package(monkeypatch: pytest.MonkeyPatch) -> Package:
     """A machine with TensorRT 10 and a GPU."""
     package = Package()

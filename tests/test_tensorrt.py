@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import toy_model
 from fake_tensorrt import GPU, PACKAGES, Package, Severity, opened, plan_of
 from test_model import replace_network
 
@@ -34,11 +33,6 @@ from pyiseg.tensorrt import TensorRT
 @pytest.fixture(params=PACKAGES)
 def package(request: pytest.FixtureRequest) -> Package:
     return Package(*PACKAGES[request.param])
-
-
-@pytest.fixture
-def model(tmp_path: Path) -> Model:
-    return pyiseg.load_model(toy_model.build(tmp_path / "toy", long_side=128))
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import toy_model
-from fake_tensorrt import PACKAGES, Package, Severity, opened, plan_of, with_fp16
+from fake_tensorrt import PACKAGES, Package, Severity, opened, plan_of
 from test_model import replace_network
 
 import pyiseg
@@ -23,16 +23,6 @@ from pyiseg.tensorrt_callbacks import make_progress
 @pytest.fixture(params=PACKAGES)
 def package(request: pytest.FixtureRequest) -> Package:
     return Package(*PACKAGES[request.param])
-
-
-@pytest.fixture
-def model(tmp_path: Path) -> Model:
-    return pyiseg.load_model(toy_model.build(tmp_path / "toy", long_side=128))
-
-
-@pytest.fixture
-def half(tmp_path: Path) -> Model:
-    return with_fp16(toy_model.build(tmp_path / "half", long_side=128))
 
 
 def test_what_is_built(package: Package, model: Model) -> None:

@@ -6,12 +6,10 @@ import gc
 import json
 import threading
 import types
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import toy_model
 from fake_tensorrt import PACKAGES, Package, Severity, opened, plan_of
 
 import pyiseg
@@ -23,11 +21,6 @@ from pyiseg.tensorrt_flavour import Flavour
 @pytest.fixture(params=PACKAGES)
 def package(request: pytest.FixtureRequest) -> Package:
     return Package(*PACKAGES[request.param])
-
-
-@pytest.fixture
-def model(tmp_path: Path) -> Model:
-    return pyiseg.load_model(toy_model.build(tmp_path / "toy", long_side=128))
 
 
 def made(trt: Flavour, model: Model) -> Any:

@@ -23,7 +23,9 @@ Array empty(Stream& stream, std::vector<std::int64_t> shape, const py::object& d
     return array;
 }
 
-inline void check_copy(const ArrayRef& from, const ArrayRef& to) {
+inline void check_copy(const ArrayRef& from, Space from_space, const ArrayRef& to, Space to_space) {
+    check_space(from, from_space);
+    check_space(to, to_space);
     if (from.dtype != to.dtype || from.bytes() != to.bytes()) {
         fail(std::string("from is ") + from.type_name + " " + text(from.shape) + " but to is " + to.type_name + " " +
              text(to.shape) + "; they must have the same dtype and as many elements");
@@ -34,27 +36,21 @@ inline void check_copy(const ArrayRef& from, const ArrayRef& to) {
 
 template <class Stream>
 void upload(Stream& stream, const ArrayRef& from, const ArrayRef& to) {
-    check_space(from, Space::numpy);
-    check_space(to, Stream::kSpace);
-    check_copy(from, to);
+    check_copy(from, Space::numpy, to, Stream::kSpace);
     const auto guard = stream.guard();
     stream.upload(to.data, from.data, from.bytes());
 }
 
 template <class Stream>
 void download(Stream& stream, const ArrayRef& from, const ArrayRef& to) {
-    check_space(from, Stream::kSpace);
-    check_space(to, Space::numpy);
-    check_copy(from, to);
+    check_copy(from, Stream::kSpace, to, Space::numpy);
     const auto guard = stream.guard();
     stream.download(to.data, from.data, from.bytes());
 }
 
 template <class Stream>
 void copy(Stream& stream, const ArrayRef& from, const ArrayRef& to) {
-    check_space(from, Stream::kSpace);
-    check_space(to, Stream::kSpace);
-    check_copy(from, to);
+    check_copy(from, Stream::kSpace, to, Stream::kSpace);
     const auto guard = stream.guard();
     stream.copy(to.data, from.data, from.bytes());
 }
