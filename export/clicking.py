@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -17,6 +18,7 @@ from torch import Tensor
 
 from export.bundled import bundled_clicks
 from export.config import NetworkConfig
+from export.damage import damaged
 from export.data import Sample
 from pyiseg import _core
 from pyiseg.chain import Chain
@@ -30,8 +32,10 @@ T = TypeVar("T")
 class Clicker:
     """Starts click sequences for batches of samples."""
 
-    def __init__(self, config: NetworkConfig, strategy: str = "robot", seed: int = 1, batch: int = 1) -> None:
-        self.config, self.strategy, self.seed = config, strategy, seed
+    def __init__(
+        self, config: NetworkConfig, strategy: str = "robot", seed: int = 1, batch: int = 1, damaged: float = 0.0
+    ) -> None:
+        self.config, self.strategy, self.seed, self.damaged = config, strategy, seed, damaged
         # The ops and OpenCV let go of the interpreter: on a machine with a GPU this is what the GPU waits for.
         self._pool = ThreadPoolExecutor(min(batch, os.cpu_count() or 1))
 
@@ -40,12 +44,17 @@ class Clicker:
 
         Args:
             samples: Their pictures are all of one size.
-            first: Number of the first one; bundled clicks are drawn by it.
+            first: Number of the first one; bundled clicks and damage are drawn by it.
         """
         sequences = [Sequence(self.config, sample) for sample in samples]
         if self.strategy == "bundled":
             for i, sequence in enumerate(sequences):
                 sequence.bundle(np.random.default_rng([self.seed, 2, first + i]))
+        elif self.damaged:
+            for i, sequence in enumerate(sequences):
+                rng = np.random.default_rng([self.seed, 3, first + i])
+                if rng.random() < self.damaged:
+                    sequence.damage(rng)
         return Sequences(sequences, self._map)
 
     def _map(self, call: Callable[[int], T], items: Iterable[int]) -> list[T]:
@@ -100,6 +109,17 @@ class Sequence:
         self._bundled = True
         for click in bundled_clicks(rng, self.truth, self.others, self.void):
             self._add(click)
+
+    def damage(self, rng: np.random.Generator) -> None:
+        """Place the robot's first click and take the true mask, damaged, for its answer."""
+        click = next_click(self.alpha >= 128, self.truth, self.void)
+        if click is None:
+            return
+        self._add(click)
+        mask = damaged(rng, self.truth, (click.x, click.y))
+        self.alpha[mask] = 255
+        height, width = self.lines.shape[1:]
+        self.lines[1] = cv2.resize(mask.astype(np.float32), (width, height), interpolation=cv2.INTER_AREA)
 
     def click(self) -> None:
         """Place the robot's next click, if anything is wrong, and fill the chain's inputs."""

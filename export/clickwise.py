@@ -53,7 +53,8 @@ class Clickwise:
     def __init__(self, settings: Settings, optimiser: Optimiser, device: torch.device) -> None:
         self.settings, self.optimiser, self.device = settings, optimiser, device
         self.network = optimiser.network
-        self.clicker = Clicker(settings.network, settings.clicks.strategy, settings.run.seed, settings.run.batch)
+        clicks, run = settings.clicks, settings.run
+        self.clicker = Clicker(settings.network, clicks.strategy, run.seed, run.batch, clicks.damaged)
         self.precision = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(settings.run.precision)
         once = settings.optimiser.update == "picture"
         self.features_once = once and not settings.network.early_clicks

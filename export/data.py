@@ -61,6 +61,7 @@ class DataConfig:
         sources: Share of each source of ``mixed``; one that is not named is not used.
         composed: Share of pictures that are composed.
         close: Share of photographs cut to the object with little around it, as zooming in on it would (``light``).
+        merged: Of the photographs of ``mixed`` with several objects, the share in which two are wanted as one.
         min_area, max_area: Bounds on the object's share of a training picture.
         augment: ``light`` cuts windows of many sizes and changes light and colour; ``paper`` is section 3.2 of Forte
             et al. 2020: crops that are not resized, flips, gamma and brightness. Composed pictures always change
@@ -84,6 +85,7 @@ class DataConfig:
     )
     composed: float = 0.25
     close: float = 0.2
+    merged: float = 0.0
     min_area: float = 0.005
     max_area: float = 0.8
     augment: Augment = "light"
@@ -103,7 +105,7 @@ class DataConfig:
         for name, kind in kinds.items():
             if getattr(self, name) not in get_args(kind):
                 raise ValueError(f"data.{name} is {getattr(self, name)!r}; choose one of {', '.join(get_args(kind))}")
-        for name in ("composed", "close", "min_area", "max_area"):
+        for name in ("composed", "close", "merged", "min_area", "max_area"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"data.{name} is {getattr(self, name)}; it is a share, from 0 to 1")
         if self.min_area >= self.max_area:
@@ -134,7 +136,7 @@ class DataConfig:
 def open_photographs(root: Path, config: DataConfig) -> Source | None:
     """Open the photographs a configuration names; none for ``none``."""
     if config.photographs == "mixed":
-        return RealImages(root, config.sources)
+        return RealImages(root, config.sources, merged=config.merged)
     if config.photographs == "sbd":
         return SbdImages(root)
     if config.photographs == "folder":

@@ -32,6 +32,7 @@ class RealImages:
         root: Folder that holds ``train/``.
         sources: Share of each source; one that is not named is not used.
         validation: Take those that are kept for choosing instead of those to train on.
+        merged: Share of the drawn pictures with several objects in which two of them are wanted as one.
 
     Raises:
         FileNotFoundError: There is no list.
@@ -40,8 +41,10 @@ class RealImages:
 
     close_masks = True
 
-    def __init__(self, root: Path, sources: tuple[tuple[str, float], ...], validation: bool = False) -> None:
-        self.root = root
+    def __init__(
+        self, root: Path, sources: tuple[tuple[str, float], ...], validation: bool = False, merged: float = 0.0
+    ) -> None:
+        self.root, self.merged = root, merged
         self.records: dict[str, list[Record]] = {name: [] for name, _ in sources}
         path = root / "train" / "real.jsonl"
         all_records = _read_list(path)
@@ -69,7 +72,7 @@ class RealImages:
         return one_object(path, read_rgb(path), read_index(self.root / record["mask"]), [identifier])
 
     def draw(self, rng: np.random.Generator, only: frozenset[str] = frozenset()) -> Masked:
-        """Return a picture and one object, at times a whole person.
+        """Return a picture and one object, at times a whole person or two objects as one.
 
         Args:
             rng: Where the choice comes from.
@@ -83,7 +86,13 @@ class RealImages:
         image, index = read_rgb(path), read_index(self.root / record["mask"])
         objects = record["objects"]
         whole_person = record["source"] == "ccp" and rng.random() < 0.35
-        chosen = objects if whole_person else [objects[rng.integers(len(objects))]]
+        # No chance is drawn where it decides nothing: samples of settings without it stay what they were.
+        if whole_person:
+            chosen = objects
+        elif self.merged and len(objects) > 1 and rng.random() < self.merged:
+            chosen = [objects[i] for i in rng.choice(len(objects), 2, replace=False)]
+        else:
+            chosen = [objects[rng.integers(len(objects))]]
         return one_object(path, image, index, [o["id"] for o in chosen])
 
 

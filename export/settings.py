@@ -31,12 +31,15 @@ class ClickConfig:
         clicks: Clicks with a loss in each picture; 1 for "bundled".
         free_clicks: At most so many clicks more come before those, without a loss, so that late clicks are met too.
         free_from: Share of the run after which they come.
+        damaged: Share of the pictures whose clicks begin with one on the object and its true mask, damaged, as the
+            answer (`export.damage`), so that errors are met that the network itself does not make; for "robot".
     """
 
     strategy: Literal["robot", "bundled"] = "robot"
     clicks: int = 3
     free_clicks: int = 3
     free_from: float = 0.1
+    damaged: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -120,7 +123,7 @@ class RunConfig:
 INF = math.inf
 # What a value may be, both ends included; tuples hold such values.
 RANGES: dict[str, dict[str, tuple[float, float]]] = {
-    "clicks": {"clicks": (1, INF), "free_clicks": (0, INF), "free_from": (0, 1)},
+    "clicks": {"clicks": (1, INF), "free_clicks": (0, INF), "free_from": (0, 1), "damaged": (0, 1)},
     "loss": dict.fromkeys(("iou", "click", "grid_iou", "focal", "absolute"), (0, INF)),
     "optimiser": {
         **dict.fromkeys(("lr", "encoder_lr", "warmup", "weight_decay", "norm_decay", "clip_norm"), (0, INF)),
@@ -148,6 +151,8 @@ class Settings:
             raise ValueError(f"loss.focal is {loss.focal}, but network.output '{self.network.output}': make it 0")
         if clicks.strategy == "bundled" and (clicks.clicks, clicks.free_clicks) != (1, 0):
             raise ValueError("clicks.strategy 'bundled' gives one answer a picture: set clicks to 1, free_clicks to 0")
+        if clicks.strategy == "bundled" and clicks.damaged:
+            raise ValueError(f"clicks.damaged is {clicks.damaged}, but clicks.strategy 'bundled' has no next click")
         if (run.epochs > 0) == (run.pictures > 0):
             raise ValueError(f"run.epochs is {run.epochs}, run.pictures {run.pictures}: give one, set the other to 0")
         shares = [share for share, _ in run.sizes]

@@ -1,6 +1,8 @@
-"""Measure a model folder on the validation part of the training data: what choices are made by.
+"""Measure model folders on the validation part of the training data: what choices are made by.
 
     python -m export.validate MODEL --data DATA --cases 100
+    python -m export.validate MODEL OTHER --data DATA                 # on the same cases, compared case by case
+    python -m export.validate MODEL --data DATA --long-side 384 512   # the same networks, served at other sizes
 
 Only the layout `mixed` of docs/data.md has such a part; for others use `pyiseg evaluate folder HELD_OUT --model MODEL`.
 GrabCut and Berkeley are for measuring only, with `pyiseg evaluate`; no weights are chosen by them.
@@ -9,7 +11,9 @@ GrabCut and Berkeley are for measuring only, with `pyiseg evaluate`; no weights 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -19,8 +23,9 @@ from export.command import run_main
 from export.data import DataConfig
 from export.real import RealImages
 from pyiseg.evaluation.datasets import Instance
-from pyiseg.evaluation.evaluate import run_case, summarise
-from pyiseg.model import load_model
+from pyiseg.evaluation.evaluate import Run, run_case, summarise, to_the_limit
+from pyiseg.evaluation.metrics import clicks_to_reach, mean_with_interval
+from pyiseg.model import Model, load_model
 
 
 def validation_cases(data: Path, count: int) -> list[Instance]:
@@ -46,22 +51,60 @@ def validation_cases(data: Path, count: int) -> list[Instance]:
     return list(cases.values())
 
 
+def compared(runs: list[Run], first: list[Run], limit: int) -> dict[str, list[float] | None]:
+    """How much better or worse runs are than others on the same cases: mean of the differences, and half its interval.
+
+    Returns:
+        Of ``auc`` and of ``noc90``, the mean and half of its 95 % confidence interval; None for a single case.
+    """
+
+    def differences(of: Callable[[Run], float]) -> list[float] | None:
+        mean, half = mean_with_interval([of(one) - of(other) for one, other in zip(runs, first, strict=True)])
+        return None if half is None else [round(mean, 4), round(half, 4)]
+
+    return {
+        "auc": differences(lambda run: float(to_the_limit([run.ious], limit).mean())),
+        "noc90": differences(lambda run: clicks_to_reach(run.ious, 0.9, limit)),
+    }
+
+
 def main() -> None:
-    """Run and print the summary."""
+    """Run and print the summaries, one for each model and size."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("model", type=Path)
+    parser.add_argument("models", type=Path, nargs="+", metavar="MODEL")
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--cases", type=int, default=100)
     parser.add_argument("--clicks", type=int, default=20, help="at most, on each case")
+    parser.add_argument("--long-side", type=int, nargs="+", help="serve at these sizes instead of the models' own")
     args = parser.parse_args()
     run_main("validate", lambda: _run(args))
 
 
 def _run(args: argparse.Namespace) -> None:
-    model = load_model(args.model)
-    cases = validation_cases(args.data, args.cases)
-    runs = [run_case(case, model, limit=args.clicks) for case in tqdm(cases, unit="image")]
-    print(json.dumps(summarise(runs, args.clicks), indent=1))
+    models = {str(path): load_model(path) for path in args.models}
+    if args.long_side:
+        models = {
+            f"{path} at {side}": served_at(model, side) for path, model in models.items() for side in args.long_side
+        }
+    runs: dict[str, list[Run]] = {name: [] for name in models}
+    for case in tqdm(validation_cases(args.data, args.cases), unit="image"):
+        for name, model in models.items():
+            runs[name].append(run_case(case, model, limit=args.clicks))
+    first = next(iter(runs.values()))
+    for name, those in runs.items():
+        against = {} if those is first else {"against_first": compared(those, first, args.clicks)}
+        print(json.dumps({"model": name, **summarise(those, args.clicks), **against}, indent=1))
+
+
+def served_at(model: Model, long_side: int) -> Model:
+    """Return the model with another working size.
+
+    Raises:
+        ValueError: The size is not a multiple of the model's unit.
+    """
+    if long_side < 1 or long_side % model.multiple:
+        raise ValueError(f"--long-side is {long_side}; it must be a multiple of {model.multiple}")
+    return dataclasses.replace(model, long_side=long_side)
 
 
 if __name__ == "__main__":

@@ -114,6 +114,25 @@ def test_validation_images_are_never_trained_on(roots: dict[str, Path]) -> None:
     assert names[True][0] not in names[False]
 
 
+def test_two_objects_are_wanted_as_one(tmp_path: Path) -> None:
+    root = toy_data.build(tmp_path)
+    index = np.zeros((60, 80), np.uint8)
+    index[10:20, 10:20], index[30:50, 40:60], index[50:, :10] = 1, 2, 3
+    Image.fromarray(index).save(root / "train" / "real" / "0_mask.png")
+    path = root / "train" / "real.jsonl"
+    record = json.loads(path.read_text().splitlines()[0])
+    record["objects"] = [{"id": i, "kind": "instance"} for i in (1, 2, 3)]
+    path.write_text(json.dumps(record) + "\n")
+
+    def sizes(merged: float) -> set[int]:
+        real = RealImages(root, DataConfig().sources, merged=merged)
+        return {int((real.draw(np.random.default_rng(i)).alpha > 127).sum()) for i in range(60)}
+
+    assert sizes(0.0) == {100, 400}
+    assert sizes(1.0) == {500, 200}
+    assert sizes(0.5) == {100, 200, 400, 500}
+
+
 def test_other_crops_of_a_photograph_do_not_cross_over(tmp_path: Path) -> None:
     """Two sources crop the same photograph of COCO; by its name one crop would validate, the other is trained on."""
     number = next(i for i in range(9999) if is_validation(f"coco_{i}.png") and not is_validation(f"mval_{i}.png"))

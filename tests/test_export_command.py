@@ -207,3 +207,23 @@ def test_validating_takes_objects_of_index_masks(
     monkeypatch.setattr(sys, "argv", arguments)
     validate.main()
     assert '"cases": 1' in capsys.readouterr().out
+    monkeypatch.setattr(sys, "argv", [*arguments, "--long-side", "64", "128"])
+    validate.main()
+    out = capsys.readouterr().out
+    assert out.count('"cases": 1') == 2
+    assert f"{toy} at 64" in out
+    assert out.count("against_first") == 1
+    monkeypatch.setattr(sys, "argv", [*arguments, "--long-side", "65"])
+    with pytest.raises(SystemExit, match="--long-side is 65; it must be a multiple of 32"):
+        validate.main()
+
+
+def test_models_are_compared_case_by_case() -> None:
+    def runs(*ious: list[float]) -> list[validate.Run]:
+        return [validate.Run("", values, [], 0.0, []) for values in ious]
+
+    better = validate.compared(runs([0.8, 0.9], [0.9]), runs([0.5, 0.6], [0.7, 0.9]), limit=2)
+    # AuC: 0.85 - 0.55 and 0.9 - 0.8; clicks to 90 %: 2 - 2 and 1 - 2.
+    assert better["auc"] == pytest.approx([0.2, 1.96 * 0.1], abs=1e-3)
+    assert better["noc90"] == pytest.approx([-0.5, 1.96 * 0.5], abs=1e-3)
+    assert validate.compared(runs([0.8]), runs([0.7]), limit=2)["auc"] is None

@@ -1,0 +1,85 @@
+"""Sequences that begin with a damaged mask."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch")
+
+import cv2
+
+from export.clicking import Clicker
+from export.config import COMPACT
+from export.damage import LEAST, MOST, damaged
+from export.data import Sample
+from export.settings import load_settings
+from pyiseg.evaluation.metrics import iou
+
+
+def disc(size: int, radius: int) -> np.ndarray:  # type: ignore[type-arg]
+    return cv2.circle(np.zeros((size, size), np.uint8), (size // 2, size // 2), radius, 1, -1) == 1
+
+
+def test_a_damaged_mask_is_partly_right() -> None:
+    truth = disc(96, 30)
+    ious = [iou(damaged(np.random.default_rng(i), truth, (48, 40)), truth) for i in range(60)]
+    assert all(LEAST <= value <= 1 for value in ious)
+    assert np.mean([value <= MOST for value in ious]) > 0.9, "nearly all are damaged"
+    assert min(ious) < 0.65, "some much"
+    assert max(ious) > 0.8, "some little"
+    masks = [damaged(np.random.default_rng(i), truth, (48, 40)) for i in range(60)]
+    assert all(mask[40, 48] for mask in masks)
+    assert any((mask & ~truth).any() for mask in masks)
+    assert any((truth & ~mask).any() for mask in masks)
+
+
+@pytest.mark.parametrize("truth", [disc(33, 0), disc(40, 1), np.ones((32, 32), bool)], ids=["pixel", "cross", "all"])
+def test_extreme_masks_can_be_damaged(truth: np.ndarray) -> None:  # type: ignore[type-arg]
+    y, x = np.argwhere(truth)[0]
+    for seed in range(10):
+        mask = damaged(np.random.default_rng(seed), truth, (int(x), int(y)))
+        assert mask[y, x]
+        assert iou(mask, truth) >= LEAST
+
+
+def sample(truth: np.ndarray) -> Sample:  # type: ignore[type-arg]
+    blank = np.zeros_like(truth, np.uint8)
+    return Sample(np.zeros((*truth.shape, 3), np.uint8), truth * np.uint8(255), blank + 1, blank)
+
+
+def test_the_share_of_damaged_starts_is_kept() -> None:
+    clicker = Clicker(COMPACT, damaged=0.5)
+    begun = [len(clicker.start([sample(disc(96, 30))], first).sequences[0].clicks) for first in range(200)]
+    assert set(begun) == {0, 1}
+    assert 70 <= sum(begun) <= 130
+    again = Clicker(COMPACT, damaged=0.5).start([sample(disc(96, 30))], 7).sequences[0]
+    assert len(again.clicks) == begun[7], "a sample depends on its number only"
+    assert all(len(Clicker(COMPACT).start([sample(disc(96, 30))], i).sequences[0].clicks) == 0 for i in range(20))
+
+
+def test_the_next_click_corrects_the_damage_and_it_is_fed_back() -> None:
+    truth = disc(96, 30)
+    seen = 0
+    for first in range(20):
+        steps = Clicker(COMPACT, damaged=1.0).start([sample(truth)], first)
+        sequence = steps.sequences[0]
+        wrong = (sequence.alpha >= 128) != truth
+        _, previous, _ = steps.inputs()
+        assert sequence.clicks[0, 2] == 1
+        assert len(sequence.clicks) == 2
+        x, y = 2 * sequence.clicks[1, :2]
+        assert wrong[y : y + 2, x : x + 2].any(), "the robot clicks into what is wrong"
+        seen += int(iou(previous[0, 0].numpy() > 0.5, truth[::2, ::2]) > 0.4)
+    assert seen >= 15, "the network is shown the mask, but for parts that no click has asked for"
+
+
+def test_an_empty_picture_is_left_as_it_is() -> None:
+    sequence = Clicker(COMPACT, damaged=1.0).start([sample(np.zeros((64, 64), bool))], 0).sequences[0]
+    assert len(sequence.clicks) == 0
+    assert not sequence.alpha.any()
+
+
+def test_bundled_clicks_have_no_damaged_start() -> None:
+    with pytest.raises(ValueError, match=r"clicks\.damaged is 0\.3.*bundled"):
+        load_settings("ablation-baseline", ["clicks.damaged=0.3"])
