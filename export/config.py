@@ -9,7 +9,9 @@ from typing import Any, Literal
 
 from export.config_check import check
 from export.plain import from_plain
-from pyiseg.model import Rules
+from pyiseg.model import Rules, Zoom
+
+ZOOM = Zoom()
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,7 @@ class NetworkConfig:
         clean: Whether regions without a foreground click are dropped "before" the guided filter or "after" it.
         clean_margin: Grid pixels around a kept region in which soft alpha survives cleaning.
         long_side: Long side of the network's input when serving.
+        zoom: When small selections are looked at closer when serving; None for never. Training does not zoom.
 
     Raises:
         ValueError: Two values contradict each other; the message names them and the way out.
@@ -104,6 +107,7 @@ class NetworkConfig:
     clean_margin: int = 4
     long_side: int = 512
     image_width: int = 64
+    zoom: Zoom | None = ZOOM
 
     def __post_init__(self) -> None:
         check(self)
@@ -160,6 +164,7 @@ PAPER = NetworkConfig(
     clean="after",
     clean_margin=0,
     long_side=480,
+    zoom=None,
 )
 
 # The paper's structure, small enough for trials on two cores.
@@ -169,6 +174,7 @@ SMALL = NetworkConfig(
     grid_stride=1,
     embedding=None,
     decoder=(Level(8, (64, 64)), Level(4, (64,)), Level(2, (16,)), Level(1, (16, 8), norm=False, raw=True)),
+    zoom=None,
 )
 
 NETWORKS = {"compact": COMPACT, "paper": PAPER, "small": SMALL}

@@ -139,6 +139,7 @@ def _manifest(
         "guided_filter": {"radius": rules.radius, "eps": rules.eps},
         "clean": rules.clean,
         "clean_margin": rules.margin,
+        **({"zoom": asdict(config.zoom)} if config.zoom is not None else {}),
         "precision": precision,
         "files": list_files(folder),
         "training": training,

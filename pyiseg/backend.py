@@ -57,12 +57,36 @@ class Pipeline(Protocol):
         """
         ...
 
+    def on_grid(self, clicks: npt.NDArray[np.int32], lines: Lines) -> npt.NDArray[np.float32]:
+        """Draw lines on the grid; the arguments are those of `matte`.
+
+        Returns:
+            Alpha, float32, shape (h, w), 0..1. A fresh array.
+        """
+        ...
+
+    def lines_of(self, alpha: npt.NDArray[np.float32]) -> Lines:
+        """Lines that stand for an alpha whatever the guide is, for `predict` to go on from.
+
+        Args:
+            alpha: float32, shape (h, w), 0..1.
+        """
+        ...
+
+    def retire(self) -> None:
+        """Free what is held for lines that were returned; a later pipeline of the same view can go on from them."""
+        ...
+
 
 class DevicePipeline(Pipeline, Protocol):
     """A pipeline on a device whose memory is not numpy's."""
 
     def matte_on_device(self, clicks: npt.NDArray[np.int32], lines: Lines | None) -> Array:
         """What `matte` returns, left on the device, complete; without lines, zeros. The next call overwrites it."""
+        ...
+
+    def to_device(self, alpha: npt.NDArray[np.uint8]) -> Array:
+        """Bring a matte, uint8, shape (H, W), to the device; complete, and overwritten by the next call."""
         ...
 
     def image(self) -> npt.NDArray[np.uint8]:

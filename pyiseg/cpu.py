@@ -68,6 +68,19 @@ class CpuPipeline:
         _core.apply_lines(lines, guide, alpha)
         return alpha
 
+    def on_grid(self, clicks: npt.NDArray[np.int32], lines: Float32) -> Float32:
+        """Draw lines on the grid; see `pyiseg.backend.Pipeline.on_grid`."""
+        alpha = np.empty(self._grid, dtype=np.float32)
+        _core.apply_lines(lines, self._guide.on_grid(clicks), alpha)
+        return alpha
+
+    def lines_of(self, alpha: Float32) -> Float32:
+        """Lines that stand for an alpha; see `pyiseg.backend.Pipeline.lines_of`."""
+        return np.stack((np.zeros_like(alpha), alpha))
+
+    def retire(self) -> None:
+        """Nothing is held; see `pyiseg.backend.Pipeline.retire`."""
+
 
 class _ImageGuide:
     """A guide that the image alone decides: computed once, at the image's resolution, and averaged to the grid."""

@@ -6,15 +6,13 @@ engines (`pyiseg.engine`), and imports neither TensorRT nor anything of CUDA.
 Device memory of one session, all of it allocated when the session is made: the image (3 bytes a pixel, unless it lies
 there already), guide and matte (5 bytes a pixel), the working image, the features, a dozen grids and the engines'
 scratch; `CudaPipeline.nbytes` tells. Each click adds its lines (8 bytes a grid pixel, at most 0.5 MB with the default
-model); those of the last 32 clicks stay on the device, older ones move to the host.
+model); those of the last 32 clicks stay on the device, older ones move to the host (`pyiseg.device_lines`).
 """
 
 from __future__ import annotations
 
 import gc
 import logging
-import weakref
-from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -25,6 +23,7 @@ import numpy.typing as npt
 from pyiseg import _core
 from pyiseg.chain import Chain
 from pyiseg.device_guide import ClickGuide, ImageGuide
+from pyiseg.device_lines import Lines, RecentLines
 from pyiseg.device_memory import Memory
 from pyiseg.engine import Engine, Execution
 from pyiseg.errors import DeviceError, ModelError
@@ -34,24 +33,8 @@ from pyiseg.resampling import working_image
 
 CAPACITY = 64  # Clicks that a captured graph has room for; one more, and it is captured anew with twice as many.
 CAPTURES = 3  # Tries to capture a click: another thread that waits for the whole device spoils one.
-ON_DEVICE = 32  # Steps whose lines stay in device memory.
 
 log = logging.getLogger("pyiseg")
-
-
-class Lines:
-    """The lines of one step. They lie on the device, or, when many later steps were made, on the host."""
-
-    def __init__(self, array: Any) -> None:
-        self.array = array
-        self.host: npt.NDArray[np.float32] | None = None
-
-    def move_to_host(self, stream: Any) -> None:
-        """Free the device memory."""
-        if self.host is None:
-            host = np.empty(self.array.shape, dtype=np.float32)
-            stream.download(self.array, host)
-            self.host, self.array = host, None
 
 
 class CudaPipeline:
@@ -102,7 +85,7 @@ class CudaPipeline:
             self._alpha = memory.zeros(view.image, np.uint8)
             self._held: Lines | None = None  # whose lines are in the buffer
             self._drawn: Lines | None = None  # whose matte is
-            self._kept: deque[weakref.ref[Lines]] = deque()
+            self._recent = RecentLines(self._stream)
             self._prepare(CAPACITY)
 
     @property
@@ -123,7 +106,7 @@ class CudaPipeline:
         with self._doing("a click"):
             if len(clicks) > self._feed.capacity:
                 self._prepare(2 * len(clicks))
-            lines = Lines(self._stream.empty(self._lines.shape))  # before anything is under way
+            lines = Lines(array=self._stream.empty(self._lines.shape))  # before anything is under way
             self._load(previous)
             self._held = self._drawn = None
             if self._graph is not None:
@@ -132,7 +115,7 @@ class CudaPipeline:
                 self._feed.write(clicks, len(clicks) - 1)
                 self._enqueue()
             self._stream.copy(self._lines, lines.array)
-            self._keep(lines)
+            self._recent.add(lines)
             self._held = self._drawn = lines
             return lines
 
@@ -155,6 +138,34 @@ class CudaPipeline:
             self._show(clicks, lines)
             self._stream.synchronize()
             self._drawn = None  # whoever gets it may write into it
+            return self._alpha
+
+    def on_grid(self, clicks: npt.NDArray[np.int32], lines: Lines) -> npt.NDArray[np.float32]:
+        """Draw lines on the grid; see `pyiseg.backend.Pipeline.on_grid`."""
+        with self._doing("drawing a selection"):
+            guide = self._set(clicks, lines)
+            soft = self._stream.empty(self._view.grid)
+            self._stream.apply_lines(self._lines, guide, soft)
+            self._held = lines
+            alpha = np.empty(self._view.grid, dtype=np.float32)
+            self._stream.download(soft, alpha)
+            return alpha
+
+    def lines_of(self, alpha: npt.NDArray[np.float32]) -> Lines:
+        """Lines that stand for an alpha; see `pyiseg.backend.Pipeline.lines_of`."""
+        return Lines(host=np.stack((np.zeros_like(alpha), alpha)))
+
+    def retire(self) -> None:
+        """Move all lines that were returned to the host; see `pyiseg.backend.Pipeline.retire`."""
+        with self._doing("zooming"):
+            self._recent.move_to_host()
+
+    def to_device(self, alpha: npt.NDArray[np.uint8]) -> Any:
+        """Bring a matte, uint8, shape (H, W), to the device; see `matte_on_device`."""
+        with self._doing("drawing a matte"):
+            self._drawn = None
+            self._stream.upload(alpha, self._alpha)
+            self._stream.synchronize()
             return self._alpha
 
     def image(self) -> npt.NDArray[np.uint8]:
@@ -252,13 +263,18 @@ class CudaPipeline:
             self._drawn = None
             self._stream.fill_zero(self._alpha)
         elif lines is not self._drawn:
-            if len(clicks) > self._feed.capacity:
-                self._prepare(2 * len(clicks))
-            self._load(lines)
-            self._feed.write(clicks, 0)
-            self._guide.on_grid(self._clicks[0])
+            self._set(clicks, lines)
             self._stream.apply_lines(self._lines, self._guide.at_image(), self._alpha)
             self._held = self._drawn = lines
+
+    def _set(self, clicks: npt.NDArray[np.int32], lines: Lines) -> Any:
+        """Bring a step's lines and clicks to where they are drawn from, and return the guide on the grid for them."""
+        if len(clicks) > self._feed.capacity:
+            self._prepare(2 * len(clicks))
+        self._drawn = None
+        self._load(lines)
+        self._feed.write(clicks, 0)
+        return self._guide.on_grid(self._clicks[0])
 
     def _load(self, lines: Lines | None) -> None:
         """Bring a step's lines into the buffer that a click starts from."""
@@ -269,14 +285,6 @@ class CudaPipeline:
             self._stream.upload(lines.host, self._lines)
         elif lines is not held:
             self._stream.copy(lines.array, self._lines)
-
-    def _keep(self, lines: Lines) -> None:
-        """Remember a step, and move the oldest to the host when there are too many."""
-        self._kept.append(weakref.ref(lines))
-        while len(self._kept) > ON_DEVICE:
-            oldest = self._kept.popleft()()
-            if oldest is not None:
-                oldest.move_to_host(self._stream)
 
 
 @contextmanager

@@ -48,6 +48,23 @@ class Rules:
     clean: str = "before"
 
 
+@dataclasses.dataclass(frozen=True)
+class Zoom:
+    """When a small selection is looked at again, closer; see `pyiseg.zoom`.
+
+    Attributes:
+        from_click: The first click that may do so, counted from 1; at least 2, for it takes a selection.
+        enlarge: Sides of the part that is looked at, in those of the selection's box.
+        below: Only parts up to this share of the image are looked at alone.
+        magnify: Working pixels to an image pixel at most: where there is nothing more to see, nothing is gained.
+    """
+
+    from_click: int = 4
+    enlarge: float = 1.6
+    below: float = 0.4
+    magnify: float = 2.5
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class Model:
     """A segmentation model, ready to be run. Made by `load_model`; immutable and shared between sessions.
@@ -58,6 +75,7 @@ class Model:
         long_side, multiple: Size of the working image, see `pyiseg.geometry.View.fit`.
         grid_stride: Working pixels to a grid pixel.
         rules: How clicks are drawn and answers are finished.
+        zoom: When small selections are looked at closer; None for never.
         files: The ONNX files by name, as bytes that have the size and SHA-256 the manifest states.
         training: What its maker noted about the training; free in form.
     """
@@ -70,6 +88,7 @@ class Model:
     multiple: int
     grid_stride: int
     rules: Rules
+    zoom: Zoom | None
     files: Mapping[str, bytes] = dataclasses.field(repr=False)
     training: Mapping[str, Any] = dataclasses.field(repr=False)
 
@@ -162,6 +181,7 @@ def _load(folder: Path, manifest: bytes) -> Model:
             # Folders made before there was a choice say nothing of it.
             clean=entry("clean", _order, "'before' or 'after'") if "clean" in content else "before",
         ),
+        zoom=_zoom(entry) if "zoom" in content else None,
         files=MappingProxyType({name: _read(folder, name, listed.get(name)) for name in names}),
         training=MappingProxyType(entry("training", _mapping, "a table")),
     )
@@ -171,6 +191,15 @@ def _load(folder: Path, manifest: bytes) -> Model:
             f"and that of grid_stride {model.grid_stride}"
         )
     return model
+
+
+def _zoom(entry: Callable[[str, Callable[[Any], bool], str], Any]) -> Zoom:
+    return Zoom(
+        from_click=entry("zoom.from_click", _whole(2), "a whole number >= 2"),
+        enlarge=entry("zoom.enlarge", _within(1, 100), "a number in 1..100"),
+        below=entry("zoom.below", _within(0, 1), "a number in 0..1"),
+        magnify=entry("zoom.magnify", _within(1e-3, 1e3), "a number in 0.001..1000"),
+    )
 
 
 def _siblings(path: Path, names: tuple[str, ...], listed: Mapping[str, Any]) -> tuple[str, ...]:

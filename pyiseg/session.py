@@ -14,8 +14,8 @@ import numpy.typing as npt
 from pyiseg import backend, images
 from pyiseg.device_image import DeviceImage, is_device_array
 from pyiseg.errors import DeviceError
-from pyiseg.geometry import View
 from pyiseg.model import Model, load_model
+from pyiseg.parts import Fetch, Parts, Selection
 
 if TYPE_CHECKING:
     from pyiseg._core import Array
@@ -36,14 +36,16 @@ class _Step(NamedTuple):
     """A click and its result. The result is grid-sized; the full-resolution alpha is drawn from it when wanted."""
 
     click: Click
-    lines: backend.Lines
+    selection: Selection
 
 
 class Session:
     """Select something in an image by clicking.
 
-    The costly part, looking at the image, happens once, here; each click after that is cheap. A session is the list of
-    its steps and nothing else: the alpha is a pure function of the image, the model and the clicks in their order.
+    The costly part, looking at the image, happens once, here; each click after that is cheap. Only where a selection
+    is small, some click from the fourth on looks once more, at the part of the image around it, which shows more there
+    (the default model does so). A session is the list of its steps and nothing else: the alpha is a pure function of
+    the image, the model and the clicks in their order.
 
     A session may be used from several threads, one at a time gets in; different sessions run side by side.
 
@@ -76,17 +78,11 @@ class Session:
         chosen = backend.resolve(device)  # before the picture is read
         loaded = load_model(model)
         source = DeviceImage(image) if is_device_array(image) else images.to_rgb(image)
-        self._view = View.fit(
-            (source.shape[0], source.shape[1]),
-            long_side=loaded.long_side,
-            multiple=loaded.multiple,
-            grid_stride=loaded.grid_stride,
-        )
         self._image: npt.NDArray[np.uint8] | None = None
         if isinstance(source, np.ndarray):
             source.flags.writeable = False
             self._image = source
-        self._device, self._pipeline = backend.build(chosen, loaded, self._view, source, fall_back=device == "auto")
+        self._parts = Parts(loaded, chosen, source, fall_back=device == "auto")
         self._lock = threading.Lock()
         self._steps: list[_Step] = []
         self._undone: list[_Step] = []
@@ -109,7 +105,7 @@ class Session:
             pyiseg.ModelError: The network failed.
             pyiseg.DeviceError: The GPU failed or has no memory left; so may everything else that draws.
         """
-        return self._add(x, y, fg, self._pipeline.matte)
+        return self._add(x, y, fg, self._parts.matte)
 
     def click_on_device(self, x: Number, y: Number, fg: bool | np.bool_ = True) -> Array:
         """Do what `click` does, but leave the matte on the GPU.
@@ -124,7 +120,8 @@ class Session:
             ValueError, pyiseg.ModelError: As for `click`.
             pyiseg.DeviceError: The session runs on the CPU; or the device failed.
         """
-        return self._add(x, y, fg, self._on_device("click_on_device").matte_on_device)
+        self._on_device("click_on_device")
+        return self._add(x, y, fg, self._parts.matte_on_device)
 
     def undo(self) -> npt.NDArray[np.uint8]:
         """Take the last click back. With no click left, nothing happens.
@@ -159,6 +156,7 @@ class Session:
         with self._lock:
             self._steps.clear()
             self._undone.clear()
+            self._parts.forget()
             return self._draw([])
 
     @property
@@ -179,10 +177,10 @@ class Session:
         Raises:
             pyiseg.DeviceError: The session runs on the CPU; or the device failed.
         """
-        pipeline = self._on_device("alpha_device")
+        self._on_device("alpha_device")
         with self._lock:
-            lines = self._steps[-1].lines if self._steps else None
-            return pipeline.matte_on_device(self._grid_clicks(self._steps), lines)
+            selection = self._steps[-1].selection if self._steps else None
+            return self._parts.matte_on_device(_clicks_of(self._steps), selection, self._fetch)
 
     @property
     def mask(self) -> npt.NDArray[np.bool_]:
@@ -211,20 +209,17 @@ class Session:
         One that was given on a GPU is fetched when this is first asked for.
         """
         with self._lock:
-            if self._image is None:
-                self._image = self._on_device("image").image()
-                self._image.flags.writeable = False
-            return self._image
+            return self._fetch()
 
     @property
     def shape(self) -> tuple[int, int]:
         """Height and width of the image, and of every alpha."""
-        return self._view.image
+        return self._parts.whole.box.shape
 
     @property
     def device(self) -> str:
         """The device in use; what ``"auto"`` has come to."""
-        return self._device
+        return self._parts.device
 
     def __reduce_ex__(self, protocol: SupportsIndex) -> NoReturn:
         """Refuse to be copied or pickled: two sessions would share one history and one set of buffers."""
@@ -235,38 +230,45 @@ class Session:
 
     def __repr__(self) -> str:
         height, width = self.shape
-        return f"<pyiseg.Session of a {width} x {height} image, {len(self.clicks)} clicks, on '{self._device}'>"
+        return f"<pyiseg.Session of a {width} x {height} image, {len(self.clicks)} clicks, on '{self.device}'>"
 
     def _add(
-        self, x: Number, y: Number, fg: bool | np.bool_, draw: Callable[[npt.NDArray[np.int32], Any], Drawn]
+        self, x: Number, y: Number, fg: bool | np.bool_, draw: Callable[[list[Click], Selection, Fetch], Drawn]
     ) -> Drawn:
         """Add a click, and draw its result."""
         height, width = self.shape
         new = Click(_pixel("x", x, width), _pixel("y", y, height), _truth(fg))
         with self._lock:
-            previous = self._steps[-1].lines if self._steps else None
-            clicks = self._grid_clicks(self._steps, new)
-            lines = self._pipeline.predict(clicks, previous)
-            drawn = draw(clicks, lines)
+            previous = self._steps[-1].selection if self._steps else None
+            clicks = [*_clicks_of(self._steps), new]
+            selection = self._parts.predict(clicks, previous, self._fetch)
+            drawn = draw(clicks, selection, self._fetch)
             # Last, so that nothing that goes wrong above leaves a trace.
-            self._steps.append(_Step(new, lines))
+            self._steps.append(_Step(new, selection))
             self._undone.clear()
             return drawn
 
     def _on_device(self, name: str) -> backend.DevicePipeline:
-        if self._device == "cpu":
+        if self.device == "cpu":
             raise DeviceError(f"Session.{name} needs a session on a GPU; this one was made with device='cpu'")
-        return cast("backend.DevicePipeline", self._pipeline)
+        return cast("backend.DevicePipeline", self._parts.whole.pipeline)
+
+    def _fetch(self) -> npt.NDArray[np.uint8]:
+        """The image, without waiting for the lock, which whoever calls has."""
+        if self._image is None:
+            self._image = self._on_device("image").image()
+            self._image.flags.writeable = False
+        return self._image
 
     def _draw(self, steps: list[_Step]) -> npt.NDArray[np.uint8]:
         """The matte after some steps; drawn before they become the session's, so that a failure changes nothing."""
         if not steps:
             return np.zeros(self.shape, dtype=np.uint8)
-        return self._pipeline.matte(self._grid_clicks(steps), steps[-1].lines)
+        return self._parts.matte(_clicks_of(steps), steps[-1].selection, self._fetch)
 
-    def _grid_clicks(self, steps: list[_Step], *more: Click) -> npt.NDArray[np.int32]:
-        """The clicks of some steps, and more behind them, on the grid."""
-        return self._view.grid_clicks([*(step.click for step in steps), *more])
+
+def _clicks_of(steps: list[_Step]) -> list[Click]:
+    return [step.click for step in steps]
 
 
 def _pixel(name: str, value: Number, length: int) -> int:

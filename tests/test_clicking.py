@@ -31,7 +31,7 @@ def test_losses_by_hand() -> None:
 def test_training_goes_through_what_serves(toy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Given the session's guide and the answers of its network, training feeds back and draws what the session does."""
     session = Session(toy_model.PHOTO, model=toy)
-    model, pipeline = load_model(toy), session._pipeline
+    model, pipeline = load_model(toy), session._parts.whole.pipeline
     networks, chain = vars(pipeline)["_networks"], vars(pipeline)["_chain"]
     answers = []
     run_click = networks.run_click

@@ -15,7 +15,7 @@ from fake_engine import FakeEngines
 from toy_device import both, gpu, limited, pipeline_of
 from toy_model import CLICKS, PHOTO, photo
 
-from pyiseg import DeviceError, ModelError, Session, _core, cuda
+from pyiseg import DeviceError, ModelError, Session, _core, cuda, device_lines
 
 __all__ = ["gpu"]  # a fixture
 
@@ -79,7 +79,7 @@ def test_the_default_model_in_fp16(gpu: SimpleNamespace) -> None:
 
 def test_more_clicks_than_there_is_room_for(toy: Path, gpu: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cuda, "CAPACITY", 3)
-    monkeypatch.setattr(cuda, "ON_DEVICE", 2)
+    monkeypatch.setattr(device_lines, "ON_DEVICE", 2)
     cpu, device = both(toy)
     clicks = [(7 * i % 80, 5 * i % 60, i % 3 > 0) for i in range(14)]
     for click in clicks:
@@ -94,13 +94,13 @@ def test_more_clicks_than_there_is_room_for(toy: Path, gpu: SimpleNamespace, mon
 def test_steps_hold_a_bounded_part_of_device_memory(
     toy: Path, gpu: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cuda, "ON_DEVICE", 2)
+    monkeypatch.setattr(device_lines, "ON_DEVICE", 2)
     session = Session(PHOTO, model=toy, device="cuda")
     made = _core.host.allocated()
     assert made >= pipeline_of(session).nbytes
     for _ in range(6):
         session.click(20, 20)
-    lines = 8 * session._view.grid[0] * session._view.grid[1]
+    lines = 8 * session._parts.whole.view.grid[0] * session._parts.whole.view.grid[1]
     assert _core.host.allocated() == made + 2 * lines
 
 
@@ -244,7 +244,7 @@ def test_out_of_memory_in_a_click(toy: Path, gpu: SimpleNamespace) -> None:
     cpu, probe = both(toy)
     probe.click(*CLICKS[0])
     most = _core.host.allocated()
-    made = most - 8 * probe._view.grid[0] * probe._view.grid[1]
+    made = most - 8 * probe._parts.whole.view.grid[0] * probe._parts.whole.view.grid[1]
     del probe
     gc.collect()
     # Making a session needs more for a moment than the session keeps; a click's lines come on top of what it keeps.

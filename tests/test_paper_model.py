@@ -55,7 +55,7 @@ def session_on(folder: Path, golden: dict[str, npt.NDArray[Any]]) -> Session:
     image = golden["image_rgb_uint8"]
     toy_model.change_manifest(folder, input={"long_side": max(image.shape), "multiple": 32})
     session = Session(image, model=folder)
-    assert session._view.image == session._view.working == session._view.grid
+    assert session._parts.whole.view.image == session._parts.whole.view.working == session._parts.whole.view.grid
     return session
 
 
@@ -71,7 +71,7 @@ def test_the_model_folder(folder: Path) -> None:
 def test_the_first_click_is_that_of_the_recording(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     golden = recording(0)
     session = session_on(folder, golden)
-    held = vars(session._pipeline)
+    held = vars(session._parts.whole.pipeline)
     answers = []
     run_click = held["_networks"].run_click
 
@@ -90,11 +90,11 @@ def test_the_first_click_is_that_of_the_recording(folder: Path, monkeypatch: pyt
 
     # The recording is of the filter's result; what no click asked for is dropped after it.
     expected = np.empty_like(answers[0])
-    clicks = session._view.grid_clicks(session.clicks)
+    clicks = session._parts.whole.view.grid_clicks(session.clicks)
     _core.keep_clicked_regions(golden["alpha"].copy(), clicks, 0, np.empty(expected.shape, np.int32), expected)
     assert 0.01 < (expected > 0).mean() < (golden["alpha"] > 0).mean()
     alpha = np.empty_like(expected)
-    _core.apply_lines(session._steps[0].lines, held["_guide"].full, alpha)
+    _core.apply_lines(session._steps[0].selection.lines, held["_guide"].full, alpha)
     assert_as_recorded(alpha, expected)
     assert np.abs(drawn - 255 * alpha).max() <= 0.501
 
@@ -103,7 +103,7 @@ def test_a_later_click_with_its_previous_alpha(folder: Path) -> None:
     """No clicks lead to the recorded previous alpha, so it is put where the chain puts its own."""
     golden = recording(1)
     session = session_on(folder, golden)
-    held = vars(session._pipeline)
+    held = vars(session._parts.whole.pipeline)
     chain, clicks = held["_chain"], np.ascontiguousarray(golden["clicks_x_y_fg"], np.int32)
     assert golden["prev_alpha"].any()
     chain.before(clicks, clicks[:0], np.zeros((2, *chain.answer.shape[2:]), np.float32), chain.answer[0, 0])

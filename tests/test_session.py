@@ -169,16 +169,18 @@ def test_cutout_and_mask(session: Session) -> None:
 
 def test_the_mask_is_alpha_from_128(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
     session.click(60, 30)
-    monkeypatch.setattr(session._pipeline, "matte", lambda clicks, lines: np.array([[0, 127, 128, 255]], np.uint8))
+    monkeypatch.setattr(
+        session._parts.whole.pipeline, "matte", lambda clicks, lines: np.array([[0, 127, 128, 255]], np.uint8)
+    )
     assert session.mask.tolist() == [[False, False, True, True]]
 
 
 def test_only_what_earlier_clicks_asked_for_is_fed_back(session: Session) -> None:
-    lines = np.zeros((2, *session._view.grid), np.float32)
+    lines = np.zeros((2, *session._parts.whole.view.grid), np.float32)
     lines[1, 4:9, 4:9] = 0.75  # two islands, one to a click
     lines[1, 4:9, 20:25] = 0.75
-    session._pipeline.predict(np.array([[6, 6, 1], [22, 6, 1]], np.int32), lines)
-    fed_back = vars(session._pipeline)["_chain"].previous[0, 0]
+    session._parts.whole.pipeline.predict(np.array([[6, 6, 1], [22, 6, 1]], np.int32), lines)
+    fed_back = vars(session._parts.whole.pipeline)["_chain"].previous[0, 0]
     np.testing.assert_array_equal(fed_back[:, :16], lines[1, :, :16])
     assert not fed_back[:, 16:].any()
 
@@ -186,7 +188,7 @@ def test_only_what_earlier_clicks_asked_for_is_fed_back(session: Session) -> Non
 def test_the_guide_covers_an_image_of_many_strips(toy: Path) -> None:
     rgb = photo(701, 303)
     luminance = rgb @ np.array([0.299, 0.587, 0.114]) / 255
-    guide = vars(Session(rgb, model=toy)._pipeline)["_guide"].full
+    guide = vars(Session(rgb, model=toy)._parts.whole.pipeline)["_guide"].full
     np.testing.assert_allclose(guide - guide.mean(), luminance - luminance.mean(), atol=1e-6)
     assert abs(guide.mean()) < 0.01
 

@@ -68,11 +68,11 @@ def test_the_full_guide_is_that_of_the_clicks_in_force(folder: Path) -> None:
     session = Session(rgb, model=folder)
     session.click(200, 350)
     session.click(50, 600, fg=False)
-    guide = vars(session._pipeline)["_guide"]
-    grid = session._view.grid
+    guide = vars(session._parts.whole.pipeline)["_guide"]
+    grid = session._parts.whole.view.grid
     assert grid == (64, 32)
     maps = np.empty((6, *grid), np.float32)
-    _core.click_maps(session._view.grid_clicks(session.clicks), toy_model.SIGMAS, maps)
+    _core.click_maps(session._parts.whole.view.grid_clicks(session.clicks), toy_model.SIGMAS, maps)
     large = [
         np.asarray(Image.fromarray(maps[i]).resize((303, 701), Image.Resampling.BILINEAR), np.float64) for i in (0, 3)
     ]
@@ -80,7 +80,7 @@ def test_the_full_guide_is_that_of_the_clicks_in_force(folder: Path) -> None:
     # One scalar is taken off both guides: the mean of the one on the grid.
     offset = expected - guide.full
     assert np.ptp(offset) < 1e-5
-    working = session._view.working_image(rgb)[0].transpose(1, 2, 0) @ np.array([0.299, 0.587, 0.114])
+    working = session._parts.whole.view.working_image(rgb)[0].transpose(1, 2, 0) @ np.array([0.299, 0.587, 0.114])
     on_grid = working - 0.25 * maps[0] + 0.5 * maps[3]
     np.testing.assert_allclose(offset.mean(), on_grid.mean(), atol=1e-5)
     np.testing.assert_allclose(guide.grid, on_grid - on_grid.mean(), atol=1e-5)
@@ -127,20 +127,22 @@ def test_the_clicks_change_the_guide_and_so_the_matte(folder: Path, tmp_path: Pa
 def test_drawing_depends_on_its_arguments_only(folder: Path) -> None:
     session = Session(PHOTO, model=folder)
     alphas = click_all(session)
-    pipeline = session._pipeline
+    pipeline = session._parts.whole.pipeline
     for count in (2, 4, 1):
-        clicks = session._view.grid_clicks(CLICKS[:count])
-        assert same(pipeline.matte(clicks, session._steps[count - 1].lines), alphas[count - 1])
-    clicks, lines = session._view.grid_clicks(CLICKS[:3]), session._steps[1].lines
-    np.testing.assert_array_equal(pipeline.predict(clicks, lines), session._steps[2].lines)
+        clicks = session._parts.whole.view.grid_clicks(CLICKS[:count])
+        assert same(pipeline.matte(clicks, session._steps[count - 1].selection.lines), alphas[count - 1])
+    clicks, lines = session._parts.whole.view.grid_clicks(CLICKS[:3]), session._steps[1].selection.lines
+    np.testing.assert_array_equal(pipeline.predict(clicks, lines), session._steps[2].selection.lines)
 
 
 def test_without_feedback_the_previous_answer_does_not_matter(tmp_path: Path) -> None:
     folder = toy_model.build(tmp_path / "toy", feedback=False)
     session = Session(PHOTO, model=folder)
     click_all(session)
-    clicks = session._view.grid_clicks(CLICKS)
-    np.testing.assert_array_equal(session._pipeline.predict(clicks, None), session._steps[-1].lines)
+    clicks = session._parts.whole.view.grid_clicks(CLICKS)
+    np.testing.assert_array_equal(
+        session._parts.whole.pipeline.predict(clicks, None), session._steps[-1].selection.lines
+    )
 
 
 @pytest.mark.parametrize("stride", [1, 2])
@@ -148,8 +150,8 @@ def test_without_filter_the_alpha_is_the_prediction_enlarged(tmp_path: Path, str
     """Radius 0: lines with a = 0 and b = the prediction, exactly; at the grid's size nothing is left to do."""
     session = Session(photo(32, 64), model=toy_model.build(tmp_path / "toy", radius=0, grid_stride=stride))
     alpha = session.click(45, 15)
-    a, b = session._steps[0].lines
-    chain = vars(session._pipeline)["_chain"]
+    a, b = session._steps[0].selection.lines
+    chain = vars(session._parts.whole.pipeline)["_chain"]
     assert not a.any()
     np.testing.assert_array_equal(b, vars(chain)["_clean"])
     if stride == 1:
@@ -160,7 +162,7 @@ def test_memory_of_a_click_does_not_grow_with_the_guide(folder: Path) -> None:
     session = Session(photo(600, 1200), model=folder)
     session.click(900, 300)
     alpha, held, peak = allocated(lambda: session.click(100, 100))
-    lines = session._steps[-1].lines
+    lines = session._steps[-1].selection.lines
     assert lines.nbytes == 2 * 4 * 32 * 64
     slack = 32_768
     assert held <= alpha.nbytes + lines.nbytes + slack

@@ -18,7 +18,7 @@ from pyiseg import Session
 
 
 def buffers(session: Session) -> dict[str, npt.NDArray[Any]]:
-    held = vars(session._pipeline)
+    held = vars(session._parts.whole.pipeline)
     held = {**held, **vars(held["_chain"]), **{f"guide_{name}": x for name, x in vars(held["_guide"]).items()}}
     return {name: value for name, value in held.items() if isinstance(value, np.ndarray)}
 
@@ -27,7 +27,7 @@ def test_what_a_session_returns_is_the_users(session: Session) -> None:
     alphas = [session.alpha, session.click(60, 30), session.alpha, session.undo(), session.redo(), session.reset()]
     alphas += [session.click(60, 30), session.cutout()]
     kept = [alpha.copy() for alpha in alphas]
-    own = [session.image, *buffers(session).values(), *(step.lines for step in session._steps)]
+    own = [session.image, *buffers(session).values(), *(step.selection.lines for step in session._steps)]
     for index, alpha in enumerate(alphas):
         assert alpha.flags.writeable
         assert not any(np.shares_memory(alpha, other) for other in own + alphas[:index])
@@ -69,7 +69,7 @@ def test_a_click_allocates_its_answer_and_its_step_only(toy: Path) -> None:
     session = Session(photo(600, 1200), model=toy)
     session.click(900, 300)
     alpha, held, peak = allocated(lambda: session.click(100, 100))
-    lines = session._steps[-1].lines
+    lines = session._steps[-1].selection.lines
     assert lines.nbytes == 2 * 4 * 16 * 32  # whatever the image's size
     slack = 16_384  # Python's own small objects
     assert alpha.nbytes + lines.nbytes <= held <= peak <= alpha.nbytes + lines.nbytes + slack
@@ -78,7 +78,7 @@ def test_a_click_allocates_its_answer_and_its_step_only(toy: Path) -> None:
 def test_a_session_is_freed_with_its_last_name(toy: Path) -> None:
     session = Session(PHOTO, model=toy)
     session.click(3, 3)
-    pipeline = weakref.ref(session._pipeline)
+    pipeline = weakref.ref(session._parts.whole.pipeline)
     gc.disable()
     try:
         del session
