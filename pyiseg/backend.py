@@ -180,7 +180,13 @@ def cuda_state() -> list[tuple[str, str]]:
 
 
 def build(
-    device: str, model: Model, view: View, image: npt.NDArray[np.uint8] | DeviceImage, *, fall_back: bool
+    device: str,
+    model: Model,
+    view: View,
+    image: npt.NDArray[np.uint8] | DeviceImage,
+    *,
+    fall_back: bool,
+    close: bool = False,
 ) -> tuple[str, Pipeline]:
     """Build the pipeline of one image. Imports the device's runtime.
 
@@ -190,6 +196,7 @@ def build(
         view: How the model sees the image.
         image: RGB, uint8, shape (H, W, 3). It may be kept, so it must not change.
         fall_back: Whether a GPU that fails gives way to the CPU, with one warning.
+        close: Whether it is a part of an image: a click waits for it, so on a GPU no engine is built for its size.
 
     Returns:
         The device that it has come to, and the pipeline.
@@ -200,7 +207,7 @@ def build(
     """
     if device == "cuda":
         try:
-            return "cuda", _cuda_pipeline(model, view, image)
+            return "cuda", _cuda_pipeline(model, view, image, close)
         except (DeviceError, ModelError) as error:
             # A model's files may have changed since they were read; the CPU runs what was read.
             if not fall_back or isinstance(image, DeviceImage):
@@ -239,7 +246,7 @@ def _native() -> Any:
     return _core
 
 
-def _cuda_pipeline(model: Model, view: View, image: npt.NDArray[np.uint8] | DeviceImage) -> Pipeline:
+def _cuda_pipeline(model: Model, view: View, image: npt.NDArray[np.uint8] | DeviceImage, close: bool) -> Pipeline:
     from pyiseg import _core
     from pyiseg.cuda import CudaPipeline
 
@@ -247,9 +254,11 @@ def _cuda_pipeline(model: Model, view: View, image: npt.NDArray[np.uint8] | Devi
         index = _core.cuda.device_index()
     except _core.DeviceRuntimeError as error:
         raise DeviceError(f"the GPU does not answer: {error}") from error
-    engines = _engines_of(index).load(model, view)
+    gpu = _engines_of(index)
+    for_parts = gpu.prepare(model)
+    engines = for_parts if close else gpu.load(model, view)
     # Whoever opens one picture after the other has no session in between; loading engines again takes longer than one.
-    _recent.append(engines)
+    _recent.append((engines, for_parts))
     return CudaPipeline(model, view, image, native=_core.cuda, engines=engines)
 
 

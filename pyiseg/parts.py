@@ -136,7 +136,7 @@ class Parts:
             side = zoom.long_side(rules, box, self._model.long_side, self._model.multiple)
             view = _fit(self._model, box.shape, side)
             pixels = np.ascontiguousarray(image()[box.slices])
-            _, pipeline = backend.build(self.device, self._model, view, pixels, fall_back=False)
+            _, pipeline = backend.build(self.device, self._model, view, pixels, fall_back=False, close=True)
             self.forget()
             self._close = Part(box, view, pipeline)
         return self._close

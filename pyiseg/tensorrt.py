@@ -113,8 +113,21 @@ class TensorRT:
 
     def load(self, model: Model, view: View) -> Mapping[str, TensorRTEngine]:
         """Get the engines for one way of seeing images; see `pyiseg.engine.Engines.load`."""
+        return self._all(model, view.working)
+
+    def prepare(self, model: Model) -> Mapping[str, TensorRTEngine]:
+        """Get the engines for the parts that sessions zoom in on, which may have any size; none if they do not zoom.
+
+        Otherwise a click would build them, which takes minutes. Whoever keeps them makes it find them open.
+
+        Raises:
+            DeviceError, ModelError: As for `load`.
+        """
+        return self._all(model, None) if model.zoom else {}
+
+    def _all(self, model: Model, working: tuple[int, int] | None) -> Mapping[str, TensorRTEngine]:
         try:
-            return {plan.part: self.fetch(model, plan).engine for plan in plans(model, view.working)}
+            return {plan.part: self.fetch(model, plan).engine for plan in plans(model, working)}
         except DeviceError as error:
             raise type(error)(f"{error}; pass device='cpu' to do without a GPU") from error
 

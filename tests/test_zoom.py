@@ -12,12 +12,13 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import toy_model
+from fake_engine import FakeEngines
 from hypothesis import given
 from hypothesis import strategies as st
 from toy_device import OnDevice, gpu
 from toy_model import change_manifest, photo, same
 
-from pyiseg import ModelError, Session, backend, load_model, zoom
+from pyiseg import ModelError, Session, _core, backend, load_model, zoom
 from pyiseg.geometry import View
 from pyiseg.model import Zoom
 from pyiseg.zoom import Box
@@ -272,3 +273,27 @@ def test_rules_are_checked(zooming: Path, key: str, value: Any) -> None:
     change_manifest(zooming, zoom={name: x for name, x in rules.items() if x is not None})
     with pytest.raises(ModelError, match=rf"zoom\.{key}.*export the model again"):
         load_model(zooming)
+
+
+def test_a_click_builds_no_engine(zooming: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where engines are built for certain sizes, a part takes those for any size, which the session made ready."""
+    asked = []
+
+    class Engines(FakeEngines):
+        def load(self, model: Any, view: Any) -> Any:
+            asked.append(view.image)
+            return super().load(model, view)
+
+        def prepare(self, model: Any) -> Any:
+            asked.append("any")
+            return super().load(model, None)
+
+    engines = Engines()
+    monkeypatch.setattr(backend, "why_not_cuda", lambda: "")
+    monkeypatch.setattr(backend, "_engines_of", lambda index: engines)
+    native = SimpleNamespace(**vars(_core.host), device_index=lambda: 0)
+    monkeypatch.setattr(_core, "cuda", native, raising=False)
+    session = Session(IMAGE, model=zooming, device="cuda")
+    assert asked == ["any", (240, 320)]
+    play(session)
+    assert set(asked[2:]) == {"any"}
