@@ -3,7 +3,8 @@
     python benchmarks/bench_session.py -o benchmarks/results/session.json
 
 Not timed: importing, reading the picture, and the first session of the process, which loads the model.
-The picture is the bundled photograph, resized. Each timed answer is checked against the first one, bit for bit.
+The picture is the bundled photograph, resized. Each timed answer is checked against the first one, bit for bit. For the
+clicks that zoom in it is shrunk to a third, on grey: there the fourth click looks at the part around the selection.
 """
 
 from __future__ import annotations
@@ -21,9 +22,12 @@ from machine import describe, median_p95, write_json
 from PIL import Image
 
 import pyiseg
+from pyiseg import Click
 from pyiseg.demo import CLICKS, PHOTO
 
 SIZES = ((640, 480), (4000, 3000))
+# On the photograph: the demonstration's, then one that zooms in, and one behind it.
+SMALL_CLICKS = (*CLICKS, Click(200, 150, True), Click(235, 100, True))
 
 
 def import_seconds() -> float:
@@ -50,15 +54,29 @@ def grabcut(rgb: np.ndarray, clicks: list[tuple[int, int, bool]]) -> np.ndarray:
     return (mask == cv2.GC_FGD) | (mask == cv2.GC_PR_FGD)
 
 
+def small_picture(size: tuple[int, int]) -> tuple[np.ndarray, list[tuple[int, int, bool]]]:
+    """The photograph at a third of a picture's sides, on grey, and clicks on it."""
+    width, height = size[0] // 3, size[1] // 3
+    canvas = np.full((size[1], size[0], 3), 128, np.uint8)
+    with Image.open(PHOTO) as picture:
+        scale = (width / picture.width, height / picture.height)
+        inner = np.asarray(picture.convert("RGB").resize((width, height), Image.Resampling.BICUBIC))
+    canvas[height : 2 * height, width : 2 * width] = inner
+    return canvas, [(width + int(c.x * scale[0]), height + int(c.y * scale[1]), c.fg) for c in SMALL_CLICKS]
+
+
 def bench(size: tuple[int, int], rounds: int) -> dict[str, Any]:
     """Time one image size."""
     with Image.open(PHOTO) as picture:
         scale = (size[0] / picture.width, size[1] / picture.height)
         rgb = np.asarray(picture.convert("RGB").resize(size, Image.Resampling.BICUBIC))
     clicks = [(int(c.x * scale[0]), int(c.y * scale[1]), c.fg) for c in CLICKS]
+    small, small_clicks = small_picture(size)
     made: list[float] = []
     clicked: list[float] = []
     cut: list[float] = []
+    zoomed: list[float] = []
+    close: list[float] = []
     expected: list[np.ndarray] = []
     for i in range(rounds + 1):
         start = time.perf_counter()
@@ -75,6 +93,17 @@ def bench(size: tuple[int, int], rounds: int) -> dict[str, Any]:
                 assert np.array_equal(alpha, expected[k]), "the same clicks gave another matte"
             else:
                 expected.append(alpha)
+        session = pyiseg.Session(small)
+        *first, zooming, last = small_clicks
+        for click in first:
+            session.click(*click)
+        for click, times in ((zooming, zoomed), (last, close)):
+            start = time.perf_counter()
+            session.click(*click)
+            end = time.perf_counter()
+            if i:
+                times.append(end - start)
+        assert session._parts._close is not None, "this was to zoom in"
         if size[0] <= 640:
             start = time.perf_counter()
             mask = grabcut(rgb, clicks)
@@ -83,6 +112,7 @@ def bench(size: tuple[int, int], rounds: int) -> dict[str, Any]:
             if i:
                 cut.append(end - start)
     result: dict[str, Any] = {"session": median_p95(made), "click": median_p95(clicked)}
+    result |= {"zooming_click": median_p95(zoomed), "click_in_part": median_p95(close)}
     if cut:
         result["opencv_grabcut"] = median_p95(cut)
         result["grabcut_over_click"] = round(result["opencv_grabcut"]["median_ms"] / result["click"]["median_ms"], 1)
