@@ -11,6 +11,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from pyiseg.model import load_model
+
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
 BEGIN, END = "<!-- results: written by benchmarks/readme_table.py -->", "<!-- end of results -->"
@@ -60,12 +62,11 @@ def main() -> int:
     before, rest = text.split(BEGIN)
     _, after = rest.split(END)
     wanted = f"{before}{BEGIN}\n{table()}\n{END}{after}"
-    listed = json.loads((ROOT / "pyiseg" / "models" / "default" / "model.json").read_text())["files"]
-    shipped = {file: entry["sha256"] for file, entry in listed.items()}
+    model = load_model()
     for name in ("grabcut.json", "berkeley.json"):
-        # Measured before the FP16 files came along, a report does not name them; the CPU does not run them.
-        if not _read(name)["model"]["sha256"].items() <= shipped.items():
-            print(f"benchmarks/results/{name} was measured with other weights than those that ship", file=sys.stderr)
+        measured = _read(name)["model"]
+        if measured["sha256"] != model.sha256 or measured["serving"] != model.serving:
+            print(f"benchmarks/results/{name} was measured with another model than the one that ships", file=sys.stderr)
             return 1
     if "--check" in sys.argv:
         if wanted != text:

@@ -98,6 +98,15 @@ class Model:
         return _SIBLINGS["click.onnx"] in self.files
 
     @property
+    def serving(self) -> dict[str, Any]:
+        """What the manifest says of how the networks are used, as plain values: with the files, all that decides."""
+        return {
+            "input": [self.long_side, self.multiple, self.grid_stride],
+            "rules": dataclasses.asdict(self.rules) | {"sigmas": list(self.rules.sigmas)},
+            "zoom": None if self.zoom is None else dataclasses.asdict(self.zoom),
+        }
+
+    @property
     def sha256(self) -> dict[str, str]:
         """The SHA-256 of each file by name, in hexadecimal."""
         return {name: hashlib.sha256(content).hexdigest() for name, content in self.files.items()}

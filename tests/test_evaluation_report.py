@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -181,6 +182,11 @@ def test_the_best_and_the_worst_are_shown(tmp_path: Path, toy: Path, monkeypatch
     assert shown == {"folder-best.png": ["1", "3"], "folder-worst.png": ["2", "0"]}
     with pytest.raises(ValueError, match="case '3'"):
         report.write_sheets(tmp_path / "out", measured, cases[:3], model)
+    served = {**known, "serving": model.serving}
+    again = toy_evaluation.report("folder", runs=runs, summary=summarise(runs, 2), model=served)
+    report.write_sheets(tmp_path / "out", again, cases, model)
+    with pytest.raises(ValueError, match="other weights or rules"):
+        report.write_sheets(tmp_path / "out", again, cases, dataclasses.replace(model, long_side=32))
     with pytest.raises(ValueError, match="other weights"):
         report.write_sheets(tmp_path / "out", toy_evaluation.report(runs=runs), cases, model)
 

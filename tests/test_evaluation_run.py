@@ -98,7 +98,8 @@ def test_an_interrupted_run_goes_on(
     [
         ({"limit": 2}, "another number of clicks"),
         ({"robot": "ritm"}, "another robot"),
-        ({"model": "other"}, "another model"),
+        ({"model": {"bias": 0.2}}, "another model"),
+        ({"model": {"long_side": 32}}, "another model"),
         ({"label": "berkeley"}, "another data set"),
     ],
 )
@@ -108,7 +109,7 @@ def test_what_was_measured_otherwise_is_not_continued(
     cases, journal = read_cases("folder", folder)[:2], tmp_path / "journal"
     run_cases(cases, load_model(toy), Settings(LIMIT), "folder", journal)
     model, label = changes.pop("model", None), changes.pop("label", "folder")
-    measured = toy_model.build(tmp_path / "other", bias=0.2) if model else toy
+    measured = toy_model.build(tmp_path / "other", **model) if model else toy
     capsys.readouterr()
     before = journal.read_bytes()
     (tmp_path / "journal.old").write_text("of an earlier change")

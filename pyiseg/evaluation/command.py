@@ -43,7 +43,7 @@ def run(options: argparse.Namespace, say: Callable[[str], None]) -> int:
     outcome = runner.run_cases(cases, model, settings, options.dataset, journal)
     found = record.Report(
         dataset=options.dataset,
-        model={"name": model.name, "sha256": dict(model.sha256)},
+        model={"name": model.name, "sha256": dict(model.sha256), "serving": model.serving},
         robot=settings.robot,
         device=settings.device,
         jobs=outcome.jobs,

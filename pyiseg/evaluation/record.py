@@ -21,7 +21,7 @@ class Report:
 
     Attributes:
         dataset: Its name.
-        model: ``name`` and ``sha256`` of its files.
+        model: ``name``, ``sha256`` of its files, and ``serving``, see `pyiseg.model.Model.serving`.
         robot, device, jobs: As in :class:`pyiseg.evaluation.runner.Settings`.
         versions: Of the packages that the figures depend on.
         summary: As from :func:`pyiseg.evaluation.evaluate.summarise`.

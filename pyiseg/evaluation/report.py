@@ -15,7 +15,8 @@ from pyiseg.model import Model
 
 TITLES = {"grabcut": "GrabCut", "berkeley": "Berkeley", "sbd": "SBD", "davis": "DAVIS", "folder": "Folder"}
 PAGE = "report.md"
-ROWS = 6
+# Rows of the sheets. What goes wrong tells more than what goes well.
+BEST, WORST = 6, 10
 
 _ROBOTS = {
     "forte": "at the centre of the largest wrong region (Forte et al. 2020)",
@@ -94,10 +95,12 @@ def write_sheets(
     Raises:
         ValueError: The model or the cases are others than the report's.
     """
-    # A report that was made before the model had FP16 files does not name them.
-    if not dict(report.model["sha256"]).items() <= model.sha256.items():
+    # A report that was made before the model had FP16 files does not name them, nor does an old one name rules.
+    files, serving = dict(report.model["sha256"]), report.model.get("serving", model.serving)
+    if not files.items() <= model.sha256.items() or serving != model.serving:
         raise ValueError(
-            f"the report was made with other weights than those in '{model.folder}'; pass --model that model's folder"
+            f"the report was made with other weights or rules than those in '{model.folder}'; pass --model that "
+            "model's folder"
         )
     by_name = {case.name: case for case in cases}
     missing = next((run.name for run in report.runs if run.name not in by_name), None)
@@ -107,14 +110,16 @@ def write_sheets(
         )
     folder.mkdir(parents=True, exist_ok=True)
     ranked = sorted(report.runs, key=lambda run: (-_auc(run, report.summary["limit"]), run.name))
-    count = min(ROWS, -(-len(ranked) // 2))
+    best, worst = (min(rows, -(-len(ranked) // 2)) for rows in (BEST, WORST))
     title = TITLES.get(report.dataset, report.dataset)
     written = []
-    for which, runs in (("best", ranked[:count]), ("worst", ranked[: -count - 1 : -1])):
+    for which, runs in (("best", ranked[:best]), ("worst", ranked[: -worst - 1 : -1])):
         name = f"{report.dataset}-{which}.png"
-        heading = f"{title}, {report.model['name']}: the {which} {count} of {len(ranked)} by mean IoU over the clicks"
+        heading = (
+            f"{title}, {report.model['name']}: the {which} {len(runs)} of {len(ranked)} by mean IoU over the clicks"
+        )
         sheets.contact_sheet(folder / name, heading, runs, [by_name[run.name] for run in runs], model, device)
-        written.append((f"The {which} {count} of {len(ranked)}", name))
+        written.append((f"The {which} {len(runs)} of {len(ranked)}", name))
     return written
 
 

@@ -178,7 +178,7 @@ def _open(path: Path | None, label: str, model: Model, settings: Settings, devic
         return None
     stated: dict[str, Any] = {
         "data set": label,
-        "model": dict(model.sha256),
+        "model": {**model.sha256, "serving": model.serving},
         "number of clicks": settings.limit,
         "robot": settings.robot,
         "device": device,
