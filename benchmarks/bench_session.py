@@ -76,8 +76,9 @@ def bench(size: tuple[int, int], rounds: int) -> dict[str, Any]:
     clicked: list[float] = []
     cut: list[float] = []
     zoomed: list[float] = []
-    close: list[float] = []
+    closer: list[float] = []
     expected: list[np.ndarray] = []
+    expected_small: list[np.ndarray] = []
     for i in range(rounds + 1):
         start = time.perf_counter()
         session = pyiseg.Session(rgb)
@@ -97,13 +98,16 @@ def bench(size: tuple[int, int], rounds: int) -> dict[str, Any]:
         *first, zooming, last = small_clicks
         for click in first:
             session.click(*click)
-        for click, times in ((zooming, zoomed), (last, close)):
+        for k, (click, times) in enumerate(((zooming, zoomed), (last, closer))):
             start = time.perf_counter()
-            session.click(*click)
+            alpha = session.click(*click)
             end = time.perf_counter()
+            assert session._steps[-1].selection.box.shape < session.shape, "this click was to look closer"
             if i:
                 times.append(end - start)
-        assert session._parts._close is not None, "this was to zoom in"
+                assert np.array_equal(alpha, expected_small[k]), "the same clicks gave another matte"
+            else:
+                expected_small.append(alpha)
         if size[0] <= 640:
             start = time.perf_counter()
             mask = grabcut(rgb, clicks)
@@ -112,7 +116,7 @@ def bench(size: tuple[int, int], rounds: int) -> dict[str, Any]:
             if i:
                 cut.append(end - start)
     result: dict[str, Any] = {"session": median_p95(made), "click": median_p95(clicked)}
-    result |= {"zooming_click": median_p95(zoomed), "click_in_part": median_p95(close)}
+    result |= {"zooming_click": median_p95(zoomed), "click_in_part": median_p95(closer)}
     if cut:
         result["opencv_grabcut"] = median_p95(cut)
         result["grabcut_over_click"] = round(result["opencv_grabcut"]["median_ms"] / result["click"]["median_ms"], 1)

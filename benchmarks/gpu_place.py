@@ -92,7 +92,7 @@ class Place:
 def on_device(place: Place, subject: Subject) -> Iterator[None]:
     """Let ``Session(..., device="cuda")`` be this place with these engines; the public way knows but TensorRT."""
 
-    def build(model: Model, view: View, image: Any, close: bool) -> CudaPipeline:
+    def build(model: Model, view: View, image: Any) -> CudaPipeline:
         return CudaPipeline(model, view, image, native=place.native, engines=subject.engines.load(model, view))
 
     with patch.multiple(backend, why_not_cuda=lambda: "", _cuda_pipeline=build):

@@ -172,9 +172,12 @@ class Settings:
                     raise ValueError(f"{section}.{name} is {value}; it must be {wanted}")
 
     def identity(self) -> dict[str, Any]:
-        """What must not change between the parts of one run. Its minutes may: the schedule then stretches."""
+        """What must not change between the parts of one run.
+
+        Its minutes may: the schedule then stretches. So may the rules for looking closer: training does not.
+        """
         plain = asdict(self)
-        del plain["run"]["minutes"]
+        del plain["run"]["minutes"], plain["network"]["zoom"]
         return plain
 
 

@@ -19,6 +19,7 @@ from export.loader import Numbered, batches
 from export.log import Log, means
 from export.network import Network
 from export.optimise import Optimiser
+from export.plain import from_plain
 from export.settings import Settings
 from export.stopping import asked_to_stop
 from pyiseg.files import written_whole
@@ -177,7 +178,9 @@ class Trainer:
         state = distributed.from_first(lambda: read_checkpoint(self.checkpoint))
         if "settings" not in state:
             raise ValueError(f"{self.checkpoint} is of an earlier version: begin a new --out from it with --start")
-        now, then = flat({**self.settings.identity(), **self._around()}), flat({**state["settings"], **state["around"]})
+        # What an older version did not know yet was as it is now when it is not set.
+        began = from_plain(Settings, state["settings"]).identity()
+        now, then = flat({**self.settings.identity(), **self._around()}), flat({**began, **state["around"]})
         changed = [
             f"{name}={then.get(name)}, now {now.get(name)}" for name in now | then if now.get(name) != then.get(name)
         ]

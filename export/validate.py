@@ -3,6 +3,9 @@
     python -m export.validate MODEL --data DATA --cases 100
     python -m export.validate MODEL OTHER --data DATA                 # on the same cases, compared case by case
     python -m export.validate MODEL --data DATA --long-side 384 512   # the same networks, served at other sizes
+    python -m export.validate MODEL --data DATA --zoom 0 4            # never looking closer, or from click 4 on
+
+It prints a JSON list, a summary for each, and how it compares with the first.
 
 Only the layout `mixed` of docs/data.md has such a part; for others use `pyiseg evaluate folder HELD_OUT --model MODEL`.
 GrabCut and Berkeley are for measuring only, with `pyiseg evaluate`; no weights are chosen by them.
@@ -25,7 +28,7 @@ from export.real import RealImages
 from pyiseg.evaluation.datasets import Instance
 from pyiseg.evaluation.evaluate import Run, run_case, summarise, to_the_limit
 from pyiseg.evaluation.metrics import clicks_to_reach, mean_with_interval
-from pyiseg.model import Model, load_model
+from pyiseg.model import Model, Zoom, load_model
 
 
 def validation_cases(data: Path, count: int) -> list[Instance]:
@@ -76,24 +79,26 @@ def main() -> None:
     parser.add_argument("--cases", type=int, default=100)
     parser.add_argument("--clicks", type=int, default=20, help="at most, on each case")
     parser.add_argument("--long-side", type=int, nargs="+", help="serve at these sizes instead of the models' own")
+    parser.add_argument("--zoom", type=int, nargs="+", metavar="CLICK", help="look closer from this click on; 0: never")
     args = parser.parse_args()
     run_main("validate", lambda: _run(args))
 
 
 def _run(args: argparse.Namespace) -> None:
-    models = {str(path): load_model(path) for path in args.models}
+    models = [(str(path), load_model(path)) for path in args.models]
     if args.long_side:
-        models = {
-            f"{path} at {side}": served_at(model, side) for path, model in models.items() for side in args.long_side
-        }
-    runs: dict[str, list[Run]] = {name: [] for name in models}
+        models = [(f"{name}, long side {x}", served_at(model, x)) for name, model in models for x in args.long_side]
+    if args.zoom:
+        models = [(f"{name}, zoom {x}", zooming_from(model, x)) for name, model in models for x in args.zoom]
+    runs: list[list[Run]] = [[] for _ in models]
     for case in tqdm(validation_cases(args.data, args.cases), unit="image"):
-        for name, model in models.items():
-            runs[name].append(run_case(case, model, limit=args.clicks))
-    first = next(iter(runs.values()))
-    for name, those in runs.items():
-        against = {} if those is first else {"against_first": compared(those, first, args.clicks)}
-        print(json.dumps({"model": name, **summarise(those, args.clicks), **against}, indent=1))
+        for (_, model), those in zip(models, runs, strict=True):
+            those.append(run_case(case, model, limit=args.clicks))
+    results = []
+    for (name, _), those in zip(models, runs, strict=True):
+        against = {} if those is runs[0] else {"against_first": compared(those, runs[0], args.clicks)}
+        results.append({"model": name, **summarise(those, args.clicks), **against})
+    print(json.dumps(results, indent=1))
 
 
 def served_at(model: Model, long_side: int) -> Model:
@@ -105,6 +110,16 @@ def served_at(model: Model, long_side: int) -> Model:
     if long_side < 1 or long_side % model.multiple:
         raise ValueError(f"--long-side is {long_side}; it must be a multiple of {model.multiple}")
     return dataclasses.replace(model, long_side=long_side)
+
+
+def zooming_from(model: Model, click: int) -> Model:
+    """Return the model with looking closer from another click on; with 0, never.
+
+    Raises:
+        ValueError: It cannot begin at that click.
+    """
+    zoom = dataclasses.replace(model.zoom or Zoom(), from_click=click) if click else None
+    return dataclasses.replace(model, zoom=zoom)
 
 
 if __name__ == "__main__":

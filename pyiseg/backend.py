@@ -73,8 +73,17 @@ class Pipeline(Protocol):
         """
         ...
 
+    def part(self, view: View, rgb: npt.NDArray[np.uint8]) -> Pipeline:
+        """The pipeline of a part of the image, on the same device.
+
+        Args:
+            view: How the model sees the part.
+            rgb: The part, uint8, shape (H, W, 3), C-contiguous. It may be kept, so it must not change.
+        """
+        ...
+
     def retire(self) -> None:
-        """Free what is held for lines that were returned; a later pipeline of the same view can go on from them."""
+        """Free what is held for lines that were returned; a later pipeline of the same view goes on from them."""
         ...
 
 
@@ -180,13 +189,7 @@ def cuda_state() -> list[tuple[str, str]]:
 
 
 def build(
-    device: str,
-    model: Model,
-    view: View,
-    image: npt.NDArray[np.uint8] | DeviceImage,
-    *,
-    fall_back: bool,
-    close: bool = False,
+    device: str, model: Model, view: View, image: npt.NDArray[np.uint8] | DeviceImage, *, fall_back: bool
 ) -> tuple[str, Pipeline]:
     """Build the pipeline of one image. Imports the device's runtime.
 
@@ -196,7 +199,6 @@ def build(
         view: How the model sees the image.
         image: RGB, uint8, shape (H, W, 3). It may be kept, so it must not change.
         fall_back: Whether a GPU that fails gives way to the CPU, with one warning.
-        close: Whether it is a part of an image: a click waits for it, so on a GPU no engine is built for its size.
 
     Returns:
         The device that it has come to, and the pipeline.
@@ -207,7 +209,7 @@ def build(
     """
     if device == "cuda":
         try:
-            return "cuda", _cuda_pipeline(model, view, image, close)
+            return "cuda", _cuda_pipeline(model, view, image)
         except (DeviceError, ModelError) as error:
             # A model's files may have changed since they were read; the CPU runs what was read.
             if not fall_back or isinstance(image, DeviceImage):
@@ -246,7 +248,7 @@ def _native() -> Any:
     return _core
 
 
-def _cuda_pipeline(model: Model, view: View, image: npt.NDArray[np.uint8] | DeviceImage, close: bool) -> Pipeline:
+def _cuda_pipeline(model: Model, view: View, image: npt.NDArray[np.uint8] | DeviceImage) -> Pipeline:
     from pyiseg import _core
     from pyiseg.cuda import CudaPipeline
 
@@ -255,11 +257,10 @@ def _cuda_pipeline(model: Model, view: View, image: npt.NDArray[np.uint8] | Devi
     except _core.DeviceRuntimeError as error:
         raise DeviceError(f"the GPU does not answer: {error}") from error
     gpu = _engines_of(index)
-    for_parts = gpu.prepare(model)
-    engines = for_parts if close else gpu.load(model, view)
+    engines, of_parts = gpu.load(model, view), gpu.prepare(model)
     # Whoever opens one picture after the other has no session in between; loading engines again takes longer than one.
-    _recent.append((engines, for_parts))
-    return CudaPipeline(model, view, image, native=_core.cuda, engines=engines)
+    _recent.append((engines, of_parts))
+    return CudaPipeline(model, view, image, native=_core.cuda, engines=engines, of_parts=of_parts)
 
 
 _recent: deque[Any] = deque(maxlen=2)

@@ -31,7 +31,7 @@ class CpuPipeline:
     """
 
     def __init__(self, model: Model, view: View, rgb: npt.NDArray[np.uint8]) -> None:
-        self._networks = _networks_of(model)
+        self._model, self._networks = model, _networks_of(model)
         self._grid = view.grid
         self._chain = Chain(model.rules, view.grid)
         planes = view.working_image(rgb)
@@ -77,6 +77,10 @@ class CpuPipeline:
     def lines_of(self, alpha: Float32) -> Float32:
         """Lines that stand for an alpha; see `pyiseg.backend.Pipeline.lines_of`."""
         return np.stack((np.zeros_like(alpha), alpha))
+
+    def part(self, view: View, rgb: npt.NDArray[np.uint8]) -> CpuPipeline:
+        """The pipeline of a part of the image; see `pyiseg.backend.Pipeline.part`."""
+        return CpuPipeline(self._model, view, rgb)
 
     def retire(self) -> None:
         """Nothing is held; see `pyiseg.backend.Pipeline.retire`."""

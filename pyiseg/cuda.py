@@ -15,7 +15,7 @@ import gc
 import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -24,9 +24,9 @@ from pyiseg import _core
 from pyiseg.chain import Chain
 from pyiseg.device_guide import ClickGuide, ImageGuide
 from pyiseg.device_lines import Lines, RecentLines
-from pyiseg.device_memory import Memory
+from pyiseg.device_memory import Memory, failures
 from pyiseg.engine import Engine, Execution
-from pyiseg.errors import DeviceError, ModelError
+from pyiseg.errors import ModelError
 from pyiseg.geometry import View
 from pyiseg.model import Model
 from pyiseg.resampling import working_image
@@ -34,6 +34,7 @@ from pyiseg.resampling import working_image
 CAPACITY = 64  # Clicks that a captured graph has room for; one more, and it is captured anew with twice as many.
 CAPTURES = 3  # Tries to capture a click: another thread that waits for the whole device spoils one.
 
+Engines: TypeAlias = Mapping[str, Engine]
 log = logging.getLogger("pyiseg")
 
 
@@ -47,14 +48,18 @@ class CudaPipeline:
             ``borrow(stream)`` that gives a native array, which is used where it lies.
         native: The device, `pyiseg._core.cuda`.
         engines: "image" (absent with early fusion), "click" and "guide".
+        of_parts: The same for images of any size: for parts that are looked at closer. None: those above.
 
     Raises:
         DeviceError: The device or an engine failed, or there is no memory left; nothing of the pipeline stays then.
     """
 
-    def __init__(self, model: Model, view: View, image: Any, *, native: Any, engines: Mapping[str, Engine]) -> None:
-        with _failures(native, "making a session"):
-            self._native, self._view = native, view
+    def __init__(
+        self, model: Model, view: View, image: Any, *, native: Any, engines: Engines, of_parts: Engines | None = None
+    ) -> None:
+        with failures(native, "making a session"):
+            self._native, self._model, self._view = native, model, view
+            self._of_parts = engines if of_parts is None else of_parts
             self._stream = native.Stream()
         with self._doing("making a session"):
             memory = self._memory = Memory(self._stream)
@@ -83,6 +88,7 @@ class CudaPipeline:
                 self._guide = ImageGuide(memory, view, guide, self._rgb)
             self._lines = memory.zeros((2, *view.grid))
             self._alpha = memory.zeros(view.image, np.uint8)
+            self._soft = memory.zeros(view.grid)
             self._held: Lines | None = None  # whose lines are in the buffer
             self._drawn: Lines | None = None  # whose matte is
             self._recent = RecentLines(self._stream)
@@ -144,20 +150,24 @@ class CudaPipeline:
         """Draw lines on the grid; see `pyiseg.backend.Pipeline.on_grid`."""
         with self._doing("drawing a selection"):
             guide = self._set(clicks, lines)
-            soft = self._stream.empty(self._view.grid)
-            self._stream.apply_lines(self._lines, guide, soft)
+            self._stream.apply_lines(self._lines, guide, self._soft)
             self._held = lines
             alpha = np.empty(self._view.grid, dtype=np.float32)
-            self._stream.download(soft, alpha)
+            self._stream.download(self._soft, alpha)
             return alpha
 
     def lines_of(self, alpha: npt.NDArray[np.float32]) -> Lines:
         """Lines that stand for an alpha; see `pyiseg.backend.Pipeline.lines_of`."""
         return Lines(host=np.stack((np.zeros_like(alpha), alpha)))
 
+    def part(self, view: View, rgb: npt.NDArray[np.uint8]) -> CudaPipeline:
+        """The pipeline of a part of the image; see `pyiseg.backend.Pipeline.part`."""
+        with self._doing("looking closer"):  # on this device, whichever one is current for the caller
+            return CudaPipeline(self._model, view, rgb, native=self._native, engines=self._of_parts)
+
     def retire(self) -> None:
         """Move all lines that were returned to the host; see `pyiseg.backend.Pipeline.retire`."""
-        with self._doing("zooming"):
+        with self._doing("looking closer"):
             self._recent.move_to_host()
 
     def to_device(self, alpha: npt.NDArray[np.uint8]) -> Any:
@@ -178,7 +188,7 @@ class CudaPipeline:
     @contextmanager
     def _doing(self, what: str) -> Iterator[None]:
         """With the session's device current, whatever thread this is, and failures said as they should be."""
-        with _failures(self._native, what), self._stream.current():
+        with failures(self._native, what), self._stream.current():
             try:
                 yield
             except BaseException:
@@ -187,7 +197,7 @@ class CudaPipeline:
                     self._stream.synchronize()
                 raise
 
-    def _look(self, engines: Mapping[str, Engine]) -> dict[str, Any]:
+    def _look(self, engines: Engines) -> dict[str, Any]:
         """Run the image stream, and keep its features."""
         if "image" not in engines:
             return {}
@@ -285,21 +295,3 @@ class CudaPipeline:
             self._stream.upload(lines.host, self._lines)
         elif lines is not held:
             self._stream.copy(lines.array, self._lines)
-
-
-@contextmanager
-def _failures(native: Any, doing: str) -> Iterator[None]:
-    """Say of a device's failure what it was in the middle of, and what to do."""
-    try:
-        yield
-    except _core.DeviceMemoryError as error:
-        left = ""
-        with suppress(AttributeError, _core.DeviceRuntimeError):  # the host has no figures, a broken GPU gives none
-            free, total = native.memory()
-            left = f"; {free / 1e6:.0f} of {total / 1e6:.0f} MB are free"
-        raise DeviceError(
-            f"out of device memory while {doing}{left}: drop sessions that are no longer used, take a smaller image, "
-            f"or pass device='cpu' ({error})"
-        ) from error
-    except _core.DeviceRuntimeError as error:
-        raise DeviceError(f"the device failed while {doing}: {error}") from error

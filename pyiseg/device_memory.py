@@ -1,12 +1,16 @@
-"""A session's arrays on a device, and how many bytes they are."""
+"""A session's arrays on a device, how many bytes they are, and what to say when there are too many."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from pyiseg import _core
+from pyiseg.errors import DeviceError
 from pyiseg.resampling import Device
 
 
@@ -48,3 +52,21 @@ class Memory:
     def nbytes(self) -> int:
         """Of all arrays together."""
         return sum(array.nbytes for array in self._held)
+
+
+@contextmanager
+def failures(native: Any, doing: str) -> Iterator[None]:
+    """Say of a device's failure what it was in the middle of, and what to do."""
+    try:
+        yield
+    except _core.DeviceMemoryError as error:
+        left = ""
+        with suppress(AttributeError, _core.DeviceRuntimeError):  # the host has no figures, a broken GPU gives none
+            free, total = native.memory()
+            left = f"; {free / 1e6:.0f} of {total / 1e6:.0f} MB are free"
+        raise DeviceError(
+            f"out of device memory while {doing}{left}: drop sessions that are no longer used, take a smaller image, "
+            f"or pass device='cpu' ({error})"
+        ) from error
+    except _core.DeviceRuntimeError as error:
+        raise DeviceError(f"the device failed while {doing}: {error}") from error

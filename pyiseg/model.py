@@ -53,16 +53,29 @@ class Zoom:
     """When a small selection is looked at again, closer; see `pyiseg.zoom`.
 
     Attributes:
-        from_click: The first click that may do so, counted from 1; at least 2, for it takes a selection.
-        enlarge: Sides of the part that is looked at, in those of the selection's box.
+        from_click: The first click that may do so, counted from the first one that selects; at least 2.
+        enlarge: Sides of the part that is looked at, in those of the selection's box; 1 to 100.
         below: Only parts up to this share of the image are looked at alone.
         magnify: Working pixels to an image pixel at most: where there is nothing more to see, nothing is gained.
+
+    Raises:
+        ValueError: A value is out of range.
     """
 
     from_click: int = 4
     enlarge: float = 1.6
     below: float = 0.4
     magnify: float = 2.5
+
+    def __post_init__(self) -> None:
+        for name, valid, kind in (
+            ("from_click", _whole(2), "a whole number >= 2"),
+            ("enlarge", _within(1, 100), "a number in 1..100"),
+            ("below", _within(0, 1), "a number in 0..1"),
+            ("magnify", _within(1e-3, 1e3), "a number in 0.001..1000"),
+        ):
+            if not valid(getattr(self, name)):
+                raise ValueError(f"zoom.{name} is {getattr(self, name)!r}; it must be {kind}")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -190,7 +203,7 @@ def _load(folder: Path, manifest: bytes) -> Model:
             # Folders made before there was a choice say nothing of it.
             clean=entry("clean", _order, "'before' or 'after'") if "clean" in content else "before",
         ),
-        zoom=_zoom(entry) if "zoom" in content else None,
+        zoom=_zoom(path, content),
         files=MappingProxyType({name: _read(folder, name, listed.get(name)) for name in names}),
         training=MappingProxyType(entry("training", _mapping, "a table")),
     )
@@ -202,13 +215,14 @@ def _load(folder: Path, manifest: bytes) -> Model:
     return model
 
 
-def _zoom(entry: Callable[[str, Callable[[Any], bool], str], Any]) -> Zoom:
-    return Zoom(
-        from_click=entry("zoom.from_click", _whole(2), "a whole number >= 2"),
-        enlarge=entry("zoom.enlarge", _within(1, 100), "a number in 1..100"),
-        below=entry("zoom.below", _within(0, 1), "a number in 0..1"),
-        magnify=entry("zoom.magnify", _within(1e-3, 1e3), "a number in 0.001..1000"),
-    )
+def _zoom(path: Path, content: Mapping[str, Any]) -> Zoom | None:
+    stated = content.get("zoom")
+    if stated is None:
+        return None
+    try:
+        return Zoom(**stated)
+    except (TypeError, ValueError) as error:
+        raise ModelError(f"'{path}': 'zoom' does not fit: {error}; export the model again") from None
 
 
 def _siblings(path: Path, names: tuple[str, ...], listed: Mapping[str, Any]) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ to; what is not in the part is not selected.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, cast
 
 import numpy as np
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from pyiseg._core import Array
 
 Clicks: TypeAlias = Sequence[tuple[int, int, bool]]
-Fetch: TypeAlias = Callable[[], npt.NDArray[np.uint8]]
 
 
 class Selection(NamedTuple):
@@ -45,7 +44,7 @@ class Part(NamedTuple):
 
 
 class Parts:
-    """The parts of one image. Besides the whole, the one that was looked at last is kept; others are made again.
+    """The parts of one image. Besides the whole at most one is held; others are made again when they are needed.
 
     Not safe to be used from two threads at once.
 
@@ -69,43 +68,51 @@ class Parts:
         self._model = model
         self.device, pipeline = backend.build(device, model, view, image, fall_back=fall_back)
         self.whole = Part(Box(0, 0, *shape), view, pipeline)
-        self._close: Part | None = None
+        self._image: npt.NDArray[np.uint8] | None = image if isinstance(image, np.ndarray) else None
+        self._closer: Part | None = None
 
-    def predict(self, clicks: Clicks, previous: Selection | None, image: Fetch) -> Selection:
-        """Predict the selection after the last of some clicks; a pure function of its arguments.
+    @property
+    def image(self) -> npt.NDArray[np.uint8]:
+        """The image on the host, RGB, uint8, shape (H, W, 3), read-only. From a GPU it is fetched once, and kept."""
+        if self._image is None:
+            self._image = cast("backend.DevicePipeline", self.whole.pipeline).image()
+            self._image.flags.writeable = False
+        return self._image
+
+    def predict(self, clicks: Clicks, previous: Selection | None) -> Selection:
+        """Predict the selection after the last of some clicks; a pure function of its arguments and the image.
 
         Args:
             clicks: Rows x, y, fg on the image, at least one, in the order they were made.
             previous: What this returned for all clicks but the last; None for the first click.
-            image: Gives the image, RGB, uint8, shape (H, W, 3); it is asked for when a new part is looked at.
         """
-        rules = self._model.zoom
-        if previous is None or rules is None or len(clicks) < rules.from_click:
-            pipeline, lines = self.whole.pipeline, None if previous is None else previous.lines
-            return Selection(pipeline.predict(self.whole.grid_clicks(clicks), lines), self.whole.box)
-        before, lines = self._part(previous.box, image), previous.lines
+        if previous is None or not self._may_zoom(clicks):
+            lines = None if previous is None else previous.lines
+            return Selection(self.whole.pipeline.predict(self.whole.grid_clicks(clicks), lines), self.whole.box)
+        x, y, fg = clicks[-1]
+        if not fg and not previous.box.has(x, y):
+            return previous  # Nothing is selected there: it is obeyed already.
+        before, lines = self._part(previous.box), previous.lines
         alpha = before.pipeline.on_grid(before.grid_clicks(clicks[:-1]), lines)
-        # The new click too, even one that removes: it is to be obeyed.
-        points = [(x, y) for x, y, fg in (*clicks[:-1], (*clicks[-1][:2], True)) if fg]
-        selected = zoom.around_selection(alpha, before.box, points)
-        box = zoom.choose(rules, self.whole.box.shape, before.box, selected)
-        part = self._part(box, image)
-        if part is not before:
+        box = self._choose(before, alpha, clicks[-1])
+        if box == self.whole.box:
+            self.forget()
+        part = self._part(box)
+        if box != before.box:
             lines = part.pipeline.lines_of(zoom.carried(alpha, before.box, box, part.view.grid))
         return Selection(part.pipeline.predict(part.grid_clicks(clicks), lines), box)
 
-    def matte(self, clicks: Clicks, selection: Selection, image: Fetch) -> npt.NDArray[np.uint8]:
-        """Draw a selection at the image's own resolution; a pure function of its arguments.
+    def matte(self, clicks: Clicks, selection: Selection) -> npt.NDArray[np.uint8]:
+        """Draw a selection at the image's own resolution; a pure function of its arguments and the image.
 
         Args:
             clicks: Those that it is the answer to.
             selection: What `predict` returned.
-            image: As for `predict`.
 
         Returns:
             Alpha, uint8, shape (H, W). A fresh array.
         """
-        part = self._part(selection.box, image)
+        part = self._part(selection.box)
         alpha = part.pipeline.matte(part.grid_clicks(clicks), selection.lines)
         if part is self.whole:
             return alpha
@@ -113,33 +120,48 @@ class Parts:
         placed[part.box.slices] = alpha
         return placed
 
-    def matte_on_device(self, clicks: Clicks, selection: Selection | None, image: Fetch) -> Array:
+    def matte_on_device(self, clicks: Clicks, selection: Selection | None) -> Array:
         """What `matte` returns, on the device; without a selection, zeros. The next call overwrites it."""
         pipeline = cast("backend.DevicePipeline", self.whole.pipeline)
         if selection is not None and selection.box != self.whole.box:
-            return pipeline.to_device(self.matte(clicks, selection, image))
+            return pipeline.to_device(self.matte(clicks, selection))
         lines = None if selection is None else selection.lines
         return pipeline.matte_on_device(self.whole.grid_clicks(clicks), lines)
 
     def forget(self) -> None:
-        """Let go of all parts but the whole."""
-        if self._close is not None:
-            self._close.pipeline.retire()
-            self._close = None
+        """Let go of the part that is held; lines that belong to it stay good."""
+        if self._closer is not None:
+            self._closer.pipeline.retire()
+            self._closer = None
 
-    def _part(self, box: Box, image: Fetch) -> Part:
+    def _may_zoom(self, clicks: Clicks) -> bool:
+        """Whether there are clicks enough, counted from the first one that selects."""
+        rules = self._model.zoom
+        first = next((i for i, (_, _, fg) in enumerate(clicks) if fg), len(clicks))
+        return rules is not None and len(clicks) - first >= rules.from_click
+
+    def _choose(self, before: Part, alpha: npt.NDArray[np.float32], click: tuple[int, int, bool]) -> Box:
+        """The box to look at for a new click, of the part and the selection there were before it."""
+        rules, (x, y, fg) = self._model.zoom, click
+        selected = zoom.around_selection(alpha, before.box)
+        if rules is None or selected is None:
+            return self.whole.box
+        if fg:
+            selected = selected.with_pixel(x, y)
+        box = zoom.choose(rules, self.whole.box.shape, self._model.long_side, before.box, selected)
+        return box if box.has(x, y) else before.box
+
+    def _part(self, box: Box) -> Part:
         if box == self.whole.box:
             return self.whole
-        if self._close is None or self._close.box != box:
+        if self._closer is None or self._closer.box != box:
             rules = self._model.zoom
             assert rules is not None, "without rules there are no parts"
-            side = zoom.long_side(rules, box, self._model.long_side, self._model.multiple)
-            view = _fit(self._model, box.shape, side)
-            pixels = np.ascontiguousarray(image()[box.slices])
-            _, pipeline = backend.build(self.device, self._model, view, pixels, fall_back=False, close=True)
-            self.forget()
-            self._close = Part(box, view, pipeline)
-        return self._close
+            view = _fit(self._model, box.shape, zoom.long_side(rules, box, self._model.long_side, self._model.multiple))
+            self.forget()  # first, so that two are never held at once
+            pixels = np.ascontiguousarray(self.image[box.slices])
+            self._closer = Part(box, view, self.whole.pipeline.part(view, pixels))
+        return self._closer
 
 
 def _fit(model: Model, shape: tuple[int, int], long_side: int) -> View:

@@ -6,7 +6,7 @@ import math
 import os
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, SupportsIndex, TypeAlias, TypeVar, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, SupportsIndex, TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +15,7 @@ from pyiseg import backend, images
 from pyiseg.device_image import DeviceImage, is_device_array
 from pyiseg.errors import DeviceError
 from pyiseg.model import Model, load_model
-from pyiseg.parts import Fetch, Parts, Selection
+from pyiseg.parts import Parts, Selection
 
 if TYPE_CHECKING:
     from pyiseg._core import Array
@@ -78,10 +78,8 @@ class Session:
         chosen = backend.resolve(device)  # before the picture is read
         loaded = load_model(model)
         source = DeviceImage(image) if is_device_array(image) else images.to_rgb(image)
-        self._image: npt.NDArray[np.uint8] | None = None
         if isinstance(source, np.ndarray):
             source.flags.writeable = False
-            self._image = source
         self._parts = Parts(loaded, chosen, source, fall_back=device == "auto")
         self._lock = threading.Lock()
         self._steps: list[_Step] = []
@@ -120,7 +118,7 @@ class Session:
             ValueError, pyiseg.ModelError: As for `click`.
             pyiseg.DeviceError: The session runs on the CPU; or the device failed.
         """
-        self._on_device("click_on_device")
+        self._needs_gpu("click_on_device")
         return self._add(x, y, fg, self._parts.matte_on_device)
 
     def undo(self) -> npt.NDArray[np.uint8]:
@@ -154,9 +152,9 @@ class Session:
             Alpha, all zeros. A fresh array.
         """
         with self._lock:
+            self._parts.forget()  # first: it may fail, and then all is as it was
             self._steps.clear()
             self._undone.clear()
-            self._parts.forget()
             return self._draw([])
 
     @property
@@ -177,10 +175,10 @@ class Session:
         Raises:
             pyiseg.DeviceError: The session runs on the CPU; or the device failed.
         """
-        self._on_device("alpha_device")
+        self._needs_gpu("alpha_device")
         with self._lock:
             selection = self._steps[-1].selection if self._steps else None
-            return self._parts.matte_on_device(_clicks_of(self._steps), selection, self._fetch)
+            return self._parts.matte_on_device(_clicks_of(self._steps), selection)
 
     @property
     def mask(self) -> npt.NDArray[np.bool_]:
@@ -206,10 +204,10 @@ class Session:
     def image(self) -> npt.NDArray[np.uint8]:
         """The image as the session sees it: RGB, uint8, shape (H, W, 3). The session's own, read-only.
 
-        One that was given on a GPU is fetched when this is first asked for.
+        One that was given on a GPU is fetched when this is first asked for, or when a part of it is looked at closer.
         """
         with self._lock:
-            return self._fetch()
+            return self._parts.image
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -232,39 +230,29 @@ class Session:
         height, width = self.shape
         return f"<pyiseg.Session of a {width} x {height} image, {len(self.clicks)} clicks, on '{self.device}'>"
 
-    def _add(
-        self, x: Number, y: Number, fg: bool | np.bool_, draw: Callable[[list[Click], Selection, Fetch], Drawn]
-    ) -> Drawn:
+    def _add(self, x: Number, y: Number, fg: bool | np.bool_, draw: Callable[[list[Click], Selection], Drawn]) -> Drawn:
         """Add a click, and draw its result."""
         height, width = self.shape
         new = Click(_pixel("x", x, width), _pixel("y", y, height), _truth(fg))
         with self._lock:
             previous = self._steps[-1].selection if self._steps else None
             clicks = [*_clicks_of(self._steps), new]
-            selection = self._parts.predict(clicks, previous, self._fetch)
-            drawn = draw(clicks, selection, self._fetch)
+            selection = self._parts.predict(clicks, previous)
+            drawn = draw(clicks, selection)
             # Last, so that nothing that goes wrong above leaves a trace.
             self._steps.append(_Step(new, selection))
             self._undone.clear()
             return drawn
 
-    def _on_device(self, name: str) -> backend.DevicePipeline:
+    def _needs_gpu(self, name: str) -> None:
         if self.device == "cpu":
             raise DeviceError(f"Session.{name} needs a session on a GPU; this one was made with device='cpu'")
-        return cast("backend.DevicePipeline", self._parts.whole.pipeline)
-
-    def _fetch(self) -> npt.NDArray[np.uint8]:
-        """The image, without waiting for the lock, which whoever calls has."""
-        if self._image is None:
-            self._image = self._on_device("image").image()
-            self._image.flags.writeable = False
-        return self._image
 
     def _draw(self, steps: list[_Step]) -> npt.NDArray[np.uint8]:
         """The matte after some steps; drawn before they become the session's, so that a failure changes nothing."""
         if not steps:
             return np.zeros(self.shape, dtype=np.uint8)
-        return self._parts.matte(_clicks_of(steps), steps[-1].selection, self._fetch)
+        return self._parts.matte(_clicks_of(steps), steps[-1].selection)
 
 
 def _clicks_of(steps: list[_Step]) -> list[Click]:

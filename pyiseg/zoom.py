@@ -14,8 +14,14 @@ import numpy.typing as npt
 
 from pyiseg.model import Zoom
 
-# A box stays as long as it keeps this share of the selection's sides around the selection.
+# A box stays as long as it keeps this share of the selection's sides around the selection ...
 _SLACK = 0.05
+# ... and is not this many times as large as one that would be chosen now.
+_TOO_LARGE = 4.0
+# One that is chosen in the place of another may be so much larger: what is near the limit does not go to and fro.
+_LENIENT = 1.25
+# So many times the working pixels that all of the image would get, or it is not worth it.
+_GAIN = 1.2
 # Sides of a box at least, in image pixels.
 _LEAST = 32
 
@@ -34,6 +40,11 @@ class Box(NamedTuple):
         return self.bottom - self.top, self.right - self.left
 
     @property
+    def area(self) -> int:
+        """Number of pixels."""
+        return self.shape[0] * self.shape[1]
+
+    @property
     def slices(self) -> tuple[slice, slice]:
         """To index an image's array with."""
         return slice(self.top, self.bottom), slice(self.left, self.right)
@@ -42,50 +53,56 @@ class Box(NamedTuple):
         """Whether a pixel lies in it."""
         return self.left <= x < self.right and self.top <= y < self.bottom
 
+    def with_pixel(self, x: int, y: int) -> Box:
+        """The smallest box around it and a pixel."""
+        return Box(min(self.top, y), min(self.left, x), max(self.bottom, y + 1), max(self.right, x + 1))
 
-def around_selection(alpha: npt.NDArray[np.float32], box: Box, points: list[tuple[int, int]]) -> Box:
-    """The smallest box around what is selected and some pixels.
+
+def around_selection(alpha: npt.NDArray[np.float32], box: Box) -> Box | None:
+    """The smallest box around what is selected; None where nothing is.
 
     Args:
         alpha: The selection on the grid of a part, float32, shape (h, w); selected is what reaches a half.
         box: That part.
-        points: x and y of the pixels, at least one.
     """
-    xs, ys = zip(*points, strict=True)
-    top, left, bottom, right = min(ys), min(xs), max(ys) + 1, max(xs) + 1
     selected = alpha >= 0.5
-    if selected.any():
-        rows, columns = np.flatnonzero(selected.any(axis=1)), np.flatnonzero(selected.any(axis=0))
-        (height, width), (h, w) = box.shape, alpha.shape
-        # Grid pixel i covers [i, i + 1) / w of the part's width: from the first pixel it touches to behind the last.
-        top = min(top, box.top + int(rows[0]) * height // h)
-        left = min(left, box.left + int(columns[0]) * width // w)
-        bottom = max(bottom, box.top - (-(int(rows[-1]) + 1) * height // h))
-        right = max(right, box.left - (-(int(columns[-1]) + 1) * width // w))
-    return Box(top, left, bottom, right)
+    if not selected.any():
+        return None
+    rows, columns = np.flatnonzero(selected.any(axis=1)), np.flatnonzero(selected.any(axis=0))
+    (height, width), (h, w) = box.shape, alpha.shape
+    # Grid pixel i covers [i, i + 1) / w of the part's width: from the first pixel it touches to behind the last.
+    return Box(
+        box.top + int(rows[0]) * height // h,
+        box.left + int(columns[0]) * width // w,
+        box.top - (-(int(rows[-1]) + 1) * height // h),
+        box.left - (-(int(columns[-1]) + 1) * width // w),
+    )
 
 
-def choose(zoom: Zoom, shape: tuple[int, int], current: Box, selection: Box) -> Box:
+def choose(zoom: Zoom, shape: tuple[int, int], long_side: int, current: Box, selection: Box) -> Box:
     """The part to look at.
 
     Args:
         zoom: The model's rules.
         shape: Height and width of the image.
+        long_side: Of the working image.
         current: The part that was looked at last.
         selection: The box around what is selected and clicked.
 
     Returns:
-        All of the image where the selection is not small; the current part as long as the selection has room in it;
-        else the selection's box, enlarged.
+        The current part as long as the selection has room in it; else the selection's box, enlarged; all of the image
+        where that is not small, or would show nothing more.
     """
     whole = Box(0, 0, *shape)
     top, bottom = _span(selection.top, selection.bottom, shape[0], zoom.enlarge)
     left, right = _span(selection.left, selection.right, shape[1], zoom.enlarge)
-    if (bottom - top) * (right - left) > zoom.below * shape[0] * shape[1]:
-        return whole
-    if current != whole and _has_room(current, whole, selection):
-        return current
-    return Box(top, left, bottom, right)
+    wanted, most = Box(top, left, bottom, right), zoom.below * whole.area
+    if current != whole:
+        if current.area <= _TOO_LARGE * wanted.area and _has_room(current, whole, selection):
+            return current
+        most *= _LENIENT
+    gain = min(zoom.magnify, long_side / max(wanted.shape)) * max(shape) / long_side
+    return wanted if wanted.area <= most and gain >= _GAIN else whole
 
 
 def long_side(zoom: Zoom, box: Box, most: int, multiple: int) -> int:
@@ -101,7 +118,9 @@ def long_side(zoom: Zoom, box: Box, most: int, multiple: int) -> int:
 
 
 def carried(alpha: npt.NDArray[np.float32], source: Box, target: Box, grid: tuple[int, int]) -> npt.NDArray[np.float32]:
-    """A selection on the grid of one part, brought to the grid of another (bilinear; nothing is selected outside).
+    """A selection on the grid of one part, brought to the grid of another; nothing is selected outside.
+
+    Box averages where it shrinks, then bilinear.
 
     Args:
         alpha: float32, shape (h, w).
@@ -113,14 +132,16 @@ def carried(alpha: npt.NDArray[np.float32], source: Box, target: Box, grid: tupl
     """
     from PIL import Image
 
-    (height, width), (h, w) = source.shape, alpha.shape
-    across, down = w / width, h / height  # source grid pixels to an image pixel
+    # Target grid pixels that a side of the source takes up.
+    sides = [grid[i] * source.shape[i] / target.shape[i] for i in (0, 1)]
+    h, w = (min(had, max(1, round(side))) for had, side in zip(alpha.shape, sides, strict=True))
+    picture = Image.fromarray(alpha).resize((w, h), Image.Resampling.BOX)
+    across, down = w / source.shape[1], h / source.shape[0]  # pixels of it to an image pixel
     terms = (
         *(across * target.shape[1] / grid[1], 0.0, across * (target.left - source.left)),
         *(0.0, down * target.shape[0] / grid[0], down * (target.top - source.top)),
     )
-    size = (grid[1], grid[0])
-    moved = Image.fromarray(alpha).transform(size, Image.Transform.AFFINE, terms, Image.Resampling.BILINEAR)
+    moved = picture.transform((grid[1], grid[0]), Image.Transform.AFFINE, terms, Image.Resampling.BILINEAR)
     return np.array(moved, dtype=np.float32)
 
 

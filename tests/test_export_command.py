@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import pickle
@@ -210,9 +211,17 @@ def test_validating_takes_objects_of_index_masks(
     monkeypatch.setattr(sys, "argv", [*arguments, "--long-side", "64", "128"])
     validate.main()
     out = capsys.readouterr().out
-    assert out.count('"cases": 1') == 2
-    assert f"{toy} at 64" in out
-    assert out.count("against_first") == 1
+    results = json.loads(out)
+    assert [result["model"] for result in results] == [f"{toy}, long side {side}" for side in (64, 128)]
+    assert ["against_first" in result for result in results] == [False, True]
+    monkeypatch.setattr(sys, "argv", ["validate", str(toy), *arguments[1:], "--zoom", "0", "2"])
+    validate.main()
+    results = json.loads(capsys.readouterr().out)
+    assert [result["model"] for result in results] == [f"{toy}, zoom {x}" for x in (0, 2, 0, 2)]
+    assert results[2]["against_first"] == {"auc": None, "noc90": None}
+    monkeypatch.setattr(sys, "argv", [*arguments, "--zoom", "1"])
+    with pytest.raises(SystemExit, match=r"zoom\.from_click is 1; it must be a whole number >= 2"):
+        validate.main()
     monkeypatch.setattr(sys, "argv", [*arguments, "--long-side", "65"])
     with pytest.raises(SystemExit, match="--long-side is 65; it must be a multiple of 32"):
         validate.main()

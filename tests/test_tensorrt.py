@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import gc
 import importlib
 import logging
@@ -27,7 +26,7 @@ from pyiseg.engine_file import EngineRefusedError, kernels_of, write_engine
 from pyiseg.engine_plan import plans
 from pyiseg.errors import DeviceError
 from pyiseg.geometry import View
-from pyiseg.model import Model, Zoom
+from pyiseg.model import Model
 from pyiseg.tensorrt import TensorRT
 
 
@@ -137,21 +136,6 @@ def test_sessions_share_engines(package: Package, model: Model, cache: EngineCac
     assert other["guide"] is first["guide"]
     assert other["click"] is not first["click"]
     assert len(package.built) == 5
-
-
-def test_a_model_that_zooms_is_prepared_for_parts_of_any_size(
-    package: Package, model: Model, cache: EngineCache
-) -> None:
-    engines = TensorRT(GPU, cache, opened(package))
-    assert engines.prepare(model) == {}, "this one does not zoom"
-    assert package.built == []
-    zooms = dataclasses.replace(model, zoom=Zoom())
-    kept = engines.prepare(zooms)
-    assert list(kept) == ["image", "click", "guide"]
-    assert len(package.built) == 3
-    assert engines.prepare(zooms) == kept
-    assert engines.load(zooms, view_of(zooms, (10, 1000)))["click"] is kept["click"]
-    assert len(package.built) == 3
 
 
 def test_engines_nobody_uses_are_freed_and_loaded_again(package: Package, model: Model, cache: EngineCache) -> None:

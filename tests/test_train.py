@@ -161,6 +161,21 @@ def test_killed_and_resumed_equals_uninterrupted(
     assert [line["updates"] for line in lines[1]] == [4, whole.optimiser.updates]
 
 
+def test_a_run_of_an_older_version_goes_on(data: Path, tmp_path: Path) -> None:
+    """What it did not know yet was as it is now when it is not set; and looking closer is no matter of training."""
+    trainer = Trainer(tiny(), data, tmp_path)
+    trainer.save()
+    state = torch.load(trainer.checkpoint, weights_only=True)
+    del state["settings"]["data"]["merged"], state["settings"]["clicks"]["damaged"]
+    torch.save(state, trainer.checkpoint)
+    closer = replace(tiny(), network=replace(tiny().network, zoom=None))
+    assert Trainer(closer, data, tmp_path, resume=True).pictures == 0
+    state["settings"]["data"]["close"] = 0.3
+    torch.save(state, trainer.checkpoint)
+    with pytest.raises(ValueError, match=r"began with data.close=0.3, now 0.2"):
+        Trainer(tiny(), data, tmp_path, resume=True)
+
+
 def test_a_run_is_not_overwritten_or_mixed(data: Path, tmp_path: Path) -> None:
     trainer = Trainer(tiny(), data, tmp_path)
     trainer.save()

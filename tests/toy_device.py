@@ -27,7 +27,7 @@ def gpu(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     """Let device="cuda" be the host stream with fake engines; what it is made of may be changed."""
     use = SimpleNamespace(native=_core.host, engines=FakeEngines())
 
-    def build(model: Any, view: Any, image: Any, close: bool) -> CudaPipeline:
+    def build(model: Any, view: Any, image: Any) -> CudaPipeline:
         return CudaPipeline(model, view, image, native=use.native, engines=use.engines.load(model, view))
 
     monkeypatch.setattr(backend, "why_not_cuda", lambda: "")
