@@ -3,7 +3,7 @@
 It is given its device (`pyiseg._core.cuda`, or `pyiseg._core.host`, which walks the same way without a GPU) and its
 engines (`pyiseg.engine`), and imports neither TensorRT nor anything of CUDA.
 
-Device memory of one session, all of it allocated when the session is made: the image (3 bytes a pixel, unless it lies
+Device memory of one image, all of it allocated when the pipeline is made: the image (3 bytes a pixel, unless it lies
 there already), guide and matte (5 bytes a pixel), the working image, the features, a dozen grids and the engines'
 scratch; `CudaPipeline.nbytes` tells. Each click adds its lines (8 bytes a grid pixel, at most 0.5 MB with the default
 model); those of the last 32 clicks stay on the device, older ones move to the host (`pyiseg.device_lines`).
