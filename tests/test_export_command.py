@@ -22,8 +22,10 @@ import toy_network  # noqa: E402
 
 from export import import_published, to_onnx, validate  # noqa: E402
 from export.command import in_half, read_checkpoint, run_main  # noqa: E402
-from export.config import PAPER  # noqa: E402
+from export.config import COMPACT, PAPER, scaled  # noqa: E402
+from export.network import Network  # noqa: E402
 from export.onnx_parts import quiet_exporter  # noqa: E402
+from export.parity import random_inputs  # noqa: E402
 from export.settings import available, load_settings  # noqa: E402
 from export.to_onnx import check_target, export_folder, name_of, training_of  # noqa: E402
 from pyiseg import ModelError  # noqa: E402
@@ -102,6 +104,25 @@ def test_the_projects_checkpoints_are_not_published_ones(tmp_path: Path) -> None
     torch.save({"average": {"x": torch.ones(2)}}, tmp_path / "x.pt")
     with pytest.raises(ValueError, match=r"x\.pt is a checkpoint of this project: use python -m export\.to_onnx"):
         import_published.read_published(tmp_path / "x.pt")
+
+
+def test_sharpening_keeps_the_mask() -> None:
+    network = Network(scaled(COMPACT, 16), pretrained=False).eval()
+    inputs = random_inputs(network.config, 64, 96)
+    image, maps, previous = (inputs[name] for name in ("image", "click_maps", "previous_alpha"))
+
+    def alpha() -> Any:
+        with torch.no_grad():
+            return network.click.activate(network.click(maps, previous, network.image(image)))
+
+    before = alpha()
+    to_onnx.sharpen(network, 2.0)
+    odds = (before / (1 - before)) ** 2
+    torch.testing.assert_close(alpha(), odds / (1 + odds))
+    with pytest.raises(ValueError, match="--sharpen is 0"):
+        to_onnx.sharpen(network, 0.0)
+    with pytest.raises(ValueError, match=r"network\.output 'sigmoid', this is 'clip'"):
+        to_onnx.sharpen(Network(scaled(PAPER, 16), pretrained=False), 2.0)
 
 
 def test_weights_in_half() -> None:
