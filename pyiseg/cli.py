@@ -109,7 +109,10 @@ def _info(options: argparse.Namespace) -> None:
     _say(f"folder   {model.folder}")
     _say(f"size     {sum(map(len, model.files.values())) / 1e6:.1f} MB")
     for key, value in model.training.items():
-        _say(f"training {key}: {value if isinstance(value, str) else json.dumps(value)}")
+        # A whole configuration is for programs, which find it in model.json.
+        nested = isinstance(value, dict) and any(isinstance(inner, (dict, list)) for inner in value.values())
+        shown = "see model.json" if nested else value if isinstance(value, str) else json.dumps(value)
+        _say(f"training {key}: {shown}")
 
 
 def _open(path: Path, options: argparse.Namespace) -> Session:

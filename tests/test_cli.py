@@ -131,6 +131,13 @@ def test_side_by_side(toy: Path) -> None:
     assert set(np.unique(shown[empty])) == {150, 200}
 
 
+def test_info_leaves_configurations_to_programs(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["info"]) == 0
+    printed = capsys.readouterr().out
+    assert "training settings: see model.json" in printed
+    assert 'training data: {"sbd": ' in printed
+
+
 def test_info(toy: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["info", "--model", str(toy)]) == 0
     printed = capsys.readouterr().out
