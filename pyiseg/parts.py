@@ -92,15 +92,19 @@ class Parts:
         x, y, fg = clicks[-1]
         if not fg and not previous.box.has(x, y):
             return previous  # Nothing is selected there: it is obeyed already.
-        before, lines = self._part(previous.box), previous.lines
-        alpha = before.pipeline.on_grid(before.grid_clicks(clicks[:-1]), lines)
+        before = self._part(previous.box)
+        alpha = before.pipeline.on_grid(before.grid_clicks(clicks[:-1]), previous.lines)
         box = self._choose(before, alpha, clicks[-1])
+        found = self._look(box, clicks, previous, alpha)
         if box == self.whole.box:
-            self.forget()
-        part = self._part(box)
-        if box != before.box:
-            lines = part.pipeline.lines_of(zoom.carried(alpha, before.box, box, part.view.grid))
-        return Selection(part.pipeline.predict(part.grid_clicks(clicks), lines), box)
+            return found
+        # What has grown to the part's edge would be cut off there.
+        wider = self._wider(found, clicks)
+        if wider != box:
+            found = self._look(wider, clicks, previous, alpha)
+            if wider != self.whole.box and self._wider(found, clicks) != wider:
+                found = self._look(self.whole.box, clicks, previous, alpha)
+        return found
 
     def matte(self, clicks: Clicks, selection: Selection) -> npt.NDArray[np.uint8]:
         """Draw a selection at the image's own resolution; a pure function of its arguments and the image.
@@ -139,6 +143,26 @@ class Parts:
         rules = self._model.zoom
         first = next((i for i, (_, _, fg) in enumerate(clicks) if fg), len(clicks))
         return rules is not None and len(clicks) - first >= rules.from_click
+
+    def _look(self, box: Box, clicks: Clicks, previous: Selection, alpha: npt.NDArray[np.float32]) -> Selection:
+        """Predict in a part, going on from the previous selection, whose alpha on its own grid is given."""
+        if box == self.whole.box:
+            self.forget()
+        part, lines = self._part(box), previous.lines
+        if box != previous.box:
+            lines = part.pipeline.lines_of(zoom.carried(alpha, previous.box, box, part.view.grid))
+        return Selection(part.pipeline.predict(part.grid_clicks(clicks), lines), box)
+
+    def _wider(self, found: Selection, clicks: Clicks) -> Box:
+        """The box of a selection, or, where that is cut off at an edge that is not the image's, what shows more."""
+        rules, part = self._model.zoom, self._part(found.box)
+        alpha = part.pipeline.on_grid(part.grid_clicks(clicks), found.lines)
+        selected = zoom.around_selection(alpha, found.box)
+        whole = self.whole.box
+        if rules is None or selected is None or not zoom.is_cut(selected, found.box, whole):
+            return found.box
+        x, y, _ = clicks[-1]
+        return zoom.choose(rules, whole.shape, self._model.long_side, whole, selected.with_pixel(x, y))
 
     def _choose(self, before: Part, alpha: npt.NDArray[np.float32], click: tuple[int, int, bool]) -> Box:
         """The box to look at for a new click, of the part and the selection there were before it."""

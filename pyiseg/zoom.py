@@ -105,6 +105,12 @@ def choose(zoom: Zoom, shape: tuple[int, int], long_side: int, current: Box, sel
     return wanted if wanted.area <= most and gain >= _GAIN else whole
 
 
+def is_cut(selection: Box, box: Box, whole: Box) -> bool:
+    """Whether a selection reaches an edge of its part that is not the image's."""
+    sides = zip(selection, box, whole, strict=True)
+    return any(reached == edge != end for reached, edge, end in sides)
+
+
 def long_side(zoom: Zoom, box: Box, most: int, multiple: int) -> int:
     """The long side of a part's working image: that of whole images, unless it would blow the pixels up too much.
 

@@ -20,6 +20,7 @@ from pyiseg import ModelError, Session, _core, backend, cuda, device_lines, load
 from pyiseg.cpu import CpuPipeline
 from pyiseg.demo import PHOTO
 from pyiseg.geometry import View
+from pyiseg.parts import Parts
 from pyiseg.zoom import Box
 
 __all__ = ["gpu"]  # a fixture
@@ -64,7 +65,7 @@ def test_small_selections_are_looked_at_closer(zooming: Path) -> None:
     alphas = play(session)
     looked = boxes(session)
     assert looked[:2] == [WHOLE, WHOLE], "not before the third click"
-    assert WHOLE not in looked[2:7]
+    assert WHOLE not in looked[2:6]
     assert looked[-1] == WHOLE, "what is large is looked at whole again"
     for box, alpha, click in zip(looked, alphas, CLICKS, strict=True):
         outside = np.ones_like(alpha, bool)
@@ -72,6 +73,26 @@ def test_small_selections_are_looked_at_closer(zooming: Path) -> None:
         assert not alpha[outside].any()
         assert box.has(click[0], click[1])
         assert (alpha[click[1], click[0]] >= 128) == click[2], "every click is obeyed"
+
+
+def test_a_selection_is_not_cut_off_at_the_edge_of_a_part(zooming: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def cut(session: Session) -> list[bool]:
+        result = []
+        for i, step in enumerate(session._steps):
+            part = session._parts._part(step.selection.box)
+            alpha = part.pipeline.on_grid(part.grid_clicks(CLICKS[: i + 1]), step.selection.lines)
+            selected = zoom.around_selection(alpha, part.box)
+            result.append(selected is not None and zoom.is_cut(selected, part.box, WHOLE))
+        return result
+
+    session = Session(IMAGE, model=zooming)
+    play(session)
+    assert not any(cut(session))
+    monkeypatch.setattr(Parts, "_wider", lambda self, found, clicks: found.box)
+    careless = Session(IMAGE, model=zooming)
+    play(careless)
+    assert any(cut(careless)), "this is a case where it would be"
+    assert boxes(careless) != boxes(session)
 
 
 def test_without_rules_nothing_is_looked_at_closer(zooming: Path, toy: Path) -> None:
@@ -221,13 +242,13 @@ def test_a_reset_that_fails_loses_nothing(zooming: Path, monkeypatch: pytest.Mon
 def test_one_part_is_held_besides_the_whole(zooming: Path) -> None:
     session = Session(IMAGE, model=zooming)
     pipelines = []
-    for click in CLICKS[:7]:
+    for click in CLICKS[:6]:
         session.click(*click)
         if session._parts._closer is not None:
             pipelines.append(weakref.ref(session._parts._closer.pipeline))
     assert len(set(boxes(session))) > 2
     assert len({pipeline() for pipeline in pipelines} - {None}) == 1
-    for click in CLICKS[7:]:
+    for click in CLICKS[6:]:
         session.click(*click)
     assert boxes(session)[-1] == WHOLE
     assert {pipeline() for pipeline in pipelines} == {None}, "and none when the whole is looked at again"

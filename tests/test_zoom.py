@@ -88,6 +88,14 @@ def test_what_shows_nothing_more_is_not_looked_at(shape: tuple[int, int], closer
     assert (part != Box(0, 0, *shape)) == closer
 
 
+def test_where_a_selection_is_cut_off() -> None:
+    part = Box(0, 50, 100, 400)
+    assert not zoom.is_cut(Box(0, 60, 90, 400), part, WHOLE), "beyond the image there is nothing"
+    assert zoom.is_cut(Box(0, 50, 90, 400), part, WHOLE)
+    assert zoom.is_cut(Box(10, 60, 100, 390), part, WHOLE)
+    assert not zoom.is_cut(WHOLE, WHOLE, WHOLE)
+
+
 def test_pixels_are_not_blown_up_beyond_use() -> None:
     assert zoom.long_side(Zoom(), Box(0, 0, 10, 40), 512, 32) == 128
     assert zoom.long_side(Zoom(), Box(0, 0, 300, 40), 512, 32) == 512
