@@ -88,9 +88,9 @@ class Model:
         long_side, multiple: Size of the working image, see `pyiseg.geometry.View.fit`.
         grid_stride: Working pixels to a grid pixel.
         rules: How clicks are drawn and answers are finished.
-        zoom: When small selections are looked at closer; None for never.
         files: The ONNX files by name, as bytes that have the size and SHA-256 the manifest states.
         training: What its maker noted about the training; free in form.
+        zoom: When small selections are looked at closer; None for never.
     """
 
     folder: Path
@@ -101,9 +101,9 @@ class Model:
     multiple: int
     grid_stride: int
     rules: Rules
-    zoom: Zoom | None
     files: Mapping[str, bytes] = dataclasses.field(repr=False)
     training: Mapping[str, Any] = dataclasses.field(repr=False)
+    zoom: Zoom | None = None
 
     @property
     def has_fp16(self) -> bool:
