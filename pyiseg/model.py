@@ -23,8 +23,10 @@ FORMAT = 1
 MANIFEST = "model.json"
 BUNDLED = Path(__file__).resolve().parent / "models"
 
-_NEEDED = ("click.onnx", "guide.onnx")
+FORMS, GUIDES = ("averaged", "residual"), ("learned", "color")
 _OPTIONAL = ("image.onnx",)  # A network that fuses clicks and image at its first layer has no image stream.
+# Where the native operations are exact enough: three colors that go together leave fewer digits than one guide.
+_EPS = {"learned": (1e-12, 1e12), "color": (1e-6, 1e12)}
 # The same networks in FP16 arithmetic, for runtimes that take the types as they stand. Weights that are in click.onnx
 # and image.onnx already are external data in there: such a file is only of use in its folder.
 _SIBLINGS = {"click.onnx": "click.fp16.onnx", "image.onnx": "image.fp16.onnx"}
@@ -38,7 +40,11 @@ class Rules:
         sigmas: Widths of the click maps' bells, fine to coarse.
         radius, eps: The guided filter's window and regularisation.
         margin: Width of the soft border that a kept region keeps around itself.
-        clean: Whether what no click asked for is dropped "before" the guided filter or "after" it, as published.
+        clean: Whether what no click asked for is dropped "before" the guided filter or "after" it, as published. In the
+            residual form, which keeps the prediction on the grid, both come to the same.
+        form: The guided filter's: "averaged" averages both coefficients over windows (He et al. 2013), "residual" the
+            slopes only, and takes the offset that leaves the prediction on the grid as it is.
+        guide: What guides it: "learned" for guide.onnx, "color" for the image's own R, G, B.
     """
 
     sigmas: tuple[float, ...]
@@ -46,6 +52,8 @@ class Rules:
     eps: float
     margin: int
     clean: str = "before"
+    form: str = "averaged"
+    guide: str = "learned"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -183,7 +191,9 @@ def _load(folder: Path, manifest: bytes) -> Model:
         raise ModelError(f"'{path}' has format {content['format']!r}, this pyiseg reads format {FORMAT}; {way_out}")
     entry = functools.partial(_entry, path, content)
     listed = entry("files", _mapping, "a table of the ONNX files")
-    names = (*_NEEDED, *(name for name in _OPTIONAL if name in listed))
+    form, guide = _filter(path, entry("guided_filter", _mapping, "a table"))
+    needed = ("click.onnx",) if guide == "color" else ("click.onnx", "guide.onnx")
+    names = (*needed, *(name for name in _OPTIONAL if name in listed))
     names += _siblings(path, names, listed)
     # The ranges are those of the native operations: what passes here, they take.
     positive = (_whole(1), "a whole number >= 1")
@@ -198,10 +208,12 @@ def _load(folder: Path, manifest: bytes) -> Model:
         rules=Rules(
             sigmas=tuple(entry("click_sigmas", _sigmas, "1 to 8 numbers in 0.001..1e6")),
             radius=entry("guided_filter.radius", _whole(0, 64), "a whole number in 0..64"),
-            eps=entry("guided_filter.eps", _within(1e-12, 1e12), "a number in 1e-12..1e12"),
+            eps=entry("guided_filter.eps", _within(*_EPS[guide]), "a number in {:g}..{:g}".format(*_EPS[guide])),
             margin=entry("clean_margin", _whole(0), "a whole number >= 0"),
             # Folders made before there was a choice say nothing of it.
             clean=entry("clean", _order, "'before' or 'after'") if "clean" in content else "before",
+            form=form,
+            guide=guide,
         ),
         zoom=_zoom(path, content),
         files=MappingProxyType({name: _read(folder, name, listed.get(name)) for name in names}),
@@ -213,6 +225,23 @@ def _load(folder: Path, manifest: bytes) -> Model:
             f"and that of grid_stride {model.grid_stride}"
         )
     return model
+
+
+def _filter(path: Path, stated: Mapping[str, Any]) -> tuple[str, str]:
+    """The guided filter's form and guide. Folders made before there was a choice say nothing of them."""
+    form, guide = stated.get("form", FORMS[0]), stated.get("guide", GUIDES[0])
+    for key, value, known in (("form", form, FORMS), ("guide", guide, GUIDES)):
+        if value not in known:
+            raise ModelError(
+                f"'{path}': 'guided_filter.{key}' is {value!r}, this pyiseg knows {' and '.join(map(repr, known))}; "
+                "install a newer pyiseg or export the model again"
+            )
+    if (form, guide) == ("averaged", "color"):
+        raise ModelError(
+            f"'{path}': 'guided_filter' combines form 'averaged' with guide 'color', which is not offered: the color "
+            "guide has the form 'residual'; export the model again"
+        )
+    return form, guide
 
 
 def _zoom(path: Path, content: Mapping[str, Any]) -> Zoom | None:
