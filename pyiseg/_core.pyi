@@ -1,7 +1,7 @@
 """The native ops of pyiseg.
 
 Arrays are C-contiguous numpy arrays that belong to the caller; an op writes into those named ``out``, ``alpha`` (of
-`force_clicks`), ``labels``, ``scratch`` and ``lines`` (of `guided_filter_lines` and `pin_clicks`) and keeps no
+`force_clicks`), ``labels``, ``scratch`` and ``lines`` (of `guided_filter_coefficients` and `pin_clicks`) and keeps no
 reference. Arrays that are written must not overlap others. The GIL is released while an op runs, and results do not
 depend on the number of threads. Every op raises ValueError, naming the value, for a wrong dtype, shape or range.
 
@@ -64,7 +64,7 @@ def keep_clicked_regions(
         out: Shape (h, w): alpha where it is kept, else 0. float16 only with margin 0.
     """
 
-def drop_lines(alpha: _Float, kept: _Float, lines: _Float) -> None:
+def zero_coefficients(alpha: _Float, kept: _Float, lines: _Float) -> None:
     """Make lines select nothing (a = 0, b = 0) where alpha > 0 and kept is 0.
 
     Args:
@@ -73,7 +73,7 @@ def drop_lines(alpha: _Float, kept: _Float, lines: _Float) -> None:
         lines: Shape (2, h, w), changed in place.
     """
 
-def guided_filter_lines(guide: _Float, p: _Float, radius: int, eps: float, scratch: _Float, lines: _Float) -> None:
+def guided_filter_coefficients(guide: _Float, p: _Float, radius: int, eps: float, scratch: _Float, lines: _Float) -> None:
     """Fit the guided filter's lines, so that alpha = a * guide + b (He et al. 2013, eq. 5-8).
 
     Args:
@@ -85,7 +85,7 @@ def guided_filter_lines(guide: _Float, p: _Float, radius: int, eps: float, scrat
         lines: Shape (2, h, w): a and b, averaged over the windows that cover a pixel.
     """
 
-def apply_lines(lines: _Float, guide: _Float, out: NDArray[np.float32] | NDArray[np.uint8]) -> None:
+def apply_coefficients(lines: _Float, guide: _Float, out: NDArray[np.float32] | NDArray[np.uint8]) -> None:
     """Write clip(a * guide + b, 0, 1) with a and b looked up bilinearly.
 
     Pixel X of W lies at (X + 0.5) * w / W - 0.5 of the grid, clamped to 0..w-1, and likewise Y. Where both sizes are

@@ -64,7 +64,7 @@ class Chain:
             guide: The grid guide that the lines were fitted to, float32, shape (h, w).
         """
         # What was selected is fed back as it looks after the filter, without what no click has asked for.
-        self._ops.apply_lines(lines, guide, self._clean)
+        self._ops.apply_coefficients(lines, guide, self._clean)
         self._ops.keep_clicked_regions(self._clean, answered, 0, self._labels, self.previous[0, 0])
         self._ops.click_maps(clicks, self._rules.sigmas, self.maps[0])
 
@@ -81,10 +81,10 @@ class Chain:
         if rules.clean == "before":
             # A region that goes takes its own edge with it; after the filter a rim of it would be left.
             ops.keep_clicked_regions(alpha, clicks, rules.margin, self._labels, self._clean)
-            ops.guided_filter_lines(guide, self._clean, rules.radius, rules.eps, self._scratch, lines)
+            ops.guided_filter_coefficients(guide, self._clean, rules.radius, rules.eps, self._scratch, lines)
         else:
-            ops.guided_filter_lines(guide, alpha, rules.radius, rules.eps, self._scratch, lines)
-            ops.apply_lines(lines, guide, alpha)
+            ops.guided_filter_coefficients(guide, alpha, rules.radius, rules.eps, self._scratch, lines)
+            ops.apply_coefficients(lines, guide, alpha)
             ops.keep_clicked_regions(alpha, clicks, rules.margin, self._labels, self._clean)
-            ops.drop_lines(alpha, self._clean, lines)
+            ops.zero_coefficients(alpha, self._clean, lines)
         ops.pin_clicks(guide, clicks, lines)

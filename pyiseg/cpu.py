@@ -65,13 +65,13 @@ class CpuPipeline:
         """Draw lines at the image's own resolution; see `pyiseg.backend.Pipeline.matte`."""
         guide = self._guide.at_image(clicks)
         alpha = np.empty(guide.shape, dtype=np.uint8)
-        _core.apply_lines(lines, guide, alpha)
+        _core.apply_coefficients(lines, guide, alpha)
         return alpha
 
     def on_grid(self, clicks: npt.NDArray[np.int32], lines: Float32) -> Float32:
         """Draw lines on the grid; see `pyiseg.backend.Pipeline.on_grid`."""
         alpha = np.empty(self._grid, dtype=np.float32)
-        _core.apply_lines(lines, self._guide.on_grid(clicks), alpha)
+        _core.apply_coefficients(lines, self._guide.on_grid(clicks), alpha)
         return alpha
 
     def lines_of(self, alpha: Float32) -> Float32:

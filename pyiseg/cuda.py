@@ -150,7 +150,7 @@ class CudaPipeline:
         """Draw lines on the grid; see `pyiseg.backend.Pipeline.on_grid`."""
         with self._doing("drawing a selection"):
             guide = self._set(clicks, lines)
-            self._stream.apply_lines(self._lines, guide, self._soft)
+            self._stream.apply_coefficients(self._lines, guide, self._soft)
             self._held = lines
             alpha = np.empty(self._view.grid, dtype=np.float32)
             self._stream.download(self._soft, alpha)
@@ -265,7 +265,7 @@ class CudaPipeline:
         self._chain.before(clicks, answered, self._lines, self._guide.on_grid(answered))
         self._click.enqueue(self._stream)
         self._chain.after(clicks, self._guide.on_grid(clicks), self._lines)
-        self._stream.apply_lines(self._lines, self._guide.at_image(), self._alpha)
+        self._stream.apply_coefficients(self._lines, self._guide.at_image(), self._alpha)
 
     def _show(self, clicks: npt.NDArray[np.int32], lines: Lines | None) -> None:
         """Draw lines into `_alpha`, unless it holds them already."""
@@ -274,7 +274,7 @@ class CudaPipeline:
             self._stream.fill_zero(self._alpha)
         elif lines is not self._drawn:
             self._set(clicks, lines)
-            self._stream.apply_lines(self._lines, self._guide.at_image(), self._alpha)
+            self._stream.apply_coefficients(self._lines, self._guide.at_image(), self._alpha)
             self._held = self._drawn = lines
 
     def _set(self, clicks: npt.NDArray[np.int32], lines: Lines) -> Any:

@@ -79,7 +79,7 @@ def _windows(values: NDArray[np.floating], radius: int) -> Array:
     return windows.reshape(*values.shape, side * side)
 
 
-def guided_filter_lines(guide: NDArray[np.floating], p: NDArray[np.floating], radius: int, eps: float) -> Array:
+def guided_filter_coefficients(guide: NDArray[np.floating], p: NDArray[np.floating], radius: int, eps: float) -> Array:
     """He et al. 2013, eq. 5-7: a and b of each window, then their means over the windows that cover a pixel."""
     i_window, p_window = _windows(guide, radius), _windows(p, radius)
     i_mean, p_mean = np.nanmean(i_window, axis=-1), np.nanmean(p_window, axis=-1)
@@ -99,7 +99,7 @@ def _bilinear(values: NDArray[np.floating], size: int, axis: int) -> Array:
     return np.take(values, low, axis) * (1 - t) + np.take(values, high, axis) * t
 
 
-def apply_lines(lines: NDArray[np.floating], guide: NDArray[np.floating]) -> Array:
+def apply_coefficients(lines: NDArray[np.floating], guide: NDArray[np.floating]) -> Array:
     """clip(a * guide + b, 0, 1) with a and b looked up bilinearly at the guide's size."""
     h, w = guide.shape
     a, b = _bilinear(_bilinear(lines.astype(np.float64), h, 1), w, 2)

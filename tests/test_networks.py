@@ -20,7 +20,7 @@ from toy_network import VARIANTS  # noqa: E402
 
 from export import to_onnx  # noqa: E402
 from export.config import COMPACT, PAPER, scaled  # noqa: E402
-from export.layers import guided_filter_lines  # noqa: E402
+from export.layers import guided_filter_coefficients  # noqa: E402
 from export.lite0 import Lite0  # noqa: E402
 from export.network import Network  # noqa: E402
 from export.onnx_parts import folded, halved  # noqa: E402
@@ -118,13 +118,13 @@ def test_without_filter_the_alpha_is_enlarged_bilinearly() -> None:
     expected = torch.nn.functional.interpolate(alpha, scale_factor=2, mode="bilinear", align_corners=False)
     torch.testing.assert_close(network.refine(alpha, full, full[..., ::2, ::2]), expected, atol=0, rtol=0)
     guide, p = torch.randn(1, 1, 16, 24), torch.rand(1, 1, 16, 24, requires_grad=True)
-    drawn = guided_filter_lines(guide, p, 0, 1e-8)
+    drawn = guided_filter_coefficients(guide, p, 0, 1e-8)
     (drawn[:, :1] * guide + drawn[:, 1:]).sum().backward()
     assert torch.equal(p.grad, torch.ones_like(p))
     p = p.detach()
     lines, scratch = np.empty((2, 16, 24), np.float32), np.empty((2, 16, 24), np.float32)
-    _core.guided_filter_lines(guide[0, 0].numpy(), p[0, 0].numpy(), 0, 1e-8, scratch, lines)
-    ours = guided_filter_lines(guide, p, 0, 1e-8)[0].numpy()
+    _core.guided_filter_coefficients(guide[0, 0].numpy(), p[0, 0].numpy(), 0, 1e-8, scratch, lines)
+    ours = guided_filter_coefficients(guide, p, 0, 1e-8)[0].numpy()
     np.testing.assert_array_equal(lines, ours)
     np.testing.assert_array_equal(ours, [np.zeros((16, 24)), p[0, 0].numpy()])
 

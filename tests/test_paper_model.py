@@ -94,7 +94,7 @@ def test_the_first_click_is_that_of_the_recording(folder: Path, monkeypatch: pyt
     _core.keep_clicked_regions(golden["alpha"].copy(), clicks, 0, np.empty(expected.shape, np.int32), expected)
     assert 0.01 < (expected > 0).mean() < (golden["alpha"] > 0).mean()
     alpha = np.empty_like(expected)
-    _core.apply_lines(session._steps[0].selection.lines, held["_guide"].full, alpha)
+    _core.apply_coefficients(session._steps[0].selection.lines, held["_guide"].full, alpha)
     assert_as_recorded(alpha, expected)
     assert np.abs(drawn - 255 * alpha).max() <= 0.501
 
@@ -115,8 +115,8 @@ def test_a_later_click_with_its_previous_alpha(folder: Path) -> None:
     guide = held["_guide"].on_grid(clicks)
     _core.force_clicks(clicks, alpha)
     lines, scratch, final = (np.empty((n, *alpha.shape), np.float32) for n in (2, 2, 1))
-    _core.guided_filter_lines(guide, alpha, PAPER.radius, PAPER.eps, scratch, lines)
-    _core.apply_lines(lines, guide, final[0])
+    _core.guided_filter_coefficients(guide, alpha, PAPER.radius, PAPER.eps, scratch, lines)
+    _core.apply_coefficients(lines, guide, final[0])
     assert_as_recorded(final[0], golden["alpha"])
 
 

@@ -43,7 +43,7 @@ def test_a_click_is_the_published_chain(folder: Path) -> None:
         if answered is not None:
             lines, guide = answered
             filtered = np.empty((32, 64), np.float32)
-            _core.apply_lines(lines, guide, filtered)
+            _core.apply_coefficients(lines, guide, filtered)
             _core.keep_clicked_regions(filtered, clicks[:-1], 0, labels, previous)
         inputs = {"click_maps": maps[None], "previous_alpha": previous[None, None], "image": image}
         alpha = np.array(network.run(None, inputs)[0])[0, 0]
@@ -53,9 +53,9 @@ def test_a_click_is_the_published_chain(folder: Path) -> None:
         clean = np.empty_like(alpha)
         _core.keep_clicked_regions(alpha, clicks, 1, labels, clean)
         lines = np.empty_like(scratch)
-        _core.guided_filter_lines(guide, clean, 2, 1e-3, scratch, lines)
+        _core.guided_filter_coefficients(guide, clean, 2, 1e-3, scratch, lines)
         full = np.empty((32, 64), np.uint8)
-        _core.apply_lines(lines, guide, full)
+        _core.apply_coefficients(lines, guide, full)
         answered = lines, guide
         x, y, label = clicks[-1].tolist()
         found = session.click(x, y, bool(label))
