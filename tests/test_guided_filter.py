@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 torch = pytest.importorskip("torch")
 
-import torch.nn.functional as F  # noqa: E402, N812
+import torch.nn.functional as F  # noqa: E402
 
 from export.guided_filter import (  # noqa: E402
     apply_coefficients,
@@ -122,7 +122,7 @@ def test_the_gradient_is_that_of_the_prediction_alone(pair: Pair) -> None:
 
 
 def test_a_thin_line_between_grid_pixels_is_drawn_by_its_color() -> None:
-    """What a filter is for: of a line one pixel wide, a grid of 4 x 4 pixels knows a quarter, and the colors the rest."""
+    """Of a line one pixel wide, a grid pixel of 4 x 4 knows its quarter; the colors know where it is."""
     mask = np.zeros((64, 64), np.float32)
     mask[:, 29] = 1
     image = planes(np.stack([mask, 1 - mask, 0.5 * mask]))
