@@ -77,8 +77,10 @@ class TorchEngines:
         inputs = ["click_maps", *(["previous_alpha"] if config.feedback else []), *features]
         part = ClickPart(source, inputs, _TYPES[low])
         self._engines["click"] = TorchEngine(part, dtypes(*inputs), dtypes("alpha"), device)
-        planes = {name: np.dtype(np.float32) for name in ("image", "click_maps")[: 1 + config.guide_clicks]}
-        self._engines["guide"] = TorchEngine(GuidePart(source), planes, dtypes("guide"), device, channels_last=False)
+        if config.filter_guide == "learned":
+            planes = {name: np.dtype(np.float32) for name in ("image", "click_maps")[: 1 + config.guide_clicks]}
+            part = GuidePart(source)
+            self._engines["guide"] = TorchEngine(part, planes, dtypes("guide"), device, channels_last=False)
 
     def load(self, model: Model, view: View) -> Mapping[str, Engine]:
         """Return the engines; see `pyiseg.engine.Engines.load`."""

@@ -37,7 +37,12 @@ def add_to_folder(network: Network, folder: Path, sizes: tuple[tuple[int, int], 
         ValueError: The folder's networks are not this one.
         pyiseg.ModelError: It is no model folder, or damaged.
     """
-    load_model(folder)
+    served = load_model(folder).rules.guide
+    if served != network.config.filter_guide:
+        raise ValueError(
+            f"{folder} has a guided filter with the guide {served!r}, the checkpoint's network one with "
+            f"{network.config.filter_guide!r}; pass the one that the folder was exported from"
+        )
     manifest = json.loads((folder / "model.json").read_text())
     shipped = folded(network)
     if manifest.get("precision") == "fp16-weights":

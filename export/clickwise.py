@@ -58,7 +58,9 @@ class Clickwise:
         self.precision = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(settings.run.precision)
         once = settings.optimiser.update == "picture"
         self.features_once = once and not settings.network.early_clicks
-        self.guides_once = once and not settings.network.guide_clicks
+        network = settings.network
+        # Colors learn nothing: they stay what they are whenever weights change.
+        self.guides_once = (once and not network.guide_clicks) or network.filter_guide == "color"
 
     def train(self, samples: list[Sample], first: int, progress: float) -> dict[str, float]:
         """Train on a batch and return the loss and the IoU after each click.

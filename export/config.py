@@ -69,12 +69,16 @@ class NetworkConfig:
         guide_channels: Hidden channels of the pointwise guide network.
         guide_clicks: Whether the guide also sees the finest background and foreground map.
         radius, eps: The guided filter's window (2 * radius + 1 pixels of the grid) and regularisation; with radius 0
-            there is no filter, and the alpha is the prediction enlarged.
+            there is no filter, and the alpha is the prediction enlarged. With the color guide eps is at least 1e-6.
         sigmas: Widths of the click Gaussians in pixels of the network's input.
         clean: Whether regions without a foreground click are dropped "before" the guided filter or "after" it.
         clean_margin: Grid pixels around a kept region in which soft alpha survives cleaning.
         long_side: Long side of the network's input when serving.
         zoom: When small selections are looked at closer when serving; None for never. Training does not zoom.
+        filter_form: Whether the guided filter averages both of its coefficients over windows ("averaged", the paper's),
+            or the slopes only, with the offset that leaves the prediction on the grid as it is ("residual").
+        filter_guide: Whether the guide is "learned", of guide_channels, or the image's own R, G and B ("color"), which
+            has the residual form only.
 
     Raises:
         ValueError: Two values contradict each other; the message names them and the way out.
@@ -108,6 +112,9 @@ class NetworkConfig:
     long_side: int = 512
     image_width: int = 64
     zoom: Zoom | None = ZOOM
+    # Checkpoints and records from before there was a choice lack these: the defaults are what they were.
+    filter_form: Literal["averaged", "residual"] = "averaged"
+    filter_guide: Literal["learned", "color"] = "learned"
 
     def __post_init__(self) -> None:
         check(self)
@@ -123,7 +130,9 @@ class NetworkConfig:
     def rules(self) -> Rules:
         """The same on the grid, as the runtime takes it."""
         sigmas = tuple(sigma / self.grid_stride for sigma in self.sigmas)
-        return Rules(sigmas, self.radius, self.eps, self.clean_margin, self.clean)
+        return Rules(
+            sigmas, self.radius, self.eps, self.clean_margin, self.clean, form=self.filter_form, guide=self.filter_guide
+        )
 
     @property
     def normed(self) -> dict[str, int]:
@@ -137,7 +146,8 @@ class NetworkConfig:
         return normed
 
 
-COMPACT = NetworkConfig()
+# Radius and eps by benchmarks/ceiling.py.
+COMPACT = NetworkConfig(filter_form="residual", filter_guide="color", radius=1, eps=3e-4)
 
 # Forte et al. 2020 as published; channel counts are the checkpoint's, which differ from the paper's Table 4.
 PAPER = NetworkConfig(
@@ -184,7 +194,8 @@ def network_config(values: Mapping[str, Any]) -> NetworkConfig:
     """Rebuild a configuration from what `dataclasses.asdict` made of it, as checkpoints and TOML files carry it.
 
     Args:
-        values: By field name; lists stand for tuples. A field that is left out has COMPACT's value.
+        values: By field name; lists stand for tuples. A field that is left out has NetworkConfig's
+            default: what networks were before there was such a field.
 
     Raises:
         ValueError: There is no such field, a value is of another type, or values contradict each other.

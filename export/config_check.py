@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pyiseg.model import FORMS, GUIDES
+
 if TYPE_CHECKING:
     from export.config import NetworkConfig
+
+# What pyiseg.model takes with the color guide.
+LEAST_COLOR_EPS = 1e-6
 
 # Strides at which each image encoder has features.
 STRIDES = {"efficientnet-lite0": (2, 4, 8, 16, 32), "resnet50-gn-ws": (2, 4, 8)}
@@ -19,6 +24,7 @@ def check(config: NetworkConfig) -> None:
     """
     _values(config)
     _fusion(config)
+    _guided_filter(config)
     _image_strides(config)
     _decoder(config)
     _interaction(config)
@@ -52,6 +58,9 @@ def _values(config: NetworkConfig) -> None:
         raise ValueError(f"radius={config.radius}: pass 1 to 64, or 0 for no guided filter")
     if not 1e-12 <= config.eps <= 1e12:
         raise ValueError(f"eps={config.eps:g} is not within 1e-12..1e12; for no guided filter set radius=0")
+    for name, known in (("filter_form", FORMS), ("filter_guide", GUIDES)):
+        if getattr(config, name) not in known:
+            raise ValueError(f"{name} is {getattr(config, name)!r}; pass {' or '.join(map(repr, known))}")
     if not config.sigmas or list(config.sigmas) != sorted(config.sigmas) or config.sigmas[0] <= 0:
         raise ValueError(f"sigmas={config.sigmas}: pass widths above 0, from fine to coarse")
     if config.clean_margin < 0:
@@ -84,6 +93,26 @@ def _fusion(config: NetworkConfig) -> None:
             raise ValueError(
                 "embedding and interaction=(): the comparison is a part of late fusion; set embedding=None"
             )
+
+
+def _guided_filter(config: NetworkConfig) -> None:
+    if config.filter_guide != "color":
+        return
+    if config.filter_form != "residual":
+        raise ValueError(
+            f"filter_form={config.filter_form!r} and filter_guide='color': the color guide has the residual form only; "
+            "set filter_form='residual' or filter_guide='learned'"
+        )
+    if config.guide_clicks:
+        raise ValueError(
+            "guide_clicks=True and filter_guide='color': colors do not see the clicks; set guide_clicks=False or "
+            "filter_guide='learned'"
+        )
+    if config.eps < LEAST_COLOR_EPS:
+        raise ValueError(
+            f"eps={config.eps:g} and filter_guide='color': float32 is not exact enough for three colors below "
+            f"{LEAST_COLOR_EPS:g}; set eps to that or more, such as 3e-4, or filter_guide='learned'"
+        )
 
 
 def _image_strides(config: NetworkConfig) -> None:

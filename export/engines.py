@@ -2,9 +2,9 @@
 
     python -m export.engines pyiseg/models/default engines --sm 80 89 120
 
-For each compute capability and size: image, click and guide engine, with a JSON file each that says how many layers
-compute in which precision. A machine with such a GPU and the same version of tensorrt_rtx uses them from the folder
-that PYISEG_CACHE names, or from its cache if they are copied there.
+For each compute capability and size: image and click engine, and the guide's where it is learned, with a JSON file each
+that says how many layers compute in which precision. A machine with such a GPU and the same version of tensorrt_rtx
+uses them from the folder that PYISEG_CACHE names, or from its cache if they are copied there.
 
 A model with FP16 networks whose engine hardly computes in FP16 is an error.
 """

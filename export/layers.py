@@ -166,28 +166,3 @@ class PyramidPooling(nn.Module):
             small = branch(as_type(pooled, x.dtype))
             parts.append(unpooling_matrix(height, scale, x) @ small @ unpooling_matrix(width, scale, x).T)
         return torch.cat(parts, dim=1)
-
-
-def guided_filter_lines(guide: Tensor, p: Tensor, radius: int, eps: float) -> Tensor:
-    """Differentiable twin of the native op of the same name, for training; a test holds the two together.
-
-    Args:
-        guide, p: float32, shape (B, 1, h, w); the guide centred on its image's mean.
-        radius: Windows are 2 * radius + 1 pixels wide; 0 leaves p as it is.
-        eps: Regularisation, above 0.
-
-    Returns:
-        a and b, shape (B, 2, h, w): p is close to a * guide + b (He et al. 2013, eq. 5-8).
-    """
-    if radius == 0:  # windows of one pixel: what follows would come to the same
-        return torch.cat([torch.zeros_like(p), p], dim=1)
-
-    def box(x: Tensor) -> Tensor:
-        return F.avg_pool2d(x, 2 * radius + 1, 1, radius, count_include_pad=False)
-
-    mean_guide, mean_p = box(guide), box(p)
-    cov = box(guide * p) - mean_guide * mean_p
-    var = (box(guide * guide) - mean_guide * mean_guide).clamp(min=0)
-    a = cov / (var + eps)
-    b = mean_p - a * mean_guide
-    return box(torch.cat([a, b], dim=1))

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from export.config import Level, NetworkConfig
 from export.guide import Guide
+from export.guided_filter import (
+    apply_coefficients,
+    color_guide_statistics,
+    color_guided_filter_coefficients,
+    guided_filter_coefficients,
+)
 from export.layers import (
     PyramidPooling,
     as_type,
     conv3x3,
     double,
     full_precision,
-    guided_filter_lines,
     normalise,
 )
 from export.lite0 import Lite0
@@ -242,21 +249,69 @@ class Network(nn.Module):
         self.config = config
         self.image = ImageStream(config, pretrained)
         self.click = ClickStream(config, self.image.channels)
-        self.guide = Guide(config)
+        # The image's own colors need nothing learned: with them there is no such module, and no guide.onnx.
+        self.guide = Guide(config) if config.filter_guide == "learned" else None
 
     def guides(self, image: Tensor, click_maps: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Return the centred guide at the image's size and its average on the grid.
+        """Return what the guided filter needs at the image's size and on the grid.
 
         Args:
             image: RGB in 0..1, (B, 3, H, W).
             click_maps: (B, 6, h, w) on the grid; only a guide that sees the clicks takes them.
+
+        Returns:
+            Of a learned guide, it centered on its mean, (B, 1, H, W), and its average on the grid, (B, 1, h, w). Of
+            the color guide, the image itself and, without gradient, (B, 12, h, w): its average on the grid, then
+            `export.guided_filter.color_guide_statistics` of that.
         """
+        stride = self.config.grid_stride
+        if self.guide is None:
+            image = image.detach()
+            on_grid = F.avg_pool2d(image, stride)
+            statistics = color_guide_statistics(on_grid, self.config.radius, self.config.eps)
+            return image, torch.cat([on_grid, statistics], dim=1)
         full = self.guide(image, click_maps)
         full = full - full.mean(dim=(2, 3), keepdim=True)
-        return full, F.avg_pool2d(full, self.config.grid_stride)
+        return full, F.avg_pool2d(full, stride)
 
     def refine(self, alpha: Tensor, full_guide: Tensor, grid_guide: Tensor) -> Tensor:
-        """Return the alpha (B, 1, H, W) that the guided filter's lines make of a prediction (B, 1, h, w)."""
-        lines = guided_filter_lines(grid_guide, alpha, self.config.radius, self.config.eps)
-        lines = F.interpolate(lines, size=full_guide.shape[2:], mode="bilinear", align_corners=False)
-        return (lines[:, :1] * full_guide + lines[:, 1:]).clamp(0, 1)
+        """Return the alpha (B, 1, H, W) that the guided filter makes of a prediction (B, 1, h, w).
+
+        Args:
+            alpha: The prediction.
+            full_guide, grid_guide: As `guides` returned them.
+        """
+        config = self.config
+        if self.guide is None:
+            on_grid, statistics = grid_guide[:, :3], grid_guide[:, 3:]
+            coefficients = color_guided_filter_coefficients(on_grid, statistics, alpha, config.radius)
+        else:
+            form = config.filter_form
+            coefficients = guided_filter_coefficients(grid_guide, alpha, config.radius, config.eps, form)
+        return apply_coefficients(coefficients, full_guide)
+
+
+def load_weights(network: Network, state: Mapping[str, Tensor]) -> None:
+    """Load weights into a network, those of its learned guide only if it has one.
+
+    Args:
+        network: Its weights are replaced.
+        state: Weights by name, as `state_dict` returns them.
+
+    Raises:
+        ValueError: They are those of another network; the message says how they differ.
+    """
+    if network.guide is None:
+        # Older weights had a learned guide. The rest of them is of use without it, and the colors take its place.
+        state = {name: x for name, x in state.items() if not name.startswith("guide.")}
+    elif not any(name.startswith("guide.") for name in state):
+        raise ValueError(
+            "they have no learned guide (guide.*), which network.filter_guide='learned' needs: set "
+            "network.filter_guide to 'color' and network.filter_form to 'residual', or take weights that have one"
+        )
+    try:
+        network.load_state_dict(state)
+    except (RuntimeError, TypeError) as error:
+        # PyTorch lists every name, over many lines.
+        few = " ".join(str(error).split())
+        raise ValueError(few if len(few) <= 200 else f"{few[:200]} …") from None

@@ -40,21 +40,15 @@ class Part(NamedTuple):
 
 
 def write_parts(network: Network, folder: Path, precision: Precision) -> None:
-    """Write click.onnx, guide.onnx and, without early fusion, image.onnx.
+    """Write click.onnx, without early fusion image.onnx and, where the guide is learned, guide.onnx.
 
     Args:
         network: Folded; with "fp16-weights", `export.onnx_parts.rounded`.
         folder: Where to.
         precision: How the weights are stored.
     """
-    config = network.config
-    inputs = random_inputs(config, *_TRACED)
-    free = {2: Dim("height", min=1, max=1 << 20), 3: Dim("width", min=1, max=1 << 20)}
-    planes = {"image": inputs["image"]}
-    if config.guide_clicks:
-        planes["click_maps"] = inputs["click_maps"][:, :: len(config.sigmas)]
-    guide = Part("guide", GuidePart(network), planes, ["guide"], (tuple(free for _ in planes),))
-    for part in (*streams(network, network, torch.float32), guide):
+    guides = [] if network.guide is None else [_guide(network)]
+    for part in (*streams(network, network, torch.float32), *guides):
         model = _exported(part)
         onnx.save(halve_weights(model) if precision == "fp16-weights" else model, folder / f"{part.name}.onnx")
 
@@ -114,6 +108,16 @@ def streams(network: Network, source: Network, dtype: torch.dtype) -> Iterator[P
     yield Part(
         "click", ClickPart(source, list(inputs), dtype), inputs, ["alpha"], (tuple(map(sides, inputs.values())),)
     )
+
+
+def _guide(network: Network) -> Part:
+    config = network.config
+    inputs = random_inputs(config, *_TRACED)
+    free = {2: Dim("height", min=1, max=1 << 20), 3: Dim("width", min=1, max=1 << 20)}
+    planes = {"image": inputs["image"]}
+    if config.guide_clicks:
+        planes["click_maps"] = inputs["click_maps"][:, :: len(config.sigmas)]
+    return Part("guide", GuidePart(network), planes, ["guide"], (tuple(free for _ in planes),))
 
 
 def _exported(part: Part) -> onnx.ModelProto:

@@ -62,6 +62,8 @@ class GuidePart(nn.Module):
 
     def __init__(self, network: Network) -> None:
         super().__init__()
+        if network.guide is None:
+            raise ValueError("this network is guided by the image's own colors: it has no guide to compute")
         self.guide = network.guide
 
     def forward(self, *planes: Tensor) -> Tensor:

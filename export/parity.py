@@ -53,7 +53,7 @@ def answers(
     *,
     half: bool = False,
 ) -> list[dict[str, Tensor]]:
-    """Return alpha and guide for random inputs of some sizes, FP32.
+    """Return alpha and, where it is learned, the guide for random inputs of some sizes, FP32.
 
     Args:
         source: A network in PyTorch, FP32 or `export.onnx_parts.halved`; or a folder of ONNX files.
@@ -75,8 +75,10 @@ def answers(
         image, maps, previous = (inputs[name].to(dtype) for name in ("image", "click_maps", "previous_alpha"))
         with torch.no_grad(), _SumsInFloat32():
             alpha = source.click.activate(source.click(maps, previous, source.image(image, maps)).float())
-            guide = source.guide(inputs["image"], _at_image(inputs["click_maps"], inputs["image"]))
-        result.append({"alpha": alpha, "guide": guide})
+            answer = {"alpha": alpha}
+            if source.guide is not None:
+                answer["guide"] = source.guide(inputs["image"], _at_image(inputs["click_maps"], inputs["image"]))
+        result.append(answer)
     return result
 
 
@@ -112,10 +114,12 @@ def _answer_of_files(sessions: dict[str, onnxruntime.InferenceSession], inputs: 
 
     if "image" in sessions:
         have |= run("image")
-    alpha = run("click")["alpha"]
+    answer = {"alpha": torch.from_numpy(run("click")["alpha"])}
+    if "guide" not in sessions:
+        return answer
     maps = _at_image(inputs["click_maps"], inputs["image"]).numpy()
     have["click_maps"] = np.ascontiguousarray(maps[:, :: maps.shape[1] // 2])
-    return {"alpha": torch.from_numpy(alpha), "guide": torch.from_numpy(run("guide")["guide"])}
+    return answer | {"guide": torch.from_numpy(run("guide")["guide"])}
 
 
 def _at_image(maps: Tensor, image: Tensor) -> Tensor:

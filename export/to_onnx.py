@@ -25,8 +25,8 @@ from typing import Any
 import torch
 
 from export.command import in_half, read_checkpoint, run_main, size_text
-from export.config import COMPACT, NETWORKS, NetworkConfig, network_config
-from export.network import Network
+from export.config import NETWORKS, NetworkConfig, network_config
+from export.network import Network, load_weights
 from export.onnx_files import write_parts
 from export.onnx_parts import PRECISIONS, Precision, folded, rounded
 from export.parity import answers, differences
@@ -138,7 +138,7 @@ def _manifest(
         },
         "grid_stride": config.grid_stride,
         "click_sigmas": list(rules.sigmas),
-        "guided_filter": {"radius": rules.radius, "eps": rules.eps},
+        "guided_filter": {"form": rules.form, "guide": rules.guide, "radius": rules.radius, "eps": rules.eps},
         "clean": rules.clean,
         "clean_margin": rules.margin,
         **({"zoom": asdict(config.zoom)} if config.zoom is not None else {}),
@@ -155,21 +155,22 @@ def list_files(folder: Path) -> dict[str, dict[str, Any]]:
 
 
 def load_network(state: dict[str, Any]) -> Network:
-    """Build the network of a checkpoint, with its averaged weights; one that says nothing of its network is COMPACT.
+    """Build the network of a checkpoint, with its averaged weights.
 
     Args:
-        state: What `export.train`, `export.import_published` or ``--weights`` of this module wrote.
+        state: What `export.train`, `export.import_published` or ``--weights`` of this module wrote. One that says
+            nothing of its network is from before there were several, and has the values that `NetworkConfig` had then.
 
     Raises:
         ValueError: It is no such checkpoint, or of another version's network.
     """
     if "average" not in state:
         raise ValueError(f"a checkpoint holds 'average', this has {', '.join(map(repr, state))}")
-    config = network_config(state["network_config"]) if "network_config" in state else COMPACT
+    config = network_config(state.get("network_config", {}))
     network = Network(config, pretrained=False)
     try:
-        network.load_state_dict(state["average"])
-    except (RuntimeError, TypeError) as error:
+        load_weights(network, state["average"])
+    except ValueError as error:
         raise ValueError(f"the weights are not those of the network that the checkpoint describes: {error}") from None
     return network.eval()
 

@@ -17,7 +17,7 @@ from export.command import read_checkpoint
 from export.data import Sample
 from export.loader import Numbered, batches
 from export.log import Log, means
-from export.network import Network
+from export.network import Network, load_weights
 from export.optimise import Optimiser
 from export.plain import from_plain
 from export.settings import Settings
@@ -73,10 +73,9 @@ class Trainer:
         if start is not None and not begun:
             state, self.started_from = weights_of(start)
             try:
-                network.load_state_dict(state)
-            except RuntimeError as error:
-                few = " ".join(str(error).split())[:200]
-                raise ValueError(f"{start} holds the weights of another network than this run's: {few} …") from None
+                load_weights(network, state)
+            except ValueError as error:
+                raise ValueError(f"{start} holds the weights of another network than this run's: {error}") from None
         # GroupNorm on a GPU would turn every tensor back.
         late = settings.network.image_stream == "efficientnet-lite0"
         network.to(self.device, memory_format=torch.channels_last if late else torch.contiguous_format)

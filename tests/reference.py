@@ -89,6 +89,48 @@ def guided_filter_coefficients(guide: NDArray[np.floating], p: NDArray[np.floati
     return np.stack([np.nanmean(_windows(a, radius), axis=-1), np.nanmean(_windows(b, radius), axis=-1)])
 
 
+def color_guide_statistics(image: NDArray[np.floating], radius: int, eps: float) -> Array:
+    """He et al. 2013, eq. 19: window means of R, G, B, and (Sigma + eps U)^-1 as rr, rg, rb, gg, gb, bb; (9, h, w).
+
+    Args:
+        image: R, G, B in 0..1 on the grid, (3, h, w).
+        radius: Windows are 2 radius + 1 pixels wide, cut off at the border.
+        eps: Regularization, on the diagonal of the covariance matrix.
+    """
+    windows = np.stack([_windows(plane, radius) for plane in image])  # (3, h, w, pixels of a window)
+    means = np.nanmean(windows, axis=-1)
+    centered = windows - means[..., None]
+    sigma = np.nanmean(centered[:, None] * centered[None, :], axis=-1)  # (3, 3, h, w)
+    inverse = np.linalg.inv(sigma.transpose(2, 3, 0, 1) + eps * np.eye(3))
+    rows, columns = np.triu_indices(3)
+    return np.concatenate([means, inverse[:, :, rows, columns].transpose(2, 0, 1)])
+
+
+def color_guided_filter_coefficients(
+    image: NDArray[np.floating], statistics: NDArray[np.floating], p: NDArray[np.floating], radius: int
+) -> Array:
+    """He et al. 2013, eq. 19 and 21 in the residual form: a_r, a_g, a_b and b, (4, h, w).
+
+    The slopes of each window are averaged over the windows that cover a pixel; b is what is left of p.
+
+    Args:
+        image: As for `color_guide_statistics`, whose result is ``statistics``.
+        statistics: (9, h, w).
+        p: The prediction, (h, w).
+        radius: The same one.
+    """
+    p_window = _windows(p, radius)
+    p_centered = p_window - np.nanmean(p_window, axis=-1)[..., None]
+    means, inverse = statistics[:3].astype(np.float64), np.empty((3, 3, *p.shape))
+    rows, columns = np.triu_indices(3)
+    inverse[rows, columns] = inverse[columns, rows] = statistics[3:]
+    i_centered = np.stack([_windows(plane, radius) - mean[..., None] for plane, mean in zip(image, means, strict=True)])
+    cov = np.nanmean(i_centered * p_centered, axis=-1)
+    a = np.einsum("ijyx,jyx->iyx", inverse, cov)
+    a_mean = np.stack([np.nanmean(_windows(plane, radius), axis=-1) for plane in a])
+    return np.concatenate([a_mean, [p - (a_mean * image).sum(axis=0)]])
+
+
 def _bilinear(values: NDArray[np.floating], size: int, axis: int) -> Array:
     """Values looked up at (X + 0.5) * small / size - 0.5 along one axis, clamped to the first and last centre."""
     small = values.shape[axis]
@@ -104,6 +146,13 @@ def apply_coefficients(lines: NDArray[np.floating], guide: NDArray[np.floating])
     h, w = guide.shape
     a, b = _bilinear(_bilinear(lines.astype(np.float64), h, 1), w, 2)
     return np.clip(a * guide.astype(np.float64) + b, 0.0, 1.0)
+
+
+def apply_color_coefficients(coefficients: NDArray[np.floating], rgb: NDArray[np.uint8]) -> Array:
+    """clip(a . rgb + b, 0, 1) with a, (3, h, w), and b looked up bilinearly at the size of the image, (H, W, 3)."""
+    height, width = rgb.shape[:2]
+    *a, b = _bilinear(_bilinear(coefficients.astype(np.float64), height, 1), width, 2)
+    return np.clip((np.stack(a, axis=-1) * (rgb / 255.0)).sum(axis=-1) + b, 0.0, 1.0)
 
 
 def to_bytes(alpha: Array) -> NDArray[np.uint8]:

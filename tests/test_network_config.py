@@ -43,6 +43,15 @@ from export.config import COMPACT, NETWORKS, PAPER, SMALL, Conv, Level, NetworkC
         (COMPACT, {"output": "tanh"}, "output is 'tanh'; pass 'sigmoid' or 'clip'"),
         (COMPACT, {"guide_channels": 1}, "guide_channels=1"),
         (COMPACT, {"long_side": 500}, "long_side=500: pass a multiple of 32"),
+        (COMPACT, {"filter_form": "exact"}, "filter_form is 'exact'; pass 'averaged' or 'residual'"),
+        (COMPACT, {"filter_guide": "depth"}, "filter_guide is 'depth'; pass 'learned' or 'color'"),
+        (COMPACT, {"filter_form": "averaged"}, "residual form only; set filter_form='residual' or filter_guide='learn"),
+        (
+            SMALL,
+            {"filter_form": "residual", "filter_guide": "color", "guide_clicks": True},
+            "colors do not see the clicks; set guide_clicks=False or filter_guide='learned'",
+        ),
+        (COMPACT, {"eps": 1e-8}, "eps=1e-08 and filter_guide='color': .*set eps to that or more, such as 3e-4, or"),
     ],
 )
 def test_contradictions_are_refused(base: NetworkConfig, changes: dict[str, Any], words: str) -> None:
@@ -60,6 +69,8 @@ def test_fusion() -> None:
         "compact": "late",
         "compact-early": "early",
         "compact-both": "both",
+        "learned": "late",
+        "learned-residual": "late",
     }
 
 
@@ -71,7 +82,11 @@ def test_a_configuration_survives_a_checkpoint_and_json(config: NetworkConfig, t
 
 
 def test_a_configuration_of_another_version() -> None:
-    assert network_config({}) == COMPACT  # fields that came later have the default of what was before
+    # Fields that came later have the default of what was before.
+    old = network_config({})
+    assert old == NetworkConfig()
+    assert (old.rules.form, old.rules.guide) == ("averaged", "learned")
+    assert (COMPACT.rules.form, COMPACT.rules.guide) == ("residual", "color")
     with pytest.raises(ValueError, match="no setting 'depth'"):
         network_config({"depth": 3})
 

@@ -19,8 +19,8 @@ import toy_network  # noqa: E402
 from toy_network import VARIANTS  # noqa: E402
 
 from export import to_onnx  # noqa: E402
-from export.config import COMPACT, PAPER, scaled  # noqa: E402
-from export.layers import guided_filter_coefficients  # noqa: E402
+from export.config import COMPACT, PAPER, NetworkConfig, scaled  # noqa: E402
+from export.guided_filter import guided_filter_coefficients  # noqa: E402
 from export.lite0 import Lite0  # noqa: E402
 from export.network import Network  # noqa: E402
 from export.onnx_parts import folded, halved  # noqa: E402
@@ -41,9 +41,10 @@ def test_gradients_reach_every_parameter(name: str) -> None:
     logits = network.click(maps, previous, features)
     assert logits.shape == previous.shape
     full, grid = network.guides(image, maps)
-    assert full.shape == (2, 1, 64, 96)
+    channels = (1, 1) if config.filter_guide == "learned" else (3, 12)
+    assert (full.shape, grid.shape) == ((2, channels[0], 64, 96), (2, channels[1], 64 // stride, 96 // stride))
     refined = network.refine(network.click.activate(logits), full, grid)
-    assert refined.shape == full.shape
+    assert refined.shape == (2, 1, 64, 96)
     # The logits too: where a clipped output is 0 or 1 it has no gradient.
     (logits.square().mean() + refined.square().mean()).backward()
     for parameter_name, parameter in network.named_parameters():
@@ -70,7 +71,7 @@ def test_clicks_reach_the_prediction_and_the_previous_alpha_as_configured(name: 
         assert not torch.equal(network.click(maps.flip(3), previous, others), logits)
         fed_back = not torch.equal(network.click(maps, 1 - previous, features), logits)
         assert fed_back == config.feedback
-        assert torch.equal(network.guide(image, maps), network.guide(image, 1 - maps)) != config.guide_clicks
+        assert torch.equal(network.guides(image, maps)[0], network.guides(image, 1 - maps)[0]) != config.guide_clicks
 
 
 def test_what_a_network_needs_is_asked_for() -> None:
@@ -112,18 +113,20 @@ def test_beyond_the_picture_there_are_no_clicks() -> None:
 
 
 def test_without_filter_the_alpha_is_enlarged_bilinearly() -> None:
-    config = replace(COMPACT, radius=0)
-    network = toy_network.build(scaled(config, 8))
+    network = toy_network.build(scaled(replace(NetworkConfig(), radius=0), 8))
     alpha, full = torch.rand(1, 1, 16, 24), torch.randn(1, 1, 32, 48)
     expected = torch.nn.functional.interpolate(alpha, scale_factor=2, mode="bilinear", align_corners=False)
     torch.testing.assert_close(network.refine(alpha, full, full[..., ::2, ::2]), expected, atol=0, rtol=0)
+    image = torch.rand(1, 3, 32, 48)
+    colors = toy_network.build(scaled(replace(COMPACT, radius=0), 8))
+    torch.testing.assert_close(colors.refine(alpha, *colors.guides(image)), expected, atol=0, rtol=0)
     guide, p = torch.randn(1, 1, 16, 24), torch.rand(1, 1, 16, 24, requires_grad=True)
     drawn = guided_filter_coefficients(guide, p, 0, 1e-8)
     (drawn[:, :1] * guide + drawn[:, 1:]).sum().backward()
     assert torch.equal(p.grad, torch.ones_like(p))
     p = p.detach()
     lines, scratch = np.empty((2, 16, 24), np.float32), np.empty((2, 16, 24), np.float32)
-    _core.guided_filter_coefficients(guide[0, 0].numpy(), p[0, 0].numpy(), 0, 1e-8, scratch, lines)
+    _core.guided_filter_coefficients(guide[0, 0].numpy(), p[0, 0].numpy(), 0, 1e-8, False, scratch, lines)
     ours = guided_filter_coefficients(guide, p, 0, 1e-8)[0].numpy()
     np.testing.assert_array_equal(lines, ours)
     np.testing.assert_array_equal(ours, [np.zeros((16, 24)), p[0, 0].numpy()])
@@ -144,8 +147,10 @@ def test_an_early_variant_runs_in_a_session(tmp_path: Path, capsys: pytest.Captu
     last = capsys.readouterr().out.splitlines()[-1]
     assert re.fullmatch(rf"wrote {folder} \([\d.]+ [kM]B\); .* agree to [\d.e-]+ \(allowed 1e-04\)", last)
     assert all(torch.equal(x, before[key]) for key, x in network.state_dict().items())
-    assert {path.name for path in folder.iterdir()} == {"click.onnx", "guide.onnx", "model.json"}
-    assert json.loads((folder / "model.json").read_text())["precision"] == "fp16-weights"
+    assert {path.name for path in folder.iterdir()} == {"click.onnx", "model.json"}
+    manifest = json.loads((folder / "model.json").read_text())
+    assert manifest["precision"] == "fp16-weights"
+    assert manifest["guided_filter"] == {"form": "residual", "guide": "color", "radius": 0, "eps": config.eps}
     assert load_model(folder).rules == config.rules
     click = onnx.load(folder / "click.onnx")
     inputs = [x.name for x in click.graph.input]
@@ -208,6 +213,23 @@ def test_a_checkpoint_says_which_network_it_is() -> None:
         load_network({"model": {}})
 
 
+def test_weights_with_and_without_a_guide() -> None:
+    """Older weights had a learned guide: a network of the colors takes the rest of them, never the other way round."""
+    colored = VARIANTS["compact"]
+    learned = replace(colored, filter_form="averaged", filter_guide="learned", radius=2, eps=1e-3)
+    with_guide, without = (Network(config, pretrained=False).state_dict() for config in (learned, colored))
+    assert {name.split(".")[0] for name in set(with_guide) - set(without)} == {"guide"}
+    assert not any(name.startswith("guide.") for name in without)
+    loaded = load_network({"average": with_guide, "network_config": asdict(colored)})
+    assert all(torch.equal(x, with_guide[name]) for name, x in loaded.state_dict().items())
+    words = "the checkpoint describes: they have no learned guide .*set network.filter_guide to 'color'"
+    with pytest.raises(ValueError, match=words):
+        load_network({"average": without, "network_config": asdict(learned)})
+    # A checkpoint from before there was a choice says nothing of it.
+    before = {name: x for name, x in asdict(learned).items() if not name.startswith("filter_")}
+    assert load_network({"average": with_guide, "network_config": before}).config == learned
+
+
 def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without the export itself, which the tests above go through."""
     config = VARIANTS["small"]
@@ -245,5 +267,5 @@ def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_shipped_weights_are_those_of_compact() -> None:
     state = torch.load(Path(__file__).parents[1] / "export" / "weights" / "compact.pt", weights_only=True)
-    assert load_network(state).config == COMPACT
+    assert load_network(state).config == NetworkConfig()  # trained before the color guide
     assert training_of(state)["pictures"] > 1000

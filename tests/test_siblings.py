@@ -213,6 +213,22 @@ def test_added_to_a_folder(network: Network, folder: Path, tmp_path: Path, monke
         add_fp16.add_to_folder(network, tmp_path / "gone")
 
 
+def test_the_color_guide_has_no_file(network: Network, folder: Path, tmp_path: Path) -> None:
+    """Nothing of the image's own colors is a network: the folder says so, and compares with its checkpoint without."""
+    config = replace(LATE, filter_form="residual", filter_guide="color", radius=1, eps=3e-4)
+    colored, there = toy_network.build(config, shallow=True), tmp_path / "colored"
+    export_folder(colored, there, "colored", "untrained", {}, sizes=SIZES)
+    model = load_model(there)
+    assert set(model.files) == {f"{part}.onnx" for part in ("image", "image.fp16", "click", "click.fp16")}
+    assert model.rules == config.rules
+    assert {path.name for path in there.iterdir()} == {*model.files, "model.json"}
+    (answer,) = answers(there, SIZES, config)
+    assert set(answer) == {"alpha"}
+    for one, other in ((network, there), (colored, folder)):
+        with pytest.raises(ValueError, match="has a guided filter with the guide .*was exported from"):
+            add_fp16.add_to_folder(one, other, SIZES)
+
+
 def test_the_shipped_weights_do_in_fp16() -> None:
     """As trained, a sum behind the pyramid pooling is beyond 65504."""
     state = torch.load(Path(__file__).parents[1] / "export" / "weights" / "compact.pt", weights_only=True)

@@ -219,6 +219,25 @@ def test_a_run_can_start_from_weights(data: Path, tmp_path: Path) -> None:
         assert torch.equal(x, state[name]), name
 
 
+def test_a_run_with_colors_starts_from_weights_with_a_guide(data: Path, tmp_path: Path) -> None:
+    """As those of older versions are; a run that learns a guide needs one to start from."""
+    changes = {"filter_form": "averaged", "filter_guide": "learned", "radius": 2, "eps": 1e-3}
+    learned = replace(tiny(), network=replace(tiny().network, **changes))  # type: ignore[arg-type]
+    older = Trainer(learned, data, tmp_path / "older")
+    older.save()
+    colored = Trainer(tiny(), data, tmp_path / "colored", start=older.checkpoint)
+    state, _ = weights_of(older.checkpoint)
+    assert any(name.startswith("guide.") for name in state)
+    for name, x in colored.optimiser.network.state_dict().items():
+        assert torch.equal(x, state[name]), name
+    assert np.isfinite(colored.update([colored.data[64, 0]])["loss_1"])
+    colored.save()
+    with pytest.raises(ValueError, match="another network than this run's: they have no learned guide"):
+        Trainer(learned, data, tmp_path / "again", start=colored.checkpoint)
+    with pytest.raises(ValueError, match=r"began with .*network\.filter_guide=color, now learned"):
+        Trainer(learned, data, tmp_path / "colored", resume=True)
+
+
 def test_sixteen_bits(data: Path, tmp_path: Path) -> None:
     """In bfloat16 an update is nearly that of float32."""
     losses = []

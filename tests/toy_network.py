@@ -23,6 +23,8 @@ VARIANTS: dict[str, NetworkConfig] = {
         replace(COMPACT, early_clicks=True, embedding=None, radius=0, pool_scales=(2,), **_NO_STREAM), 8
     ),
     "compact-both": scaled(replace(COMPACT, early_clicks=True), 8),
+    "learned": scaled(NetworkConfig(), 8),
+    "learned-residual": scaled(replace(NetworkConfig(), filter_form="residual"), 8),
 }
 
 
