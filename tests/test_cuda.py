@@ -43,4 +43,6 @@ def test_both_devices_give_the_same_bits(cuda: Any) -> None:
     np.testing.assert_array_equal(cuda.pin_clicks(guide, clicks, lines), cpu.pin_clicks(guide, clicks, lines))
     large = image(1001, 1733)
     for dtype in (np.float32, np.uint8):
-        np.testing.assert_array_equal(cuda.apply_coefficients(lines, large, dtype), cpu.apply_coefficients(lines, large, dtype))
+        np.testing.assert_array_equal(
+            cuda.apply_coefficients(lines, large, dtype), cpu.apply_coefficients(lines, large, dtype)
+        )

@@ -155,6 +155,12 @@ inline Clicks check_clicks(const ArrayRef& clicks, Size size, const std::string&
     return all;
 }
 
+inline void check_same_count(const Clicks& image_clicks, const Clicks& clicks) {
+    if (image_clicks.count == clicks.count) return;
+    fail("image_clicks has " + std::to_string(image_clicks.count) + " rows but clicks has " +
+         std::to_string(clicks.count));
+}
+
 inline Sigmas check_sigmas(const std::vector<double>& sigmas) {
     if (sigmas.empty() || sigmas.size() > kMaxSigmas) {
         fail("sigmas has " + std::to_string(sigmas.size()) + " values; it must have 1.." + std::to_string(kMaxSigmas));

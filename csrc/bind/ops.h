@@ -166,10 +166,7 @@ void pin_image_clicks_(const Device& device, const ArrayRef& guide, const ArrayR
         check_array<float>(flags, "flags", 2);
         const Size grid = size_of(flags, "flags");
         const Clicks on_grid = check_clicks(clicks, grid);
-        if (on_image.count != on_grid.count) {
-            fail("image_clicks has " + std::to_string(on_image.count) + " rows but clicks has " +
-                 std::to_string(on_grid.count));
-        }
+        check_same_count(on_image, on_grid);
         auto* f = output<float>(flags, "flags");
         const Inputs inputs = {{&guide, "guide"}, {&image_clicks, "image_clicks"}, {&clicks, "clicks"}};
         for (const auto& [array, name] : inputs) check_apart(*array, name, flags, "flags");
