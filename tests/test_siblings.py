@@ -225,7 +225,7 @@ def test_the_color_guide_has_no_file(network: Network, folder: Path, tmp_path: P
     (answer,) = answers(there, SIZES, config)
     assert set(answer) == {"alpha"}
     for one, other in ((network, there), (colored, folder)):
-        with pytest.raises(ValueError, match="has a guided filter with the guide .*was exported from"):
+        with pytest.raises(ValueError, match=r"has a guided filter with the guide .*was exported from"):
             add_fp16.add_to_folder(one, other, SIZES)
 
 
