@@ -381,6 +381,9 @@ def main() -> None:
 
 
 def _run(args: argparse.Namespace) -> None:
+    # Of images this small: where a machine has other work, threads would mostly wait for each other.
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
     learned, variants = None, VARIANTS
     if args.learned is not None:
         learned = load_network(read_checkpoint(args.learned))
