@@ -66,12 +66,14 @@ class CpuOps:
 
         return self._run(lines.shape, np.float32, call)
 
-    def guided_filter_coefficients(self, guide: Array, p: Array, radius: int, eps: float) -> Array:
+    def guided_filter_coefficients(
+        self, guide: Array, p: Array, radius: int, eps: float, residual: bool = False
+    ) -> Array:
         scratch = np.full((2, *guide.shape), np.nan, np.float32)
         return self._run(
             (2, *guide.shape),
             np.float32,
-            lambda out: _core.guided_filter_coefficients(guide, p, radius, eps, scratch, out),
+            lambda out: _core.guided_filter_coefficients(guide, p, radius, eps, residual, scratch, out),
         )
 
     def apply_coefficients(self, lines: Array, guide: Array, dtype: Any = np.float32) -> Array:
@@ -122,9 +124,11 @@ class StreamOps:
         self.stream.zero_coefficients(self._up(alpha), self._up(kept), out)
         return self._down(out)
 
-    def guided_filter_coefficients(self, guide: Array, p: Array, radius: int, eps: float) -> Array:
+    def guided_filter_coefficients(
+        self, guide: Array, p: Array, radius: int, eps: float, residual: bool = False
+    ) -> Array:
         scratch, lines = (self._room((2, *guide.shape), np.float32) for _ in range(2))
-        self.stream.guided_filter_coefficients(self._up(guide), self._up(p), radius, eps, scratch, lines)
+        self.stream.guided_filter_coefficients(self._up(guide), self._up(p), radius, eps, residual, scratch, lines)
         return self._down(lines)
 
     def apply_coefficients(self, lines: Array, guide: Array, dtype: Any = np.float32) -> Array:
