@@ -102,14 +102,14 @@ template <class Device>
 void guided_filter_coefficients(const Device& device, const float* guide, const float* p, int radius, float eps,
                                 bool residual, Size size, float* scratch, float* coefficients);
 
-// statistics (9, h, w) of image (3, h, w): R, G, B means of each window, and the inverse of its covariances + eps U, as
-// rr, rg, rb, gg, gb, bb. Moves 48 bytes a pixel.
+// statistics (6, h, w) of image (3, h, w): the inverse of each window's covariances + eps U, as rr, rg, rb, gg, gb, bb.
+// Moves 36 bytes a pixel.
 template <class Device>
 void color_guide_statistics(const Device& device, const float* image, int radius, float eps, Size size,
                             float* statistics);
 
 // coefficients (4, h, w): the color guided filter in residual form: box means of the slopes a of R, G and B, and
-// b = p - a . image. scratch (3, h, w). Moves 108 bytes a pixel.
+// b = p - a . image. scratch (3, h, w). Moves 96 bytes a pixel.
 template <class Device>
 void color_guided_filter_coefficients(const Device& device, const float* image, const float* statistics, const float* p,
                                       int radius, Size size, float* scratch, float* coefficients);

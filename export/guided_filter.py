@@ -53,18 +53,17 @@ def color_guide_statistics(image: Tensor, radius: int, eps: float) -> Tensor:
         eps: Regularization, above 0.
 
     Returns:
-        float32, shape (B, 9, h, w), without gradient: the window means of R, G, B; then the inverse of Sigma + eps U,
-        which is symmetric, as rr, rg, rb, gg, gb, bb.
+        float32, shape (B, 6, h, w), without gradient: the inverse of Sigma + eps U, which is symmetric, as rr, rg, rb,
+        gg, gb, bb.
     """
     exact = image.double()
-    center = exact.mean(dim=(2, 3), keepdim=True)
-    exact = exact - center
+    exact = exact - exact.mean(dim=(2, 3), keepdim=True)
     mean = _box(exact, radius)
     r, g, b = exact.unbind(dim=1)
     products = torch.stack([r * r, r * g, r * b, g * g, g * b, b * b], dim=1)
     r, g, b = mean.unbind(dim=1)
     sigma = _box(products, radius) - torch.stack([r * r, r * g, r * b, g * g, g * b, b * b], dim=1)
-    return torch.cat([mean + center, _inverse(sigma, eps)], dim=1).float()
+    return _inverse(sigma, eps).float()
 
 
 def color_guided_filter_coefficients(image: Tensor, statistics: Tensor, p: Tensor, radius: int) -> Tensor:
@@ -72,7 +71,7 @@ def color_guided_filter_coefficients(image: Tensor, statistics: Tensor, p: Tenso
 
     Args:
         image: As for `color_guide_statistics`, which returned ``statistics``.
-        statistics: Shape (B, 9, h, w).
+        statistics: Shape (B, 6, h, w).
         p: The prediction, float32, shape (B, 1, h, w). The result is linear in it.
         radius: As for `color_guide_statistics`; 0 leaves p as it is.
 
@@ -85,7 +84,7 @@ def color_guided_filter_coefficients(image: Tensor, statistics: Tensor, p: Tenso
     # means that are rounded to float32.
     colors, exact = image.double(), p.double()
     cov = _box(colors * exact, radius) - _box(colors, radius) * _box(exact, radius)
-    rr, rg, rb, gg, gb, bb = statistics[:, 3:].double().split(1, dim=1)
+    rr, rg, rb, gg, gb, bb = statistics.double().split(1, dim=1)
     r, g, b = cov.split(1, dim=1)
     a = _box(torch.cat([rr * r + rg * g + rb * b, rg * r + gg * g + gb * b, rb * r + gb * g + bb * b], dim=1), radius)
     return torch.cat([a, exact - (a * colors).sum(dim=1, keepdim=True)], dim=1).float()

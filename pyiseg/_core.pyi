@@ -108,8 +108,8 @@ def color_guide_statistics(image: _Float, radius: int, eps: float, statistics: _
         radius: Windows have 2 * radius + 1 pixels a side, cut off at the border; 0..64.
         eps: Regularization, in squared units of the image; 1e-12..1e12. Below 1e-6 `color_guided_filter_coefficients`
             loses digits where the colors go together.
-        statistics: Shape (9, h, w): the window means of R, G, B; the inverse of covariance + eps on its diagonal, as
-            rr, rg, rb, gg, gb, bb.
+        statistics: Shape (6, h, w): the inverse of each window's covariances, with eps added to the variances, as rr,
+            rg, rb, gg, gb, bb.
     """
 
 def color_guided_filter_coefficients(
@@ -119,7 +119,7 @@ def color_guided_filter_coefficients(
 
     Args:
         image: Shape (3, h, w), as `color_guide_statistics` was given it.
-        statistics: Shape (9, h, w), what it wrote.
+        statistics: Shape (6, h, w), what it wrote.
         p: Shape (h, w), what is to be filtered.
         radius: As for `color_guide_statistics`.
         scratch: Shape (3, h, w).

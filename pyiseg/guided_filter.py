@@ -61,7 +61,7 @@ class ColorFilter:
         self._ops, self._rgb, self._radius = ops, rgb, rules.radius
         self._image = zeros((3, *view.grid), np.float32)
         image_on_grid(device, view, rgb, self._image)
-        self._statistics = zeros((9, *view.grid), np.float32)
+        self._statistics = zeros((6, *view.grid), np.float32)
         ops.color_guide_statistics(self._image, rules.radius, rules.eps, self._statistics)
         self._scratch = zeros((3, *view.grid), np.float32)
         self._coefficients = zeros((4, *view.grid), np.float32)

@@ -131,7 +131,7 @@ def guided_filter_coefficients(
 
 
 def color_guide_statistics(image: NDArray[np.floating], radius: int, eps: float) -> Array:
-    """He et al. 2013, eq. 19: window means of R, G, B, and (Sigma + eps U)^-1 as rr, rg, rb, gg, gb, bb; (9, h, w).
+    """He et al. 2013, eq. 19: (Sigma + eps U)^-1 of each window as rr, rg, rb, gg, gb, bb; (6, h, w).
 
     Args:
         image: R, G, B in 0..1 on the grid, (3, h, w).
@@ -139,12 +139,11 @@ def color_guide_statistics(image: NDArray[np.floating], radius: int, eps: float)
         eps: Regularization, on the diagonal of the covariance matrix.
     """
     windows = np.stack([_windows(plane, radius) for plane in image])  # (3, h, w, pixels of a window)
-    means = np.nanmean(windows, axis=-1)
-    centered = windows - means[..., None]
+    centered = windows - np.nanmean(windows, axis=-1)[..., None]
     sigma = np.nanmean(centered[:, None] * centered[None, :], axis=-1)  # (3, 3, h, w)
     inverse = np.linalg.inv(sigma.transpose(2, 3, 0, 1) + eps * np.eye(3))
     rows, columns = np.triu_indices(3)
-    return np.concatenate([means, inverse[:, :, rows, columns].transpose(2, 0, 1)])
+    return inverse[:, :, rows, columns].transpose(2, 0, 1)
 
 
 def color_guided_filter_coefficients(
@@ -156,16 +155,17 @@ def color_guided_filter_coefficients(
 
     Args:
         image: As for `color_guide_statistics`, whose result is ``statistics``.
-        statistics: (9, h, w).
+        statistics: (6, h, w).
         p: The prediction, (h, w).
         radius: The same one.
     """
     p_window = _windows(p, radius)
     p_centered = p_window - np.nanmean(p_window, axis=-1)[..., None]
-    means, inverse = statistics[:3].astype(np.float64), np.empty((3, 3, *p.shape))
+    inverse = np.empty((3, 3, *p.shape))
     rows, columns = np.triu_indices(3)
-    inverse[rows, columns] = inverse[columns, rows] = statistics[3:]
-    i_centered = np.stack([_windows(plane, radius) - mean[..., None] for plane, mean in zip(image, means, strict=True)])
+    inverse[rows, columns] = inverse[columns, rows] = statistics
+    i_window = np.stack([_windows(plane, radius) for plane in image])
+    i_centered = i_window - np.nanmean(i_window, axis=-1)[..., None]
     cov = np.nanmean(i_centered * p_centered, axis=-1)
     a = np.einsum("ijyx,jyx->iyx", inverse, cov)
     a_mean = np.stack([np.nanmean(_windows(plane, radius), axis=-1) for plane in a])

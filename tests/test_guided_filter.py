@@ -46,7 +46,7 @@ def test_colors_as_specified(pair: Pair, shape: tuple[int, int], radius: int, ep
     expected_statistics = reference.color_guide_statistics(colors, radius, eps)
     expected = reference.color_guided_filter_coefficients(colors, expected_statistics, p, radius)
     statistics = color_guide_statistics(planes(colors), radius, eps)
-    assert statistics.shape == (1, 9, *shape)
+    assert statistics.shape == (1, 6, *shape)
     assert statistics.dtype == torch.float32
     # An inverse rounds to its own size, which is up to 1 / eps.
     scale = np.abs(expected_statistics).max()

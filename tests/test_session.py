@@ -114,7 +114,7 @@ def test_a_click_is_the_documented_chain(tmp_path: Path, early_fusion: bool, str
         _core.keep_clicked_regions(alpha, placed, 1, labels, clean)
         coefficients = np.empty((len(on_grid) + 1, h, w), np.float32)
         if "color" in kind:
-            statistics, scratch = np.empty((9, h, w), np.float32), np.empty((3, h, w), np.float32)
+            statistics, scratch = np.empty((6, h, w), np.float32), np.empty((3, h, w), np.float32)
             _core.color_guide_statistics(on_grid, 2, 1e-3, statistics)
             _core.color_guided_filter_coefficients(on_grid, statistics, clean, 2, scratch, coefficients)
         else:

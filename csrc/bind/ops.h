@@ -122,7 +122,7 @@ void color_guide_statistics_(const Device& device, const ArrayRef& image, int ra
     const Size size = size_of(image, "image");
     const int r = check_radius(radius);
     const float e = check_eps(eps);
-    auto* out = check_output_planes(statistics, "statistics", 9, size, "image", {{&image, "image"}});
+    auto* out = check_output_planes(statistics, "statistics", 6, size, "image", {{&image, "image"}});
     color_guide_statistics(device, input<float>(image), r, e, size, out);
 }
 
@@ -133,7 +133,7 @@ void color_guided_filter_coefficients_(const Device& device, const ArrayRef& ima
     check_array<float>(image, "image", 3);
     check_planes(image, "image", 3);
     check_array<float>(statistics, "statistics", 3);
-    check_planes(statistics, "statistics", 9);
+    check_planes(statistics, "statistics", 6);
     check_array<float>(p, "p", 2);
     const Size size = size_of(image, "image");
     check_same_size(size_of(statistics, "statistics"), size, "statistics", "image");

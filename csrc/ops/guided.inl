@@ -139,8 +139,8 @@ struct ResidualCoefficients {
     }
 };
 
-// What the color guide needs of its image, once: means and inverse covariances of each window. A mean is the pixel in
-// the middle plus the mean difference from it, and covariances are sums of centered products, as in FitCoefficients.
+// What the color guide needs of its image, once: the inverse covariances of each window. A mean is the pixel in the
+// middle plus the mean difference from it, and covariances are sums of centered products, as in FitCoefficients.
 template <int kRun>
 struct ColorStatistics {
     const float* __restrict image;
@@ -186,19 +186,17 @@ struct ColorStatistics {
             }
         }
         float* __restrict out = statistics + own;
-        for (int c = 0; c < 3; ++c) {
-            for (int k = 0; k < n; ++k) out[c * plane + k] = mean[c][k];
-        }
         for (int k = 0; k < n; ++k) {
             float covariance[6], inverse[6];
             for (int i = 0; i < 6; ++i) covariance[i] = cov[i][k] / count;
             invert_covariance(covariance, eps, inverse);
-            for (int i = 0; i < 6; ++i) out[(3 + i) * plane + k] = inverse[i];
+            for (int i = 0; i < 6; ++i) out[i * plane + k] = inverse[i];
         }
     }
 };
 
-// Step 1 of 2 with the color guide: the slopes of each window; see FitCoefficients.
+// Step 1 of 2 with the color guide: the slopes of each window; see FitCoefficients. The differences of p from its mean
+// sum to 0, so that colors may be taken from any origin: from the pixel in the middle, where few digits are lost.
 template <int kRun>
 struct FitColorSlopes {
     const float* __restrict image;
@@ -217,7 +215,7 @@ struct FitColorSlopes {
         const int top = y < radius ? 0 : y - radius;
         const int bottom = size.h - 1 - y < radius ? size.h - 1 : y + radius;
         const float count = static_cast<float>((bottom - top + 1) * (right - left + 1));
-        const float* __restrict mean = statistics + own;
+        const float* __restrict origin = image + own;
         const float* __restrict p0 = p + own;
         float mean_p[n] = {}, cov[3][n] = {};
         for (int row = top; row <= bottom; ++row) {
@@ -233,12 +231,12 @@ struct FitColorSlopes {
                 for (int k = 0; k < n; ++k) {
                     const float d = p[at + dx + k] - mean_p[k];
                     for (int c = 0; c < 3; ++c) {
-                        cov[c][k] += d * (image[c * plane + at + dx + k] - mean[c * plane + k]);
+                        cov[c][k] += d * (image[c * plane + at + dx + k] - origin[c * plane + k]);
                     }
                 }
             }
         }
-        const float* __restrict inverses = mean + 3 * plane;
+        const float* __restrict inverses = statistics + own;
         float* __restrict out = slopes + own;
         for (int k = 0; k < n; ++k) {
             float inverse[6], covariance[3], a[3];
