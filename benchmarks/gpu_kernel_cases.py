@@ -58,7 +58,7 @@ def cases(grids: Sequence[Size], images: Sequence[Size], large: Size) -> Iterato
     for size in (*grids, large):
         yield from _on_grid(size, rotate=size == large)
     for size in images:
-        yield _apply_lines(size, grids[0])
+        yield _apply_coefficients(size, grids[0])
     yield from _resizing(images[-1], grids[0])
     yield from _strips(images[-1], grids[0])
     yield from _of_values(images[-1])
@@ -94,26 +94,26 @@ def _on_grid(size: Size, rotate: bool) -> Iterator[Case]:
         lambda ops, i, o: ops.keep_clicked_regions(*i, 4, *o),
     )
     yield case(
-        "guided_filter_lines, radius 2",
+        "guided_filter_coefficients, radius 2",
         16 + 16,
         (guide, alpha),
         (np.zeros_like(lines), lines),
-        lambda ops, i, o: ops.guided_filter_lines(*i, 2, 1e-3, *o),
+        lambda ops, i, o: ops.guided_filter_coefficients(*i, 2, 1e-3, *o),
         1e-5,
     )
-    yield case("drop_lines", 24, (alpha, alpha), (lines,), lambda ops, i, o: ops.drop_lines(*i, o[0]))
+    yield case("zero_coefficients", 24, (alpha, alpha), (lines,), lambda ops, i, o: ops.zero_coefficients(*i, o[0]))
 
 
-def _apply_lines(size: Size, grid: Size) -> Case:
+def _apply_coefficients(size: Size, grid: Size) -> Case:
     lines = np.stack([_smooth(grid, 2) - 0.5, _smooth(grid, 3)])
     nbytes = (4 + 1) * size[0] * size[1] + lines.nbytes
     return Case(
-        "apply_lines, uint8",
+        "apply_coefficients, uint8",
         _text(size),
         nbytes,
         (lines, _guide(size)),
         (np.zeros(size, np.uint8),),
-        lambda ops, i, o: ops.apply_lines(*i, o[0]),
+        lambda ops, i, o: ops.apply_coefficients(*i, o[0]),
         1.0,
     )
 

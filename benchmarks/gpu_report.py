@@ -19,7 +19,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 BEGIN, END = "<!-- figures: written by benchmarks/gpu_report.py -->", "<!-- end of figures -->"
 AIM = 0.7
-"""Of the copy bandwidth: what apply_lines is to reach, where what it works on is larger than caches are."""
+"""Of the copy bandwidth: what apply_coefficients is to reach, where what it works on is larger than caches are."""
 OUT_OF_CACHES = 1e8  # bytes
 
 Json = dict[str, Any]
@@ -145,7 +145,7 @@ def _kernels(parts: Json) -> Iterator[str]:
             rows.append((name, _error(part)))
             continue
         share = f"{part['of_copy']:.0%}"
-        if name.startswith("apply_lines") and part["sets"] * part["bytes"] > OUT_OF_CACHES:
+        if name.startswith("apply_coefficients") and part["sets"] * part["bytes"] > OUT_OF_CACHES:
             share += f" (aim: {AIM:.0%})" if part["of_copy"] >= AIM else f" **(aim: {AIM:.0%})**"
         times = f"{part['median_us']:.1f} µs ({part['p95_us']:.1f})"
         rows.append((name, _mb(part["bytes"]), times, f"{part['gb_per_s']:.0f}", share))

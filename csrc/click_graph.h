@@ -12,15 +12,23 @@
 
 namespace pyiseg {
 
-// Clicks go through pinned memory of fixed size into clicks (2, capacity, 3): all of them, and those answered before,
-// each list ended by a label of -1 where it does not fill its plane.
+// All clicks on the grid, how many of them were answered before, and all of them on the image.
+struct FedClicks {
+    Clicks all;
+    int answered;
+    Clicks on_image;
+};
+
+// Clicks go through pinned memory of fixed size into clicks (3, capacity, 3): all of them and those answered before, on
+// the grid, and all of them on the image; each list ended by a label of -1 where it does not fill its plane.
 template <class Stream>
 class ClickFeed {
   public:
-    ClickFeed(std::shared_ptr<Stream> stream, Array clicks, Size grid)
+    ClickFeed(std::shared_ptr<Stream> stream, Array clicks, Size grid, Size image)
         : stream_(std::move(stream)),
           clicks_(std::move(clicks)),
           grid_(grid),
+          image_(image),
           pinned_(Stream::allocate_pinned(clicks_.bytes())) {}
     ~ClickFeed() {
         try {
@@ -34,18 +42,19 @@ class ClickFeed {
 
     const std::shared_ptr<Stream>& stream() const { return stream_; }
     Size grid() const { return grid_; }
+    Size image() const { return image_; }
     int capacity() const { return static_cast<int>(clicks_.shape[1]); }
 
     // The copy is enqueued, or kept while the stream is captured.
     void enqueue_copy() { stream_->copy(clicks_.data, pinned_.get(), clicks_.bytes()); }
 
     // Writes the pinned memory, which a copy that was enqueued before may still be reading: so that one is waited for.
-    void write(Clicks all, int answered) {
+    void write(const FedClicks& fed) {
         stream_->synchronize();
         auto* plane = static_cast<Click*>(pinned_.get());
-        for (const int count : {all.count, answered}) {
-            for (int i = 0; i < count; ++i) plane[i] = all.data[i];
-            if (count < capacity()) plane[count] = {0, 0, -1};
+        for (const Clicks list : {fed.all, Clicks{fed.all.data, fed.answered}, fed.on_image}) {
+            for (int i = 0; i < list.count; ++i) plane[i] = list.data[i];
+            if (list.count < capacity()) plane[list.count] = {0, 0, -1};
             plane += capacity();
         }
     }
@@ -53,7 +62,7 @@ class ClickFeed {
   private:
     std::shared_ptr<Stream> stream_;
     Array clicks_;
-    Size grid_;
+    Size grid_, image_;
     std::shared_ptr<void> pinned_;
 };
 
@@ -79,9 +88,9 @@ class ClickGraph {
 
     const ClickFeed<Stream>& feed() const { return *feed_; }
 
-    void launch(Clicks all, int answered) {
+    void launch(const FedClicks& fed) {
         const auto guard = feed_->stream()->guard();
-        feed_->write(all, answered);
+        feed_->write(fed);
         feed_->stream()->launch(*graph_);
     }
 

@@ -46,6 +46,17 @@ struct Clicks {
     int count;
 };
 
+// What guides the guided filter at the image's resolution: one plane of floats, or the image's own bytes.
+struct LearnedGuide {
+    static constexpr int kSlopes = 1;
+    const float* values;  // (h, w)
+};
+
+struct ColorGuide {
+    static constexpr int kSlopes = 3;
+    const std::uint8_t* rgb;  // (h, w, 3)
+};
+
 constexpr int kMaxSigmas = 8;
 
 struct Sigmas {
@@ -69,25 +80,43 @@ template <class Device, class T>
 void keep_clicked_regions(const Device& device, const float* alpha, Clicks clicks, int margin, Size size,
                           std::int32_t* labels, T* out);
 
-// lines (2, h, w) become a = 0, b = 0, in place, where alpha > 0 and kept, which came of it, is 0.
+// coefficients (2, h, w) become a = 0, b = 0, in place, where alpha > 0 and kept, which came of it, is 0.
 // Moves 24 bytes a pixel.
 template <class Device>
-void drop_lines(const Device& device, const float* alpha, const float* kept, Size size, float* lines);
+void zero_coefficients(const Device& device, const float* alpha, const float* kept, Size size, float* coefficients);
 
-// Where the alpha of lines (2, h, w) at a click's own pixel is not on the click's side, lines of that pixel and its
-// eight neighbours become a = 0, b = label, in place. A neighbour that another click is nearer to stays as it is.
+// Where the alpha of coefficients (2, h, w) at a click's own pixel is not on the click's side, those of that pixel and
+// its eight neighbours become a = 0, b = label, in place. A neighbour that another click is nearer to stays as it is.
 template <class Device>
-void pin_clicks(const Device& device, const float* guide, Clicks clicks, Size size, float* lines);
+void pin_clicks(const Device& device, const float* guide, Clicks clicks, Size size, float* coefficients);
 
-// lines (2, h, w): the box means of the guided filter's a and b. scratch (2, h, w). Moves 32 bytes a pixel; the windows
-// overlap in cache.
+// The same for alpha at the image's resolution, at the clicked pixel of the image: image_clicks there are the clicks on
+// the grid, in the same order. coefficients (kSlopes + 1, grid); flags (grid) is scratch.
+template <class Device, class Guide>
+void pin_image_clicks(const Device& device, Guide guide, Size image, Clicks image_clicks, Clicks clicks, Size grid,
+                      float* flags, float* coefficients);
+
+// coefficients (2, h, w): the guided filter's a and b. Averaged form: box means of both; residual form: a box mean of
+// a, and b = p - a guide. scratch (2, h, w). Moves 32 bytes a pixel; the windows overlap in cache.
 template <class Device>
-void guided_filter_lines(const Device& device, const float* guide, const float* p, int radius, float eps, Size size,
-                         float* scratch, float* lines);
+void guided_filter_coefficients(const Device& device, const float* guide, const float* p, int radius, float eps,
+                                bool residual, Size size, float* scratch, float* coefficients);
 
-// out (image): clip(a * guide + b, 0, 1) with a, b looked up bilinearly in lines (2, grid). T: float, unsigned
-// char. Moves 4 + sizeof(T) bytes an image pixel and 8 a grid pixel.
-template <class Device, class T>
-void apply_lines(const Device& device, const float* lines, Size grid, const float* guide, Size image, T* out);
+// statistics (9, h, w) of image (3, h, w): R, G, B means of each window, and the inverse of its covariances + eps U, as
+// rr, rg, rb, gg, gb, bb. Moves 48 bytes a pixel.
+template <class Device>
+void color_guide_statistics(const Device& device, const float* image, int radius, float eps, Size size,
+                            float* statistics);
+
+// coefficients (4, h, w): the color guided filter in residual form: box means of the slopes a of R, G and B, and
+// b = p - a . image. scratch (3, h, w). Moves 108 bytes a pixel.
+template <class Device>
+void color_guided_filter_coefficients(const Device& device, const float* image, const float* statistics, const float* p,
+                                      int radius, Size size, float* scratch, float* coefficients);
+
+// out (image): clip(a guide + b, 0, 1) with a, b looked up bilinearly in coefficients (kSlopes + 1, grid). T: float,
+// unsigned char. Moves 4 (learned) or 3 (color) + sizeof(T) bytes an image pixel and 4 (kSlopes + 1) a grid pixel.
+template <class Device, class Guide, class T>
+void apply_coefficients(const Device& device, const float* coefficients, Size grid, Guide guide, Size image, T* out);
 
 }  // namespace pyiseg

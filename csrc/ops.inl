@@ -4,6 +4,7 @@
 
 #include <type_traits>
 
+#include "ops/apply.inl"
 #include "ops/clicks.inl"
 #include "ops/guided.inl"
 #include "ops/regions.inl"
@@ -23,8 +24,8 @@ void force_clicks(const Device& device, Clicks clicks, Size size, float* alpha) 
 }
 
 template <class Device>
-void pin_clicks(const Device& device, const float* guide, Clicks clicks, Size size, float* lines) {
-    device.for_each(1, clicks.count, PinClicks{guide, clicks, size, lines});
+void pin_clicks(const Device& device, const float* guide, Clicks clicks, Size size, float* coefficients) {
+    device.for_each(1, clicks.count, PinClicks{guide, clicks, size, coefficients});
 }
 
 template <class Device, class T>
@@ -46,38 +47,76 @@ void keep_clicked_regions(const Device& device, const float* alpha, Clicks click
 }
 
 template <class Device>
-void drop_lines(const Device& device, const float* alpha, const float* kept, Size size, float* lines) {
+void zero_coefficients(const Device& device, const float* alpha, const float* kept, Size size, float* coefficients) {
     constexpr int run = Device::kRun;
-    device.for_each(size.h, runs(size.w, run), DropLines<run>{alpha, kept, size, lines});
+    device.for_each(size.h, runs(size.w, run), ZeroCoefficients<run>{alpha, kept, size, coefficients});
 }
 
 template <class Device>
-void guided_filter_lines(const Device& device, const float* guide, const float* p, int radius, float eps, Size size,
-                         float* scratch, float* lines) {
+void guided_filter_coefficients(const Device& device, const float* guide, const float* p, int radius, float eps,
+                                bool residual, Size size, float* scratch, float* coefficients) {
     constexpr int run = Device::kRun;
     const int columns = runs(size.w, run);
-    device.for_each(size.h, columns, FitLines<run>{guide, p, radius, eps, size, scratch});
-    device.for_each(2 * size.h, columns, BoxMean<run>{scratch, radius, size, lines});
+    device.for_each(size.h, columns, FitCoefficients<run>{guide, p, radius, eps, size, scratch});
+    if (residual) {
+        device.for_each(size.h, columns, ResidualCoefficients<run, 1>{guide, p, scratch, radius, size, coefficients});
+    } else {
+        device.for_each(2 * size.h, columns, BoxMean<run>{scratch, radius, size, coefficients});
+    }
 }
 
-template <class Device, class T>
-void apply_lines(const Device& device, const float* lines, Size grid, const float* guide, Size image, T* out) {
-    constexpr int run = 2 * Device::kRun;  // grid columns are far apart here, and longer runs cut fewer of them
-    device.for_each(image.h, runs(image.w, run), ApplyLines<run, T>{lines, grid, guide, image, out});
+template <class Device>
+void color_guide_statistics(const Device& device, const float* image, int radius, float eps, Size size,
+                            float* statistics) {
+    constexpr int run = Device::kRun;
+    device.for_each(size.h, runs(size.w, run), ColorStatistics<run>{image, radius, eps, size, statistics});
+}
+
+template <class Device>
+void color_guided_filter_coefficients(const Device& device, const float* image, const float* statistics, const float* p,
+                                      int radius, Size size, float* scratch, float* coefficients) {
+    constexpr int run = Device::kRun;
+    const int columns = runs(size.w, run);
+    device.for_each(size.h, columns, FitColorSlopes<run>{image, statistics, p, radius, size, scratch});
+    device.for_each(size.h, columns, ResidualCoefficients<run, 3>{image, p, scratch, radius, size, coefficients});
+}
+
+template <class Device, class Guide>
+void pin_image_clicks(const Device& device, Guide guide, Size image, Clicks image_clicks, Clicks clicks, Size grid,
+                      float* flags, float* coefficients) {
+    device.for_each(1, clicks.count,
+                    FlagDisobeyedClicks<Guide>{guide, image, image_clicks, clicks, grid, coefficients, flags});
+    device.for_each(1, clicks.count, PinFlaggedClicks{clicks, grid, Guide::kSlopes, flags, coefficients});
+}
+
+template <class Device, class Guide, class T>
+void apply_coefficients(const Device& device, const float* coefficients, Size grid, Guide guide, Size image, T* out) {
+    // Grid columns are far apart here, and longer runs cut fewer of them. 16 pixels of RGB are three words of 16 bytes.
+    constexpr int run = (Guide::kSlopes == 3 ? 4 : 2) * Device::kRun;
+    device.for_each(image.h, runs(image.w, run),
+                    ApplyCoefficients<run, T, Guide>{coefficients, grid, guide, image, out});
 }
 
 }  // namespace pyiseg
 
-#define PYISEG_INSTANTIATE_OPS(Device)                                                                              \
-    namespace pyiseg {                                                                                              \
-    template void click_maps(const Device&, Clicks, const Sigmas&, Size, float*);                                   \
-    template void click_maps(const Device&, Clicks, const Sigmas&, Size, Half*);                                    \
-    template void force_clicks(const Device&, Clicks, Size, float*);                                                \
-    template void pin_clicks(const Device&, const float*, Clicks, Size, float*);                                    \
-    template void keep_clicked_regions(const Device&, const float*, Clicks, int, Size, std::int32_t*, float*);      \
-    template void keep_clicked_regions(const Device&, const float*, Clicks, int, Size, std::int32_t*, Half*);       \
-    template void drop_lines(const Device&, const float*, const float*, Size, float*);                              \
-    template void guided_filter_lines(const Device&, const float*, const float*, int, float, Size, float*, float*); \
-    template void apply_lines(const Device&, const float*, Size, const float*, Size, float*);                       \
-    template void apply_lines(const Device&, const float*, Size, const float*, Size, unsigned char*);               \
+#define PYISEG_INSTANTIATE_OPS(Device)                                                                                 \
+    namespace pyiseg {                                                                                                 \
+    template void click_maps(const Device&, Clicks, const Sigmas&, Size, float*);                                      \
+    template void click_maps(const Device&, Clicks, const Sigmas&, Size, Half*);                                       \
+    template void force_clicks(const Device&, Clicks, Size, float*);                                                   \
+    template void pin_clicks(const Device&, const float*, Clicks, Size, float*);                                       \
+    template void pin_image_clicks(const Device&, LearnedGuide, Size, Clicks, Clicks, Size, float*, float*);           \
+    template void pin_image_clicks(const Device&, ColorGuide, Size, Clicks, Clicks, Size, float*, float*);             \
+    template void keep_clicked_regions(const Device&, const float*, Clicks, int, Size, std::int32_t*, float*);         \
+    template void keep_clicked_regions(const Device&, const float*, Clicks, int, Size, std::int32_t*, Half*);          \
+    template void zero_coefficients(const Device&, const float*, const float*, Size, float*);                          \
+    template void guided_filter_coefficients(const Device&, const float*, const float*, int, float, bool, Size,        \
+                                             float*, float*);                                                          \
+    template void color_guide_statistics(const Device&, const float*, int, float, Size, float*);                       \
+    template void color_guided_filter_coefficients(const Device&, const float*, const float*, const float*, int, Size, \
+                                                   float*, float*);                                                    \
+    template void apply_coefficients(const Device&, const float*, Size, LearnedGuide, Size, float*);                   \
+    template void apply_coefficients(const Device&, const float*, Size, LearnedGuide, Size, unsigned char*);           \
+    template void apply_coefficients(const Device&, const float*, Size, ColorGuide, Size, float*);                     \
+    template void apply_coefficients(const Device&, const float*, Size, ColorGuide, Size, unsigned char*);             \
     }

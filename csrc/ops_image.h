@@ -45,6 +45,12 @@ template <class Device>
 void resample_rgb_y(const Device& device, const std::uint8_t* rgb, Size size, const FixedWindows& windows,
                     std::uint8_t* out);
 
+// out (3, rows.size, columns.size): rgb (h, w, 3) brought to a grid, 255 as 1: what is in the windows of both axes,
+// summed in FP64. Moves 3 bytes an image pixel and 12 a grid pixel, where windows do not overlap.
+template <class Device>
+void rgb_on_grid(const Device& device, const std::uint8_t* rgb, Size size, const FloatWindows& rows,
+                 const FloatWindows& columns, float* out);
+
 // out (rows, windows.size): values (rows, w) resampled along rows, summed in FP64, rounded to FP32. Moves
 // 4 (w + windows.size) bytes a row; the windows stay in cache.
 template <class Device>

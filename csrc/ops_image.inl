@@ -34,6 +34,12 @@ void resample_rgb_y(const Device& device, const std::uint8_t* rgb, Size size, co
 }
 
 template <class Device>
+void rgb_on_grid(const Device& device, const std::uint8_t* rgb, Size size, const FloatWindows& rows,
+                 const FloatWindows& columns, float* out) {
+    device.for_each(rows.size, columns.size, RgbOnGrid{rgb, size, rows, columns, out});
+}
+
+template <class Device>
 void resample_x(const Device& device, const float* values, int rows, int w, const FloatWindows& windows, float* out) {
     device.for_each(runs(rows, kSharedRows), windows.size, ResampleX{values, rows, w, windows, out});
 }
@@ -90,19 +96,21 @@ void from_half(const Device& device, const Half* values, std::int64_t count, flo
 
 }  // namespace pyiseg
 
-#define PYISEG_INSTANTIATE_IMAGE_OPS(Device)                                                                     \
-    namespace pyiseg {                                                                                           \
-    template void rgb_planes(const Device&, const std::uint8_t*, std::int64_t, std::int64_t, int, float*);       \
-    template void reduce_rgb(const Device&, const std::uint8_t*, Size, int, int, std::uint8_t*);                 \
-    template void resample_rgb_x(const Device&, const std::uint8_t*, Size, const FixedWindows&, std::uint8_t*);  \
-    template void resample_rgb_y(const Device&, const std::uint8_t*, Size, const FixedWindows&, std::uint8_t*);  \
-    template void resample_x(const Device&, const float*, int, int, const FloatWindows&, float*);                \
-    template void resample_y(const Device&, const float*, int, Size, const FloatWindows&, float*);               \
-    template void resample_strip(const Device&, const float*, int, Size, const FloatWindows&, std::int64_t, int, \
-                                 float*);                                                                        \
-    template void copy_strip(const Device&, const float*, int, std::int64_t, std::int64_t, int, float*);         \
-    template void mean(const Device&, const float*, std::int64_t, double*, float*);                              \
-    template void subtract(const Device&, const float*, std::int64_t, float*);                                   \
-    template void to_half(const Device&, const float*, std::int64_t, Half*);                                     \
-    template void from_half(const Device&, const Half*, std::int64_t, float*);                                   \
+#define PYISEG_INSTANTIATE_IMAGE_OPS(Device)                                                                      \
+    namespace pyiseg {                                                                                            \
+    template void rgb_planes(const Device&, const std::uint8_t*, std::int64_t, std::int64_t, int, float*);        \
+    template void reduce_rgb(const Device&, const std::uint8_t*, Size, int, int, std::uint8_t*);                  \
+    template void resample_rgb_x(const Device&, const std::uint8_t*, Size, const FixedWindows&, std::uint8_t*);   \
+    template void resample_rgb_y(const Device&, const std::uint8_t*, Size, const FixedWindows&, std::uint8_t*);   \
+    template void rgb_on_grid(const Device&, const std::uint8_t*, Size, const FloatWindows&, const FloatWindows&, \
+                              float*);                                                                            \
+    template void resample_x(const Device&, const float*, int, int, const FloatWindows&, float*);                 \
+    template void resample_y(const Device&, const float*, int, Size, const FloatWindows&, float*);                \
+    template void resample_strip(const Device&, const float*, int, Size, const FloatWindows&, std::int64_t, int,  \
+                                 float*);                                                                         \
+    template void copy_strip(const Device&, const float*, int, std::int64_t, std::int64_t, int, float*);          \
+    template void mean(const Device&, const float*, std::int64_t, double*, float*);                               \
+    template void subtract(const Device&, const float*, std::int64_t, float*);                                    \
+    template void to_half(const Device&, const float*, std::int64_t, Half*);                                      \
+    template void from_half(const Device&, const Half*, std::int64_t, float*);                                    \
     }

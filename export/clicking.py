@@ -24,6 +24,9 @@ from pyiseg import _core
 from pyiseg.chain import Chain
 from pyiseg.evaluation.metrics import iou
 from pyiseg.evaluation.robot import next_click
+from pyiseg.geometry import View
+from pyiseg.guided_filter import ColorFilter, GuidedFilter, LearnedFilter
+from pyiseg.resampling import Device
 from pyiseg.session import Click
 
 T = TypeVar("T")
@@ -84,24 +87,52 @@ class Sequences:
             alpha: Predictions, (B, 1, h, w).
             guides: Full and grid guides, as :meth:`export.network.Network.guides` returns them.
         """
-        answers, full, grid = (x.detach()[:, 0].float().contiguous().cpu().numpy() for x in (alpha, *guides))
-        ious = self._run(lambda i: self.sequences[i].answer(answers[i], full[i], grid[i]), range(len(answers)))
+        answers = alpha.detach()[:, 0].float().contiguous().cpu().numpy()
+        for i, sequence in enumerate(self.sequences):
+            if sequence.guide is not None:
+                full, grid = (x.detach()[i, 0].float().contiguous().cpu().numpy() for x in guides)
+                sequence.guide.full, sequence.guide.grid = full, grid
+        ious = self._run(lambda i: self.sequences[i].answer(answers[i]), range(len(answers)))
         return float(np.mean(ious))
 
 
+class GivenGuide:
+    """A learned guide as the network in training has it, for the last prediction; see `pyiseg.guided_filter.Guide`."""
+
+    def __init__(self, grid: tuple[int, int]) -> None:
+        self.grid = self.full = np.zeros(grid, np.float32)
+
+    def on_grid(self, clicks: NDArray[np.int32]) -> NDArray[np.float32]:
+        return self.grid
+
+    def at_image(self, clicks: NDArray[np.int32]) -> NDArray[np.float32]:
+        return self.full
+
+
 class Sequence:
-    """One object's clicks so far."""
+    """One object's clicks so far.
+
+    Attributes:
+        guide: Where the learned guide goes before `answer`; None with the color guide.
+        selected: The alpha on the grid that the last click came to, float32, shape (h, w).
+    """
 
     def __init__(self, config: NetworkConfig, sample: Sample) -> None:
-        self.stride = config.grid_stride
         self.truth, self.void, self.others = sample.alpha > 127, sample.valid == 0, sample.others == 1
         height, width = self.truth.shape
-        grid = (height // self.stride, width // self.stride)
-        self.chain = Chain(config.rules, grid)
+        grid = (height // config.grid_stride, width // config.grid_stride)
+        self.view, rules = View((height, width), (height, width), grid), config.rules
+        self.chain = Chain(rules, grid)
+        self.guide: GivenGuide | None = None
+        if rules.guide == "color":
+            device = Device(_core, np.empty, np.asarray)
+            self.filter: GuidedFilter = ColorFilter(rules, self.view, sample.image, device, np.zeros)
+        else:
+            self.guide = GivenGuide(grid)
+            self.filter = LearnedFilter(rules, self.guide, grid, _core, np.zeros)
         self.clicks = np.zeros((0, 3), np.int32)
-        self.lines = np.zeros((2, *grid), np.float32)
+        self.selected = np.zeros(grid, np.float32)
         self.alpha = np.zeros(self.truth.shape, np.uint8)
-        self._grid_guide = np.zeros(grid, np.float32)
         self._bundled = False
 
     def bundle(self, rng: np.random.Generator) -> None:
@@ -118,34 +149,34 @@ class Sequence:
         self._add(click)
         mask = damaged(rng, self.truth, (click.x, click.y))
         self.alpha[mask] = 255
-        height, width = self.lines.shape[1:]
-        self.lines[1] = cv2.resize(mask.astype(np.float32), (width, height), interpolation=cv2.INTER_AREA)
+        height, width = self.selected.shape
+        self.selected = cv2.resize(mask.astype(np.float32), (width, height), interpolation=cv2.INTER_AREA)
 
     def click(self) -> None:
         """Place the robot's next click, if anything is wrong, and fill the chain's inputs."""
-        answered = self.clicks
+        answered = len(self.clicks)
         if not self._bundled:
             click = next_click(self.alpha >= 128, self.truth, self.void)
             if click is not None:
                 self._add(click)
-        self.chain.before(self.clicks, answered, self.lines, self._grid_guide)
+        placed = self.view.grid_clicks(self.clicks)
+        self.chain.before(placed, placed[:answered], self.selected)
 
     def click_map(self) -> NDArray[np.float32]:
         """The clicks as a map: 1, -1 or 0."""
         result = np.zeros(self.chain.answer.shape[2:], np.float32)
-        result[self.clicks[:, 1], self.clicks[:, 0]] = np.where(self.clicks[:, 2] == 1, 1, -1)
+        x, y, label = self.view.grid_clicks(self.clicks).T
+        result[y, x] = np.where(label == 1, 1, -1)
         return result
 
-    def answer(
-        self, prediction: NDArray[np.float32], full_guide: NDArray[np.float32], grid_guide: NDArray[np.float32]
-    ) -> float:
-        """Take the network's prediction (h, w) and return the IoU of the mask made of it."""
-        self.chain.answer[0, 0] = prediction
-        self._grid_guide = grid_guide
-        self.chain.after(self.clicks, grid_guide, self.lines)
-        _core.apply_lines(self.lines, full_guide, self.alpha)
+    def answer(self, output: NDArray[np.float32]) -> float:
+        """Take the network's output (h, w) and return the IoU of the mask made of it."""
+        self.chain.answer[0, 0] = output
+        placed, prediction = self.view.grid_clicks(self.clicks), np.empty_like(self.selected)
+        self.chain.after(placed, prediction)
+        self.filter.apply(self.clicks, placed, prediction, self.alpha)
+        self.selected = self.filter.on_grid(placed, prediction)
         return iou(self.alpha >= 128, self.truth, self.void)
 
     def _add(self, click: Click) -> None:
-        row = np.array([[click.x // self.stride, click.y // self.stride, click.fg]], np.int32)
-        self.clicks = np.concatenate([self.clicks, row])
+        self.clicks = np.concatenate([self.clicks, np.array([click], np.int32)])

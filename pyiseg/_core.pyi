@@ -1,9 +1,9 @@
 """The native ops of pyiseg.
 
-Arrays are C-contiguous numpy arrays that belong to the caller; an op writes into those named ``out``, ``alpha`` (of
-`force_clicks`), ``labels``, ``scratch`` and ``lines`` (of `guided_filter_lines` and `pin_clicks`) and keeps no
-reference. Arrays that are written must not overlap others. The GIL is released while an op runs, and results do not
-depend on the number of threads. Every op raises ValueError, naming the value, for a wrong dtype, shape or range.
+Arrays are C-contiguous numpy arrays that belong to the caller. An op writes into the one named last, into ``labels``,
+``flags`` and ``scratch``, and keeps no reference. Arrays that are written must not overlap others. The GIL is released
+while an op runs, and results do not depend on the number of threads. Every op raises ValueError, naming the value, for
+a wrong dtype, shape or range.
 
 Clicks are int32 rows (x, y, label) inside the grid; label 1 is foreground, 0 background. There may be none.
 """
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 _Float: TypeAlias = NDArray[np.float32]
 _Int: TypeAlias = NDArray[np.int32]
+_Guide: TypeAlias = NDArray[np.float32] | NDArray[np.uint8]
 
 cuda_built: bool
 """Whether this build has the submodule `cuda`. It says nothing about the machine."""
@@ -39,16 +40,27 @@ def force_clicks(clicks: _Int, alpha: _Float) -> None:
         alpha: Shape (h, w), changed in place.
     """
 
-def pin_clicks(guide: _Float, clicks: _Int, lines: _Float) -> None:
-    """Make lines obey the clicks whose own pixel's alpha is not on their side (< 0.6 selecting, > 0.4 removing).
+def pin_clicks(guide: _Float, clicks: _Int, coefficients: _Float) -> None:
+    """Make coefficients obey the clicks whose own pixel's alpha is not on their side (< 0.6 selecting, > 0.4 removing).
 
-    There the lines of the pixel and its eight neighbours become a = 0, b = label; a neighbour that another click is
+    There those of the pixel and its eight neighbours become a = 0, b = label; a neighbour that another click is
     nearer to, or as near and later, stays as it is.
 
     Args:
         guide: Shape (h, w).
         clicks: Shape (N, 3).
-        lines: Shape (2, h, w), changed in place.
+        coefficients: Shape (2, h, w), changed in place.
+    """
+
+def pin_image_clicks(guide: _Guide, image_clicks: _Int, clicks: _Int, flags: _Float, coefficients: _Float) -> None:
+    """Do what `pin_clicks` does where alpha is not on the click's side at the clicked pixel of the image.
+
+    Args:
+        guide: As for `apply_coefficients`, of the image's size (H, W).
+        image_clicks: Shape (N, 3): the clicks on the image.
+        clicks: Shape (N, 3): the same clicks on the grid, in the same order.
+        flags: Shape (h, w), scratch.
+        coefficients: Shape (2, h, w) with a float32 guide, (4, h, w) with RGB; changed in place.
     """
 
 def keep_clicked_regions(
@@ -64,36 +76,65 @@ def keep_clicked_regions(
         out: Shape (h, w): alpha where it is kept, else 0. float16 only with margin 0.
     """
 
-def drop_lines(alpha: _Float, kept: _Float, lines: _Float) -> None:
-    """Make lines select nothing (a = 0, b = 0) where alpha > 0 and kept is 0.
+def zero_coefficients(alpha: _Float, kept: _Float, coefficients: _Float) -> None:
+    """Make coefficients select nothing (a = 0, b = 0) where alpha > 0 and kept is 0.
 
     Args:
         alpha: Shape (h, w).
         kept: Shape (h, w): what `keep_clicked_regions` made of it.
-        lines: Shape (2, h, w), changed in place.
+        coefficients: Shape (2, h, w), changed in place.
     """
 
-def guided_filter_lines(guide: _Float, p: _Float, radius: int, eps: float, scratch: _Float, lines: _Float) -> None:
-    """Fit the guided filter's lines, so that alpha = a * guide + b (He et al. 2013, eq. 5-8).
+def guided_filter_coefficients(
+    guide: _Float, p: _Float, radius: int, eps: float, residual: bool, scratch: _Float, coefficients: _Float
+) -> None:
+    """Fit the guided filter's coefficients, so that alpha = a * guide + b (He et al. 2013, eq. 5-8).
 
     Args:
-        guide: Shape (h, w), best centred on 0: b is the value at guide 0, and far from there it loses digits.
+        guide: Shape (h, w), best centered on 0: b is the value at guide 0, and far from there it loses digits.
         p: Shape (h, w), what is to be filtered.
         radius: Windows have 2 * radius + 1 pixels a side, cut off at the border; 0..64. Time grows with its square.
-        eps: Regularisation, in squared units of the guide; 1e-12..1e12.
+        eps: Regularization, in squared units of the guide; 1e-12..1e12.
+        residual: Average a alone over the windows that cover a pixel, and take b = p - a * guide; else average both.
         scratch: Shape (2, h, w).
-        lines: Shape (2, h, w): a and b, averaged over the windows that cover a pixel.
+        coefficients: Shape (2, h, w): a and b.
     """
 
-def apply_lines(lines: _Float, guide: _Float, out: NDArray[np.float32] | NDArray[np.uint8]) -> None:
+def color_guide_statistics(image: _Float, radius: int, eps: float, statistics: _Float) -> None:
+    """Compute what the color guide needs of its image, once for all predictions (He et al. 2013, eq. 19).
+
+    Args:
+        image: R, G and B in 0..1 on the grid, shape (3, h, w).
+        radius: Windows have 2 * radius + 1 pixels a side, cut off at the border; 0..64.
+        eps: Regularization, in squared units of the image; 1e-12..1e12. Below 1e-6 `color_guided_filter_coefficients`
+            loses digits where the colors go together.
+        statistics: Shape (9, h, w): the window means of R, G, B; the inverse of covariance + eps on its diagonal, as
+            rr, rg, rb, gg, gb, bb.
+    """
+
+def color_guided_filter_coefficients(
+    image: _Float, statistics: _Float, p: _Float, radius: int, scratch: _Float, coefficients: _Float
+) -> None:
+    """Fit the color guided filter in residual form, so that on the grid a . image + b is p (He et al. 2013, eq. 19-21).
+
+    Args:
+        image: Shape (3, h, w), as `color_guide_statistics` was given it.
+        statistics: Shape (9, h, w), what it wrote.
+        p: Shape (h, w), what is to be filtered.
+        radius: As for `color_guide_statistics`.
+        scratch: Shape (3, h, w).
+        coefficients: Shape (4, h, w): the slopes of R, G and B, averaged over the windows that cover a pixel; and b.
+    """
+
+def apply_coefficients(coefficients: _Float, guide: _Guide, out: NDArray[np.float32] | NDArray[np.uint8]) -> None:
     """Write clip(a * guide + b, 0, 1) with a and b looked up bilinearly.
 
     Pixel X of W lies at (X + 0.5) * w / W - 0.5 of the grid, clamped to 0..w-1, and likewise Y. Where both sizes are
     the same, the grid's own values are used, exactly.
 
     Args:
-        lines: Shape (2, h, w).
-        guide: Shape (H, W).
+        coefficients: Shape (2, h, w) with a float32 guide, (4, h, w) with RGB.
+        guide: float32, shape (H, W); or RGB, uint8, shape (H, W, 3), of which 255 counts as 1.
         out: Shape (H, W); float32 in 0..1, or uint8, 255 times that, halves rounded up. NaN becomes 0.
     """
 
@@ -130,6 +171,23 @@ def resample_rgb_x(rgb: NDArray[np.uint8], starts: _Int, weights: _Int, out: NDA
 
 def resample_rgb_y(rgb: NDArray[np.uint8], starts: _Int, weights: _Int, out: NDArray[np.uint8]) -> None:
     """Resample bytes along columns: rgb (h, w, 3) to out (n, w, 3); see `resample_rgb_x`."""
+
+def rgb_on_grid(
+    rgb: NDArray[np.uint8],
+    row_starts: _Int,
+    row_weights: NDArray[np.float64],
+    column_starts: _Int,
+    column_weights: NDArray[np.float64],
+    out: _Float,
+) -> None:
+    """Bring RGB bytes to a grid as planes, 255 as 1, summed in float64; `pyiseg.resampling.windows` makes the windows.
+
+    Args:
+        rgb: Shape (H, W, 3).
+        row_starts, row_weights: Windows of H over h: shapes (h,), each in 0..H - taps, and (taps, h).
+        column_starts, column_weights: Windows of W over w, likewise.
+        out: Shape (3, h, w).
+    """
 
 def resample_x(planes: _Float, starts: _Int, weights: NDArray[np.float64], out: _Float) -> None:
     """Resample planes along rows, summed in float64; `pyiseg.resampling.windows` makes starts and weights.
@@ -255,21 +313,28 @@ class _Stream(Protocol):
 
 @type_check_only
 class _ClickFeed(Protocol):
-    """The clicks' way to the device: pinned memory of fixed size, copied to an array (2, capacity, 3).
+    """The clicks' way to the device: pinned memory of fixed size, copied to an array (3, capacity, 3).
 
-    Plane 0 gets all clicks, plane 1 those answered before; a label of -1 ends a list that does not fill its plane.
+    Plane 0 gets all clicks and plane 1 those answered before, on the grid; plane 2 all clicks on the image. A label of
+    -1 ends a list that does not fill its plane.
     """
 
     @property
     def capacity(self) -> int: ...
-    def write(self, clicks: _Int, answered: int) -> None:
-        """Write clicks (N, 3), N <= capacity, the first ``answered`` of them answered, and enqueue their copy."""
+    def write(self, clicks: _Int, answered: int, image_clicks: _Int) -> None:
+        """Write clicks (N, 3), N <= capacity, the first ``answered`` of them answered, and enqueue their copy.
+
+        Args:
+            clicks: On the grid.
+            answered: 0..N.
+            image_clicks: The same clicks on the image.
+        """
 
 @type_check_only
 class _ClickGraph(Protocol):
     """A captured click. Whatever is thrown while it is made ends the capture and is thrown on."""
 
-    def launch(self, clicks: _Int, answered: int) -> None:
+    def launch(self, clicks: _Int, answered: int, image_clicks: _Int) -> None:
         """Write clicks as `_ClickFeed.write` does, and launch what was captured."""
 
 @type_check_only
@@ -277,7 +342,9 @@ class _Device(Protocol):
     """A device: a CUDA one, or the host in its place, with the same face."""
 
     def Stream(self) -> _Stream: ...  # noqa: N802  # classes
-    def ClickFeed(self, stream: _Stream, clicks: Array, grid: tuple[int, int]) -> _ClickFeed: ...  # noqa: N802
+    def ClickFeed(  # noqa: N802
+        self, stream: _Stream, clicks: Array, grid: tuple[int, int], image: tuple[int, int]
+    ) -> _ClickFeed: ...
     def ClickGraph(self, feed: _ClickFeed, enqueue: Callable[[], None]) -> _ClickGraph: ...  # noqa: N802
 
 @type_check_only

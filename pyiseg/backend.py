@@ -22,51 +22,52 @@ if TYPE_CHECKING:
 
 DEVICES = ("cpu", "cuda", "auto")
 
-Lines: TypeAlias = Any
+Prediction: TypeAlias = Any
 """What a pipeline predicted, to be handed back to it."""
 
 
 class Pipeline(Protocol):
     """One image on one device: what it costs once is paid when it is built, each click then reuses its buffers.
 
+    Clicks are int32, shape (N, 3), rows x, y, label (1 selects, 0 removes), on the image, in the order they were made.
     Not safe to be used from two threads at once; two pipelines are.
     """
 
-    def predict(self, clicks: npt.NDArray[np.int32], previous: Lines | None) -> Lines:
+    def predict(self, clicks: npt.NDArray[np.int32], previous: Prediction | None) -> Prediction:
         """Predict the selection after the last of some clicks; a pure function of its arguments and the image.
 
         Args:
-            clicks: int32, shape (N, 3), N >= 1, rows x, y, label on the grid, in the order they were made.
+            clicks: At least one.
             previous: What this returned for all clicks but the last; None for the first click.
 
         Returns:
-            Lines (a, b), float32, shape (2, h, w), so that alpha = a * guide + b; where they lie is the pipeline's own
-            affair. Fresh.
+            The alpha that the guided filter is given: float32, shape (h, w), on the grid; where it lies is the
+            pipeline's own affair. Fresh.
         """
         ...
 
-    def matte(self, clicks: npt.NDArray[np.int32], lines: Lines) -> npt.NDArray[np.uint8]:
-        """Draw lines at the image's own resolution; a pure function of its arguments and the image.
+    def matte(self, clicks: npt.NDArray[np.int32], prediction: Prediction) -> npt.NDArray[np.uint8]:
+        """Render a prediction at the image's own resolution; a pure function of its arguments and the image.
 
         Args:
-            clicks: Those that `predict` was given for these lines: the guide may depend on them.
-            lines: What it returned.
+            clicks: Those that `predict` was given for it: they are obeyed, and a learned guide may depend on them.
+            prediction: What it returned.
 
         Returns:
             Alpha, uint8, shape (H, W). A fresh array.
         """
         ...
 
-    def on_grid(self, clicks: npt.NDArray[np.int32], lines: Lines) -> npt.NDArray[np.float32]:
-        """Draw lines on the grid; the arguments are those of `matte`.
+    def on_grid(self, clicks: npt.NDArray[np.int32], prediction: Prediction) -> npt.NDArray[np.float32]:
+        """Render a prediction on the grid; the arguments are those of `matte`.
 
         Returns:
             Alpha, float32, shape (h, w), 0..1. A fresh array.
         """
         ...
 
-    def lines_of(self, alpha: npt.NDArray[np.float32]) -> Lines:
-        """Lines that stand for an alpha whatever the guide is, for `predict` to go on from.
+    def carry(self, alpha: npt.NDArray[np.float32]) -> Prediction:
+        """What stands for an alpha on the grid as it is, for `predict` to go on from.
 
         Args:
             alpha: float32, shape (h, w), 0..1.
@@ -83,15 +84,15 @@ class Pipeline(Protocol):
         ...
 
     def retire(self) -> None:
-        """Free what is held for lines that were returned; a later pipeline of the same view goes on from them."""
+        """Free what is held for predictions that were returned; a later pipeline of the same view goes on from them."""
         ...
 
 
 class DevicePipeline(Pipeline, Protocol):
     """A pipeline on a device whose memory is not numpy's."""
 
-    def matte_on_device(self, clicks: npt.NDArray[np.int32], lines: Lines | None) -> Array:
-        """What `matte` returns, left on the device, complete; without lines, zeros. The next call overwrites it."""
+    def matte_on_device(self, clicks: npt.NDArray[np.int32], prediction: Prediction | None) -> Array:
+        """What `matte` returns, left on the device, complete; without one, zeros. The next call overwrites it."""
         ...
 
     def to_device(self, alpha: npt.NDArray[np.uint8]) -> Array:

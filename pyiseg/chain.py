@@ -1,8 +1,8 @@
-"""What stands between the networks: from clicks to the network's inputs, from its answer to lines.
+"""What stands between the networks: from clicks to the click network's inputs, and from its output to a prediction.
 
 Serving on every device (`pyiseg.cpu`, `pyiseg.cuda`) and training (`export.clicking`) go through here. What differs is
 who does the work: the functions of `pyiseg._core` on numpy arrays, or the methods of the same names of a native stream
-on its arrays, which only enqueue it.
+on its arrays, which only enqueue it. `pyiseg.guided_filter` makes alpha of predictions.
 """
 
 from __future__ import annotations
@@ -20,22 +20,25 @@ Float32: TypeAlias = npt.NDArray[np.float32]
 Clicks: TypeAlias = npt.NDArray[np.int32]
 
 
+def _copy(array: Float32, to: Float32) -> None:
+    np.copyto(to, array)
+
+
 class Chain:
     """One image's grid. Its buffers are allocated here and written by every click; not for two threads at once.
 
-    It keeps no guide: a model's guide may depend on the clicks, so whoever calls says which one holds.
-
     Args:
-        rules: How clicks are drawn and answers are finished.
+        rules: How clicks are encoded and predictions are finished.
         grid: Height and width of the grid.
         ops: Who does the work; every array below is of the kind it takes.
         zeros: Makes an array of a shape and dtype, all zeros.
+        copy: Copies from one array to another.
         dtypes: Of the network's inputs: float32 or, on a stream, float16.
 
     Attributes:
         maps: Click maps as the network reads them, shape (1, 2 * sigmas, h, w); filled by `before`.
         previous: The fed-back alpha, shape (1, 1, h, w); filled by `before`.
-        answer: For the network's answer, float32, shape (1, 1, h, w); read and overwritten by `after`.
+        answer: For the network's output, float32, shape (1, 1, h, w); read and overwritten by `after`.
     """
 
     def __init__(
@@ -44,47 +47,42 @@ class Chain:
         grid: tuple[int, int],
         ops: Any = _core,
         zeros: Callable[..., Any] = np.zeros,
+        copy: Callable[[Any, Any], None] = _copy,
         dtypes: tuple[Any, Any] = (np.float32, np.float32),
     ) -> None:
-        self._rules, self._ops = rules, ops
+        self._rules, self._ops, self._copy = rules, ops, copy
         self.maps = zeros((1, 2 * len(rules.sigmas), *grid), dtypes[0])
         self.previous = zeros((1, 1, *grid), dtypes[1])
         self.answer = zeros((1, 1, *grid), np.float32)
-        self._clean = zeros(grid, np.float32)
         self._labels = zeros(grid, np.int32)
-        self._scratch = zeros((2, *grid), np.float32)
 
-    def before(self, clicks: Any, answered: Any, lines: Any, guide: Any) -> None:
+    @property
+    def cleans(self) -> bool:
+        """Whether `after` drops the regions that no click asked for; else the guided filter does, as published."""
+        return self._rules.clean == "before" or self._rules.form == "residual"
+
+    def before(self, clicks: Any, answered: Any, alpha: Any) -> None:
         """Fill the network's inputs.
 
         Args:
             clicks: int32, shape (N, 3), rows x, y, label on the grid, in the order they were made.
-            answered: Those of them that the lines answer; with none of them, nothing is fed back.
-            lines: What `after` wrote last, shape (2, h, w).
-            guide: The grid guide that the lines were fitted to, float32, shape (h, w).
+            answered: Those of them that alpha answers; with none of them, nothing is fed back.
+            alpha: What is selected on the grid, float32, shape (h, w); see `pyiseg.guided_filter`.
         """
-        # What was selected is fed back as it looks after the filter, without what no click has asked for.
-        self._ops.apply_lines(lines, guide, self._clean)
-        self._ops.keep_clicked_regions(self._clean, answered, 0, self._labels, self.previous[0, 0])
+        self._ops.keep_clicked_regions(alpha, answered, 0, self._labels, self.previous[0, 0])
         self._ops.click_maps(clicks, self._rules.sigmas, self.maps[0])
 
-    def after(self, clicks: Any, guide: Any, lines: Any) -> None:
-        """Turn `answer` into lines: force the clicks, fit, and pin the clicks; what no click asked for is dropped.
+    def after(self, clicks: Any, prediction: Any) -> None:
+        """Turn `answer` into a prediction: force the clicks, and drop what no click asked for.
 
         Args:
             clicks: As `before` was given them.
-            guide: The grid guide for these clicks, float32, shape (h, w).
-            lines: Filled, float32, shape (2, h, w): (a, b), so that alpha = a * guide + b.
+            prediction: Filled, float32, shape (h, w).
         """
-        rules, ops, alpha = self._rules, self._ops, self.answer[0, 0]
-        ops.force_clicks(clicks, alpha)
-        if rules.clean == "before":
+        alpha = self.answer[0, 0]
+        self._ops.force_clicks(clicks, alpha)
+        if self.cleans:
             # A region that goes takes its own edge with it; after the filter a rim of it would be left.
-            ops.keep_clicked_regions(alpha, clicks, rules.margin, self._labels, self._clean)
-            ops.guided_filter_lines(guide, self._clean, rules.radius, rules.eps, self._scratch, lines)
+            self._ops.keep_clicked_regions(alpha, clicks, self._rules.margin, self._labels, prediction)
         else:
-            ops.guided_filter_lines(guide, alpha, rules.radius, rules.eps, self._scratch, lines)
-            ops.apply_lines(lines, guide, alpha)
-            ops.keep_clicked_regions(alpha, clicks, rules.margin, self._labels, self._clean)
-            ops.drop_lines(alpha, self._clean, lines)
-        ops.pin_clicks(guide, clicks, lines)
+            self._copy(alpha, prediction)

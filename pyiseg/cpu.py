@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import threading
-from typing import Any
+from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -18,28 +18,32 @@ from pyiseg import _core
 from pyiseg.chain import Chain, Float32
 from pyiseg.errors import ModelError
 from pyiseg.geometry import View
+from pyiseg.guided_filter import ColorFilter, GuidedFilter, LearnedFilter
 from pyiseg.model import Model
+from pyiseg.resampling import Device
 
 _STRIP = 1 << 16  # Pixels given to guide.onnx at a time: with 64 channels, 16 MiB, whatever the image's size.
+_NUMPY = Device(_core, np.empty, np.asarray)
+
+
+class Carried(NamedTuple):
+    """An alpha on the grid that stands for a prediction, to go on from; shape (h, w)."""
+
+    alpha: Float32
 
 
 class CpuPipeline:
     """One image on the CPU; see `pyiseg.backend.Pipeline`.
 
-    The chain's buffers are allocated here and written by every click. ONNX Runtime reads and writes them in place, and
-    holds the image's features as its own values, so a click copies nothing in or out of the networks.
+    The buffers are allocated here and written by every click. ONNX Runtime reads and writes them in place, and holds
+    the image's features as its own values, so a click copies nothing in or out of the networks.
     """
 
     def __init__(self, model: Model, view: View, rgb: npt.NDArray[np.uint8]) -> None:
-        self._model, self._networks = model, _networks_of(model)
-        self._grid = view.grid
+        self._model, self._view, self._networks = model, view, _networks_of(model)
         self._chain = Chain(model.rules, view.grid)
         planes = view.working_image(rgb)
-        self._guide: _ImageGuide | _ClickGuide
-        if self._networks.guide_sees_clicks:
-            self._guide = _ClickGuide(self._networks, view, rgb, planes, model.rules.sigmas[0])
-        else:
-            self._guide = _ImageGuide(self._networks, view, rgb)
+        self._filter = self._make_filter(rgb, planes)
         working = ort.OrtValue.ortvalue_from_numpy(planes)
         inputs = {
             "image": working,
@@ -52,31 +56,40 @@ class CpuPipeline:
             self._binding.bind_ortvalue_input(wanted.name, inputs[wanted.name])
         self._binding.bind_ortvalue_output("alpha", ort.OrtValue.ortvalue_from_numpy(self._chain.answer))
 
-    def predict(self, clicks: npt.NDArray[np.int32], previous: Float32 | None) -> Float32:
-        """Predict the lines after the last of some clicks; see `pyiseg.backend.Pipeline.predict`."""
-        answered = clicks[:-1]
-        lines = np.zeros((2, *self._grid), dtype=np.float32)
-        self._chain.before(clicks, answered, lines if previous is None else previous, self._guide.on_grid(answered))
+    def _make_filter(self, rgb: npt.NDArray[np.uint8], planes: Float32) -> GuidedFilter:
+        rules, view, networks = self._model.rules, self._view, self._networks
+        if networks.guide is None:
+            return ColorFilter(rules, view, rgb, _NUMPY, np.zeros)
+        guide: _ImageGuide | _ClickGuide
+        if networks.guide_sees_clicks:
+            guide = _ClickGuide(networks, view, rgb, planes, rules.sigmas[0])
+        else:
+            guide = _ImageGuide(networks, view, rgb)
+        return LearnedFilter(rules, guide, view.grid, _core, np.zeros)
+
+    def predict(self, clicks: npt.NDArray[np.int32], previous: Float32 | Carried | None) -> Float32:
+        """Predict the selection after the last of some clicks; see `pyiseg.backend.Pipeline.predict`."""
+        placed = self._view.grid_clicks(clicks)
+        alpha = np.zeros(self._view.grid, np.float32) if previous is None else self._on_grid(placed[:-1], previous)
+        self._chain.before(placed, placed[:-1], alpha)
         self._networks.run_click(self._binding)
-        self._chain.after(clicks, self._guide.on_grid(clicks), lines)
-        return lines
+        prediction = np.empty(self._view.grid, dtype=np.float32)
+        self._chain.after(placed, prediction)
+        return prediction
 
-    def matte(self, clicks: npt.NDArray[np.int32], lines: Float32) -> npt.NDArray[np.uint8]:
-        """Draw lines at the image's own resolution; see `pyiseg.backend.Pipeline.matte`."""
-        guide = self._guide.at_image(clicks)
-        alpha = np.empty(guide.shape, dtype=np.uint8)
-        _core.apply_lines(lines, guide, alpha)
+    def matte(self, clicks: npt.NDArray[np.int32], prediction: Float32) -> npt.NDArray[np.uint8]:
+        """Render a prediction at the image's own resolution; see `pyiseg.backend.Pipeline.matte`."""
+        alpha = np.empty(self._view.image, dtype=np.uint8)
+        self._filter.apply(clicks, self._view.grid_clicks(clicks), prediction, alpha)
         return alpha
 
-    def on_grid(self, clicks: npt.NDArray[np.int32], lines: Float32) -> Float32:
-        """Draw lines on the grid; see `pyiseg.backend.Pipeline.on_grid`."""
-        alpha = np.empty(self._grid, dtype=np.float32)
-        _core.apply_lines(lines, self._guide.on_grid(clicks), alpha)
-        return alpha
+    def on_grid(self, clicks: npt.NDArray[np.int32], prediction: Float32) -> Float32:
+        """Render a prediction on the grid; see `pyiseg.backend.Pipeline.on_grid`."""
+        return np.array(self._on_grid(self._view.grid_clicks(clicks), prediction))
 
-    def lines_of(self, alpha: Float32) -> Float32:
-        """Lines that stand for an alpha; see `pyiseg.backend.Pipeline.lines_of`."""
-        return np.stack((np.zeros_like(alpha), alpha))
+    def carry(self, alpha: Float32) -> Carried:
+        """A prediction that stands for an alpha; see `pyiseg.backend.Pipeline.carry`."""
+        return Carried(alpha)
 
     def part(self, view: View, rgb: npt.NDArray[np.uint8]) -> CpuPipeline:
         """The pipeline of a part of the image; see `pyiseg.backend.Pipeline.part`."""
@@ -84,6 +97,13 @@ class CpuPipeline:
 
     def retire(self) -> None:
         """Nothing is held; see `pyiseg.backend.Pipeline.retire`."""
+
+    def _on_grid(self, placed: npt.NDArray[np.int32], prediction: Float32 | Carried) -> Float32:
+        """What `on_grid` returns, for clicks on the grid; not for long."""
+        if isinstance(prediction, Carried):
+            return prediction.alpha
+        alpha: Float32 = self._filter.on_grid(placed, prediction)
+        return alpha
 
 
 class _ImageGuide:
@@ -102,7 +122,7 @@ class _ImageGuide:
         self.grid -= mean
 
     def on_grid(self, clicks: npt.NDArray[np.int32]) -> Float32:
-        """The centred guide that lines are fitted to, shape (h, w); overwritten by the next call."""
+        """The centered guide that coefficients are fitted to, shape (h, w); overwritten by the next call."""
         return self.grid
 
     def at_image(self, clicks: npt.NDArray[np.int32]) -> Float32:
@@ -113,7 +133,7 @@ class _ImageGuide:
 class _ClickGuide:
     """A guide that also sees the clicks: computed for the clicks that it is asked for, into buffers made here.
 
-    It is fitted where the network works, on the working image and the click maps as they are, and drawn on the image
+    It is fitted where the network works, on the working image and the click maps as they are, and applied at the image
     itself with those maps enlarged. Nothing is remembered between calls, so undo gives the same bits.
     """
 
@@ -172,15 +192,17 @@ class _Networks:
         self._folder = model.folder
         self.image = self._open(model, "image.onnx") if "image.onnx" in model.files else None
         self.click = self._open(model, "click.onnx")
-        self.guide = self._open(model, "guide.onnx")
+        self.guide = self._open(model, "guide.onnx") if "guide.onnx" in model.files else None
         if self.image is not None:
             self._check("image.onnx", self.image, needs={"image"}, may=set(), gives=set())
         features = set(_names(self.image.get_outputs())) if self.image is not None else set()
         # Without previous_alpha the network does not feed back; with image it fuses clicks and image early.
         may = {"previous_alpha", "image", *features}
         self._check("click.onnx", self.click, needs={"click_maps"}, may=may, gives={"alpha"})
-        self._check("guide.onnx", self.guide, needs={"image"}, may={"click_maps"}, gives={"guide"})
-        self.guide_sees_clicks = "click_maps" in _names(self.guide.get_inputs())
+        self.guide_sees_clicks = False
+        if self.guide is not None:
+            self._check("guide.onnx", self.guide, needs={"image"}, may={"click_maps"}, gives={"guide"})
+            self.guide_sees_clicks = "click_maps" in _names(self.guide.get_inputs())
         if self.guide_sees_clicks and model.grid_stride != 1:
             raise ModelError(
                 f"'{self._folder / 'guide.onnx'}' takes click_maps, so the grid must be the working image, but "
@@ -207,6 +229,7 @@ class _Networks:
             maps: The finest background and foreground map, shape (1, 2, 1, N), for a guide that sees the clicks.
             guide: Filled, float32, shape (N,).
         """
+        assert self.guide is not None, "with the color guide there is nothing to run"
         binding = self.guide.io_binding()
         binding.bind_cpu_input("image", image)
         if maps is not None:

@@ -4,9 +4,10 @@ It is given its device (`pyiseg._core.cuda`, or `pyiseg._core.host`, which walks
 engines (`pyiseg.engine`), and imports neither TensorRT nor anything of CUDA.
 
 Device memory of one image, all of it allocated when the pipeline is made: the image (3 bytes a pixel, unless it lies
-there already), guide and matte (5 bytes a pixel), the working image, the features, a dozen grids and the engines'
-scratch; `CudaPipeline.nbytes` tells. Each click adds its lines (8 bytes a grid pixel, at most 0.5 MB with the default
-model); those of the last 32 clicks stay on the device, older ones move to the host (`pyiseg.device_lines`).
+there already), the matte (1 byte a pixel), a learned guide (4 bytes a pixel, where the model has one), the working
+image, the features, two dozen grids and the engines' scratch; `CudaPipeline.nbytes` tells. Each click adds its
+prediction (4 bytes a grid pixel, at most 0.25 MB with the default model); those of the last 32 clicks stay on the
+device, older ones move to the host (`pyiseg.device_history`).
 """
 
 from __future__ import annotations
@@ -23,11 +24,12 @@ import numpy.typing as npt
 from pyiseg import _core
 from pyiseg.chain import Chain
 from pyiseg.device_guide import ClickGuide, ImageGuide
-from pyiseg.device_lines import Lines, RecentLines
+from pyiseg.device_history import Prediction, RecentPredictions
 from pyiseg.device_memory import Memory, failures
 from pyiseg.engine import Engine, Execution
 from pyiseg.errors import ModelError
 from pyiseg.geometry import View
+from pyiseg.guided_filter import ColorFilter, GuidedFilter, LearnedFilter
 from pyiseg.model import Model
 from pyiseg.resampling import working_image
 
@@ -47,7 +49,7 @@ class CudaPipeline:
         image: RGB, uint8, shape (H, W, 3), C-contiguous: a numpy array, which is uploaded, or something with a method
             ``borrow(stream)`` that gives a native array, which is used where it lies.
         native: The device, `pyiseg._core.cuda`.
-        engines: "image" (absent with early fusion), "click" and "guide".
+        engines: "click", "image" (absent with early fusion) and "guide" (absent with the color guide).
         of_parts: The same for images of any size: for parts that are looked at closer. None: those above.
 
     Raises:
@@ -68,7 +70,7 @@ class CudaPipeline:
             self._stream.copy(working_image(Memory(self._stream).device, view, self._rgb), self._working)
             inputs = engines["click"].inputs
             dtypes = inputs["click_maps"], inputs.get("previous_alpha", np.dtype(np.float32))
-            self._chain = Chain(model.rules, view.grid, self._stream, memory.zeros, dtypes)
+            self._chain = Chain(model.rules, view.grid, self._stream, memory.zeros, self._stream.copy, dtypes)
             self._features = self._look(engines)
             self._click = self._open(
                 engines["click"],
@@ -80,18 +82,15 @@ class CudaPipeline:
                     **self._features,
                 },
             )
-            guide = engines["guide"]
-            if "click_maps" in guide.inputs:
-                sigma = model.rules.sigmas[0]
-                self._guide: Any = ClickGuide(memory, view, guide, self._rgb, self._working, sigma)
-            else:
-                self._guide = ImageGuide(memory, view, guide, self._rgb)
-            self._lines = memory.zeros((2, *view.grid))
+            self._filter = self._make_filter(engines)
+            self._prediction = memory.zeros(view.grid)
+            self._fed_back = memory.zeros(view.grid)
             self._alpha = memory.zeros(view.image, np.uint8)
-            self._soft = memory.zeros(view.grid)
-            self._held: Lines | None = None  # whose lines are in the buffer
-            self._drawn: Lines | None = None  # whose matte is
-            self._recent = RecentLines(self._stream)
+            # Whose prediction, alpha on the grid and matte these three hold.
+            self._predicted: Prediction | None = None
+            self._fed: Prediction | None = None
+            self._rendered: Prediction | None = None
+            self._recent = RecentPredictions(self._stream)
             self._prepare(CAPACITY)
 
     @property
@@ -107,58 +106,57 @@ class CudaPipeline:
         """Device memory that was allocated for this session, in bytes, without its steps."""
         return self._memory.nbytes + int(self._clicks.nbytes)
 
-    def predict(self, clicks: npt.NDArray[np.int32], previous: Lines | None) -> Lines:
-        """Predict the lines after the last of some clicks, and draw them; see `pyiseg.backend.Pipeline.predict`."""
+    def predict(self, clicks: npt.NDArray[np.int32], previous: Prediction | None) -> Prediction:
+        """Predict after the last of some clicks, and render it; see `pyiseg.backend.Pipeline.predict`."""
         with self._doing("a click"):
             if len(clicks) > self._feed.capacity:
                 self._prepare(2 * len(clicks))
-            lines = Lines(array=self._stream.empty(self._lines.shape))  # before anything is under way
-            self._load(previous)
-            self._held = self._drawn = None
+            result = Prediction(array=self._stream.empty(self._view.grid))  # before anything is under way
+            self._feed_back(clicks[:-1], previous)
+            self._predicted = self._fed = self._rendered = None
+            fed = self._view.grid_clicks(clicks), len(clicks) - 1, clicks
             if self._graph is not None:
-                self._graph.launch(clicks, len(clicks) - 1)
+                self._graph.launch(*fed)
             else:
-                self._feed.write(clicks, len(clicks) - 1)
+                self._feed.write(*fed)
                 self._enqueue()
-            self._stream.copy(self._lines, lines.array)
-            self._recent.add(lines)
-            self._held = self._drawn = lines
-            return lines
+            self._stream.copy(self._prediction, result.array)
+            self._recent.add(result)
+            self._predicted = self._fed = self._rendered = result
+            return result
 
-    def matte(self, clicks: npt.NDArray[np.int32], lines: Lines) -> npt.NDArray[np.uint8]:
-        """Draw lines at the image's own resolution; see `pyiseg.backend.Pipeline.matte`."""
+    def matte(self, clicks: npt.NDArray[np.int32], prediction: Prediction) -> npt.NDArray[np.uint8]:
+        """Render a prediction at the image's own resolution; see `pyiseg.backend.Pipeline.matte`."""
         with self._doing("drawing a matte"):
-            self._show(clicks, lines)
+            self._show(clicks, prediction)
             alpha = np.empty(self._view.image, dtype=np.uint8)
             self._stream.download(self._alpha, alpha)
             return alpha
 
-    def matte_on_device(self, clicks: npt.NDArray[np.int32], lines: Lines | None) -> Any:
+    def matte_on_device(self, clicks: npt.NDArray[np.int32], prediction: Prediction | None) -> Any:
         """The same, left where it is: a native array, uint8, shape (H, W), complete; the next call overwrites it.
 
         Args:
             clicks: As for `matte`.
-            lines: Likewise; None stands for nothing selected.
+            prediction: Likewise; None stands for nothing selected.
         """
         with self._doing("drawing a matte"):
-            self._show(clicks, lines)
+            self._show(clicks, prediction)
             self._stream.synchronize()
-            self._drawn = None  # whoever gets it may write into it
+            self._rendered = None  # whoever gets it may write into it
             return self._alpha
 
-    def on_grid(self, clicks: npt.NDArray[np.int32], lines: Lines) -> npt.NDArray[np.float32]:
-        """Draw lines on the grid; see `pyiseg.backend.Pipeline.on_grid`."""
+    def on_grid(self, clicks: npt.NDArray[np.int32], prediction: Prediction) -> npt.NDArray[np.float32]:
+        """Render a prediction on the grid; see `pyiseg.backend.Pipeline.on_grid`."""
         with self._doing("drawing a selection"):
-            guide = self._set(clicks, lines)
-            self._stream.apply_lines(self._lines, guide, self._soft)
-            self._held = lines
+            self._feed_back(clicks, prediction)
             alpha = np.empty(self._view.grid, dtype=np.float32)
-            self._stream.download(self._soft, alpha)
+            self._stream.download(self._fed_back, alpha)
             return alpha
 
-    def lines_of(self, alpha: npt.NDArray[np.float32]) -> Lines:
-        """Lines that stand for an alpha; see `pyiseg.backend.Pipeline.lines_of`."""
-        return Lines(host=np.stack((np.zeros_like(alpha), alpha)))
+    def carry(self, alpha: npt.NDArray[np.float32]) -> Prediction:
+        """What stands for an alpha; see `pyiseg.backend.Pipeline.carry`."""
+        return Prediction(host=alpha, carried=True)
 
     def part(self, view: View, rgb: npt.NDArray[np.uint8]) -> CudaPipeline:
         """The pipeline of a part of the image; see `pyiseg.backend.Pipeline.part`."""
@@ -166,14 +164,14 @@ class CudaPipeline:
             return CudaPipeline(self._model, view, rgb, native=self._native, engines=self._of_parts)
 
     def retire(self) -> None:
-        """Move all lines that were returned to the host; see `pyiseg.backend.Pipeline.retire`."""
+        """Move all predictions that were returned to the host; see `pyiseg.backend.Pipeline.retire`."""
         with self._doing("looking closer"):
             self._recent.move_to_host()
 
     def to_device(self, alpha: npt.NDArray[np.uint8]) -> Any:
         """Bring a matte, uint8, shape (H, W), to the device; see `matte_on_device`."""
         with self._doing("drawing a matte"):
-            self._drawn = None
+            self._rendered = None
             self._stream.upload(alpha, self._alpha)
             self._stream.synchronize()
             return self._alpha
@@ -196,6 +194,16 @@ class CudaPipeline:
                 with suppress(_core.DeviceRuntimeError):
                     self._stream.synchronize()
                 raise
+
+    def _make_filter(self, engines: Engines) -> GuidedFilter:
+        memory, view, rules = self._memory, self._view, self._model.rules
+        if "guide" not in engines:
+            return ColorFilter(rules, view, self._rgb, Memory(self._stream).device, memory.zeros)
+        guide = engines["guide"]
+        if "click_maps" in guide.inputs:
+            seeing = ClickGuide(memory, view, guide, self._rgb, self._working, rules.sigmas[0])
+            return LearnedFilter(rules, seeing, view.grid, self._stream, memory.zeros)
+        return LearnedFilter(rules, ImageGuide(memory, view, guide, self._rgb), view.grid, self._stream, memory.zeros)
 
     def _look(self, engines: Engines) -> dict[str, Any]:
         """Run the image stream, and keep its features."""
@@ -229,13 +237,15 @@ class CudaPipeline:
 
     def _prepare(self, capacity: int) -> None:
         """Make room for so many clicks, and capture a click. If that fails, the room there was stays."""
-        clicks = self._stream.empty((2, capacity, 3), np.int32)
-        feed = self._native.ClickFeed(self._stream, clicks, self._view.grid)
+        view = self._view
+        clicks = self._stream.empty((3, capacity, 3), np.int32)
+        feed = self._native.ClickFeed(self._stream, clicks, view.grid, view.image)
         self._clicks, self._feed, self._graph = clicks, feed, None
-        self._held = self._drawn = None
+        self._predicted = self._fed = self._rendered = None
         # Once for itself: runtimes do things at their first run that cannot be captured.
-        feed.write(np.empty((0, 3), dtype=np.int32), 0)
-        self._stream.fill_zero(self._lines)
+        none = np.empty((0, 3), dtype=np.int32)
+        feed.write(none, 0, none)
+        self._stream.fill_zero(self._fed_back)
         self._enqueue()
         self._stream.synchronize()
         self._graph = self._capture()
@@ -260,38 +270,45 @@ class CudaPipeline:
         return None
 
     def _enqueue(self) -> None:
-        """Enqueue a whole click: `_clicks` and `_lines` in, `_lines` and `_alpha` out."""
-        clicks, answered = self._clicks[0], self._clicks[1]
-        self._chain.before(clicks, answered, self._lines, self._guide.on_grid(answered))
+        """Enqueue a whole click: `_clicks` and `_fed_back` in, `_prediction`, `_alpha` and the next `_fed_back` out."""
+        clicks, answered, image_clicks = self._clicks[0], self._clicks[1], self._clicks[2]
+        self._chain.before(clicks, answered, self._fed_back)
         self._click.enqueue(self._stream)
-        self._chain.after(clicks, self._guide.on_grid(clicks), self._lines)
-        self._stream.apply_lines(self._lines, self._guide.at_image(), self._alpha)
+        self._chain.after(clicks, self._prediction)
+        self._filter.apply(image_clicks, clicks, self._prediction, self._alpha)
+        self._stream.copy(self._filter.on_grid(clicks, self._prediction), self._fed_back)
 
-    def _show(self, clicks: npt.NDArray[np.int32], lines: Lines | None) -> None:
-        """Draw lines into `_alpha`, unless it holds them already."""
-        if lines is None:
-            self._drawn = None
+    def _show(self, clicks: npt.NDArray[np.int32], prediction: Prediction | None) -> None:
+        """Render a prediction into `_alpha`, unless it is there already."""
+        if prediction is None:
+            self._rendered = None
             self._stream.fill_zero(self._alpha)
-        elif lines is not self._drawn:
-            self._set(clicks, lines)
-            self._stream.apply_lines(self._lines, self._guide.at_image(), self._alpha)
-            self._held = self._drawn = lines
+        elif prediction is not self._rendered:
+            self._rendered = None
+            self._load(clicks, prediction)
+            self._filter.apply(self._clicks[2], self._clicks[0], self._prediction, self._alpha)
+            self._rendered = prediction
 
-    def _set(self, clicks: npt.NDArray[np.int32], lines: Lines) -> Any:
-        """Bring a step's lines and clicks to where they are drawn from, and return the guide on the grid for them."""
+    def _feed_back(self, clicks: npt.NDArray[np.int32], prediction: Prediction | None) -> None:
+        """Render a prediction on the grid into `_fed_back`, unless it is there already; without one, zeros."""
+        fed, self._fed = self._fed, None
+        if prediction is None:
+            self._stream.fill_zero(self._fed_back)
+        elif prediction.carried:
+            self._stream.upload(prediction.host, self._fed_back)
+        elif prediction is not fed:
+            self._load(clicks, prediction)
+            self._stream.copy(self._filter.on_grid(self._clicks[0], self._prediction), self._fed_back)
+        self._fed = prediction
+
+    def _load(self, clicks: npt.NDArray[np.int32], prediction: Prediction) -> None:
+        """Bring a step's prediction and clicks to where they are rendered from."""
         if len(clicks) > self._feed.capacity:
             self._prepare(2 * len(clicks))
-        self._drawn = None
-        self._load(lines)
-        self._feed.write(clicks, 0)
-        return self._guide.on_grid(self._clicks[0])
-
-    def _load(self, lines: Lines | None) -> None:
-        """Bring a step's lines into the buffer that a click starts from."""
-        held, self._held = self._held, None
-        if lines is None:
-            self._stream.fill_zero(self._lines)
-        elif lines.host is not None:
-            self._stream.upload(lines.host, self._lines)
-        elif lines is not held:
-            self._stream.copy(lines.array, self._lines)
+        self._feed.write(self._view.grid_clicks(clicks), 0, clicks)
+        predicted, self._predicted = self._predicted, None
+        if prediction.host is not None:
+            self._stream.upload(prediction.host, self._prediction)
+        elif prediction is not predicted:
+            self._stream.copy(prediction.array, self._prediction)
+        self._predicted = prediction

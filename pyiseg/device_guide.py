@@ -71,10 +71,10 @@ class ImageGuide:
         stream.synchronize()  # the engine must not be closed while it works
 
     def on_grid(self, clicks: Any) -> Any:
-        """The centred guide that lines are fitted to, shape (h, w)."""
+        """The centered guide that coefficients are fitted to, shape (h, w)."""
         return self._grid
 
-    def at_image(self) -> Any:
+    def at_image(self, clicks: Any) -> Any:
         """The same guide at the image's resolution, shape (H, W), for the clicks that `on_grid` was asked for last."""
         return self._full
 
@@ -111,7 +111,7 @@ class ClickGuide:
         stream.subtract(self._mean, self._grid)
         return self._grid
 
-    def at_image(self) -> Any:
+    def at_image(self, clicks: Any) -> Any:
         """See `ImageGuide.at_image`; overwritten by the next call."""
         stream, strips, (height, width) = self._stream, self._strips, self._view.image
         self._image_maps.fill(self._maps)

@@ -76,7 +76,7 @@ class Engines(Protocol):
     """Where engines come from."""
 
     def load(self, model: Model, view: View) -> Mapping[str, Engine]:
-        """Engines for one way of seeing images: "image" (absent with early fusion), "click" and "guide".
+        """Engines for one way of seeing images: "click", "image" unless fused early, "guide" if it is learned.
 
         Raises:
             DeviceError: They cannot be built or loaded.

@@ -63,7 +63,7 @@ def plans(model: Model, working: Size | None) -> tuple[Plan, ...]:
     """The engines for a working size, in the order in which they are needed.
 
     Args:
-        model: Without image.onnx there is none for "image".
+        model: Without image.onnx there is none for "image", without guide.onnx none for "guide".
         working: One of `common_sizes` gets engines for itself, any other those for all sizes; None stands for these.
     """
     if working in common_sizes(model):
@@ -71,9 +71,10 @@ def plans(model: Model, working: Size | None) -> tuple[Plan, ...]:
     else:
         low, high = (model.multiple,) * 2, (model.long_side,) * 2
         best = working_size(model, (3, 4))
-    parts = ("image", "click") if "image.onnx" in model.files else ("click",)
+    made = {part: Plan(part, low, best, high, model.grid_stride) for part in ("image", "click")}
     strip = (1, GUIDE_STRIP)
-    return (*(Plan(part, low, best, high, model.grid_stride) for part in parts), Plan("guide", strip, strip, strip, 1))
+    made["guide"] = Plan("guide", strip, strip, strip, 1)
+    return tuple(plan for part, plan in made.items() if f"{part}.onnx" in model.files)
 
 
 def plans_for(model: Model, sizes: Sequence[str]) -> tuple[Plan, ...]:

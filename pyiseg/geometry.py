@@ -13,7 +13,7 @@ Everywhere x points right, y points down and integers are pixel centres, so pixe
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import numpy as np
 import numpy.typing as npt
@@ -47,19 +47,21 @@ class View:
         height, width = side(image[0]), side(image[1])
         return cls(image, (height, width), (height // grid_stride, width // grid_stride))
 
-    def grid_clicks(self, clicks: Sequence[tuple[int, int, bool]]) -> npt.NDArray[np.int32]:
-        """Clicks on the image as clicks on the grid: the grid pixel that covers the centre of the clicked one.
+    def grid_clicks(self, clicks: npt.ArrayLike) -> npt.NDArray[np.int32]:
+        """Clicks on the image as clicks on the grid: the grid pixel that covers the center of the clicked one.
 
         Args:
-            clicks: Rows x, y, fg; each inside the image.
+            clicks: Rows x, y, label (1 foreground, 0 background), shape (N, 3); each inside the image.
 
         Returns:
-            int32, shape (N, 3), rows x, y, label (1 foreground, 0 background), in the order given. Fresh.
+            int32, shape (N, 3), rows x, y, label on the grid, in the order given. Fresh.
         """
         (height, width), (rows, columns) = self.image, self.grid
+        moved = np.array(clicks, dtype=np.int64).reshape(-1, 3)
         # floor((x + 0.5) * columns / width) in whole numbers, so that no rounding can reach the next pixel.
-        moved = [((2 * x + 1) * columns // (2 * width), (2 * y + 1) * rows // (2 * height), fg) for x, y, fg in clicks]
-        return np.array(moved, dtype=np.int32).reshape(-1, 3)
+        moved[:, 0] = (2 * moved[:, 0] + 1) * columns // (2 * width)
+        moved[:, 1] = (2 * moved[:, 1] + 1) * rows // (2 * height)
+        return moved.astype(np.int32)
 
     def working_image(self, rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         """The image as the network is given it (Lanczos).

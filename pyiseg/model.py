@@ -26,7 +26,7 @@ BUNDLED = Path(__file__).resolve().parent / "models"
 FORMS, GUIDES = ("averaged", "residual"), ("learned", "color")
 _OPTIONAL = ("image.onnx",)  # A network that fuses clicks and image at its first layer has no image stream.
 # Where the native operations are exact enough: three colors that go together leave fewer digits than one guide.
-_EPS = {"learned": (1e-12, 1e12), "color": (1e-6, 1e12)}
+_LEAST_EPS = {"learned": 1e-12, "color": 1e-6}
 # The same networks in FP16 arithmetic, for runtimes that take the types as they stand. Weights that are in click.onnx
 # and image.onnx already are external data in there: such a file is only of use in its folder.
 _SIBLINGS = {"click.onnx": "click.fp16.onnx", "image.onnx": "image.fp16.onnx"}
@@ -192,6 +192,7 @@ def _load(folder: Path, manifest: bytes) -> Model:
     entry = functools.partial(_entry, path, content)
     listed = entry("files", _mapping, "a table of the ONNX files")
     form, guide = _filter(path, entry("guided_filter", _mapping, "a table"))
+    least = _LEAST_EPS[guide]
     needed = ("click.onnx",) if guide == "color" else ("click.onnx", "guide.onnx")
     names = (*needed, *(name for name in _OPTIONAL if name in listed))
     names += _siblings(path, names, listed)
@@ -208,7 +209,7 @@ def _load(folder: Path, manifest: bytes) -> Model:
         rules=Rules(
             sigmas=tuple(entry("click_sigmas", _sigmas, "1 to 8 numbers in 0.001..1e6")),
             radius=entry("guided_filter.radius", _whole(0, 64), "a whole number in 0..64"),
-            eps=entry("guided_filter.eps", _within(*_EPS[guide]), "a number in {:g}..{:g}".format(*_EPS[guide])),
+            eps=entry("guided_filter.eps", _within(least, 1e12), f"a number in {least:g}..1e12"),
             margin=entry("clean_margin", _whole(0), "a whole number >= 0"),
             # Folders made before there was a choice say nothing of it.
             clean=entry("clean", _order, "'before' or 'after'") if "clean" in content else "before",

@@ -1,7 +1,7 @@
 """The parts of one image that its networks look at: all of it, and, where a model zooms in, a box around the selection.
 
-A part is an image of its own, with its own view and pipeline. Every step of a session says which part its lines belong
-to; what is not in the part is not selected.
+A part is an image of its own, with its own view and pipeline. Every step of a session says which part its prediction
+belongs to; what is not in the part is not selected.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ Clicks: TypeAlias = Sequence[tuple[int, int, bool]]
 
 
 class Selection(NamedTuple):
-    """What a click came to: lines, and the part whose pipeline they belong to."""
+    """What a click came to: a prediction, and the part whose pipeline made it."""
 
-    lines: backend.Lines
+    prediction: backend.Prediction
     box: Box
 
 
@@ -37,10 +37,11 @@ class Part(NamedTuple):
     view: View
     pipeline: backend.Pipeline
 
-    def grid_clicks(self, clicks: Clicks) -> npt.NDArray[np.int32]:
-        """Those of some clicks on the image that lie in it, on its grid; see `pyiseg.geometry.View.grid_clicks`."""
+    def clicks_in(self, clicks: Clicks) -> npt.NDArray[np.int32]:
+        """Those of some clicks on the image that lie in it, int32, shape (N, 3), rows x, y, label in its pixels."""
         top, left = self.box.top, self.box.left
-        return self.view.grid_clicks([(x - left, y - top, fg) for x, y, fg in clicks if self.box.has(x, y)])
+        rows = [(x - left, y - top, fg) for x, y, fg in clicks if self.box.has(x, y)]
+        return np.array(rows, dtype=np.int32).reshape(-1, 3)
 
 
 class Parts:
@@ -87,14 +88,14 @@ class Parts:
             previous: What this returned for all clicks but the last; None for the first click.
         """
         if previous is None or not self._may_zoom(clicks):
-            lines = None if previous is None else previous.lines
-            return Selection(self.whole.pipeline.predict(self.whole.grid_clicks(clicks), lines), self.whole.box)
+            before = None if previous is None else previous.prediction
+            return Selection(self.whole.pipeline.predict(self.whole.clicks_in(clicks), before), self.whole.box)
         x, y, fg = clicks[-1]
         if not fg and not previous.box.has(x, y):
             return previous  # Nothing is selected there: it is obeyed already.
-        before = self._part(previous.box)
-        alpha = before.pipeline.on_grid(before.grid_clicks(clicks[:-1]), previous.lines)
-        box = self._choose(before, alpha, clicks[-1])
+        part = self._part(previous.box)
+        alpha = part.pipeline.on_grid(part.clicks_in(clicks[:-1]), previous.prediction)
+        box = self._choose(part, alpha, clicks[-1])
         found = self._look(box, clicks, previous, alpha)
         if box == self.whole.box:
             return found
@@ -117,7 +118,7 @@ class Parts:
             Alpha, uint8, shape (H, W). A fresh array.
         """
         part = self._part(selection.box)
-        alpha = part.pipeline.matte(part.grid_clicks(clicks), selection.lines)
+        alpha = part.pipeline.matte(part.clicks_in(clicks), selection.prediction)
         if part is self.whole:
             return alpha
         placed = np.zeros(self.whole.box.shape, dtype=np.uint8)
@@ -129,11 +130,11 @@ class Parts:
         pipeline = cast("backend.DevicePipeline", self.whole.pipeline)
         if selection is not None and selection.box != self.whole.box:
             return pipeline.to_device(self.matte(clicks, selection))
-        lines = None if selection is None else selection.lines
-        return pipeline.matte_on_device(self.whole.grid_clicks(clicks), lines)
+        prediction = None if selection is None else selection.prediction
+        return pipeline.matte_on_device(self.whole.clicks_in(clicks), prediction)
 
     def forget(self) -> None:
-        """Let go of the part that is held; lines that belong to it stay good."""
+        """Let go of the part that is held; predictions that belong to it stay good."""
         if self._closer is not None:
             self._closer.pipeline.retire()
             self._closer = None
@@ -148,15 +149,15 @@ class Parts:
         """Predict in a part, going on from the previous selection, whose alpha on its own grid is given."""
         if box == self.whole.box:
             self.forget()
-        part, lines = self._part(box), previous.lines
+        part, before = self._part(box), previous.prediction
         if box != previous.box:
-            lines = part.pipeline.lines_of(zoom.carried(alpha, previous.box, box, part.view.grid))
-        return Selection(part.pipeline.predict(part.grid_clicks(clicks), lines), box)
+            before = part.pipeline.carry(zoom.carried(alpha, previous.box, box, part.view.grid))
+        return Selection(part.pipeline.predict(part.clicks_in(clicks), before), box)
 
     def _wider(self, found: Selection, clicks: Clicks) -> Box:
         """The box of a selection, or, where that is cut off at an edge that is not the image's, what shows more."""
         rules, part = self._model.zoom, self._part(found.box)
-        alpha = part.pipeline.on_grid(part.grid_clicks(clicks), found.lines)
+        alpha = part.pipeline.on_grid(part.clicks_in(clicks), found.prediction)
         selected = zoom.around_selection(alpha, found.box)
         whole = self.whole.box
         if rules is None or selected is None or not zoom.is_cut(selected, found.box, whole):

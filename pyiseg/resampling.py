@@ -19,7 +19,7 @@ from pyiseg.geometry import View
 
 Float64: TypeAlias = npt.NDArray[np.float64]
 Shape: TypeAlias = tuple[int, ...]
-Filter: TypeAlias = Literal["box", "bilinear", "lanczos"]
+Filter: TypeAlias = Literal["area", "box", "bilinear", "lanczos"]
 
 _WEIGHT_BITS = 22  # as csrc/math/resample.h has it
 _REDUCING_GAP = 3.0  # as View.working_image has it
@@ -45,6 +45,12 @@ class Ops(Protocol):
 
     def resample_rgb_y(self, rgb: Any, starts: Any, weights: Any, out: Any) -> None:
         """Resample rgb (h, w, 3) along columns to out (n, w, 3); weights are int32."""
+        ...
+
+    def rgb_on_grid(
+        self, rgb: Any, row_starts: Any, row_weights: Any, column_starts: Any, column_weights: Any, out: Any
+    ) -> None:
+        """Bring rgb (H, W, 3) to out (3, h, w), float32, 255 as 1; weights are float64."""
         ...
 
     def resample_x(self, planes: Any, starts: Any, weights: Any, out: Any) -> None:
@@ -94,7 +100,8 @@ def windows(kind: Filter, size: int, result: int, covered: float | None = None) 
     """The windows of a filter, by Pillow's rules: a filter is widened where it shrinks and cut off at the border.
 
     Args:
-        kind: The filter.
+        kind: The filter; "area", which Pillow has not, is for shrinking: exact averages of what a pixel of the result
+            covers, where Pillow's "box" takes whole pixels.
         size: Pixels along the axis.
         result: Pixels of the result, which cover the axis edge to edge.
         covered: How much of the axis is covered, from its beginning; all of it unless given. FP32, as Pillow has it.
@@ -104,12 +111,16 @@ def windows(kind: Filter, size: int, result: int, covered: float | None = None) 
     """
     scale = float(np.float32(size if covered is None else covered)) / result
     widened = max(scale, 1.0)
-    reach = _REACH[kind] * widened
+    reach = (widened + 1) / 2 if kind == "area" else _REACH[kind] * widened
     centres = (np.arange(result) + 0.5) * scale
     starts = np.maximum((centres - reach + 0.5).astype(np.int64), 0)  # cut off towards 0
     stops = np.minimum((centres + reach + 0.5).astype(np.int64), size)
     pixels = starts[:, None] + np.arange((stops - starts).max())
-    weights = _weights(kind, (pixels - centres[:, None] + 0.5) * (1.0 / widened))
+    distances = pixels - centres[:, None] + 0.5
+    if kind == "area":  # how much of a pixel lies in the window, which is as wide as a pixel of the result
+        weights = np.clip(reach - np.abs(distances), 0.0, 1.0)
+    else:
+        weights = _weights(kind, distances * (1.0 / widened))
     weights[pixels >= stops[:, None]] = 0.0
     weights /= np.cumsum(weights, axis=1)[:, -1:]  # added up one after the other: a pairwise sum has other last bits
     return _packed(starts, weights, size)
@@ -181,6 +192,23 @@ def grid_guide(device: Device, view: View, guide: Any) -> Any:
     return on_grid.reshape((rows, columns))
 
 
+def image_on_grid(device: Device, view: View, rgb: Any, out: Any) -> None:
+    """Bring the image to the grid, as the color guide needs it: area averages where it shrinks, else bilinear.
+
+    Args:
+        device: Where the arrays lie.
+        view: How the image is seen.
+        rgb: uint8, shape (H, W, 3).
+        out: Filled with R, G and B in 0..1, float32, shape (3, h, w).
+    """
+
+    def side(size: int, result: int) -> tuple[Any, Any]:
+        return _uploaded(device, windows("area" if result < size else "bilinear", size, result))
+
+    (height, width), (rows, columns) = view.image, view.grid
+    device.ops.rgb_on_grid(rgb, *side(height, rows), *side(width, columns), out)
+
+
 class ImageMaps:
     """Maps on the grid brought to the image's resolution, strip by strip; see `View.image_rows`.
 
@@ -218,7 +246,7 @@ class ImageMaps:
         self._ops.resample_strip(self._wide, *self._down, first, out)
 
 
-_REACH: dict[Filter, float] = {"box": 0.5, "bilinear": 1.0, "lanczos": 3.0}
+_REACH: dict[str, float] = {"box": 0.5, "bilinear": 1.0, "lanczos": 3.0}
 
 
 def _weights(kind: Filter, x: Float64) -> Float64:

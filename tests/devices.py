@@ -59,23 +59,25 @@ class CpuOps:
         labels = np.full(alpha.shape, -77, np.int32)
         return self._run(alpha.shape, dtype, lambda out: _core.keep_clicked_regions(alpha, clicks, margin, labels, out))
 
-    def drop_lines(self, alpha: Array, kept: Array, lines: Array) -> Array:
+    def zero_coefficients(self, alpha: Array, kept: Array, lines: Array) -> Array:
         def call(out: Array) -> None:
             out[:] = lines
-            _core.drop_lines(alpha, kept, out)
+            _core.zero_coefficients(alpha, kept, out)
 
         return self._run(lines.shape, np.float32, call)
 
-    def guided_filter_lines(self, guide: Array, p: Array, radius: int, eps: float) -> Array:
+    def guided_filter_coefficients(
+        self, guide: Array, p: Array, radius: int, eps: float, residual: bool = False
+    ) -> Array:
         scratch = np.full((2, *guide.shape), np.nan, np.float32)
         return self._run(
             (2, *guide.shape),
             np.float32,
-            lambda out: _core.guided_filter_lines(guide, p, radius, eps, scratch, out),
+            lambda out: _core.guided_filter_coefficients(guide, p, radius, eps, residual, scratch, out),
         )
 
-    def apply_lines(self, lines: Array, guide: Array, dtype: Any = np.float32) -> Array:
-        return self._run(guide.shape, dtype, lambda out: _core.apply_lines(lines, guide, out))
+    def apply_coefficients(self, lines: Array, guide: Array, dtype: Any = np.float32) -> Array:
+        return self._run(guide.shape, dtype, lambda out: _core.apply_coefficients(lines, guide, out))
 
 
 class StreamOps:
@@ -117,19 +119,21 @@ class StreamOps:
         self.stream.keep_clicked_regions(self._up(alpha), self._up(clicks), margin, labels, out)
         return self._down(out)
 
-    def drop_lines(self, alpha: Array, kept: Array, lines: Array) -> Array:
+    def zero_coefficients(self, alpha: Array, kept: Array, lines: Array) -> Array:
         out = self._up(lines)
-        self.stream.drop_lines(self._up(alpha), self._up(kept), out)
+        self.stream.zero_coefficients(self._up(alpha), self._up(kept), out)
         return self._down(out)
 
-    def guided_filter_lines(self, guide: Array, p: Array, radius: int, eps: float) -> Array:
+    def guided_filter_coefficients(
+        self, guide: Array, p: Array, radius: int, eps: float, residual: bool = False
+    ) -> Array:
         scratch, lines = (self._room((2, *guide.shape), np.float32) for _ in range(2))
-        self.stream.guided_filter_lines(self._up(guide), self._up(p), radius, eps, scratch, lines)
+        self.stream.guided_filter_coefficients(self._up(guide), self._up(p), radius, eps, residual, scratch, lines)
         return self._down(lines)
 
-    def apply_lines(self, lines: Array, guide: Array, dtype: Any = np.float32) -> Array:
+    def apply_coefficients(self, lines: Array, guide: Array, dtype: Any = np.float32) -> Array:
         out = self._room(guide.shape, dtype)
-        self.stream.apply_lines(self._up(lines), self._up(guide), out)
+        self.stream.apply_coefficients(self._up(lines), self._up(guide), out)
         return self._down(out)
 
 

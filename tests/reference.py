@@ -48,6 +48,39 @@ def pin_clicks(guide: NDArray[np.floating], clicks: NDArray[np.int32], lines: ND
     return out
 
 
+def pin_image_clicks(
+    alpha: NDArray[np.floating],
+    image_clicks: NDArray[np.int32],
+    clicks: NDArray[np.int32],
+    coefficients: NDArray[np.floating],
+) -> Array:
+    """Coefficients in which every click that decides for its grid pixel is obeyed at its pixel of the image.
+
+    Args:
+        alpha: What the coefficients come to at the image's resolution.
+        image_clicks, clicks: The clicks on the image and on the grid.
+        coefficients: Slopes, then the offset, on the grid.
+    """
+    out = coefficients.astype(np.float64)
+    h, w = out.shape[1:]
+
+    def nearest(x: int, y: int) -> int:
+        d2 = (clicks[:, 0] - x) ** 2 + (clicks[:, 1] - y) ** 2
+        return len(clicks) - 1 - int(np.argmin(d2[::-1]))  # of the nearest the last
+
+    for i, ((x, y, label), (image_x, image_y, _)) in enumerate(
+        zip(clicks.tolist(), image_clicks.tolist(), strict=True)
+    ):
+        obeyed = alpha[image_y, image_x] >= 0.6 if label else alpha[image_y, image_x] <= 0.4
+        if nearest(x, y) != i or obeyed:
+            continue
+        for row in range(max(y - 1, 0), min(y + 2, h)):
+            for column in range(max(x - 1, 0), min(x + 2, w)):
+                if nearest(column, row) == i:
+                    out[:-1, row, column], out[-1, row, column] = 0, label
+    return out
+
+
 def _grow(mask: NDArray[np.bool_], reach: int) -> NDArray[np.bool_]:
     """Pixels within Chebyshev distance `reach` of the mask."""
     h, w = mask.shape
@@ -79,12 +112,20 @@ def _windows(values: NDArray[np.floating], radius: int) -> Array:
     return windows.reshape(*values.shape, side * side)
 
 
-def guided_filter_lines(guide: NDArray[np.floating], p: NDArray[np.floating], radius: int, eps: float) -> Array:
-    """He et al. 2013, eq. 5-7: a and b of each window, then their means over the windows that cover a pixel."""
+def guided_filter_coefficients(
+    guide: NDArray[np.floating], p: NDArray[np.floating], radius: int, eps: float, residual: bool = False
+) -> Array:
+    """He et al. 2013, eq. 5-7: a and b of each window, then their means over the windows that cover a pixel.
+
+    In the residual form that of a alone; b is what is left of p.
+    """
     i_window, p_window = _windows(guide, radius), _windows(p, radius)
     i_mean, p_mean = np.nanmean(i_window, axis=-1), np.nanmean(p_window, axis=-1)
     i_centred, p_centred = i_window - i_mean[..., None], p_window - p_mean[..., None]
     a = np.nanmean(i_centred * p_centred, axis=-1) / (np.nanmean(i_centred**2, axis=-1) + eps)
+    if residual:
+        a_mean = np.nanmean(_windows(a, radius), axis=-1)
+        return np.stack([a_mean, p - a_mean * guide])
     b = p_mean - a * i_mean
     return np.stack([np.nanmean(_windows(a, radius), axis=-1), np.nanmean(_windows(b, radius), axis=-1)])
 
@@ -141,7 +182,7 @@ def _bilinear(values: NDArray[np.floating], size: int, axis: int) -> Array:
     return np.take(values, low, axis) * (1 - t) + np.take(values, high, axis) * t
 
 
-def apply_lines(lines: NDArray[np.floating], guide: NDArray[np.floating]) -> Array:
+def apply_coefficients(lines: NDArray[np.floating], guide: NDArray[np.floating]) -> Array:
     """clip(a * guide + b, 0, 1) with a and b looked up bilinearly at the guide's size."""
     h, w = guide.shape
     a, b = _bilinear(_bilinear(lines.astype(np.float64), h, 1), w, 2)
@@ -165,6 +206,8 @@ def filter_matrix(kind: str, size: int, result: int) -> Array:
     scale = size / result
     x = (np.arange(size) + 0.5 - (np.arange(result)[:, None] + 0.5) * scale) / max(scale, 1.0)
     weights = {
+        # The part of a pixel that lies within a pixel of the result.
+        "area": lambda: np.clip((1 + 1 / max(scale, 1.0)) / 2 - np.abs(x), 0, 1 / max(scale, 1.0)),
         "box": lambda: ((x > -0.5) & (x <= 0.5)).astype(np.float64),
         "bilinear": lambda: np.maximum(1 - np.abs(x), 0),
         "lanczos": lambda: np.where(np.abs(x) < 3, np.sinc(x) * np.sinc(x / 3), 0),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,8 +12,8 @@ import toy_model
 
 torch = pytest.importorskip("torch")
 
-from export.clicking import Sequence  # noqa: E402
-from export.config import COMPACT, NetworkConfig  # noqa: E402
+from export.clicking import Sequence, Sequences  # noqa: E402
+from export.config import NetworkConfig  # noqa: E402
 from export.data import Sample  # noqa: E402
 from export.losses import click_error, soft_iou  # noqa: E402
 from pyiseg import Session, load_model  # noqa: E402
@@ -28,41 +29,46 @@ def test_losses_by_hand() -> None:
     assert click_error(alpha, clicks, summed=True).item() == pytest.approx(0.25 + 1.0)
 
 
-def test_training_goes_through_what_serves(toy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Given the session's guide and the answers of its network, training feeds back and draws what the session does."""
-    session = Session(toy_model.PHOTO, model=toy)
-    model, pipeline = load_model(toy), session._parts.whole.pipeline
-    networks, chain = vars(pipeline)["_networks"], vars(pipeline)["_chain"]
-    answers = []
+@pytest.mark.parametrize("kind", [{}, {"form": "residual"}, {"form": "residual", "color": True}], ids=str)
+def test_training_goes_through_what_serves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: dict[str, Any]
+) -> None:
+    """Given the guide and the network outputs of a session, training feeds back and renders what the session does."""
+    folder, rgb = toy_model.build(tmp_path / "toy", **kind), toy_model.photo(64, 64)
+    session, rules = Session(rgb, model=folder), load_model(folder).rules
+    held = vars(session._parts.whole.pipeline)
+    pipeline, networks, chain = session._parts.whole.pipeline, held["_networks"], held["_chain"]
+    outputs = []
     run_click = networks.run_click
 
     def spy(binding: object) -> None:
         run_click(binding)
-        answers.append(chain.answer[0, 0].copy())
+        outputs.append(torch.from_numpy(chain.answer.copy()))
 
     monkeypatch.setattr(networks, "run_click", spy)
-    rules, guide = model.rules, vars(pipeline)["_guide"].grid
-    config: NetworkConfig = replace(
-        COMPACT,
+    config = replace(
+        NetworkConfig(),
         grid_stride=2,
         sigmas=tuple(2 * sigma for sigma in rules.sigmas),
         radius=rules.radius,
         eps=rules.eps,
         clean_margin=rules.margin,
+        filter_form=rules.form,
+        filter_guide=rules.guide,
     )
-    height, width = guide.shape
-    truth = np.zeros((2 * height, 2 * width), np.uint8)
-    truth[height // 2 : height, width // 2 :] = 255
-    blank = np.zeros((*truth.shape, 3), np.uint8)
-    sequence = Sequence(config, Sample(blank, truth, np.ones_like(truth), np.zeros_like(truth)))
-    full = np.repeat(np.repeat(guide, 2, axis=0), 2, axis=1)
-    lines = None
+    truth = np.zeros((64, 64), np.uint8)
+    truth[16:32, 32:] = 255
+    sequence = Sequence(config, Sample(rgb, truth, np.ones_like(truth), np.zeros_like(truth)))
+    sequences = Sequences([sequence], lambda call, items: [call(i) for i in items])
+    guide = vars(held["_filter"]).get("_guide")
+    guides = () if guide is None else tuple(torch.from_numpy(x)[None, None] for x in (guide.full, guide.grid))
+    previous = None
     for _ in range(4):
         sequence.click()
-        expected = pipeline.predict(sequence.clicks, lines)
+        previous = pipeline.predict(sequence.clicks, previous)
         np.testing.assert_array_equal(sequence.chain.maps, chain.maps)
         np.testing.assert_array_equal(sequence.chain.previous, chain.previous)
-        sequence.answer(answers[-1], full, guide)
-        np.testing.assert_array_equal(sequence.lines, expected)
-        lines = expected
+        sequences.answer(outputs[-1], guides)
+        np.testing.assert_array_equal(sequence.selected, pipeline.on_grid(sequence.clicks, previous))
+        np.testing.assert_array_equal(sequence.alpha, pipeline.matte(sequence.clicks, previous))
     assert len(sequence.clicks) == 4

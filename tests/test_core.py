@@ -41,8 +41,8 @@ GOOD: dict[str, Callable[[], dict[str, Any]]] = {
         "labels": np.zeros((H, W), np.int32),
         "out": f32(H, W),
     },
-    "drop_lines": lambda: {"alpha": f32(H, W), "kept": f32(H, W), "lines": f32(2, H, W)},
-    "guided_filter_lines": lambda: {
+    "zero_coefficients": lambda: {"alpha": f32(H, W), "kept": f32(H, W), "lines": f32(2, H, W)},
+    "guided_filter_coefficients": lambda: {
         "guide": f32(H, W),
         "p": f32(H, W),
         "radius": 2,
@@ -50,7 +50,7 @@ GOOD: dict[str, Callable[[], dict[str, Any]]] = {
         "scratch": f32(2, H, W),
         "lines": f32(2, H, W),
     },
-    "apply_lines": lambda: {"lines": f32(2, H, W), "guide": f32(9, 9), "out": f32(9, 9)},
+    "apply_coefficients": lambda: {"lines": f32(2, H, W), "guide": f32(9, 9), "out": f32(9, 9)},
 }
 
 # op, argument, bad value, what the message must say
@@ -85,24 +85,24 @@ BAD = [
     ("keep_clicked_regions", "labels", np.zeros((H, W + 1), np.int32), r"labels has size \(6, 9\) but alpha has"),
     ("keep_clicked_regions", "out", f32(H + 1, W), r"out has size \(7, 8\) but alpha has \(6, 8\)"),
     ("keep_clicked_regions", "clicks", np.array([[0, 6, 1]], np.int32), r"clicks\[0\] is \(0, 6, 1\)"),
-    ("drop_lines", "kept", f32(H, W + 1), r"kept has size \(6, 9\) but alpha has \(6, 8\)"),
-    ("drop_lines", "lines", f32(1, H, W), r"lines has shape \(1, 6, 8\); its first axis must be 2"),
-    ("drop_lines", "lines", read_only(f32(2, H, W)), "lines is read-only"),
-    ("guided_filter_lines", "radius", -1, r"radius is -1; it must lie in 0..64"),
-    ("guided_filter_lines", "radius", 65, r"radius is 65; it must lie in 0..64"),
-    ("guided_filter_lines", "eps", 0.0, "eps is 0; it must lie in"),
-    ("guided_filter_lines", "eps", -1e-8, "eps is -1e-08; it must lie in"),
-    ("guided_filter_lines", "eps", float("nan"), "eps is -?nan"),
-    ("guided_filter_lines", "p", f32(H, W - 1), r"p has size \(6, 7\) but guide has \(6, 8\)"),
-    ("guided_filter_lines", "guide", np.zeros((H, W)), "guide has dtype float64"),
-    ("guided_filter_lines", "scratch", f32(1, H, W), r"scratch has shape \(1, 6, 8\); its first axis must be 2"),
-    ("guided_filter_lines", "lines", f32(2, H, W + 2), r"lines has size \(6, 10\) but guide has"),
-    ("apply_lines", "lines", f32(3, H, W), r"lines has shape \(3, 6, 8\); its first axis must be 2"),
-    ("apply_lines", "lines", f32(2, H, 0), r"lines has size \(6, 0\)"),
-    ("apply_lines", "guide", f32(9, 10), r"out has size \(9, 9\) but guide has \(9, 10\)"),
-    ("apply_lines", "out", np.zeros((9, 9), np.int8), "out has dtype int8; it must be float32 or uint8"),
-    ("apply_lines", "out", read_only(np.zeros((9, 9), np.uint8)), "out is read-only"),
-    ("apply_lines", "guide", f32(9, 9).astype(">f4"), "guide has dtype >f4"),
+    ("zero_coefficients", "kept", f32(H, W + 1), r"kept has size \(6, 9\) but alpha has \(6, 8\)"),
+    ("zero_coefficients", "lines", f32(1, H, W), r"lines has shape \(1, 6, 8\); its first axis must be 2"),
+    ("zero_coefficients", "lines", read_only(f32(2, H, W)), "lines is read-only"),
+    ("guided_filter_coefficients", "radius", -1, r"radius is -1; it must lie in 0..64"),
+    ("guided_filter_coefficients", "radius", 65, r"radius is 65; it must lie in 0..64"),
+    ("guided_filter_coefficients", "eps", 0.0, "eps is 0; it must lie in"),
+    ("guided_filter_coefficients", "eps", -1e-8, "eps is -1e-08; it must lie in"),
+    ("guided_filter_coefficients", "eps", float("nan"), "eps is -?nan"),
+    ("guided_filter_coefficients", "p", f32(H, W - 1), r"p has size \(6, 7\) but guide has \(6, 8\)"),
+    ("guided_filter_coefficients", "guide", np.zeros((H, W)), "guide has dtype float64"),
+    ("guided_filter_coefficients", "scratch", f32(1, H, W), r"scratch has shape \(1, 6, 8\); its first axis must be 2"),
+    ("guided_filter_coefficients", "lines", f32(2, H, W + 2), r"lines has size \(6, 10\) but guide has"),
+    ("apply_coefficients", "lines", f32(3, H, W), r"lines has shape \(3, 6, 8\); its first axis must be 2"),
+    ("apply_coefficients", "lines", f32(2, H, 0), r"lines has size \(6, 0\)"),
+    ("apply_coefficients", "guide", f32(9, 10), r"out has size \(9, 9\) but guide has \(9, 10\)"),
+    ("apply_coefficients", "out", np.zeros((9, 9), np.int8), "out has dtype int8; it must be float32 or uint8"),
+    ("apply_coefficients", "out", read_only(np.zeros((9, 9), np.uint8)), "out is read-only"),
+    ("apply_coefficients", "guide", f32(9, 9).astype(">f4"), "guide has dtype >f4"),
 ]
 
 
@@ -123,9 +123,9 @@ def test_bad_arguments_are_named(op: str, name: str, value: Any, message: str) -
     ("op", "a", "b"),
     [
         ("keep_clicked_regions", "alpha", "out"),
-        ("apply_lines", "guide", "out"),
-        ("guided_filter_lines", "scratch", "lines"),
-        ("guided_filter_lines", "guide", "lines"),
+        ("apply_coefficients", "guide", "out"),
+        ("guided_filter_coefficients", "scratch", "lines"),
+        ("guided_filter_coefficients", "guide", "lines"),
     ],
 )
 def test_shared_memory_is_refused(op: str, a: str, b: str) -> None:
@@ -166,9 +166,9 @@ def everything(h: int = 150, w: int = 210) -> list[np.ndarray]:
     _core.click_maps(clicks, [2.0, 4.0, 16.0], maps)
     _core.force_clicks(clicks, p)
     _core.keep_clicked_regions(p, clicks, 3, labels, kept)
-    _core.guided_filter_lines(guide, kept, 2, 1e-4, scratch, lines)
-    _core.apply_lines(lines, r.normal(0, 0.2, large.shape).astype(np.float32), large)
-    _core.apply_lines(lines, guide, small)
+    _core.guided_filter_coefficients(guide, kept, 2, 1e-4, scratch, lines)
+    _core.apply_coefficients(lines, r.normal(0, 0.2, large.shape).astype(np.float32), large)
+    _core.apply_coefficients(lines, guide, small)
     return [maps, p, kept, lines, large, small]
 
 
@@ -238,7 +238,7 @@ def test_the_gil_is_released() -> None:
 
     def work() -> None:
         started.set()
-        _core.guided_filter_lines(guide, guide.copy(), 32, 1e-3, scratch, lines)
+        _core.guided_filter_coefficients(guide, guide.copy(), 32, 1e-3, scratch, lines)
         finished.append(time.perf_counter())
 
     sys.setswitchinterval(1000)

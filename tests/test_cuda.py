@@ -38,9 +38,11 @@ def test_both_devices_give_the_same_bits(cuda: Any) -> None:
         np.testing.assert_array_equal(
             cuda.click_maps(clicks, SIGMAS, h, w, dtype), cpu.click_maps(clicks, SIGMAS, h, w, dtype)
         )
-    lines = cpu.guided_filter_lines(guide, alpha, 2, 1e-8)
-    np.testing.assert_array_equal(cuda.guided_filter_lines(guide, alpha, 2, 1e-8), lines)
+    lines = cpu.guided_filter_coefficients(guide, alpha, 2, 1e-8)
+    np.testing.assert_array_equal(cuda.guided_filter_coefficients(guide, alpha, 2, 1e-8), lines)
     np.testing.assert_array_equal(cuda.pin_clicks(guide, clicks, lines), cpu.pin_clicks(guide, clicks, lines))
     large = image(1001, 1733)
     for dtype in (np.float32, np.uint8):
-        np.testing.assert_array_equal(cuda.apply_lines(lines, large, dtype), cpu.apply_lines(lines, large, dtype))
+        np.testing.assert_array_equal(
+            cuda.apply_coefficients(lines, large, dtype), cpu.apply_coefficients(lines, large, dtype)
+        )

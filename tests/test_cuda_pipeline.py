@@ -15,7 +15,7 @@ from fake_engine import FakeEngines
 from toy_device import both, gpu, limited, pipeline_of
 from toy_model import CLICKS, PHOTO, photo
 
-from pyiseg import DeviceError, ModelError, Session, _core, cuda, device_lines
+from pyiseg import DeviceError, ModelError, Session, _core, cuda, device_history
 
 __all__ = ["gpu"]  # a fixture
 
@@ -25,6 +25,9 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "no feedback": {"feedback": False},
     "stride 1": {"grid_stride": 1},
     "no filter": {"radius": 0},
+    "residual": {"form": "residual"},
+    "color": {"form": "residual", "color": True, "radius": 1},
+    "color, early": {"form": "residual", "color": True, "early_fusion": True, "grid_stride": 1},
     "guide sees clicks": {"guide_clicks": True, "grid_stride": 1},
     "early, guide sees clicks": {"guide_clicks": True, "grid_stride": 1, "early_fusion": True},
 }
@@ -46,7 +49,7 @@ def test_it_gives_the_bits_of_the_cpu(tmp_path: Path, gpu: SimpleNamespace, vari
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (7, 300), (301, 501), (64, 48)])
-@pytest.mark.parametrize("variant", ["late", "guide sees clicks"])
+@pytest.mark.parametrize("variant", ["late", "color", "guide sees clicks"])
 def test_of_any_size(tmp_path: Path, gpu: SimpleNamespace, variant: str, shape: tuple[int, int]) -> None:
     """301 x 501 pixels are more than one strip of the guide's engine."""
     cpu, device = both(toy_model.build(tmp_path / "toy", **VARIANTS[variant]), photo(*shape))
@@ -79,7 +82,7 @@ def test_the_default_model_in_fp16(gpu: SimpleNamespace) -> None:
 
 def test_more_clicks_than_there_is_room_for(toy: Path, gpu: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cuda, "CAPACITY", 3)
-    monkeypatch.setattr(device_lines, "ON_DEVICE", 2)
+    monkeypatch.setattr(device_history, "ON_DEVICE", 2)
     cpu, device = both(toy)
     clicks = [(7 * i % 80, 5 * i % 60, i % 3 > 0) for i in range(14)]
     for click in clicks:
@@ -94,14 +97,14 @@ def test_more_clicks_than_there_is_room_for(toy: Path, gpu: SimpleNamespace, mon
 def test_steps_hold_a_bounded_part_of_device_memory(
     toy: Path, gpu: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(device_lines, "ON_DEVICE", 2)
+    monkeypatch.setattr(device_history, "ON_DEVICE", 2)
     session = Session(PHOTO, model=toy, device="cuda")
     made = _core.host.allocated()
     assert made >= pipeline_of(session).nbytes
     for _ in range(6):
         session.click(20, 20)
-    lines = 8 * session._parts.whole.view.grid[0] * session._parts.whole.view.grid[1]
-    assert _core.host.allocated() == made + 2 * lines
+    step = 4 * session._parts.whole.view.grid[0] * session._parts.whole.view.grid[1]
+    assert _core.host.allocated() == made + 2 * step
 
 
 def refusing(stream: Any) -> None:
@@ -244,7 +247,7 @@ def test_out_of_memory_in_a_click(toy: Path, gpu: SimpleNamespace) -> None:
     cpu, probe = both(toy)
     probe.click(*CLICKS[0])
     most = _core.host.allocated()
-    made = most - 8 * probe._parts.whole.view.grid[0] * probe._parts.whole.view.grid[1]
+    made = most - 4 * probe._parts.whole.view.grid[0] * probe._parts.whole.view.grid[1]
     del probe
     gc.collect()
     # Making a session needs more for a moment than the session keeps; a click's lines come on top of what it keeps.

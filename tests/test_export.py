@@ -94,7 +94,7 @@ def test_training_and_serving_filter_alike(radius: int, eps: float) -> None:
     rng = np.random.default_rng(0)
     guide, p = rng.standard_normal((23, 31)).astype(np.float32), rng.random((23, 31)).astype(np.float32)
     lines, scratch = np.empty((2, 23, 31), np.float32), np.empty((2, 23, 31), np.float32)
-    _core.guided_filter_lines(guide, p, radius, eps, scratch, lines)
+    _core.guided_filter_coefficients(guide, p, radius, eps, False, scratch, lines)
     pair = torch.from_numpy(guide)[None, None], torch.from_numpy(p)[None, None]
     ours = guided_filter.guided_filter_coefficients(*pair, radius, eps)
     np.testing.assert_allclose(ours[0].numpy(), lines, atol=1e-4)

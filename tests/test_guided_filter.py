@@ -66,7 +66,7 @@ def test_colors_as_specified(pair: Pair, shape: tuple[int, int], radius: int, ep
 def test_one_channel_as_specified(pair: Pair, radius: int) -> None:
     guide, p = pair[0][0] - pair[0][0].mean(), pair[1]
     averaged = guided_filter_coefficients(planes(guide), planes(p), radius, 1e-3)[0].numpy()
-    expected = reference.guided_filter_lines(guide, p, radius, 1e-3)
+    expected = reference.guided_filter_coefficients(guide, p, radius, 1e-3)
     np.testing.assert_allclose(averaged, expected, atol=1e-4)
     residual = guided_filter_coefficients(planes(guide), planes(p), radius, 1e-3, "residual")[0].numpy()
     np.testing.assert_array_equal(residual[0], averaged[0])

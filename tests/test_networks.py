@@ -126,7 +126,7 @@ def test_without_filter_the_alpha_is_enlarged_bilinearly() -> None:
     assert torch.equal(p.grad, torch.ones_like(p))
     p = p.detach()
     lines, scratch = np.empty((2, 16, 24), np.float32), np.empty((2, 16, 24), np.float32)
-    _core.guided_filter_lines(guide[0, 0].numpy(), p[0, 0].numpy(), 0, 1e-8, scratch, lines)
+    _core.guided_filter_coefficients(guide[0, 0].numpy(), p[0, 0].numpy(), 0, 1e-8, False, scratch, lines)
     ours = guided_filter_coefficients(guide, p, 0, 1e-8)[0].numpy()
     np.testing.assert_array_equal(lines, ours)
     np.testing.assert_array_equal(ours, [np.zeros((16, 24)), p[0, 0].numpy()])

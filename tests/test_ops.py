@@ -97,7 +97,7 @@ def test_a_pinned_click_is_obeyed_at_any_resolution(device: Any) -> None:
     """Wherever in its grid pixel a click was made; clicks of the other side two grid pixels away keep their own."""
     guide, lines = image(12, 14), np.stack([np.zeros((12, 14)), np.ones((12, 14))]).astype(np.float32)
     clicks = np.array([[5, 6, 0], [8, 6, 1]], np.int32)
-    alpha = device.apply_lines(device.pin_clicks(guide, clicks, lines), image(60, 70), np.float32)
+    alpha = device.apply_coefficients(device.pin_clicks(guide, clicks, lines), image(60, 70), np.float32)
     assert (alpha[30:35, 25:30] == 0).all()
     assert (alpha[30:35, 40:45] == 1).all()
 
@@ -188,9 +188,9 @@ def test_nan_is_no_part_of_a_region(device: Any) -> None:
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_drop_lines(device: Any, shape: tuple[int, int]) -> None:
+def test_zero_coefficients(device: Any, shape: tuple[int, int]) -> None:
     """Where alpha was above 0 and was not kept, nothing is selected; everything else stays."""
     alpha, lines = blobs(*shape), np.stack([image(*shape, seed=1), image(*shape, seed=2)])
     kept = np.where(image(*shape, seed=3) > 0.5, alpha, 0).astype(np.float32)
     expected = np.where((alpha > 0) & (kept == 0), 0, lines)
-    np.testing.assert_array_equal(device.drop_lines(alpha, kept, lines), expected)
+    np.testing.assert_array_equal(device.zero_coefficients(alpha, kept, lines), expected)

@@ -68,6 +68,10 @@ def test_the_model_folder(folder: Path) -> None:
     assert 150e6 < len(model.files["click.onnx"]) < 155e6  # 37.7 million values of 4 bytes
 
 
+def guide_of(held: dict[str, Any]) -> Any:
+    return vars(held["_filter"])["_guide"]
+
+
 def test_the_first_click_is_that_of_the_recording(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     golden = recording(0)
     session = session_on(folder, golden)
@@ -85,16 +89,15 @@ def test_the_first_click_is_that_of_the_recording(folder: Path, monkeypatch: pyt
     drawn = session.click(x, y, bool(fg))
     np.testing.assert_allclose(answers[0], golden["alpha_before_guided_filter"], atol=1e-4)
     guide = golden["guide"] - golden["guide"].mean(dtype=np.float64)
-    np.testing.assert_allclose(held["_guide"].grid, guide, atol=1e-4)
-    np.testing.assert_array_equal(held["_guide"].full, held["_guide"].grid)
+    np.testing.assert_allclose(guide_of(held).grid, guide, atol=1e-4)
+    np.testing.assert_array_equal(guide_of(held).full, guide_of(held).grid)
 
     # The recording is of the filter's result; what no click asked for is dropped after it.
     expected = np.empty_like(answers[0])
     clicks = session._parts.whole.view.grid_clicks(session.clicks)
     _core.keep_clicked_regions(golden["alpha"].copy(), clicks, 0, np.empty(expected.shape, np.int32), expected)
     assert 0.01 < (expected > 0).mean() < (golden["alpha"] > 0).mean()
-    alpha = np.empty_like(expected)
-    _core.apply_lines(session._steps[0].selection.lines, held["_guide"].full, alpha)
+    alpha = np.array(held["_filter"].on_grid(clicks, session._steps[0].selection.prediction))
     assert_as_recorded(alpha, expected)
     assert np.abs(drawn - 255 * alpha).max() <= 0.501
 
@@ -106,17 +109,17 @@ def test_a_later_click_with_its_previous_alpha(folder: Path) -> None:
     held = vars(session._parts.whole.pipeline)
     chain, clicks = held["_chain"], np.ascontiguousarray(golden["clicks_x_y_fg"], np.int32)
     assert golden["prev_alpha"].any()
-    chain.before(clicks, clicks[:0], np.zeros((2, *chain.answer.shape[2:]), np.float32), chain.answer[0, 0])
+    chain.before(clicks, clicks[:0], np.zeros(chain.answer.shape[2:], np.float32))
     np.testing.assert_allclose(chain.maps[0], golden["click_maps_bg3_fg3"], atol=5e-4)  # recorded in FP16
     chain.previous[0, 0] = golden["prev_alpha"]
     held["_networks"].run_click(held["_binding"])
     alpha = chain.answer[0, 0].copy()
     np.testing.assert_allclose(alpha, golden["alpha_before_guided_filter"], atol=1e-4)
-    guide = held["_guide"].on_grid(clicks)
+    guide = guide_of(held).on_grid(clicks)
     _core.force_clicks(clicks, alpha)
     lines, scratch, final = (np.empty((n, *alpha.shape), np.float32) for n in (2, 2, 1))
-    _core.guided_filter_lines(guide, alpha, PAPER.radius, PAPER.eps, scratch, lines)
-    _core.apply_lines(lines, guide, final[0])
+    _core.guided_filter_coefficients(guide, alpha, PAPER.radius, PAPER.eps, False, scratch, lines)
+    _core.apply_coefficients(lines, guide, final[0])
     assert_as_recorded(final[0], golden["alpha"])
 
 

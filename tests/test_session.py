@@ -75,9 +75,10 @@ def test_clicks_select_and_remove(session: Session) -> None:
 
 @pytest.mark.parametrize("early_fusion", [False, True])
 @pytest.mark.parametrize("stride", [1, 2])
-def test_a_click_is_the_documented_chain(tmp_path: Path, early_fusion: bool, stride: int) -> None:
+@pytest.mark.parametrize("kind", [{}, {"form": "residual"}, {"form": "residual", "color": True}], ids=str)
+def test_a_click_is_the_documented_chain(tmp_path: Path, early_fusion: bool, stride: int, kind: dict[str, Any]) -> None:
     """The networks by plain calls, on sizes at which nothing has to be resized, and the native operations by hand."""
-    folder = toy_model.build(tmp_path / "toy", early_fusion=early_fusion, grid_stride=stride)
+    folder = toy_model.build(tmp_path / "toy", early_fusion=early_fusion, grid_stride=stride, **kind)
     rgb = photo(32, 64)
     session = Session(rgb, model=folder)
 
@@ -86,11 +87,15 @@ def test_a_click_is_the_documented_chain(tmp_path: Path, early_fusion: bool, str
         return [np.asarray(value) for value in network.run(None, values)]
 
     image = np.ascontiguousarray(rgb.transpose(2, 0, 1)[None] / np.float32(255))
-    guide = run("guide.onnx", image=image)[0][0, 0]
     h, w = 32 // stride, 64 // stride
-    grid_guide = guide.reshape(h, stride, w, stride).mean((1, 3), dtype=np.float64).astype(np.float32)
-    mean = np.float32(grid_guide.mean(dtype=np.float64))
-    guide, grid_guide = guide - mean, grid_guide - mean
+    if "color" in kind:
+        guide, planes = rgb, image[0]
+    else:
+        planes = run("guide.onnx", image=image)[0][0]
+    on_grid = planes.reshape(-1, h, stride, w, stride).mean((2, 4), dtype=np.float64).astype(np.float32)
+    if "color" not in kind:
+        mean = np.float32(on_grid.mean(dtype=np.float64))
+        guide, on_grid = planes[0] - mean, on_grid - mean
     context = {"image": image} if early_fusion else {}
     if not early_fusion:
         context = dict(zip(["features_0", "features_1"], run("image.onnx", image=image), strict=True))
@@ -99,22 +104,30 @@ def test_a_click_is_the_documented_chain(tmp_path: Path, early_fusion: bool, str
     previous = np.zeros((h, w), np.float32)
     for number in range(1, 4):
         clicks = np.array([(45, 15, 1), (8, 9, 1), (40, 15, 0)], np.int32)[:number]
-        on_grid = clicks // np.array([stride, stride, 1], np.int32)
+        placed = clicks // np.array([stride, stride, 1], np.int32)
         maps = np.empty((6, h, w), np.float32)
-        _core.click_maps(on_grid, toy_model.SIGMAS, maps)
+        _core.click_maps(placed, toy_model.SIGMAS, maps)
         inputs = {"click_maps": maps[None], "previous_alpha": previous[None, None], **context}
         alpha = run("click.onnx", **inputs)[0][0, 0].copy()
-        _core.force_clicks(on_grid, alpha)
+        _core.force_clicks(placed, alpha)
         clean = np.empty_like(alpha)
-        _core.keep_clicked_regions(alpha, on_grid, 1, labels, clean)
-        lines = np.empty((2, h, w), np.float32)
-        _core.guided_filter_lines(grid_guide, clean, 2, 1e-3, np.empty_like(lines), lines)
+        _core.keep_clicked_regions(alpha, placed, 1, labels, clean)
+        coefficients = np.empty((len(on_grid) + 1, h, w), np.float32)
+        if "color" in kind:
+            statistics, scratch = np.empty((9, h, w), np.float32), np.empty((3, h, w), np.float32)
+            _core.color_guide_statistics(on_grid, 2, 1e-3, statistics)
+            _core.color_guided_filter_coefficients(on_grid, statistics, clean, 2, scratch, coefficients)
+        else:
+            scratch = np.empty_like(coefficients)
+            _core.guided_filter_coefficients(on_grid[0], clean, 2, 1e-3, bool(kind), scratch, coefficients)
         full = np.empty((32, 64), np.uint8)
-        _core.apply_lines(lines, guide, full)
-        filtered = np.empty((h, w), np.float32)
-        _core.apply_lines(lines, grid_guide, filtered)
+        _core.apply_coefficients(coefficients, guide, full)
+        filtered = clean
+        if not kind:
+            filtered = np.empty((h, w), np.float32)
+            _core.apply_coefficients(coefficients, on_grid[0], filtered)
         previous = np.empty_like(filtered)
-        _core.keep_clicked_regions(filtered, on_grid, 0, labels, previous)
+        _core.keep_clicked_regions(filtered, placed, 0, labels, previous)
         x, y, label = clicks[-1].tolist()
         found = session.click(x, y, bool(label))
         # Two runs of one chain; a rounding of the resizer may tip a value over the edge between two of 256 levels.
@@ -176,19 +189,19 @@ def test_the_mask_is_alpha_from_128(session: Session, monkeypatch: pytest.Monkey
 
 
 def test_only_what_earlier_clicks_asked_for_is_fed_back(session: Session) -> None:
-    lines = np.zeros((2, *session._parts.whole.view.grid), np.float32)
-    lines[1, 4:9, 4:9] = 0.75  # two islands, one to a click
-    lines[1, 4:9, 20:25] = 0.75
-    session._parts.whole.pipeline.predict(np.array([[6, 6, 1], [22, 6, 1]], np.int32), lines)
-    fed_back = vars(session._parts.whole.pipeline)["_chain"].previous[0, 0]
-    np.testing.assert_array_equal(fed_back[:, :16], lines[1, :, :16])
+    pipeline, alpha = session._parts.whole.pipeline, np.zeros(session._parts.whole.view.grid, np.float32)
+    alpha[4:9, 4:9] = 0.75  # two islands, one to a click
+    alpha[4:9, 20:25] = 0.75
+    pipeline.predict(np.array([[16, 12, 1], [56, 12, 1]], np.int32), pipeline.carry(alpha))
+    fed_back = vars(pipeline)["_chain"].previous[0, 0]
+    np.testing.assert_array_equal(fed_back[:, :16], alpha[:, :16])
     assert not fed_back[:, 16:].any()
 
 
 def test_the_guide_covers_an_image_of_many_strips(toy: Path) -> None:
     rgb = photo(701, 303)
     luminance = rgb @ np.array([0.299, 0.587, 0.114]) / 255
-    guide = vars(Session(rgb, model=toy)._parts.whole.pipeline)["_guide"].full
+    guide = vars(vars(Session(rgb, model=toy)._parts.whole.pipeline)["_filter"])["_guide"].full
     np.testing.assert_allclose(guide - guide.mean(), luminance - luminance.mean(), atol=1e-6)
     assert abs(guide.mean()) < 0.01
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -29,7 +30,7 @@ def luminance(rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
 
 
 def test_a_click_is_the_published_chain(folder: Path) -> None:
-    """By hand, on a size at which nothing has to be resized: each guide is that of the clicks its lines answer."""
+    """By hand, on a size at which nothing has to be resized: each guide is that of the clicks it goes with."""
     rgb = photo(32, 64)
     session = Session(rgb, model=folder)
     image = np.ascontiguousarray(rgb.transpose(2, 0, 1)[None] / np.float32(255))
@@ -43,7 +44,7 @@ def test_a_click_is_the_published_chain(folder: Path) -> None:
         if answered is not None:
             lines, guide = answered
             filtered = np.empty((32, 64), np.float32)
-            _core.apply_lines(lines, guide, filtered)
+            _core.apply_coefficients(lines, guide, filtered)
             _core.keep_clicked_regions(filtered, clicks[:-1], 0, labels, previous)
         inputs = {"click_maps": maps[None], "previous_alpha": previous[None, None], "image": image}
         alpha = np.array(network.run(None, inputs)[0])[0, 0]
@@ -53,9 +54,9 @@ def test_a_click_is_the_published_chain(folder: Path) -> None:
         clean = np.empty_like(alpha)
         _core.keep_clicked_regions(alpha, clicks, 1, labels, clean)
         lines = np.empty_like(scratch)
-        _core.guided_filter_lines(guide, clean, 2, 1e-3, scratch, lines)
+        _core.guided_filter_coefficients(guide, clean, 2, 1e-3, False, scratch, lines)
         full = np.empty((32, 64), np.uint8)
-        _core.apply_lines(lines, guide, full)
+        _core.apply_coefficients(lines, guide, full)
         answered = lines, guide
         x, y, label = clicks[-1].tolist()
         found = session.click(x, y, bool(label))
@@ -68,7 +69,7 @@ def test_the_full_guide_is_that_of_the_clicks_in_force(folder: Path) -> None:
     session = Session(rgb, model=folder)
     session.click(200, 350)
     session.click(50, 600, fg=False)
-    guide = vars(session._parts.whole.pipeline)["_guide"]
+    guide = vars(vars(session._parts.whole.pipeline)["_filter"])["_guide"]
     grid = session._parts.whole.view.grid
     assert grid == (64, 32)
     maps = np.empty((6, *grid), np.float32)
@@ -94,8 +95,10 @@ def test_the_full_guide_is_that_of_the_clicks_in_force(folder: Path) -> None:
         {"guide_clicks": True, "grid_stride": 1},
         {"early_fusion": True, "feedback": False},
         {"radius": 0},
+        {"form": "residual"},
+        {"form": "residual", "color": True, "radius": 1},
     ],
-    ids=["paper", "late", "no-feedback", "no-filter"],
+    ids=["paper", "late", "no-feedback", "no-filter", "residual", "color"],
 )
 @pytest.mark.parametrize("size", [(60, 80), (33, 20), (1, 300), (1, 1), (701, 303)], ids=str)
 def test_every_kind_of_model_undoes_and_redoes_bit_exactly(
@@ -129,45 +132,66 @@ def test_drawing_depends_on_its_arguments_only(folder: Path) -> None:
     alphas = click_all(session)
     pipeline = session._parts.whole.pipeline
     for count in (2, 4, 1):
-        clicks = session._parts.whole.view.grid_clicks(CLICKS[:count])
-        assert same(pipeline.matte(clicks, session._steps[count - 1].selection.lines), alphas[count - 1])
-    clicks, lines = session._parts.whole.view.grid_clicks(CLICKS[:3]), session._steps[1].selection.lines
-    np.testing.assert_array_equal(pipeline.predict(clicks, lines), session._steps[2].selection.lines)
+        clicks = np.array(CLICKS[:count], np.int32)
+        assert same(pipeline.matte(clicks, session._steps[count - 1].selection.prediction), alphas[count - 1])
+    clicks, before = np.array(CLICKS[:3], np.int32), session._steps[1].selection.prediction
+    np.testing.assert_array_equal(pipeline.predict(clicks, before), session._steps[2].selection.prediction)
 
 
 def test_without_feedback_the_previous_answer_does_not_matter(tmp_path: Path) -> None:
     folder = toy_model.build(tmp_path / "toy", feedback=False)
     session = Session(PHOTO, model=folder)
     click_all(session)
-    clicks = session._parts.whole.view.grid_clicks(CLICKS)
+    clicks = np.array(CLICKS, np.int32)
     np.testing.assert_array_equal(
-        session._parts.whole.pipeline.predict(clicks, None), session._steps[-1].selection.lines
+        session._parts.whole.pipeline.predict(clicks, None), session._steps[-1].selection.prediction
     )
 
 
 @pytest.mark.parametrize("stride", [1, 2])
-def test_without_filter_the_alpha_is_the_prediction_enlarged(tmp_path: Path, stride: int) -> None:
-    """Radius 0: lines with a = 0 and b = the prediction, exactly; at the grid's size nothing is left to do."""
-    session = Session(photo(32, 64), model=toy_model.build(tmp_path / "toy", radius=0, grid_stride=stride))
+@pytest.mark.parametrize("kind", [{}, {"form": "residual"}, {"form": "residual", "color": True}], ids=str)
+def test_without_filter_the_alpha_is_the_prediction_enlarged(tmp_path: Path, stride: int, kind: dict[str, Any]) -> None:
+    """Radius 0: slopes are 0 and the offset is the prediction; at the grid's size nothing is left to do."""
+    folder = toy_model.build(tmp_path / "toy", radius=0, grid_stride=stride, **kind)
+    session = Session(photo(32, 64), model=folder)
     alpha = session.click(45, 15)
-    a, b = session._steps[0].selection.lines
-    chain = vars(session._parts.whole.pipeline)["_chain"]
-    assert not a.any()
-    np.testing.assert_array_equal(b, vars(chain)["_clean"])
+    prediction = session._steps[0].selection.prediction
+    coefficients = vars(vars(session._parts.whole.pipeline)["_filter"])["_coefficients"]
+    assert not coefficients[:-1].any()
+    np.testing.assert_array_equal(coefficients[-1], prediction)
     if stride == 1:
-        np.testing.assert_array_equal(alpha, np.floor(b * np.float32(255) + np.float32(0.5)).astype(np.uint8))
+        np.testing.assert_array_equal(alpha, np.floor(prediction * np.float32(255) + np.float32(0.5)).astype(np.uint8))
+
+
+@pytest.mark.parametrize("color", [False, True])
+@pytest.mark.parametrize("size", [(32, 64), (64, 128), (95, 250)])
+def test_the_residual_form_leaves_the_prediction_on_the_grid_as_it_is(
+    tmp_path: Path, color: bool, size: tuple[int, int]
+) -> None:
+    """So alpha, averaged to the grid again, is close to it, whatever the picture shows."""
+    folder = toy_model.build(tmp_path / "toy", form="residual", color=color, grid_stride=1, eps=1e-2, radius=1)
+    session = Session(photo(*size), model=folder)
+    alpha = session.click(size[1] * 45 // 64, size[0] * 15 // 32)
+    pipeline, prediction = session._parts.whole.pipeline, session._steps[0].selection.prediction
+    clicks = np.array(session.clicks, np.int32)
+    np.testing.assert_array_equal(pipeline.on_grid(clicks, prediction), prediction)
+    if size == session._parts.whole.view.grid:
+        wanted = 255 * prediction
+        assert np.abs(alpha - wanted).max() <= 0.51
+    assert (prediction > 0).any()
+    assert (prediction < 1).any()
 
 
 def test_memory_of_a_click_does_not_grow_with_the_guide(folder: Path) -> None:
     session = Session(photo(600, 1200), model=folder)
     session.click(900, 300)
     alpha, held, peak = allocated(lambda: session.click(100, 100))
-    lines = session._steps[-1].selection.lines
-    assert lines.nbytes == 2 * 4 * 32 * 64
+    step = session._steps[-1].selection.prediction
+    assert step.nbytes == 4 * 32 * 64
     slack = 32_768
-    assert held <= alpha.nbytes + lines.nbytes + slack
+    assert held <= alpha.nbytes + step.nbytes + slack
     # A strip of image planes, of maps and of their copies; not the 720 000 pixels' 14 MB.
-    assert peak <= alpha.nbytes + lines.nbytes + 10 * 4 * (1 << 16) + slack
+    assert peak <= alpha.nbytes + step.nbytes + 10 * 4 * (1 << 16) + slack
 
 
 # The maps' way to the image

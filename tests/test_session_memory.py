@@ -19,7 +19,8 @@ from pyiseg import Session
 
 def buffers(session: Session) -> dict[str, npt.NDArray[Any]]:
     held = vars(session._parts.whole.pipeline)
-    held = {**held, **vars(held["_chain"]), **{f"guide_{name}": x for name, x in vars(held["_guide"]).items()}}
+    own, guide = vars(held["_filter"]), vars(vars(held["_filter"])["_guide"])
+    held = {**held, **vars(held["_chain"]), **own, **{f"guide_{name}": x for name, x in guide.items()}}
     return {name: value for name, value in held.items() if isinstance(value, np.ndarray)}
 
 
@@ -27,7 +28,7 @@ def test_what_a_session_returns_is_the_users(session: Session) -> None:
     alphas = [session.alpha, session.click(60, 30), session.alpha, session.undo(), session.redo(), session.reset()]
     alphas += [session.click(60, 30), session.cutout()]
     kept = [alpha.copy() for alpha in alphas]
-    own = [session.image, *buffers(session).values(), *(step.selection.lines for step in session._steps)]
+    own = [session.image, *buffers(session).values(), *(step.selection.prediction for step in session._steps)]
     for index, alpha in enumerate(alphas):
         assert alpha.flags.writeable
         assert not any(np.shares_memory(alpha, other) for other in own + alphas[:index])
@@ -54,7 +55,16 @@ def test_the_image_is_the_sessions_own(toy: Path) -> None:
 def test_clicks_reuse_the_buffers(tmp_path: Path, early_fusion: bool) -> None:
     session = Session(PHOTO, model=toy_model.build(tmp_path / "toy", early_fusion=early_fusion))
     before = {name: array.ctypes.data for name, array in buffers(session).items()}
-    assert {"maps", "previous", "answer", "_clean", "_labels", "_scratch", "guide_full", "guide_grid"} <= before.keys()
+    assert {
+        "maps",
+        "previous",
+        "answer",
+        "_labels",
+        "_scratch",
+        "_coefficients",
+        "guide_full",
+        "guide_grid",
+    } <= before.keys()
     guide = buffers(session)["guide_full"].copy()
     for click in CLICKS:
         buffers(session)["answer"].fill(np.nan)
@@ -69,10 +79,10 @@ def test_a_click_allocates_its_answer_and_its_step_only(toy: Path) -> None:
     session = Session(photo(600, 1200), model=toy)
     session.click(900, 300)
     alpha, held, peak = allocated(lambda: session.click(100, 100))
-    lines = session._steps[-1].selection.lines
-    assert lines.nbytes == 2 * 4 * 16 * 32  # whatever the image's size
+    step = session._steps[-1].selection.prediction
+    assert step.nbytes == 4 * 16 * 32  # whatever the image's size
     slack = 16_384  # Python's own small objects
-    assert alpha.nbytes + lines.nbytes <= held <= peak <= alpha.nbytes + lines.nbytes + slack
+    assert alpha.nbytes + step.nbytes <= held <= peak <= alpha.nbytes + step.nbytes + slack
 
 
 def test_a_session_is_freed_with_its_last_name(toy: Path) -> None:

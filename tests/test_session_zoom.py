@@ -16,7 +16,7 @@ from fake_engine import FakeEngines
 from toy_device import OnDevice, gpu
 from toy_model import change_manifest, photo, same
 
-from pyiseg import ModelError, Session, _core, backend, cuda, device_lines, load_model, zoom
+from pyiseg import ModelError, Session, _core, backend, cuda, device_history, load_model, zoom
 from pyiseg.cpu import CpuPipeline
 from pyiseg.demo import PHOTO
 from pyiseg.geometry import View
@@ -80,7 +80,7 @@ def test_a_selection_is_not_cut_off_at_the_edge_of_a_part(zooming: Path, monkeyp
         result = []
         for i, step in enumerate(session._steps):
             part = session._parts._part(step.selection.box)
-            alpha = part.pipeline.on_grid(part.grid_clicks(CLICKS[: i + 1]), step.selection.lines)
+            alpha = part.pipeline.on_grid(part.clicks_in(CLICKS[: i + 1]), step.selection.prediction)
             selected = zoom.around_selection(alpha, part.box)
             result.append(selected is not None and zoom.is_cut(selected, part.box, WHOLE))
         return result
@@ -109,18 +109,18 @@ def test_a_part_is_an_image_of_its_own(zooming: Path) -> None:
     for click in CLICKS[:2]:
         session.click(*click)
     whole = session._parts.whole
-    before = whole.pipeline.on_grid(whole.grid_clicks(CLICKS[:2]), session._steps[1].selection.lines)
+    before = whole.pipeline.on_grid(whole.clicks_in(CLICKS[:2]), session._steps[1].selection.prediction)
     alpha = session.click(*CLICKS[2])
     box = boxes(session)[2]
     side = min(64, -(-int(2.5 * max(box.shape)) // 32) * 32)
     view = View.fit(box.shape, long_side=side, multiple=32, grid_stride=2)
     crop = np.ascontiguousarray(IMAGE[box.slices])
     _, pipeline = backend.build("cpu", loaded, view, crop, fall_back=False)
-    clicks = view.grid_clicks([(x - box.left, y - box.top, fg) for x, y, fg in CLICKS[:3]])
-    lines = pipeline.lines_of(zoom.carried(before, whole.box, box, view.grid))
-    expected = pipeline.matte(clicks, pipeline.predict(clicks, lines))
+    clicks = np.array([(x - box.left, y - box.top, fg) for x, y, fg in CLICKS[:3]], np.int32)
+    carried = zoom.carried(before, whole.box, box, view.grid)
+    expected = pipeline.matte(clicks, pipeline.predict(clicks, pipeline.carry(carried)))
     assert same(np.ascontiguousarray(alpha[box.slices]), expected)
-    np.testing.assert_allclose(pipeline.on_grid(clicks[:2], lines), lines[1], atol=1e-6)
+    np.testing.assert_array_equal(pipeline.on_grid(clicks[:2], pipeline.carry(carried)), carried)
 
 
 @pytest.mark.parametrize("clean", ["before", "after"])
@@ -259,7 +259,7 @@ def test_a_device_looks_closer_as_the_cpu_does(
     tmp_path: Path, gpu: SimpleNamespace, monkeypatch: pytest.MonkeyPatch, variant: str
 ) -> None:
     monkeypatch.setattr(cuda, "CAPACITY", 3)
-    monkeypatch.setattr(device_lines, "ON_DEVICE", 2)
+    monkeypatch.setattr(device_history, "ON_DEVICE", 2)
     folder = model(tmp_path / "toy", variant)
     allocated = _core.host.allocated()
     cpu, device = Session(IMAGE, model=folder), Session(IMAGE, model=folder, device="cuda")

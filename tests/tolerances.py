@@ -9,7 +9,11 @@ REGIONS = 0.0
 # In alpha, that is a * guide + b. eps -> tolerance: a can be of the order of 1 / (2 sqrt(eps)), and multiplies the
 # rounding of the guide's means.
 GUIDED = {1e-8: 5e-6, 1e-4: 2e-6, 1e-3: 2e-6, 1.0: 5e-7}
+# With the color guide, slopes of up to 1 / (2 sqrt(eps)) multiply roundings of an inverse of up to 1 / eps.
+COLOR = {1e-6: 2e-3, 1e-4: 5e-5, 1e-3: 1e-5, 1.0: 1e-6}
+COLOR_ON_GRID = 1e-5  # the residual form gives back the prediction
 APPLIED = 1e-6
+APPLIED_COLOR = 3e-6
 APPLIED_BYTES = 1  # only where alpha * 255 lies within APPLIED of a half
 CONSTANT = 0.0
 BOX_MEAN = 3e-7

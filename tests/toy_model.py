@@ -42,6 +42,9 @@ def build(
     long_side: int = 64,
     bias: float = 0.0,
     radius: int = 2,
+    eps: float = 1e-3,
+    form: str = "averaged",
+    color: bool = False,
     fp16: bool = False,
 ) -> Path:
     """Write a model folder and return its path.
@@ -54,11 +57,15 @@ def build(
         grid_stride: Working pixels to a grid pixel.
         long_side: Of the working image.
         bias: See above; 2 selects everything, -9 nothing.
-        radius: Of the guided filter; 0 for none.
+        radius, eps: Of the guided filter; radius 0 for none.
+        form: Of the guided filter.
+        color: Without guide.onnx, guided by the image's own colors; the form must then be "residual".
         fp16: With FP16 siblings, their weights inside.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    networks = {"click.onnx": _click(early_fusion, feedback, grid_stride, bias), "guide.onnx": _guide(guide_clicks)}
+    networks = {"click.onnx": _click(early_fusion, feedback, grid_stride, bias)}
+    if not color:
+        networks["guide.onnx"] = _guide(guide_clicks)
     if not early_fusion:
         networks["image.onnx"] = _image(grid_stride)
     if fp16:
@@ -75,7 +82,7 @@ def build(
         "input": {"long_side": long_side, "multiple": 32},
         "grid_stride": grid_stride,
         "click_sigmas": list(SIGMAS),
-        "guided_filter": {"radius": radius, "eps": 1e-3},
+        "guided_filter": {"radius": radius, "eps": eps, "form": form, "guide": "color" if color else "learned"},
         "clean_margin": 1,
         "files": {
             name: {"sha256": hashlib.sha256(network).hexdigest(), "bytes": len(network)}

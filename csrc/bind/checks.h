@@ -109,18 +109,42 @@ inline void check_apart(const ArrayRef& a, const char* a_name, const ArrayRef& b
     }
 }
 
+struct Named {
+    const ArrayRef* array;
+    const char* name;
+};
+using Inputs = std::vector<Named>;
+
+// Fails unless `array` is `planes` planes of a size, writeable, and apart from all inputs. Returns its memory.
+inline float* check_output_planes(const ArrayRef& array, const char* name, std::int64_t planes, Size size,
+                                  const char* sized_as, const Inputs& inputs) {
+    check_array<float>(array, name, 3);
+    check_planes(array, name, planes);
+    check_same_size(size_of(array, name), size, name, sized_as);
+    auto* out = output<float>(array, name);
+    for (const auto& [other, other_name] : inputs) check_apart(*other, other_name, array, name);
+    return out;
+}
+
+// Bytes of an image (h, w, 3).
+inline Size check_rgb(const ArrayRef& rgb, const char* name) {
+    check_array<unsigned char>(rgb, name, 3);
+    if (rgb.shape[2] != 3) fail(std::string(name) + " has shape " + text(rgb.shape) + "; it must be (h, w, 3)");
+    return check_size(rgb.shape[0], rgb.shape[1], name);
+}
+
 // The rows of numpy arrays are looked at. Those of a stream's arrays cannot be: ClickFeed checked what went in there.
-inline Clicks check_clicks(const ArrayRef& clicks, Size size) {
-    check_array<std::int32_t>(clicks, "clicks", 2);
+inline Clicks check_clicks(const ArrayRef& clicks, Size size, const std::string& name = "clicks") {
+    check_array<std::int32_t>(clicks, name.c_str(), 2);
     if (clicks.shape[1] != 3) {
-        fail("clicks has shape " + text(clicks.shape) + "; it must be (N, 3), rows of x, y, label");
+        fail(name + " has shape " + text(clicks.shape) + "; it must be (N, 3), rows of x, y, label");
     }
     const auto* data = input<Click>(clicks);
     const Clicks all{data, static_cast<int>(clicks.shape[0])};
     if (clicks.space != Space::numpy) return all;
     for (int i = 0; i < all.count; ++i) {
         const Click c = data[i];
-        const std::string row = "clicks[" + std::to_string(i) + "] is (" + std::to_string(c.x) + ", " +
+        const std::string row = name + "[" + std::to_string(i) + "] is (" + std::to_string(c.x) + ", " +
                                 std::to_string(c.y) + ", " + std::to_string(c.label) + ")";
         if (c.x < 0 || c.x >= size.w || c.y < 0 || c.y >= size.h) {
             fail(row + "; x must lie in 0.." + std::to_string(size.w - 1) + " and y in 0.." +
@@ -129,6 +153,12 @@ inline Clicks check_clicks(const ArrayRef& clicks, Size size) {
         if (c.label != 0 && c.label != 1) fail(row + "; label must be 1 (foreground) or 0 (background)");
     }
     return all;
+}
+
+inline void check_same_count(const Clicks& image_clicks, const Clicks& clicks) {
+    if (image_clicks.count == clicks.count) return;
+    fail("image_clicks has " + std::to_string(image_clicks.count) + " rows but clicks has " +
+         std::to_string(clicks.count));
 }
 
 inline Sigmas check_sigmas(const std::vector<double>& sigmas) {

@@ -64,27 +64,31 @@ void fill_zero(Stream& stream, const ArrayRef& out) {
 
 template <class Stream>
 std::shared_ptr<ClickFeed<Stream>> make_feed(std::shared_ptr<Stream> stream, const Array& clicks,
-                                             std::array<std::int64_t, 2> grid) {
+                                             std::array<std::int64_t, 2> grid, std::array<std::int64_t, 2> image) {
     check_space(clicks, Stream::kSpace);
     check_array<std::int32_t>(clicks, "clicks", 3);
-    if (clicks.shape[0] != 2 || clicks.shape[1] < 1 || clicks.shape[1] > 65536 || clicks.shape[2] != 3) {
-        fail("clicks has shape " + text(clicks.shape) + "; it must be (2, capacity, 3) with capacity 1..65536");
+    if (clicks.shape[0] != 3 || clicks.shape[1] < 1 || clicks.shape[1] > 65536 || clicks.shape[2] != 3) {
+        fail("clicks has shape " + text(clicks.shape) + "; it must be (3, capacity, 3) with capacity 1..65536");
     }
     const auto guard = stream->guard();
-    return std::make_shared<ClickFeed<Stream>>(std::move(stream), clicks, check_size(grid[0], grid[1], "grid"));
+    return std::make_shared<ClickFeed<Stream>>(std::move(stream), clicks, check_size(grid[0], grid[1], "grid"),
+                                               check_size(image[0], image[1], "image"));
 }
 
 template <class Stream>
-Clicks check_feed(const ClickFeed<Stream>& feed, const ArrayRef& rows, int answered) {
+FedClicks check_feed(const ClickFeed<Stream>& feed, const ArrayRef& rows, int answered, const ArrayRef& image_rows) {
     check_space(rows, Space::numpy);
-    const Clicks all = check_clicks(rows, feed.grid());
+    check_space(image_rows, Space::numpy);
+    const Clicks all = check_clicks(rows, feed.grid()),
+                 on_image = check_clicks(image_rows, feed.image(), "image_clicks");
     if (all.count > feed.capacity()) {
         fail("clicks has " + std::to_string(all.count) + " rows; there is room for " + std::to_string(feed.capacity()));
     }
     if (answered < 0 || answered > all.count) {
         fail("answered is " + std::to_string(answered) + "; it must lie in 0.." + std::to_string(all.count));
     }
-    return all;
+    check_same_count(on_image, all);
+    return {all, answered, on_image};
 }
 
 // A stream's device as the current one of this thread, for a with statement: runtimes that are called in between ask
@@ -142,17 +146,17 @@ py::class_<Stream, std::shared_ptr<Stream>> add_device(py::module_& m) {
     stream.def("current", [](std::shared_ptr<Stream> self) { return Current<Stream>(std::move(self)); });
 
     py::class_<Feed, std::shared_ptr<Feed>>(m, "ClickFeed")
-        .def(py::init(&make_feed<Stream>), arg("stream"), arg("clicks"), arg("grid"))
+        .def(py::init(&make_feed<Stream>), arg("stream"), arg("clicks"), arg("grid"), arg("image"))
         .def_property_readonly("capacity", &Feed::capacity)
         .def(
             "write",
-            [](Feed& feed, const ArrayRef& rows, int answered) {
-                const Clicks all = check_feed(feed, rows, answered);
+            [](Feed& feed, const ArrayRef& rows, int answered, const ArrayRef& image_rows) {
+                const FedClicks fed = check_feed(feed, rows, answered, image_rows);
                 const auto guard = feed.stream()->guard();
-                feed.write(all, answered);
+                feed.write(fed);
                 feed.enqueue_copy();
             },
-            arg("clicks"), arg("answered"), free_gil);
+            arg("clicks"), arg("answered"), arg("image_clicks"), free_gil);
 
     py::class_<Graph>(m, "ClickGraph")
         .def(py::init([](std::shared_ptr<Feed> feed, const py::function& enqueue) {
@@ -161,10 +165,10 @@ py::class_<Stream, std::shared_ptr<Stream>> add_device(py::module_& m) {
              arg("feed"), arg("enqueue"))
         .def(
             "launch",
-            [](Graph& graph, const ArrayRef& rows, int answered) {
-                graph.launch(check_feed(graph.feed(), rows, answered), answered);
+            [](Graph& graph, const ArrayRef& rows, int answered, const ArrayRef& image_rows) {
+                graph.launch(check_feed(graph.feed(), rows, answered, image_rows));
             },
-            arg("clicks"), arg("answered"), free_gil);
+            arg("clicks"), arg("answered"), arg("image_clicks"), free_gil);
     return stream;
 }
 

@@ -7,13 +7,6 @@
 
 namespace pyiseg::bind {
 
-// Bytes of an image (h, w, 3).
-inline Size check_rgb(const ArrayRef& rgb, const char* name) {
-    check_array<unsigned char>(rgb, name, 3);
-    if (rgb.shape[2] != 3) fail(std::string(name) + " has shape " + text(rgb.shape) + "; it must be (h, w, 3)");
-    return check_size(rgb.shape[0], rgb.shape[1], name);
-}
-
 // A network's input (1, planes, h, w). Returns h * w.
 inline int check_input(const ArrayRef& out, std::int64_t planes) {
     check_array<float>(out, "out", 4);
@@ -117,6 +110,20 @@ void resample_rgb_y_(const Device& device, const ArrayRef& rgb, const ArrayRef& 
     auto* o = output<std::uint8_t>(out, "out");
     check_apart(rgb, "rgb", out, "out");
     resample_rgb_y(device, input<std::uint8_t>(rgb), size, windows, o);
+}
+
+template <class Device>
+void rgb_on_grid_(const Device& device, const ArrayRef& rgb, const ArrayRef& row_starts, const ArrayRef& row_weights,
+                  const ArrayRef& column_starts, const ArrayRef& column_weights, const ArrayRef& out) {
+    const Size size = check_rgb(rgb, "rgb");
+    check_array<float>(out, "out", 3);
+    check_planes(out, "out", 3);
+    const Size grid = size_of(out, "out");
+    const FloatWindows rows = check_windows<double>(row_starts, row_weights, size.h, grid.h);
+    const FloatWindows columns = check_windows<double>(column_starts, column_weights, size.w, grid.w);
+    auto* o = output<float>(out, "out");
+    check_apart(rgb, "rgb", out, "out");
+    rgb_on_grid(device, input<std::uint8_t>(rgb), size, rows, columns, o);
 }
 
 template <class Device>
@@ -242,6 +249,8 @@ void add_image_ops(Scope& scope, const Bind& bind) {
               free_gil);
     scope.def("resample_rgb_y", bind(&resample_rgb_y_<Device>), arg("rgb"), arg("starts"), arg("weights"), arg("out"),
               free_gil);
+    scope.def("rgb_on_grid", bind(&rgb_on_grid_<Device>), arg("rgb"), arg("row_starts"), arg("row_weights"),
+              arg("column_starts"), arg("column_weights"), arg("out"), free_gil);
     scope.def("resample_x", bind(&resample_x_<Device>), arg("planes"), arg("starts"), arg("weights"), arg("out"),
               free_gil);
     scope.def("resample_y", bind(&resample_y_<Device>), arg("planes"), arg("starts"), arg("weights"), arg("out"),

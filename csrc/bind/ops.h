@@ -40,16 +40,16 @@ void force_clicks_(const Device& device, const ArrayRef& clicks, const ArrayRef&
 }
 
 template <class Device>
-void pin_clicks_(const Device& device, const ArrayRef& guide, const ArrayRef& clicks, const ArrayRef& lines) {
+void pin_clicks_(const Device& device, const ArrayRef& guide, const ArrayRef& clicks, const ArrayRef& coefficients) {
     check_array<float>(guide, "guide", 2);
-    check_array<float>(lines, "lines", 3);
-    check_planes(lines, "lines", 2);
+    check_array<float>(coefficients, "coefficients", 3);
+    check_planes(coefficients, "coefficients", 2);
     const Size size = size_of(guide, "guide");
-    check_same_size(size_of(lines, "lines"), size, "lines", "guide");
+    check_same_size(size_of(coefficients, "coefficients"), size, "coefficients", "guide");
     const Clicks c = check_clicks(clicks, size);
-    auto* l = output<float>(lines, "lines");
-    check_apart(guide, "guide", lines, "lines");
-    check_apart(clicks, "clicks", lines, "lines");
+    auto* l = output<float>(coefficients, "coefficients");
+    check_apart(guide, "guide", coefficients, "coefficients");
+    check_apart(clicks, "clicks", coefficients, "coefficients");
     pin_clicks(device, input<float>(guide), c, size, l);
 }
 
@@ -84,70 +84,122 @@ void keep_clicked_regions_(const Device& device, const ArrayRef& alpha, const Ar
 }
 
 template <class Device>
-void drop_lines_(const Device& device, const ArrayRef& alpha, const ArrayRef& kept, const ArrayRef& lines) {
+void zero_coefficients_(const Device& device, const ArrayRef& alpha, const ArrayRef& kept,
+                        const ArrayRef& coefficients) {
     check_array<float>(alpha, "alpha", 2);
     check_array<float>(kept, "kept", 2);
-    check_array<float>(lines, "lines", 3);
-    check_planes(lines, "lines", 2);
+    check_array<float>(coefficients, "coefficients", 3);
+    check_planes(coefficients, "coefficients", 2);
     const Size size = size_of(alpha, "alpha");
     check_same_size(size_of(kept, "kept"), size, "kept", "alpha");
-    check_same_size(size_of(lines, "lines"), size, "lines", "alpha");
-    auto* l = output<float>(lines, "lines");
-    check_apart(alpha, "alpha", lines, "lines");
-    check_apart(kept, "kept", lines, "lines");
-    drop_lines(device, input<float>(alpha), input<float>(kept), size, l);
+    check_same_size(size_of(coefficients, "coefficients"), size, "coefficients", "alpha");
+    auto* l = output<float>(coefficients, "coefficients");
+    check_apart(alpha, "alpha", coefficients, "coefficients");
+    check_apart(kept, "kept", coefficients, "coefficients");
+    zero_coefficients(device, input<float>(alpha), input<float>(kept), size, l);
 }
 
 template <class Device>
-void guided_filter_lines_(const Device& device, const ArrayRef& guide, const ArrayRef& p, int radius, double eps,
-                          const ArrayRef& scratch, const ArrayRef& lines) {
+void guided_filter_coefficients_(const Device& device, const ArrayRef& guide, const ArrayRef& p, int radius, double eps,
+                                 bool residual, const ArrayRef& scratch, const ArrayRef& coefficients) {
     check_array<float>(guide, "guide", 2);
     check_array<float>(p, "p", 2);
-    check_array<float>(scratch, "scratch", 3);
-    check_array<float>(lines, "lines", 3);
-    check_planes(scratch, "scratch", 2);
-    check_planes(lines, "lines", 2);
     const Size size = size_of(guide, "guide");
     check_same_size(size_of(p, "p"), size, "p", "guide");
-    check_same_size(size_of(scratch, "scratch"), size, "scratch", "guide");
-    check_same_size(size_of(lines, "lines"), size, "lines", "guide");
     const int r = check_radius(radius);
     const float e = check_eps(eps);
-    auto* s = output<float>(scratch, "scratch");
-    auto* l = output<float>(lines, "lines");
-    check_apart(guide, "guide", scratch, "scratch");
-    check_apart(p, "p", scratch, "scratch");
-    check_apart(scratch, "scratch", lines, "lines");
-    check_apart(guide, "guide", lines, "lines");
-    check_apart(p, "p", lines, "lines");
-    guided_filter_lines(device, input<float>(guide), input<float>(p), r, e, size, s, l);
-}
-
-template <class T, class Device>
-void apply_lines_to(const Device& device, const ArrayRef& lines, const ArrayRef& guide, const ArrayRef& out) {
-    check_array<T>(out, "out", 2);
-    const Size grid = size_of(lines, "lines");
-    const Size image = size_of(guide, "guide");
-    check_same_size(size_of(out, "out"), image, "out", "guide");
-    auto* o = output<T>(out, "out");
-    check_apart(lines, "lines", out, "out");
-    check_apart(guide, "guide", out, "out");
-    apply_lines(device, input<float>(lines), grid, input<float>(guide), image, o);
+    auto* s = check_output_planes(scratch, "scratch", 2, size, "guide", {{&guide, "guide"}, {&p, "p"}});
+    auto* out = check_output_planes(coefficients, "coefficients", 2, size, "guide",
+                                    {{&scratch, "scratch"}, {&guide, "guide"}, {&p, "p"}});
+    guided_filter_coefficients(device, input<float>(guide), input<float>(p), r, e, residual, size, s, out);
 }
 
 template <class Device>
-void apply_lines_(const Device& device, const ArrayRef& lines, const ArrayRef& guide, const ArrayRef& out) {
-    check_array<float>(lines, "lines", 3);
-    check_array<float>(guide, "guide", 2);
-    check_planes(lines, "lines", 2);
-    switch (out.dtype) {
-        case DType::uint8:
-            return apply_lines_to<unsigned char>(device, lines, guide, out);
-        case DType::float32:
-            return apply_lines_to<float>(device, lines, guide, out);
-        default:
-            fail("out has dtype " + out.type_name + "; it must be float32 or uint8");
+void color_guide_statistics_(const Device& device, const ArrayRef& image, int radius, double eps,
+                             const ArrayRef& statistics) {
+    check_array<float>(image, "image", 3);
+    check_planes(image, "image", 3);
+    const Size size = size_of(image, "image");
+    const int r = check_radius(radius);
+    const float e = check_eps(eps);
+    auto* out = check_output_planes(statistics, "statistics", 9, size, "image", {{&image, "image"}});
+    color_guide_statistics(device, input<float>(image), r, e, size, out);
+}
+
+template <class Device>
+void color_guided_filter_coefficients_(const Device& device, const ArrayRef& image, const ArrayRef& statistics,
+                                       const ArrayRef& p, int radius, const ArrayRef& scratch,
+                                       const ArrayRef& coefficients) {
+    check_array<float>(image, "image", 3);
+    check_planes(image, "image", 3);
+    check_array<float>(statistics, "statistics", 3);
+    check_planes(statistics, "statistics", 9);
+    check_array<float>(p, "p", 2);
+    const Size size = size_of(image, "image");
+    check_same_size(size_of(statistics, "statistics"), size, "statistics", "image");
+    check_same_size(size_of(p, "p"), size, "p", "image");
+    const int r = check_radius(radius);
+    auto* s = check_output_planes(scratch, "scratch", 3, size, "image",
+                                  {{&image, "image"}, {&statistics, "statistics"}, {&p, "p"}});
+    auto* out = check_output_planes(coefficients, "coefficients", 4, size, "image",
+                                    {{&image, "image"}, {&statistics, "statistics"}, {&p, "p"}, {&scratch, "scratch"}});
+    color_guided_filter_coefficients(device, input<float>(image), input<float>(statistics), input<float>(p), r, size, s,
+                                     out);
+}
+
+// Calls work(guide, its image's size) with what the guide's dtype says it is: bytes of RGB, or one plane of floats.
+template <class Work>
+void with_guide(const ArrayRef& guide, const Work& work) {
+    if (guide.dtype == DType::uint8) {
+        const Size image = check_rgb(guide, "guide");
+        return work(ColorGuide{input<std::uint8_t>(guide)}, image);
     }
+    check_array<float>(guide, "guide", 2);
+    work(LearnedGuide{input<float>(guide)}, size_of(guide, "guide"));
+}
+
+template <class Device>
+void pin_image_clicks_(const Device& device, const ArrayRef& guide, const ArrayRef& image_clicks,
+                       const ArrayRef& clicks, const ArrayRef& flags, const ArrayRef& coefficients) {
+    with_guide(guide, [&](auto chosen, Size image) {
+        const Clicks on_image = check_clicks(image_clicks, image, "image_clicks");
+        check_array<float>(flags, "flags", 2);
+        const Size grid = size_of(flags, "flags");
+        const Clicks on_grid = check_clicks(clicks, grid);
+        check_same_count(on_image, on_grid);
+        auto* f = output<float>(flags, "flags");
+        const Inputs inputs = {{&guide, "guide"}, {&image_clicks, "image_clicks"}, {&clicks, "clicks"}};
+        for (const auto& [array, name] : inputs) check_apart(*array, name, flags, "flags");
+        auto* out =
+            check_output_planes(coefficients, "coefficients", decltype(chosen)::kSlopes + 1, grid, "flags", inputs);
+        check_apart(flags, "flags", coefficients, "coefficients");
+        pin_image_clicks(device, chosen, image, on_image, on_grid, grid, f, out);
+    });
+}
+
+template <class Device>
+void apply_coefficients_(const Device& device, const ArrayRef& coefficients, const ArrayRef& guide,
+                         const ArrayRef& out) {
+    check_array<float>(coefficients, "coefficients", 3);
+    const Size grid = size_of(coefficients, "coefficients");
+    with_guide(guide, [&](auto chosen, Size image) {
+        check_planes(coefficients, "coefficients", decltype(chosen)::kSlopes + 1);
+        const auto apply = [&](auto* typed) {
+            check_same_size(size_of(out, "out"), image, "out", "guide");
+            check_apart(coefficients, "coefficients", out, "out");
+            check_apart(guide, "guide", out, "out");
+            apply_coefficients(device, input<float>(coefficients), grid, chosen, image, typed);
+        };
+        if (out.dtype == DType::uint8) {
+            check_array<unsigned char>(out, "out", 2);
+            apply(output<unsigned char>(out, "out"));
+        } else if (out.dtype == DType::float32) {
+            check_array<float>(out, "out", 2);
+            apply(output<float>(out, "out"));
+        } else {
+            fail("out has dtype " + out.type_name + "; it must be float32 or uint8");
+        }
+    });
 }
 
 inline void check_space(const ArrayRef& array, Space wanted) {
@@ -188,13 +240,21 @@ void add_ops(Scope& scope, const Bind& bind) {
     const auto free_gil = py::call_guard<py::gil_scoped_release>();
     scope.def("click_maps", bind(&click_maps_<Device>), arg("clicks"), arg("sigmas"), arg("out"), free_gil);
     scope.def("force_clicks", bind(&force_clicks_<Device>), arg("clicks"), arg("alpha"), free_gil);
-    scope.def("pin_clicks", bind(&pin_clicks_<Device>), arg("guide"), arg("clicks"), arg("lines"), free_gil);
+    scope.def("pin_clicks", bind(&pin_clicks_<Device>), arg("guide"), arg("clicks"), arg("coefficients"), free_gil);
     scope.def("keep_clicked_regions", bind(&keep_clicked_regions_<Device>), arg("alpha"), arg("clicks"), arg("margin"),
               arg("labels"), arg("out"), free_gil);
-    scope.def("drop_lines", bind(&drop_lines_<Device>), arg("alpha"), arg("kept"), arg("lines"), free_gil);
-    scope.def("guided_filter_lines", bind(&guided_filter_lines_<Device>), arg("guide"), arg("p"), arg("radius"),
-              arg("eps"), arg("scratch"), arg("lines"), free_gil);
-    scope.def("apply_lines", bind(&apply_lines_<Device>), arg("lines"), arg("guide"), arg("out"), free_gil);
+    scope.def("zero_coefficients", bind(&zero_coefficients_<Device>), arg("alpha"), arg("kept"), arg("coefficients"),
+              free_gil);
+    scope.def("guided_filter_coefficients", bind(&guided_filter_coefficients_<Device>), arg("guide"), arg("p"),
+              arg("radius"), arg("eps"), arg("residual"), arg("scratch"), arg("coefficients"), free_gil);
+    scope.def("color_guide_statistics", bind(&color_guide_statistics_<Device>), arg("image"), arg("radius"), arg("eps"),
+              arg("statistics"), free_gil);
+    scope.def("color_guided_filter_coefficients", bind(&color_guided_filter_coefficients_<Device>), arg("image"),
+              arg("statistics"), arg("p"), arg("radius"), arg("scratch"), arg("coefficients"), free_gil);
+    scope.def("pin_image_clicks", bind(&pin_image_clicks_<Device>), arg("guide"), arg("image_clicks"), arg("clicks"),
+              arg("flags"), arg("coefficients"), free_gil);
+    scope.def("apply_coefficients", bind(&apply_coefficients_<Device>), arg("coefficients"), arg("guide"), arg("out"),
+              free_gil);
 }
 
 }  // namespace pyiseg::bind

@@ -1,5 +1,7 @@
 // Functors of click_maps, force_clicks and pin_clicks. A part of ops.inl.
 
+#pragma once
+
 #include <cstddef>
 
 #include "../math/exp.h"
@@ -58,15 +60,21 @@ struct ClickMaps {
     }
 };
 
+// Whether the list of clicks ends at or before number i.
+PYISEG_HD bool ended(Clicks clicks, int i) {
+    for (int j = 0; j <= i; ++j) {
+        if (clicks.data[j].label < 0) return true;
+    }
+    return false;
+}
+
 struct ForceClicks {
     Clicks clicks;
     Size size;
     float* alpha;
 
     PYISEG_HD void operator()(int, int i) const {
-        for (int j = 0; j <= i; ++j) {
-            if (clicks.data[j].label < 0) return;
-        }
+        if (ended(clicks, i)) return;
         const Click click = clicks.data[i];
         for (int j = i + 1; j < clicks.count && clicks.data[j].label >= 0; ++j) {
             if (clicks.data[j].x == click.x && clicks.data[j].y == click.y) return;  // the later click writes
@@ -75,47 +83,52 @@ struct ForceClicks {
     }
 };
 
-// The guided filter averages a forced pixel away where its surroundings disagree. One call per click, alone in writing
-// what is nearest to it, so calls may run side by side: nothing is nearer to another click's pixel than that click.
+// The click nearest to a pixel; of several the last.
+PYISEG_HD int nearest_click(Clicks clicks, int x, int y) {
+    int best = -1;
+    std::int64_t least = 0;
+    for (int j = 0; j < clicks.count && clicks.data[j].label >= 0; ++j) {
+        const std::int64_t dx = clicks.data[j].x - x, dy = clicks.data[j].y - y;
+        const std::int64_t d2 = dx * dx + dy * dy;
+        if (best < 0 || d2 <= least) {
+            best = j;
+            least = d2;
+        }
+    }
+    return best;
+}
+
+// The pixel of click i and its eight neighbours, as far as no other click is nearer, get slopes 0 and the label as
+// offset. Alone in writing them, so calls for several clicks may run side by side.
+PYISEG_HD void pin_around(Clicks clicks, int i, Size size, int slopes, float* coefficients) {
+    const Click click = clicks.data[i];
+    const std::size_t plane = static_cast<std::size_t>(size.h) * size.w;
+    for (int y = click.y - 1; y <= click.y + 1; ++y) {
+        for (int x = click.x - 1; x <= click.x + 1; ++x) {
+            if (y < 0 || y >= size.h || x < 0 || x >= size.w || nearest_click(clicks, x, y) != i) continue;
+            float* at = coefficients + static_cast<std::size_t>(y) * size.w + x;
+            for (int c = 0; c < slopes; ++c) at[c * plane] = 0.0f;
+            at[slopes * plane] = click.label ? 1.0f : 0.0f;
+        }
+    }
+}
+
+// The averaged form averages a forced pixel away where its surroundings disagree. One call per click, which reads and
+// writes only what is nearest to it.
 struct PinClicks {
     const float* __restrict guide;
     Clicks clicks;
     Size size;
-    float* lines;
+    float* coefficients;
 
     PYISEG_HD void operator()(int, int i) const {
-        for (int j = 0; j <= i; ++j) {
-            if (clicks.data[j].label < 0) return;
-        }
+        if (ended(clicks, i)) return;
         const Click click = clicks.data[i];
-        if (nearest(click.x, click.y) != i) return;  // a later click on the same pixel decides
+        if (nearest_click(clicks, click.x, click.y) != i) return;  // a later click on the same pixel decides
         const std::size_t plane = static_cast<std::size_t>(size.h) * size.w;
         const std::size_t own = static_cast<std::size_t>(click.y) * size.w + click.x;
-        const float alpha = line_alpha(lines[own], lines[plane + own], guide[own]);
-        if (on_clicks_side(alpha, click.label)) return;
-        for (int y = click.y - 1; y <= click.y + 1; ++y) {
-            for (int x = click.x - 1; x <= click.x + 1; ++x) {
-                if (y < 0 || y >= size.h || x < 0 || x >= size.w || nearest(x, y) != i) continue;
-                const std::size_t at = static_cast<std::size_t>(y) * size.w + x;
-                lines[at] = 0.0f;
-                lines[plane + at] = click.label ? 1.0f : 0.0f;
-            }
-        }
-    }
-
-    // The click nearest to a pixel; of several the last.
-    PYISEG_HD int nearest(int x, int y) const {
-        int best = -1;
-        std::int64_t least = 0;
-        for (int j = 0; j < clicks.count && clicks.data[j].label >= 0; ++j) {
-            const std::int64_t dx = clicks.data[j].x - x, dy = clicks.data[j].y - y;
-            const std::int64_t d2 = dx * dx + dy * dy;
-            if (best < 0 || d2 <= least) {
-                best = j;
-                least = d2;
-            }
-        }
-        return best;
+        const float alpha = guided_alpha(coefficients[own], coefficients[plane + own], guide[own]);
+        if (!on_clicks_side(alpha, click.label)) pin_around(clicks, i, size, 1, coefficients);
     }
 };
 

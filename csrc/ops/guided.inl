@@ -1,4 +1,4 @@
-// Functors of guided_filter_lines and apply_lines. A part of ops.inl.
+// Functors of guided_filter_coefficients and apply_coefficients. A part of ops.inl.
 
 #include <cstddef>
 
@@ -11,12 +11,12 @@
 namespace pyiseg {
 namespace {
 
-// Step 1 of 3: a and b of each window. Means first, then sums of centred products, so that nothing cancels in FP32 even
+// Step 1 of 2: a and b of each window. Means first, then sums of centred products, so that nothing cancels in FP32 even
 // where the guide is flat to 1e-4 and eps is 1e-8. A mean is the pixel in the middle plus the mean difference from it:
 // then rounding scales with what varies in the window, and a constant comes out exactly. Windows are walked directly:
 // radius is small (2 in the paper), and running sums over the image would bring the cancellation back.
 template <int kRun>
-struct FitLines {
+struct FitCoefficients {
     const float* __restrict guide;
     const float* __restrict p;
     int radius;
@@ -57,14 +57,14 @@ struct FitLines {
         float* __restrict a = ab + static_cast<std::size_t>(y) * size.w + x;
         float* __restrict b = a + plane;
         for (int k = 0; k < n; ++k) {
-            const Line line = fit_line(mean_i[k], mean_p[k], var[k] / count, cov[k] / count, eps);
+            const Coefficients line = fit_coefficients(mean_i[k], mean_p[k], var[k] / count, cov[k] / count, eps);
             a[k] = line.a;
             b[k] = line.b;
         }
     }
 };
 
-// Step 2 of 3: a and b averaged over all windows that cover a pixel (eq. 7). Rows h..2h-1 are b.
+// Step 2 of 2, averaged form: a and b averaged over all windows that cover a pixel (eq. 7). Rows h..2h-1 are b.
 template <int kRun>
 struct BoxMean {
     const float* __restrict in;
@@ -95,59 +95,157 @@ struct BoxMean {
     }
 };
 
-// Step 3 of 3: alpha at full resolution. Along a run, a and b are straight between two grid columns, so the grid is
-// read once per grid column and not once per pixel. Moves 5 bytes a pixel with T = unsigned char, 8 with float; the
-// grid stays in cache.
-template <int kRun, class T>
-struct ApplyLines {
-    const float* __restrict lines;
-    Size grid;
+// Step 2 of 2, residual form: only the slopes are averaged, and b = p - a * guide, so that on the grid alpha is p
+// itself and nothing of it is blurred. kSlopes planes of guide, in and out, for a guide of one channel or of three.
+template <int kRun, int kSlopes>
+struct ResidualCoefficients {
     const float* __restrict guide;
-    Size image;
-    T* __restrict out;
+    const float* __restrict p;
+    const float* __restrict in;
+    int radius;
+    Size size;
+    float* __restrict out;
 
-    PYISEG_HD void operator()(int y, int column) const {
-        const Cell vertical = locate(y, grid.h, image.h);
-        const float ty = static_cast<float>(vertical.remainder) / static_cast<float>(2 * image.h);
-        const float* __restrict a0 = lines + static_cast<std::size_t>(clamp_index(vertical.cell, grid.h)) * grid.w;
-        const float* __restrict a1 = lines + static_cast<std::size_t>(clamp_index(vertical.cell + 1, grid.h)) * grid.w;
-        const std::size_t plane = static_cast<std::size_t>(grid.h) * grid.w;
+    PYISEG_HD void operator()(int y, int column) const { for_run<kRun>(*this, y, column * kRun, size.w, radius); }
 
-        const int x0 = column * kRun;
-        const int step = 2 * grid.w;
-        const int width = 2 * image.w;
-        const float scale = 1.0f / static_cast<float>(width);
-        Cell at = locate(x0, grid.w, image.w);
-        float a[kRun], b[kRun];
-        for (int k = 0; k < kRun;) {
-            const int left = clamp_index(at.cell, grid.w);
-            const int right = clamp_index(at.cell + 1, grid.w);
-            const float left_a = lerp(a0[left], a1[left], ty);
-            const float left_b = lerp(a0[plane + left], a1[plane + left], ty);
-            const float slope_a = lerp(a0[right], a1[right], ty) - left_a;
-            const float slope_b = lerp(a0[plane + right], a1[plane + right], ty) - left_b;
-            const int crossing = (width - at.remainder + step - 1) / step;
-            const int n = crossing < kRun - k ? crossing : kRun - k;
-            for (int j = 0; j < n; ++j) {
-                const float t = static_cast<float>(at.remainder + j * step) * scale;
-                a[k + j] = left_a + slope_a * t;
-                b[k + j] = left_b + slope_b * t;
+    template <int n>
+    PYISEG_HD void part(int y, int x, int left, int right) const {
+        const std::size_t plane = static_cast<std::size_t>(size.h) * size.w;
+        const std::size_t own = static_cast<std::size_t>(y) * size.w + x;
+        const int top = y < radius ? 0 : y - radius;
+        const int bottom = size.h - 1 - y < radius ? size.h - 1 : y + radius;
+        const float count = static_cast<float>((bottom - top + 1) * (right - left + 1));
+        float explained[n] = {};
+        for (int c = 0; c < kSlopes; ++c) {
+            const float* __restrict slopes = in + c * plane;
+            float sum[n] = {};
+            for (int row = top; row <= bottom; ++row) {
+                const float* __restrict v = slopes + static_cast<std::size_t>(row) * size.w + x;
+                for (int dx = left; dx <= right; ++dx) {
+                    for (int k = 0; k < n; ++k) sum[k] += v[dx + k];
+                }
             }
-            k += n;
-            at.remainder += n * step;
-            while (at.remainder >= width) {  // one grid column further; more only where the image is the smaller one
-                at.remainder -= width;
-                ++at.cell;
+            const float* __restrict g = guide + c * plane + own;
+            float* __restrict a = out + c * plane + own;
+            for (int k = 0; k < n; ++k) {
+                sum[k] = sum[k] / count;
+                explained[k] += sum[k] * g[k];
+            }
+            store_run(sum, a);
+        }
+        const float* __restrict p0 = p + own;
+        float* __restrict b = out + kSlopes * plane + own;
+        for (int k = 0; k < n; ++k) b[k] = p0[k] - explained[k];
+    }
+};
+
+// What the color guide needs of its image, once: means and inverse covariances of each window. A mean is the pixel in
+// the middle plus the mean difference from it, and covariances are sums of centered products, as in FitCoefficients.
+template <int kRun>
+struct ColorStatistics {
+    const float* __restrict image;
+    int radius;
+    float eps;
+    Size size;
+    float* __restrict statistics;
+
+    PYISEG_HD void operator()(int y, int column) const { for_run<kRun>(*this, y, column * kRun, size.w, radius); }
+
+    template <int n>
+    PYISEG_HD void part(int y, int x, int left, int right) const {
+        const std::size_t plane = static_cast<std::size_t>(size.h) * size.w;
+        const std::size_t own = static_cast<std::size_t>(y) * size.w + x;
+        const int top = y < radius ? 0 : y - radius;
+        const int bottom = size.h - 1 - y < radius ? size.h - 1 : y + radius;
+        const float count = static_cast<float>((bottom - top + 1) * (right - left + 1));
+        float mean[3][n] = {}, cov[6][n] = {};
+        for (int c = 0; c < 3; ++c) {
+            const float* __restrict channel = image + c * plane;
+            for (int row = top; row <= bottom; ++row) {
+                const float* __restrict v = channel + static_cast<std::size_t>(row) * size.w + x;
+                for (int dx = left; dx <= right; ++dx) {
+                    for (int k = 0; k < n; ++k) mean[c][k] += v[dx + k] - channel[own + k];
+                }
+            }
+            for (int k = 0; k < n; ++k) mean[c][k] = channel[own + k] + mean[c][k] / count;
+        }
+        for (int row = top; row <= bottom; ++row) {
+            const float* __restrict v = image + static_cast<std::size_t>(row) * size.w + x;
+            for (int dx = left; dx <= right; ++dx) {
+                for (int k = 0; k < n; ++k) {
+                    const float r = v[dx + k] - mean[0][k];
+                    const float g = v[plane + dx + k] - mean[1][k];
+                    const float b = v[2 * plane + dx + k] - mean[2][k];
+                    cov[0][k] += r * r;
+                    cov[1][k] += r * g;
+                    cov[2][k] += r * b;
+                    cov[3][k] += g * g;
+                    cov[4][k] += g * b;
+                    cov[5][k] += b * b;
+                }
             }
         }
+        float* __restrict out = statistics + own;
+        for (int c = 0; c < 3; ++c) {
+            for (int k = 0; k < n; ++k) out[c * plane + k] = mean[c][k];
+        }
+        for (int k = 0; k < n; ++k) {
+            float covariance[6], inverse[6];
+            for (int i = 0; i < 6; ++i) covariance[i] = cov[i][k] / count;
+            invert_covariance(covariance, eps, inverse);
+            for (int i = 0; i < 6; ++i) out[(3 + i) * plane + k] = inverse[i];
+        }
+    }
+};
 
-        const std::size_t pixel = static_cast<std::size_t>(y) * image.w + x0;
-        const float* __restrict g = guide + pixel;
-        T* __restrict o = out + pixel;
-        if (x0 + kRun <= image.w) {
-            map_run<kRun>(g, o, [&](int k, float i, T& alpha) { store_alpha(line_alpha(a[k], b[k], i), alpha); });
-        } else {
-            for (int k = 0; k < image.w - x0; ++k) store_alpha(line_alpha(a[k], b[k], g[k]), o[k]);
+// Step 1 of 2 with the color guide: the slopes of each window; see FitCoefficients.
+template <int kRun>
+struct FitColorSlopes {
+    const float* __restrict image;
+    const float* __restrict statistics;
+    const float* __restrict p;
+    int radius;
+    Size size;
+    float* __restrict slopes;
+
+    PYISEG_HD void operator()(int y, int column) const { for_run<kRun>(*this, y, column * kRun, size.w, radius); }
+
+    template <int n>
+    PYISEG_HD void part(int y, int x, int left, int right) const {
+        const std::size_t plane = static_cast<std::size_t>(size.h) * size.w;
+        const std::size_t own = static_cast<std::size_t>(y) * size.w + x;
+        const int top = y < radius ? 0 : y - radius;
+        const int bottom = size.h - 1 - y < radius ? size.h - 1 : y + radius;
+        const float count = static_cast<float>((bottom - top + 1) * (right - left + 1));
+        const float* __restrict mean = statistics + own;
+        const float* __restrict p0 = p + own;
+        float mean_p[n] = {}, cov[3][n] = {};
+        for (int row = top; row <= bottom; ++row) {
+            const float* __restrict v = p + static_cast<std::size_t>(row) * size.w + x;
+            for (int dx = left; dx <= right; ++dx) {
+                for (int k = 0; k < n; ++k) mean_p[k] += v[dx + k] - p0[k];
+            }
+        }
+        for (int k = 0; k < n; ++k) mean_p[k] = p0[k] + mean_p[k] / count;
+        for (int row = top; row <= bottom; ++row) {
+            const std::size_t at = static_cast<std::size_t>(row) * size.w + x;
+            for (int dx = left; dx <= right; ++dx) {
+                for (int k = 0; k < n; ++k) {
+                    const float d = p[at + dx + k] - mean_p[k];
+                    for (int c = 0; c < 3; ++c) {
+                        cov[c][k] += d * (image[c * plane + at + dx + k] - mean[c * plane + k]);
+                    }
+                }
+            }
+        }
+        const float* __restrict inverses = mean + 3 * plane;
+        float* __restrict out = slopes + own;
+        for (int k = 0; k < n; ++k) {
+            float inverse[6], covariance[3], a[3];
+            for (int i = 0; i < 6; ++i) inverse[i] = inverses[i * plane + k];
+            for (int c = 0; c < 3; ++c) covariance[c] = cov[c][k] / count;
+            color_slopes(inverse, covariance, a);
+            for (int c = 0; c < 3; ++c) out[c * plane + k] = a[c];
         }
     }
 };

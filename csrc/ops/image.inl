@@ -131,5 +131,33 @@ struct ResampleRgbY {
     }
 };
 
+// One pixel of the grid. Neighbouring windows lie side by side, as in ReduceRgb.
+struct RgbOnGrid {
+    const std::uint8_t* __restrict rgb;
+    Size size;
+    FloatWindows rows, columns;
+    float* __restrict out;
+
+    PYISEG_HD void operator()(int y, int x) const {
+        const std::size_t pitch = 3 * static_cast<std::size_t>(size.w);
+        const std::uint8_t* __restrict from =
+            rgb + rows.starts[y] * pitch + 3 * static_cast<std::size_t>(columns.starts[x]);
+        double sums[3] = {};
+        for (int i = 0; i < rows.taps; ++i, from += pitch) {
+            const double row_weight = rows.weights[static_cast<std::size_t>(i) * rows.size + y];
+            if (row_weight == 0.0) continue;  // windows are as long as the longest
+            double along[3] = {};
+            for (int k = 0; k < columns.taps; ++k) {
+                const double weight = columns.weights[static_cast<std::size_t>(k) * columns.size + x];
+                for (int c = 0; c < 3; ++c) along[c] += weight * static_cast<double>(from[3 * k + c]);
+            }
+            for (int c = 0; c < 3; ++c) sums[c] += row_weight * along[c];
+        }
+        const std::size_t plane = static_cast<std::size_t>(rows.size) * columns.size;
+        float* __restrict o = out + static_cast<std::size_t>(y) * columns.size + x;
+        for (int c = 0; c < 3; ++c) o[c * plane] = static_cast<float>(sums[c] / 255.0);
+    }
+};
+
 }  // namespace
 }  // namespace pyiseg

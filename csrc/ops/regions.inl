@@ -175,11 +175,11 @@ struct KeepRegions {
 
 // What the filter drew around a region that was dropped goes with it.
 template <int kRun>
-struct DropLines {
+struct ZeroCoefficients {
     const float* __restrict alpha;
     const float* __restrict kept;
     Size size;
-    float* __restrict lines;
+    float* __restrict coefficients;
 
     PYISEG_HD void operator()(int y, int column) const { for_run<kRun>(*this, y, column * kRun, size.w, 0); }
 
@@ -189,8 +189,8 @@ struct DropLines {
         const std::size_t at = static_cast<std::size_t>(y) * size.w + x;
         for (int k = 0; k < n; ++k) {
             const bool drop = (alpha[at + k] > 0.0f) & (kept[at + k] == 0.0f);
-            lines[at + k] = drop ? 0.0f : lines[at + k];
-            lines[plane + at + k] = drop ? 0.0f : lines[plane + at + k];
+            coefficients[at + k] = drop ? 0.0f : coefficients[at + k];
+            coefficients[plane + at + k] = drop ? 0.0f : coefficients[plane + at + k];
         }
     }
 };

@@ -1,0 +1,295 @@
+"""The color guided filter in residual form, on every device against tests/reference.py and what must hold of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import reference
+import tolerances
+from devices import DEVICES, ops
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from native import Native
+from numpy.typing import NDArray
+from op_inputs import SHAPES, blobs, image, random_clicks, rng
+
+from pyiseg.geometry import View
+from pyiseg.resampling import image_on_grid, windows
+
+Float32 = NDArray[np.float32]
+SIZES = [
+    ((1, 1), (1, 1)),
+    ((1, 1), (40, 70)),
+    ((5, 7), (1, 1)),
+    ((3, 4), (48, 64)),
+    ((24, 32), (57, 131)),
+    ((24, 32), (401, 533)),
+    ((40, 50), (13, 17)),  # the image is the smaller one
+    ((4, 300), (9, 100)),
+    ((37, 101), (37, 202)),
+]
+
+
+@pytest.fixture(params=DEVICES)
+def native(request: pytest.FixtureRequest) -> Native:
+    return Native(request.param)
+
+
+def colors(h: int, w: int, seed: int = 0) -> Float32:
+    """R, G, B in 0..1 that go together more than not, as in photographs: shapes, an edge, a little noise."""
+    gray = 0.5 + 0.4 * image(h, w, seed)
+    tint = np.array([0.1, 0.0, -0.1])[:, None, None] * blobs(h, w, seed + 5)
+    return np.clip(gray + tint + 0.01 * rng(seed, h, w).standard_normal((3, h, w)), 0, 1).astype(np.float32)
+
+
+def picture(h: int, w: int, seed: int = 0) -> NDArray[np.uint8]:
+    return np.ascontiguousarray((255 * colors(h, w, seed)).round().astype(np.uint8).transpose(1, 2, 0))
+
+
+def statistics_of(native: Native, planes: Float32, radius: int, eps: float) -> Float32:
+    shape = (9, *planes.shape[1:])
+    return native.run("color_guide_statistics", planes, radius, eps, shape=shape, dtype=np.float32)
+
+
+def coefficients_of(native: Native, planes: Float32, p: Float32, radius: int, eps: float) -> Float32:
+    scratch = native.there(np.full((3, *p.shape), np.nan, np.float32))
+    found = statistics_of(native, planes, radius, eps)
+    shape = (4, *p.shape)
+    return native.run(
+        "color_guided_filter_coefficients", planes, found, p, radius, scratch, shape=shape, dtype=np.float32
+    )
+
+
+def applied(native: Native, coefficients: Float32, guide: NDArray[Any], dtype: Any = np.float32) -> NDArray[Any]:
+    return native.run("apply_coefficients", coefficients, guide, shape=guide.shape[:2], dtype=dtype)
+
+
+def random_coefficients(h: int, w: int) -> Float32:
+    return rng(h, w, 3).normal([[[0.3]], [[-0.2]], [[0.1]], [[0.3]]], 0.7, (4, h, w)).astype(np.float32)
+
+
+@pytest.mark.parametrize("radius", [0, 1, 2, 5])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_statistics(native: Native, shape: tuple[int, int], radius: int) -> None:
+    planes = colors(*shape)
+    found = statistics_of(native, planes, radius, 1e-3)
+    expected = reference.color_guide_statistics(planes, radius, 1e-3)
+    np.testing.assert_allclose(found[:3], expected[:3], rtol=0, atol=1e-6)
+    np.testing.assert_allclose(found[3:], expected[3:], rtol=0, atol=3e-5 / 1e-3)  # an inverse is up to 1 / eps
+
+
+@pytest.mark.parametrize("eps", tolerances.COLOR)
+@pytest.mark.parametrize("radius", [0, 1, 2, 5])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_coefficients(native: Native, shape: tuple[int, int], radius: int, eps: float) -> None:
+    planes, p = colors(*shape), blobs(*shape)
+    found = coefficients_of(native, planes, p, radius, eps).astype(np.float64)
+    exact = reference.color_guide_statistics(planes, radius, eps)
+    expected = reference.color_guided_filter_coefficients(planes, exact, p, radius)
+    # Between grid pixels the image differs from the grid's; here by as much as a neighbor does.
+    other = np.roll(planes, 1, axis=2)
+    alpha, wanted = ((c[:3] * other).sum(axis=0) + c[3] for c in (found, expected))
+    np.testing.assert_allclose(alpha, wanted, rtol=0, atol=tolerances.COLOR[eps])
+    np.testing.assert_allclose((found[:3] * planes).sum(axis=0) + found[3], p, rtol=0, atol=tolerances.COLOR_ON_GRID)
+
+
+@pytest.mark.parametrize("eps", [1e-6, 1e-4])
+def test_gray_images_lose_no_digits_that_matter(native: Native, eps: float) -> None:
+    """R = G = B: the covariances' matrix has rank one, and only eps makes it invertible."""
+    plane = (0.5 + 0.4 * image(60, 90)).clip(0, 1).astype(np.float32)
+    planes, p = np.stack([plane] * 3), blobs(60, 90)
+    found = coefficients_of(native, planes, p, 1, eps).astype(np.float64)
+    exact = reference.color_guide_statistics(planes, 1, eps)
+    expected = reference.color_guided_filter_coefficients(planes, exact, p, 1)
+    other = np.roll(plane, 1, axis=1)
+    alpha, wanted = (c[:3].sum(axis=0) * other + c[3] for c in (found, expected))
+    np.testing.assert_allclose(alpha, wanted, rtol=0, atol=tolerances.COLOR[eps])
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    h=st.integers(1, 20),
+    w=st.integers(1, 80),
+    radius=st.integers(0, 4),
+    value=st.floats(0, 1, width=32),
+    eps=st.sampled_from(sorted(tolerances.COLOR)),
+)
+def test_constants_survive(native: Native, h: int, w: int, radius: int, value: float, eps: float) -> None:
+    coefficients = coefficients_of(native, colors(h, w), np.full((h, w), value, np.float32), radius, eps)
+    assert not coefficients[:3].any()
+    np.testing.assert_array_equal(coefficients[3], np.float32(value))
+
+
+def test_coefficients_are_linear_in_the_prediction(native: Native) -> None:
+    planes, p, other = colors(31, 45), blobs(31, 45), blobs(31, 45, seed=4)
+    both = coefficients_of(native, planes, (0.25 * p + 0.75 * other).astype(np.float32), 1, 1e-3)
+    apart = [coefficients_of(native, planes, x, 1, 1e-3) for x in (p, other)]
+    np.testing.assert_allclose(both, 0.25 * apart[0] + 0.75 * apart[1], rtol=0, atol=1e-3)
+
+
+@pytest.mark.parametrize("radius", [0, 1, 2])
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("name", DEVICES)
+def test_residual_form_of_the_learned_guide(name: str, shape: tuple[int, int], radius: int) -> None:
+    guide, p = image(*shape), blobs(*shape)
+    a, b = ops(name).guided_filter_coefficients(guide, p, radius, 1e-3, residual=True).astype(np.float64)
+    expected = reference.guided_filter_coefficients(guide, p, radius, 1e-3, residual=True)
+    np.testing.assert_allclose(a, expected[0], rtol=0, atol=1e-4)
+    np.testing.assert_allclose(a * guide + b, p, rtol=0, atol=tolerances.GUIDED[1e-3])
+
+
+# alpha at full resolution
+
+
+@pytest.mark.parametrize(("grid", "size"), SIZES)
+def test_apply(native: Native, grid: tuple[int, int], size: tuple[int, int]) -> None:
+    coefficients, rgb = random_coefficients(*grid), picture(*size)
+    expected = reference.apply_color_coefficients(coefficients, rgb)
+    np.testing.assert_allclose(applied(native, coefficients, rgb), expected, rtol=0, atol=tolerances.APPLIED_COLOR)
+    as_bytes = applied(native, coefficients, rgb, np.uint8)
+    difference = np.abs(as_bytes.astype(int) - reference.to_bytes(expected))
+    assert difference.max() <= tolerances.APPLIED_BYTES
+    at_a_half = np.abs(np.mod(255 * expected, 1) - 0.5) < 255 * tolerances.APPLIED_COLOR
+    assert not difference[~at_a_half].any()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.uint8])
+def test_where_all_coefficients_are_zero_alpha_is_zero(native: Native, dtype: Any) -> None:
+    """Nothing is computed there, which must not show: not beside it, and not at the ends of rows."""
+    coefficients = random_coefficients(20, 40)
+    coefficients[:, :, 9:30] = 0
+    coefficients[:, 12:, :] = 0
+    for width in (640, 650, 95):
+        rgb = picture(60, width)
+        found = applied(native, coefficients, rgb, dtype)
+        expected = reference.apply_color_coefficients(coefficients, rgb)
+        if dtype == np.uint8:
+            assert np.abs(found.astype(int) - reference.to_bytes(expected)).max() <= tolerances.APPLIED_BYTES
+        else:
+            np.testing.assert_allclose(found, expected, rtol=0, atol=tolerances.APPLIED_COLOR)
+        assert not found[expected == 0].any()
+
+
+def test_a_white_and_a_black_pixel(native: Native) -> None:
+    rgb = np.array([[[255, 255, 255], [0, 0, 0]]], np.uint8)
+    coefficients = np.array([0.25, 0.125, 0.0625, 0.5], np.float32)[:, None, None] * np.ones((4, 1, 2), np.float32)
+    np.testing.assert_allclose(applied(native, coefficients, rgb), [[0.9375, 0.5]], rtol=0, atol=1e-7)
+
+
+# clicks are obeyed
+
+
+@pytest.mark.parametrize("learned", [False, True])
+@pytest.mark.parametrize("n", [0, 1, 3, 40])
+@pytest.mark.parametrize(("grid", "size"), SIZES)
+def test_pin_image_clicks(native: Native, grid: tuple[int, int], size: tuple[int, int], n: int, learned: bool) -> None:
+    coefficients = random_coefficients(*grid)[2 if learned else 0 :].copy()
+    guide = image(*size) if learned else picture(*size)
+    image_clicks = random_clicks(n, *size)
+    clicks = View(size, grid, grid).grid_clicks(image_clicks)
+    there = [native.there(x) for x in (guide, image_clicks, clicks)]
+    flags, out = native.there(np.full(grid, np.nan, np.float32)), native.there(coefficients.copy())
+    native.ops.pin_image_clicks(*there, flags, out)
+    pinned = native.here(out)
+    apply = reference.apply_coefficients if learned else reference.apply_color_coefficients
+    expected = reference.pin_image_clicks(apply(coefficients, guide), image_clicks, clicks, coefficients)
+    np.testing.assert_array_equal(pinned, expected.astype(np.float32))
+    alpha = apply(pinned, guide)
+    for x, y, label in image_clicks.tolist():
+        others = image_clicks[image_clicks[:, 2] != label]
+        apart = np.abs(
+            View(size, grid, grid).grid_clicks(others)[:, :2] - [x * grid[1] // size[1], y * grid[0] // size[0]]
+        )
+        if not (apart.max(axis=1, initial=0) <= 3).any():
+            assert alpha[y, x] >= 0.6 if label else alpha[y, x] <= 0.4
+
+
+# the image on the grid
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 9), (9, 1), (37, 50), (64, 97), (300, 200), (5, 301)])
+@pytest.mark.parametrize("grid", [(16, 32), (32, 16), (1, 1), (7, 5)])
+def test_image_on_grid(native: Native, size: tuple[int, int], grid: tuple[int, int]) -> None:
+    rgb, view = picture(*size), View(size, grid, grid)
+    memory, out = native.between_guards((3, *grid), np.float32)
+    image_on_grid(native.device, view, native.there(rgb), out)
+    found = native.result(memory, (3, *grid))
+    kinds = ["area" if grid[i] < size[i] else "bilinear" for i in (0, 1)]
+    down, across = (reference.filter_matrix(kinds[i], size[i], grid[i]) for i in (0, 1))
+    expected = down @ (rgb.transpose(2, 0, 1) / 255.0) @ across.T
+    np.testing.assert_allclose(found, expected, rtol=0, atol=tolerances.RESIZED)
+
+
+def test_area_windows_cover_everything_once() -> None:
+    for size, result in ((7, 3), (640, 256), (4000, 256), (513, 512), (1000, 1)):
+        made = windows("area", size, result)
+        weights = np.zeros((result, size))
+        for i, start in enumerate(made.starts):
+            weights[i, start : start + len(made.weights)] += made.weights[:, i]
+        np.testing.assert_allclose(weights.sum(axis=1), 1, atol=1e-12)
+        np.testing.assert_allclose(weights.sum(axis=0), result / size, atol=1e-9)
+
+
+# what is refused
+
+
+@pytest.mark.parametrize(
+    ("op", "change", "words"),
+    [
+        ("statistics", {0: np.zeros((2, 4, 5), np.float32)}, r"image has shape \(2, 4, 5\); its first axis must be 3"),
+        ("statistics", {2: 0.0}, r"eps is 0; it must lie in 1e-12..1e12"),
+        ("statistics", {3: np.zeros((9, 4, 6), np.float32)}, r"statistics has size \(4, 6\) but image has \(4, 5\)"),
+        ("coefficients", {1: np.zeros((8, 4, 5), np.float32)}, r"statistics has shape \(8, 4, 5\)"),
+        ("coefficients", {2: np.zeros((5, 4), np.float32)}, r"p has size \(5, 4\) but image has \(4, 5\)"),
+        ("coefficients", {3: 65}, r"radius is 65; it must lie in 0..64"),
+        ("coefficients", {5: np.zeros((2, 4, 5), np.float32)}, r"coefficients has shape \(2, 4, 5\)"),
+        (
+            "apply",
+            {0: np.zeros((2, 4, 5), np.float32)},
+            r"coefficients has shape \(2, 4, 5\); its first axis must be 4",
+        ),
+        ("apply", {1: np.zeros((6, 7, 4), np.uint8)}, r"guide has shape \(6, 7, 4\); it must be \(h, w, 3\)"),
+        ("apply", {1: np.zeros((6, 7), np.int32)}, r"guide has dtype int32; it must be float32"),
+        ("apply", {2: np.zeros((6, 8), np.uint8)}, r"out has size \(6, 8\) but guide has \(6, 7\)"),
+        ("pin", {1: np.array([[7, 0, 1]], np.int32)}, r"image_clicks\[0\] is \(7, 0, 1\); x must lie in 0..6"),
+        ("pin", {2: np.zeros((2, 3), np.int32)}, r"image_clicks has 1 rows but clicks has 2"),
+        ("pin", {4: np.zeros((2, 4, 5), np.float32)}, r"coefficients has shape \(2, 4, 5\); its first axis must be 4"),
+    ],
+)
+def test_wrong_arguments(op: str, change: dict[int, Any], words: str) -> None:
+    f, clicks = np.float32, np.array([[1, 1, 1]], np.int32)
+    image_planes, rgb = np.zeros((3, 4, 5), f), np.zeros((6, 7, 3), np.uint8)
+    arguments = {
+        "statistics": [image_planes, 1, 1e-3, np.zeros((9, 4, 5), f)],
+        "coefficients": [
+            *(image_planes, np.zeros((9, 4, 5), f), np.zeros((4, 5), f), 1),
+            *(np.zeros((3, 4, 5), f), np.zeros((4, 4, 5), f)),
+        ],
+        "apply": [np.zeros((4, 4, 5), f), rgb, np.zeros((6, 7), np.uint8)],
+        "pin": [rgb, clicks, clicks.copy(), np.zeros((4, 5), f), np.zeros((4, 4, 5), f)],
+    }[op]
+    names = {
+        "statistics": "color_guide_statistics",
+        "coefficients": "color_guided_filter_coefficients",
+        "apply": "apply_coefficients",
+        "pin": "pin_image_clicks",
+    }
+    call = getattr(Native("cpu").ops, names[op])
+    call(*arguments)
+    for index, value in change.items():
+        arguments[index] = value
+    with pytest.raises(ValueError, match=words):
+        call(*arguments)
+
+
+def test_outputs_must_lie_apart() -> None:
+    core, f = Native("cpu").ops, np.float32
+    memory = np.zeros((13, 4, 5), f)
+    with pytest.raises(ValueError, match="image and statistics share memory"):
+        core.color_guide_statistics(memory[:3], 1, 1e-3, memory[2:11])
+    with pytest.raises(ValueError, match="scratch and coefficients share memory"):
+        core.color_guided_filter_coefficients(
+            np.zeros((3, 4, 5), f), np.zeros((9, 4, 5), f), np.zeros((4, 5), f), 1, memory[:3], memory[2:6]
+        )
