@@ -33,7 +33,7 @@ def read_only(array: np.ndarray) -> np.ndarray:
 GOOD: dict[str, Callable[[], dict[str, Any]]] = {
     "click_maps": lambda: {"clicks": CLICKS, "sigmas": [1.0, 2.0], "out": f32(4, H, W)},
     "force_clicks": lambda: {"clicks": CLICKS, "alpha": f32(H, W)},
-    "pin_clicks": lambda: {"guide": f32(H, W), "clicks": CLICKS, "lines": f32(2, H, W)},
+    "pin_clicks": lambda: {"guide": f32(H, W), "clicks": CLICKS, "coefficients": f32(2, H, W)},
     "keep_clicked_regions": lambda: {
         "alpha": f32(H, W),
         "clicks": CLICKS,
@@ -41,16 +41,33 @@ GOOD: dict[str, Callable[[], dict[str, Any]]] = {
         "labels": np.zeros((H, W), np.int32),
         "out": f32(H, W),
     },
-    "zero_coefficients": lambda: {"alpha": f32(H, W), "kept": f32(H, W), "lines": f32(2, H, W)},
+    "zero_coefficients": lambda: {"alpha": f32(H, W), "kept": f32(H, W), "coefficients": f32(2, H, W)},
     "guided_filter_coefficients": lambda: {
         "guide": f32(H, W),
         "p": f32(H, W),
         "radius": 2,
         "eps": 1e-3,
+        "residual": False,
         "scratch": f32(2, H, W),
-        "lines": f32(2, H, W),
+        "coefficients": f32(2, H, W),
     },
-    "apply_coefficients": lambda: {"lines": f32(2, H, W), "guide": f32(9, 9), "out": f32(9, 9)},
+    "color_guide_statistics": lambda: {"image": f32(3, H, W), "radius": 1, "eps": 1e-3, "statistics": f32(6, H, W)},
+    "color_guided_filter_coefficients": lambda: {
+        "image": f32(3, H, W),
+        "statistics": f32(6, H, W),
+        "p": f32(H, W),
+        "radius": 1,
+        "scratch": f32(3, H, W),
+        "coefficients": f32(4, H, W),
+    },
+    "pin_image_clicks": lambda: {
+        "guide": np.zeros((9, 10, 3), np.uint8),
+        "image_clicks": np.array([[9, 8, 1], [0, 0, 0]], np.int32),
+        "clicks": CLICKS,
+        "flags": f32(H, W),
+        "coefficients": f32(4, H, W),
+    },
+    "apply_coefficients": lambda: {"coefficients": f32(2, H, W), "guide": f32(9, 9), "out": f32(9, 9)},
 }
 
 # op, argument, bad value, what the message must say
@@ -78,16 +95,21 @@ BAD = [
     ("force_clicks", "alpha", f32(1, H, W), r"alpha has shape \(1, 6, 8\); it must have 2 axes"),
     ("force_clicks", "alpha", read_only(f32(H, W)), "alpha is read-only"),
     ("pin_clicks", "clicks", np.array([[0, 6, 1]], np.int32), r"clicks\[0\] is \(0, 6, 1\); .* y in 0..5"),
-    ("pin_clicks", "lines", f32(2, H, W + 2), r"lines has size \(6, 10\) but guide has"),
-    ("pin_clicks", "lines", read_only(f32(2, H, W)), "lines is read-only"),
+    ("pin_clicks", "coefficients", f32(2, H, W + 2), r"coefficients has size \(6, 10\) but guide has"),
+    ("pin_clicks", "coefficients", read_only(f32(2, H, W)), "coefficients is read-only"),
     ("keep_clicked_regions", "margin", -1, "margin is -1; it must not be negative"),
     ("keep_clicked_regions", "labels", f32(H, W), "labels has dtype float32; it must be int32"),
     ("keep_clicked_regions", "labels", np.zeros((H, W + 1), np.int32), r"labels has size \(6, 9\) but alpha has"),
     ("keep_clicked_regions", "out", f32(H + 1, W), r"out has size \(7, 8\) but alpha has \(6, 8\)"),
     ("keep_clicked_regions", "clicks", np.array([[0, 6, 1]], np.int32), r"clicks\[0\] is \(0, 6, 1\)"),
     ("zero_coefficients", "kept", f32(H, W + 1), r"kept has size \(6, 9\) but alpha has \(6, 8\)"),
-    ("zero_coefficients", "lines", f32(1, H, W), r"lines has shape \(1, 6, 8\); its first axis must be 2"),
-    ("zero_coefficients", "lines", read_only(f32(2, H, W)), "lines is read-only"),
+    (
+        "zero_coefficients",
+        "coefficients",
+        f32(1, H, W),
+        r"coefficients has shape \(1, 6, 8\); its first axis must be 2",
+    ),
+    ("zero_coefficients", "coefficients", read_only(f32(2, H, W)), "coefficients is read-only"),
     ("guided_filter_coefficients", "radius", -1, r"radius is -1; it must lie in 0..64"),
     ("guided_filter_coefficients", "radius", 65, r"radius is 65; it must lie in 0..64"),
     ("guided_filter_coefficients", "eps", 0.0, "eps is 0; it must lie in"),
@@ -96,9 +118,47 @@ BAD = [
     ("guided_filter_coefficients", "p", f32(H, W - 1), r"p has size \(6, 7\) but guide has \(6, 8\)"),
     ("guided_filter_coefficients", "guide", np.zeros((H, W)), "guide has dtype float64"),
     ("guided_filter_coefficients", "scratch", f32(1, H, W), r"scratch has shape \(1, 6, 8\); its first axis must be 2"),
-    ("guided_filter_coefficients", "lines", f32(2, H, W + 2), r"lines has size \(6, 10\) but guide has"),
-    ("apply_coefficients", "lines", f32(3, H, W), r"lines has shape \(3, 6, 8\); its first axis must be 2"),
-    ("apply_coefficients", "lines", f32(2, H, 0), r"lines has size \(6, 0\)"),
+    ("guided_filter_coefficients", "coefficients", f32(2, H, W + 2), r"coefficients has size \(6, 10\) but guide has"),
+    ("color_guide_statistics", "image", f32(2, H, W), r"image has shape \(2, 6, 8\); its first axis must be 3"),
+    ("color_guide_statistics", "eps", 0.0, "eps is 0; it must lie in 1e-12..1e12"),
+    ("color_guide_statistics", "radius", 65, r"radius is 65; it must lie in 0..64"),
+    ("color_guide_statistics", "statistics", f32(6, H, W + 1), r"statistics has size \(6, 9\) but image has \(6, 8\)"),
+    (
+        "color_guide_statistics",
+        "statistics",
+        f32(9, H, W),
+        r"statistics has shape \(9, 6, 8\); its first axis must be 6",
+    ),
+    ("color_guided_filter_coefficients", "statistics", f32(5, H, W), r"statistics has shape \(5, 6, 8\)"),
+    ("color_guided_filter_coefficients", "p", f32(W, H), r"p has size \(8, 6\) but image has \(6, 8\)"),
+    ("color_guided_filter_coefficients", "radius", -1, r"radius is -1; it must lie in 0..64"),
+    ("color_guided_filter_coefficients", "scratch", f32(2, H, W), r"scratch has shape \(2, 6, 8\)"),
+    ("color_guided_filter_coefficients", "coefficients", f32(2, H, W), r"coefficients has shape \(2, 6, 8\)"),
+    ("color_guided_filter_coefficients", "coefficients", read_only(f32(4, H, W)), "coefficients is read-only"),
+    (
+        "pin_image_clicks",
+        "image_clicks",
+        np.array([[10, 0, 1], [0, 0, 0]], np.int32),
+        r"image_clicks\[0\] is \(10, 0, 1\)",
+    ),
+    ("pin_image_clicks", "clicks", CLICKS[:1].copy(), "image_clicks has 2 rows but clicks has 1"),
+    ("pin_image_clicks", "guide", f32(9, 10), r"coefficients has shape \(4, 6, 8\); its first axis must be 2"),
+    (
+        "pin_image_clicks",
+        "guide",
+        np.zeros((9, 10, 4), np.uint8),
+        r"guide has shape \(9, 10, 4\); it must be \(h, w, 3\)",
+    ),
+    ("pin_image_clicks", "flags", f32(H, W + 1), r"coefficients has size \(6, 8\) but flags has \(6, 9\)"),
+    ("apply_coefficients", "guide", np.zeros((9, 9, 3), np.uint8), r"coefficients has shape \(2, 6, 8\); .* must be 4"),
+    ("apply_coefficients", "guide", np.zeros((9, 9), np.int32), "guide has dtype int32; it must be float32"),
+    (
+        "apply_coefficients",
+        "coefficients",
+        f32(3, H, W),
+        r"coefficients has shape \(3, 6, 8\); its first axis must be 2",
+    ),
+    ("apply_coefficients", "coefficients", f32(2, H, 0), r"coefficients has size \(6, 0\)"),
     ("apply_coefficients", "guide", f32(9, 10), r"out has size \(9, 9\) but guide has \(9, 10\)"),
     ("apply_coefficients", "out", np.zeros((9, 9), np.int8), "out has dtype int8; it must be float32 or uint8"),
     ("apply_coefficients", "out", read_only(np.zeros((9, 9), np.uint8)), "out is read-only"),
@@ -124,8 +184,8 @@ def test_bad_arguments_are_named(op: str, name: str, value: Any, message: str) -
     [
         ("keep_clicked_regions", "alpha", "out"),
         ("apply_coefficients", "guide", "out"),
-        ("guided_filter_coefficients", "scratch", "lines"),
-        ("guided_filter_coefficients", "guide", "lines"),
+        ("guided_filter_coefficients", "scratch", "coefficients"),
+        ("guided_filter_coefficients", "guide", "coefficients"),
     ],
 )
 def test_shared_memory_is_refused(op: str, a: str, b: str) -> None:
@@ -161,15 +221,15 @@ def everything(h: int = 150, w: int = 210) -> list[np.ndarray]:
     clicks = np.stack([r.integers(0, w, 9), r.integers(0, h, 9), np.arange(9) % 2], 1).astype(np.int32)
     guide, p = r.normal(0, 0.2, (h, w)).astype(np.float32), (r.random((h, w)) > 0.45).astype(np.float32)
     maps, kept, labels = f32(6, h, w), f32(h, w), np.zeros((h, w), np.int32)
-    lines, scratch = f32(2, h, w), f32(2, h, w)
+    coefficients, scratch = f32(2, h, w), f32(2, h, w)
     large, small = np.zeros((600, 900), np.uint8), f32(h, w)
     _core.click_maps(clicks, [2.0, 4.0, 16.0], maps)
     _core.force_clicks(clicks, p)
     _core.keep_clicked_regions(p, clicks, 3, labels, kept)
-    _core.guided_filter_coefficients(guide, kept, 2, 1e-4, scratch, lines)
-    _core.apply_coefficients(lines, r.normal(0, 0.2, large.shape).astype(np.float32), large)
-    _core.apply_coefficients(lines, guide, small)
-    return [maps, p, kept, lines, large, small]
+    _core.guided_filter_coefficients(guide, kept, 2, 1e-4, False, scratch, coefficients)
+    _core.apply_coefficients(coefficients, r.normal(0, 0.2, large.shape).astype(np.float32), large)
+    _core.apply_coefficients(coefficients, guide, small)
+    return [maps, p, kept, coefficients, large, small]
 
 
 def test_results_do_not_depend_on_the_number_of_threads(threads: None) -> None:
@@ -233,12 +293,12 @@ def test_the_environment_sets_the_number_of_threads(value: str, answer: str | No
 def test_the_gil_is_released() -> None:
     # With a switch interval this long, the main thread can run only while the op itself leaves the GIL.
     size, interval = 256, sys.getswitchinterval()
-    guide, lines, scratch = f32(size, size), f32(2, size, size), f32(2, size, size)
+    guide, coefficients, scratch = f32(size, size), f32(2, size, size), f32(2, size, size)
     started, finished = threading.Event(), []
 
     def work() -> None:
         started.set()
-        _core.guided_filter_coefficients(guide, guide.copy(), 32, 1e-3, scratch, lines)
+        _core.guided_filter_coefficients(guide, guide.copy(), 32, 1e-3, False, scratch, coefficients)
         finished.append(time.perf_counter())
 
     sys.setswitchinterval(1000)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from devices import CpuOps, no_gpu, ops
+from native import Native
 from op_inputs import blobs, image, random_clicks
 from test_ops import SIGMAS
 
@@ -46,3 +47,23 @@ def test_both_devices_give_the_same_bits(cuda: Any) -> None:
         np.testing.assert_array_equal(
             cuda.apply_coefficients(lines, large, dtype), cpu.apply_coefficients(lines, large, dtype)
         )
+
+
+def test_both_devices_give_the_same_bits_with_the_color_guide(cuda: Any) -> None:
+    results = []
+    for native in (Native("cuda"), Native("cpu")):
+        planes, p, rgb = np.stack([blobs(144, 251, seed) for seed in range(3)]), blobs(144, 251), u8(1001, 1733)
+        found = [native.run("color_guide_statistics", planes, 1, 3e-4, shape=(6, 144, 251), dtype=np.float32)]
+        scratch = native.there(np.zeros((3, 144, 251), np.float32))
+        arguments = (planes, found[0], p, 1, scratch)
+        shape = (4, 144, 251)
+        found.append(native.run("color_guided_filter_coefficients", *arguments, shape=shape, dtype=np.float32))
+        for dtype in (np.float32, np.uint8):
+            found.append(native.run("apply_coefficients", found[1], rgb, shape=(1001, 1733), dtype=dtype))
+        results.append(found)
+    for there, here in zip(*results, strict=True):
+        np.testing.assert_array_equal(there, here)
+
+
+def u8(h: int, w: int) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (h, w, 3), np.uint8)

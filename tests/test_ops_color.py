@@ -231,56 +231,7 @@ def test_area_windows_cover_everything_once() -> None:
         np.testing.assert_allclose(weights.sum(axis=0), result / size, atol=1e-9)
 
 
-# what is refused
-
-
-@pytest.mark.parametrize(
-    ("op", "change", "words"),
-    [
-        ("statistics", {0: np.zeros((2, 4, 5), np.float32)}, r"image has shape \(2, 4, 5\); its first axis must be 3"),
-        ("statistics", {2: 0.0}, r"eps is 0; it must lie in 1e-12..1e12"),
-        ("statistics", {3: np.zeros((6, 4, 6), np.float32)}, r"statistics has size \(4, 6\) but image has \(4, 5\)"),
-        ("coefficients", {1: np.zeros((5, 4, 5), np.float32)}, r"statistics has shape \(5, 4, 5\)"),
-        ("coefficients", {2: np.zeros((5, 4), np.float32)}, r"p has size \(5, 4\) but image has \(4, 5\)"),
-        ("coefficients", {3: 65}, r"radius is 65; it must lie in 0..64"),
-        ("coefficients", {5: np.zeros((2, 4, 5), np.float32)}, r"coefficients has shape \(2, 4, 5\)"),
-        (
-            "apply",
-            {0: np.zeros((2, 4, 5), np.float32)},
-            r"coefficients has shape \(2, 4, 5\); its first axis must be 4",
-        ),
-        ("apply", {1: np.zeros((6, 7, 4), np.uint8)}, r"guide has shape \(6, 7, 4\); it must be \(h, w, 3\)"),
-        ("apply", {1: np.zeros((6, 7), np.int32)}, r"guide has dtype int32; it must be float32"),
-        ("apply", {2: np.zeros((6, 8), np.uint8)}, r"out has size \(6, 8\) but guide has \(6, 7\)"),
-        ("pin", {1: np.array([[7, 0, 1]], np.int32)}, r"image_clicks\[0\] is \(7, 0, 1\); x must lie in 0..6"),
-        ("pin", {2: np.zeros((2, 3), np.int32)}, r"image_clicks has 1 rows but clicks has 2"),
-        ("pin", {4: np.zeros((2, 4, 5), np.float32)}, r"coefficients has shape \(2, 4, 5\); its first axis must be 4"),
-    ],
-)
-def test_wrong_arguments(op: str, change: dict[int, Any], words: str) -> None:
-    f, clicks = np.float32, np.array([[1, 1, 1]], np.int32)
-    image_planes, rgb = np.zeros((3, 4, 5), f), np.zeros((6, 7, 3), np.uint8)
-    arguments = {
-        "statistics": [image_planes, 1, 1e-3, np.zeros((6, 4, 5), f)],
-        "coefficients": [
-            *(image_planes, np.zeros((6, 4, 5), f), np.zeros((4, 5), f), 1),
-            *(np.zeros((3, 4, 5), f), np.zeros((4, 4, 5), f)),
-        ],
-        "apply": [np.zeros((4, 4, 5), f), rgb, np.zeros((6, 7), np.uint8)],
-        "pin": [rgb, clicks, clicks.copy(), np.zeros((4, 5), f), np.zeros((4, 4, 5), f)],
-    }[op]
-    names = {
-        "statistics": "color_guide_statistics",
-        "coefficients": "color_guided_filter_coefficients",
-        "apply": "apply_coefficients",
-        "pin": "pin_image_clicks",
-    }
-    call = getattr(Native("cpu").ops, names[op])
-    call(*arguments)
-    for index, value in change.items():
-        arguments[index] = value
-    with pytest.raises(ValueError, match=words):
-        call(*arguments)
+# what is refused; the rest of it in tests/test_core.py
 
 
 def test_outputs_must_lie_apart() -> None:

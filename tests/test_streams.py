@@ -15,6 +15,7 @@ from test_ops import PATTERNS, SIGMAS
 from pyiseg import _core
 
 H, W = 12, 17
+IMAGE = (26, 51)  # the image that the grid is of
 NO_CLICKS = np.empty((0, 3), np.int32)
 
 
@@ -204,31 +205,40 @@ def test_host_arrays_have_no_cuda_interface() -> None:
 
 
 class Click:
-    """Click maps of all clicks, and of those answered before, as what a click enqueues."""
+    """Maps of all clicks and of those answered on the grid, and of all on the image, as what a click enqueues."""
 
     def __init__(self, device: Any, capacity: int = 4) -> None:
         self.stream = device.Stream()
-        self.clicks = self.stream.empty((2, capacity, 3), np.int32)
-        self.feed = device.ClickFeed(self.stream, self.clicks, (H, W))
+        self.clicks = self.stream.empty((3, capacity, 3), np.int32)
+        self.feed = device.ClickFeed(self.stream, self.clicks, (H, W), IMAGE)
         self.maps = self.stream.empty((2, 2, H, W))
+        self.image_maps = self.stream.empty((2, *IMAGE))
         self.calls = 0
 
     def enqueue(self) -> None:
         self.calls += 1
         for plane in range(2):
             self.stream.click_maps(self.clicks[plane], [2.0], self.maps[plane])
+        self.stream.click_maps(self.clicks[2], [2.0], self.image_maps)
 
     def result(self) -> np.ndarray:
-        maps = np.empty(self.maps.shape, np.float32)
+        maps, image_maps = np.empty(self.maps.shape, np.float32), np.empty(self.image_maps.shape, np.float32)
         self.stream.download(self.maps, maps)
-        return maps
+        self.stream.download(self.image_maps, image_maps)
+        return np.concatenate([maps.ravel(), image_maps.ravel()])
 
 
 def expected(clicks: np.ndarray, answered: int) -> np.ndarray:
-    maps = np.empty((2, 2, H, W), np.float32)
+    maps, image_maps = np.empty((2, 2, H, W), np.float32), np.empty((2, *IMAGE), np.float32)
     _core.click_maps(clicks, [2.0], maps[0])
     _core.click_maps(clicks[:answered], [2.0], maps[1])
-    return maps
+    _core.click_maps(on_image(clicks), [2.0], image_maps)
+    return np.concatenate([maps.ravel(), image_maps.ravel()])
+
+
+def on_image(clicks: np.ndarray) -> np.ndarray:
+    """Clicks on the grid as clicks on the image, which is larger."""
+    return (clicks * [3, 2, 1] + [2, 1, 0]).astype(np.int32)
 
 
 def test_a_graph_is_launched_with_new_clicks_each_time(device: Any) -> None:
@@ -236,7 +246,7 @@ def test_a_graph_is_launched_with_new_clicks_each_time(device: Any) -> None:
     graph = device.ClickGraph(click.feed, click.enqueue)
     for n, answered in ((1, 0), (4, 3), (2, 1), (0, 0), (4, 4)):
         clicks = random_clicks(n, H, W, seed=n)
-        graph.launch(clicks, answered)
+        graph.launch(clicks, answered, on_image(clicks))
         np.testing.assert_array_equal(click.result(), expected(clicks, answered))
     assert click.calls == 1
 
@@ -244,7 +254,7 @@ def test_a_graph_is_launched_with_new_clicks_each_time(device: Any) -> None:
 def test_without_a_graph_the_same_is_enqueued_each_time(device: Any) -> None:
     click = Click(device)
     clicks = random_clicks(3, H, W)
-    click.feed.write(clicks, 2)
+    click.feed.write(clicks, 2, on_image(clicks))
     click.enqueue()
     np.testing.assert_array_equal(click.result(), expected(clicks, 2))
 
@@ -254,15 +264,19 @@ def test_what_a_graph_is_given_is_checked(device: Any) -> None:
     graph = device.ClickGraph(click.feed, click.enqueue)
     for call in (graph.launch, click.feed.write):
         with pytest.raises(ValueError, match=r"clicks\[0\] is \(17, 0, 1\); x must lie in 0..16"):
-            call(np.array([[W, 0, 1]], np.int32), 0)
+            call(np.array([[W, 0, 1]], np.int32), 0, np.array([[0, 0, 1]], np.int32))
+        with pytest.raises(ValueError, match=r"image_clicks\[0\] is \(0, 26, 1\); .* y in 0\.\.25"):
+            call(np.array([[0, 0, 1]], np.int32), 0, np.array([[0, IMAGE[0], 1]], np.int32))
+        with pytest.raises(ValueError, match="image_clicks has 0 rows but clicks has 1"):
+            call(np.array([[0, 0, 1]], np.int32), 0, NO_CLICKS)
         with pytest.raises(ValueError, match="clicks has 5 rows; there is room for 4"):
-            call(random_clicks(5, H, W), 4)
+            call(random_clicks(5, H, W), 4, random_clicks(5, H, W))
         with pytest.raises(ValueError, match=r"answered is 3; it must lie in 0\.\.2"):
-            call(random_clicks(2, H, W), 3)
-    with pytest.raises(ValueError, match=r"clicks has shape \(3, 4, 3\); it must be \(2, capacity, 3\)"):
-        device.ClickFeed(click.stream, click.stream.empty((3, 4, 3), np.int32), (H, W))
+            call(random_clicks(2, H, W), 3, random_clicks(2, H, W))
+    with pytest.raises(ValueError, match=r"clicks has shape \(2, 4, 3\); it must be \(3, capacity, 3\)"):
+        device.ClickFeed(click.stream, click.stream.empty((2, 4, 3), np.int32), (H, W), IMAGE)
     with pytest.raises(ValueError, match=r"grid has size \(0, 5\)"):
-        device.ClickFeed(click.stream, click.clicks, (0, 5))
+        device.ClickFeed(click.stream, click.clicks, (0, 5), IMAGE)
 
 
 @pytest.mark.parametrize("error", [RuntimeError("no engine"), KeyboardInterrupt()])
@@ -277,10 +291,10 @@ def test_what_is_thrown_while_capturing_is_thrown_on(device: Any, error: BaseExc
         device.ClickGraph(click.feed, fail)
     # The stream is as it was: it does work, and can be captured.
     clicks = random_clicks(3, H, W)
-    click.feed.write(clicks, 1)
+    click.feed.write(clicks, 1, on_image(clicks))
     click.enqueue()
     np.testing.assert_array_equal(click.result(), expected(clicks, 1))
-    device.ClickGraph(click.feed, click.enqueue).launch(clicks, 2)
+    device.ClickGraph(click.feed, click.enqueue).launch(clicks, 2, on_image(clicks))
     np.testing.assert_array_equal(click.result(), expected(clicks, 2))
 
 
@@ -309,8 +323,8 @@ def test_nothing_runs_while_capturing() -> None:
 
     graph = _core.host.ClickGraph(click.feed, enqueue)
     assert not ran
-    graph.launch(NO_CLICKS, 0)
-    graph.launch(NO_CLICKS, 0)
+    graph.launch(NO_CLICKS, 0, NO_CLICKS)
+    graph.launch(NO_CLICKS, 0, NO_CLICKS)
     assert ran == [1, 1]
 
 
@@ -322,7 +336,7 @@ def test_a_graph_keeps_no_hold_on_what_it_was_given() -> None:
     try:
         click = Click(_core.host)
         graph = _core.host.ClickGraph(click.feed, click.enqueue)
-        graph.launch(NO_CLICKS, 0)
+        graph.launch(NO_CLICKS, 0, NO_CLICKS)
         del click, graph
         assert _core.host.allocated() == before
     finally:

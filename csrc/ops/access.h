@@ -63,20 +63,6 @@ PYISEG_HD void store_run(const T (&values)[n], T* to) {
     for (int k = 0; k < n; ++k) to[k] = values[k];
 }
 
-// f(k, from[k], to[k]) for each k, read and written so. The CPU goes without the copies, which would only cost it.
-template <int n, class In, class Out, class F>
-PYISEG_HD void map_run(const In* __restrict from, Out* __restrict to, const F& f) {
-#ifdef __CUDA_ARCH__
-    In values[n];
-    Out results[n];
-    load_run(from, values);
-    for (int k = 0; k < n; ++k) f(k, values[k], results[k]);
-    store_run(results, to);
-#else
-    for (int k = 0; k < n; ++k) f(k, from[k], to[k]);
-#endif
-}
-
 // Long lists are dealt out as rows of this many values, so that CPU threads have rows to share and CUDA's warps are
 // full.
 constexpr int kFlatRow = 1024;

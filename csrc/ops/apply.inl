@@ -22,32 +22,50 @@ PYISEG_HD float alpha_at(ColorGuide guide, std::size_t pixel, const float (&valu
                        static_cast<float>(rgb[2]));
 }
 
-// Alpha of n pixels of a row, from theirs.
+#ifdef __CUDA_ARCH__
+// The guide at n pixels of a row, read in words as wide as the address allows.
+template <class Guide, int n>
+struct GuideRun;
+
+template <int n>
+struct GuideRun<LearnedGuide, n> {
+    float values[n];
+
+    __device__ GuideRun(LearnedGuide guide, std::size_t pixel) { load_run(guide.values + pixel, values); }
+    __device__ float alpha(int k, const float (&value)[2]) const { return guided_alpha(value[0], value[1], values[k]); }
+};
+
+template <int n>
+struct GuideRun<ColorGuide, n> {
+    std::uint8_t rgb[3 * n];
+
+    __device__ GuideRun(ColorGuide guide, std::size_t pixel) { load_run(guide.rgb + 3 * pixel, rgb); }
+    __device__ float alpha(int k, const float (&value)[4]) const {
+        return color_alpha(value[0], value[1], value[2], value[3], static_cast<float>(rgb[3 * k]),
+                           static_cast<float>(rgb[3 * k + 1]), static_cast<float>(rgb[3 * k + 2]));
+    }
+};
+#else
+// Alpha of n pixels of a row, from their coefficients, in loops that compilers turn into vectors.
 template <int n, class T>
-PYISEG_HD void alpha_run(LearnedGuide guide, std::size_t pixel, const float (&values)[2][n], T* __restrict out) {
-    map_run<n>(guide.values + pixel, out,
-               [&](int k, float i, T& alpha) { store_alpha(guided_alpha(values[0][k], values[1][k], i), alpha); });
+void alpha_run(LearnedGuide guide, std::size_t pixel, const float (&values)[2][n], T* __restrict out) {
+    const float* __restrict from = guide.values + pixel;
+    for (int k = 0; k < n; ++k) store_alpha(guided_alpha(values[0][k], values[1][k], from[k]), out[k]);
 }
 
 template <int n, class T>
-PYISEG_HD void alpha_run(ColorGuide guide, std::size_t pixel, const float (&values)[4][n], T* __restrict out) {
+void alpha_run(ColorGuide guide, std::size_t pixel, const float (&values)[4][n], T* __restrict out) {
     const std::uint8_t* __restrict from = guide.rgb + 3 * pixel;
-#ifdef __CUDA_ARCH__
-    std::uint8_t rgb[3 * n];
-    load_run(from, rgb);
-#else
-    float rgb[3 * n];  // compilers turn bytes in a row into vectors, and floats three apart, but not bytes three apart
+    float rgb[3 * n];  // bytes in a row become vectors, and so do floats three apart, but bytes three apart do not
     for (int k = 0; k < 3 * n; ++k) rgb[k] = static_cast<float>(from[k]);
-#endif
     float alpha[n];
     for (int k = 0; k < n; ++k) {
-        alpha[k] = color_alpha(values[0][k], values[1][k], values[2][k], values[3][k], static_cast<float>(rgb[3 * k]),
-                               static_cast<float>(rgb[3 * k + 1]), static_cast<float>(rgb[3 * k + 2]));
+        alpha[k] = color_alpha(values[0][k], values[1][k], values[2][k], values[3][k], rgb[3 * k], rgb[3 * k + 1],
+                               rgb[3 * k + 2]);
     }
-    T stored[n];
-    for (int k = 0; k < n; ++k) store_alpha(alpha[k], stored[k]);
-    store_run(stored, out);
+    for (int k = 0; k < n; ++k) store_alpha(alpha[k], out[k]);
 }
+#endif
 
 // Coefficients along a row of the image, between two grid columns: the left end, and what the right one adds.
 template <int kPlanes>
@@ -127,21 +145,35 @@ struct ApplyCoefficients {
                 return store_run(nothing, out + pixel);
             }
         }
-        float values[kPlanes][kRun];
 #ifdef __CUDA_ARCH__
         // Registers have no index: each pixel steps on by itself, so that the loop unrolls and nothing is spilled.
         Span<kPlanes> span = row.span(at.cell);
-#pragma unroll
-        for (int k = 0; k < kRun; ++k) {
+        const auto next = [&](float (&value)[kPlanes]) {
             const float t = static_cast<float>(at.remainder) * scale;
-            for (int i = 0; i < kPlanes; ++i) values[i][k] = span.left[i] + span.step[i] * t;
+            for (int i = 0; i < kPlanes; ++i) value[i] = span.left[i] + span.step[i] * t;
             at.remainder += step;
             if (at.remainder >= width) {
                 advance(at, width);
                 span = row.span(at.cell);
             }
+        };
+        float value[kPlanes];
+        if (rest >= kRun) {
+            const GuideRun<Guide, kRun> colors(guide, pixel);
+            T stored[kRun];
+#pragma unroll
+            for (int k = 0; k < kRun; ++k) {
+                next(value);
+                store_alpha(colors.alpha(k, value), stored[k]);
+            }
+            return store_run(stored, out + pixel);
+        }
+        for (int k = 0; k < rest; ++k) {
+            next(value);
+            store_alpha(alpha_at(guide, pixel + k, value), out[pixel + k]);
         }
 #else
+        float values[kPlanes][kRun];
         for (int k = 0; k < kRun;) {
             const Span<kPlanes> span = row.span(at.cell);
             const int crossing = (width - at.remainder + step - 1) / step;
@@ -154,16 +186,13 @@ struct ApplyCoefficients {
             at.remainder += n * step;
             advance(at, width);
         }
-#endif
-        if (rest >= kRun) {
-            alpha_run(guide, pixel, values, out + pixel);
-        } else {
-            for (int k = 0; k < rest; ++k) {
-                float value[kPlanes];
-                for (int i = 0; i < kPlanes; ++i) value[i] = values[i][k];
-                store_alpha(alpha_at(guide, pixel + k, value), out[pixel + k]);
-            }
+        if (rest >= kRun) return alpha_run(guide, pixel, values, out + pixel);
+        for (int k = 0; k < rest; ++k) {
+            float value[kPlanes];
+            for (int i = 0; i < kPlanes; ++i) value[i] = values[i][k];
+            store_alpha(alpha_at(guide, pixel + k, value), out[pixel + k]);
         }
+#endif
     }
 
     // To the grid column that the remainder has reached; further than one only where the image is the smaller one.
