@@ -43,6 +43,7 @@ from ceiling_images import (
     as_jpeg,
     blobs,
     disc_coverage,
+    matting_objects,
     painted,
     pieces,
     real,
@@ -97,8 +98,9 @@ class Ceiling:
 
     def soft(self, count: int) -> None:
         """Measure objects with true alpha."""
+        objects = matting_objects(self.data)[:count]
         rng = np.random.default_rng(SEED)
-        for image, truth in self._counted("soft", soft(self.data, count), count):
+        for image, truth in self._counted("soft", soft(self.data, objects), len(objects)):
             edge, mask, void = (truth > 0) & (truth < 1), truth >= 0.5, np.zeros(truth.shape, bool)
 
             def measure(

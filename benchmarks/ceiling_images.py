@@ -1,9 +1,9 @@
-"""The images that `ceiling.py` measures on, with their truth: photographs, objects over backgrounds, and a disc."""
+"""The images that benchmarks measure on, with their truth: photographs, objects over backgrounds, and a disc."""
 
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import cv2
@@ -51,10 +51,19 @@ def as_jpeg(rgb: Rgb, quality: int) -> Rgb:
     return np.asarray(Image.open(file).convert("RGB"))
 
 
-def soft(data: Path, count: int) -> Iterator[tuple[Rgb, Array]]:
-    """Yield objects laid over backgrounds, and their true alpha."""
-    objects = sorted((data / "train" / "objects").glob("matting_*"))[:count]
+def matting_objects(data: Path, name: str = "matting_*") -> list[Path]:
+    """Return the files of objects with true alpha, sorted; `name` is a pattern."""
+    return sorted((data / "train" / "objects").glob(name))
+
+
+def soft(data: Path, objects: Sequence[Path]) -> Iterator[tuple[Rgb, Array]]:
+    """Yield objects laid over backgrounds, and their true alpha.
+
+    An object's background depends on its place in `objects`.
+    """
     backgrounds = sorted((data / "train" / "backgrounds").iterdir())
+    if not backgrounds:
+        raise ValueError(f"{data}/train/backgrounds is empty; it must hold the photographs that objects are laid over")
     rng = np.random.default_rng(SEED)
     for path in objects:
         rgba = read_rgba(path)
