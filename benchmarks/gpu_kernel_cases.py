@@ -59,6 +59,7 @@ def cases(grids: Sequence[Size], images: Sequence[Size], large: Size) -> Iterato
         yield from _on_grid(size, rotate=size == large)
     for size in images:
         yield _apply_coefficients(size, grids[0])
+        yield _apply_color_coefficients(size, grids[0])
     yield from _resizing(images[-1], grids[0])
     yield from _strips(images[-1], grids[0])
     yield from _of_values(images[-1])
@@ -70,7 +71,7 @@ def _on_grid(size: Size, rotate: bool) -> Iterator[Case]:
     pixels, text = h * w, _text(size)
     clicks = np.array([(w // 2, h // 2, 1), (w // 5, h // 4, 1), (w // 3, h // 5, 0), (w // 7, h // 2, 0)], np.int32)
     alpha, guide = _smooth(size, 1), _guide(size)
-    labels, lines = np.zeros(size, np.int32), np.zeros((2, h, w), np.float32)
+    labels, coefficients = np.zeros(size, np.int32), np.zeros((2, h, w), np.float32)
 
     def case(name: str, per_pixel: int, *arguments: Any) -> Case:
         return Case(name, text, per_pixel * pixels, *arguments, rotate=rotate)
@@ -97,21 +98,57 @@ def _on_grid(size: Size, rotate: bool) -> Iterator[Case]:
         "guided_filter_coefficients, radius 2",
         16 + 16,
         (guide, alpha),
-        (np.zeros_like(lines), lines),
-        lambda ops, i, o: ops.guided_filter_coefficients(*i, 2, 1e-3, *o),
+        (np.zeros_like(coefficients), coefficients),
+        lambda ops, i, o: ops.guided_filter_coefficients(*i, 2, 1e-3, False, *o),
         1e-5,
     )
-    yield case("zero_coefficients", 24, (alpha, alpha), (lines,), lambda ops, i, o: ops.zero_coefficients(*i, o[0]))
+    yield case(
+        "zero_coefficients", 24, (alpha, alpha), (coefficients,), lambda ops, i, o: ops.zero_coefficients(*i, o[0])
+    )
+    colors, statistics = np.stack([_smooth(size, seed) for seed in range(7, 10)]), np.zeros((6, h, w), np.float32)
+    yield case(
+        "color_guide_statistics, radius 1",
+        12 + 24,
+        (colors,),
+        (statistics,),
+        lambda ops, i, o: ops.color_guide_statistics(*i, 1, 3e-4, *o),
+        1.0,  # of inverses that are up to 3e3
+    )
+    made = np.zeros_like(statistics)
+    _core.color_guide_statistics(colors, 1, 3e-4, made)
+    yield case(
+        "color_guided_filter_coefficients, radius 1",
+        (12 + 24 + 4 + 12) + (12 + 12 + 4 + 16),
+        (colors, made, alpha),
+        (np.zeros((3, h, w), np.float32), np.zeros((4, h, w), np.float32)),
+        lambda ops, i, o: ops.color_guided_filter_coefficients(*i, 1, *o),
+        1e-4,
+    )
 
 
 def _apply_coefficients(size: Size, grid: Size) -> Case:
-    lines = np.stack([_smooth(grid, 2) - 0.5, _smooth(grid, 3)])
-    nbytes = (4 + 1) * size[0] * size[1] + lines.nbytes
+    coefficients = np.stack([_smooth(grid, 2) - 0.5, _smooth(grid, 3)])
+    nbytes = (4 + 1) * size[0] * size[1] + coefficients.nbytes
     return Case(
-        "apply_coefficients, uint8",
+        "apply_coefficients, learned guide, uint8",
         _text(size),
         nbytes,
-        (lines, _guide(size)),
+        (coefficients, _guide(size)),
+        (np.zeros(size, np.uint8),),
+        lambda ops, i, o: ops.apply_coefficients(*i, o[0]),
+        1.0,
+    )
+
+
+def _apply_color_coefficients(size: Size, grid: Size) -> Case:
+    # 0.1 keeps them from being 0 anywhere: there the kernel reads no image.
+    coefficients = np.stack([*(_smooth(grid, seed) - 0.4 for seed in (2, 3, 4)), _smooth(grid, 5) + 0.1])
+    rgb = np.random.default_rng(4).integers(0, 256, (*size, 3), dtype=np.uint8)
+    return Case(
+        "apply_coefficients, color guide, uint8",
+        _text(size),
+        rgb.nbytes + size[0] * size[1] + coefficients.nbytes,
+        (coefficients, rgb),
         (np.zeros(size, np.uint8),),
         lambda ops, i, o: ops.apply_coefficients(*i, o[0]),
         1.0,
@@ -131,6 +168,17 @@ def _resizing(size: Size, grid: Size) -> Iterator[Case]:
 
     sizes = f"{text}, boxes of {fy}x{fx}"
     yield Case("reduce_rgb", sizes, rgb.nbytes + reduced.nbytes, (rgb,), (np.zeros_like(reduced),), reduce)
+    on_grid = [windows("area" if grid[i] < size[i] else "bilinear", size[i], grid[i]) for i in (0, 1)]
+    planes = np.zeros((3, *grid), np.float32)
+    yield Case(
+        "rgb_on_grid",
+        f"{text} to {_text(grid)}",
+        rgb.nbytes + planes.nbytes,
+        (rgb, *(x for made in on_grid for x in (made.starts, made.weights))),
+        (planes,),
+        lambda ops, i, o: ops.rgb_on_grid(*i, *o),
+        1e-6,
+    )
     guide, (less, fewer) = _guide(size)[None], reduced.shape[:2]
     for name, axis, lanczos, box in (
         ("x", 1, (less, columns), (h, columns)),

@@ -157,7 +157,8 @@ def host() -> Place:
     import toy_model
     from fake_engine import FakeEngines
 
-    variants: dict[str, dict[str, Any]] = {"compact": {}, "paper": {"early_fusion": True, "guide_clicks": True}}
+    color = {"form": "residual", "color": True, "radius": 1}
+    variants: dict[str, dict[str, Any]] = {"compact": color, "paper": {"early_fusion": True, "guide_clicks": True}}
     subjects = []
     with tempfile.TemporaryDirectory() as folder:
         for name, options in variants.items():

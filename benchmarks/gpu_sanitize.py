@@ -78,10 +78,20 @@ class _Copying:
             getattr(stream, convert)(given, taken)
 
 
-def click(native: Any, space: str, *, guide_clicks: bool, dtype: np.dtype[Any], clean: str) -> None:
-    """Make a session's pipeline, click, go back and draw, as a graph and without one; both must come to the same."""
+def click(native: Any, space: str, *, kind: str, dtype: np.dtype[Any], clean: str = "before") -> None:
+    """Make a session's pipeline, click, go back and render, as a graph and without one; both must come to the same.
+
+    Args:
+        native: The device.
+        space: Its name.
+        kind: "image" or "clicks" for a learned guide that sees these, "color" for the color guide.
+        dtype: Of the click network's inputs.
+        clean: When regions that no click asked for are dropped.
+    """
+    guide_clicks = kind == "clicks"
     shape, stride = (61, 2200 if guide_clicks else 83), 1 if guide_clicks else 2
-    rules = Rules((1.0, 3.0, 5.0), 2, 1e-3, 1, clean)
+    form, guide = ("residual", "color") if kind == "color" else ("averaged", "learned")
+    rules = Rules((1.0, 3.0, 5.0), 2, 1e-3, 1, clean, form, guide)
     model = Model(Path(), "sanitizer", "", "", 64, 32, stride, rules, {}, {})
     view = View.fit(shape, long_side=64, multiple=32, grid_stride=stride)
     assert not guide_clicks or shape[0] * shape[1] > GUIDE_STRIP, "the guide is to be made of more than one strip"
@@ -89,8 +99,9 @@ def click(native: Any, space: str, *, guide_clicks: bool, dtype: np.dtype[Any], 
     maps = {"click_maps": dtype, "previous_alpha": dtype, **({} if guide_clicks else {"features": dtype})}
     engines = {
         "click": _Copy(space, maps, {"alpha": SINGLE}, ("click_maps", 4)),
-        "guide": _Copy(space, planes, {"guide": SINGLE}, ("image", 0)),
     }
+    if kind != "color":
+        engines["guide"] = _Copy(space, planes, {"guide": SINGLE}, ("image", 0))
     if not guide_clicks:
         engines["image"] = _Copy(space, {"image": SINGLE}, {"features": dtype}, ("image", 1))
     image = np.random.default_rng(0).integers(0, 256, (*shape, 3), dtype=np.uint8)
@@ -99,11 +110,11 @@ def click(native: Any, space: str, *, guide_clicks: bool, dtype: np.dtype[Any], 
     assert graph is not None, "the click was not captured"
     mattes: list[list[np.ndarray[Any, Any]]] = []
     for pipeline._graph in (graph, None):
-        lines, drawn = [], []
+        predictions, drawn = [], []
         for n in range(1, len(CLICKS) + 1):
-            lines.append(pipeline.predict(CLICKS[:n], lines[-1] if lines else None))
-            drawn.append(pipeline.matte(CLICKS[:n], lines[-1]))
-        drawn.append(pipeline.matte(CLICKS[:2], lines[1]))
+            predictions.append(pipeline.predict(CLICKS[:n], predictions[-1] if predictions else None))
+            drawn.append(pipeline.matte(CLICKS[:n], predictions[-1]))
+        drawn.append(pipeline.matte(CLICKS[:2], predictions[1]))
         assert np.array_equal(drawn[-1], drawn[1]), "going back gave another matte"
         mattes.append(drawn)
     assert all(map(np.array_equal, *mattes)), "the graph gave another matte than its steps"
@@ -125,9 +136,10 @@ def main(arguments: list[str] | None = None) -> int:
         checked(native.Stream(), case, 1)
         count += 1
     for clean in ("before", "after"):
-        click(native, space, guide_clicks=False, dtype=HALF, clean=clean)
-        click(native, space, guide_clicks=True, dtype=SINGLE, clean=clean)
-    print(f"gpu_sanitize: {count} ops and 4 captured clicks, all right")
+        click(native, space, kind="image", dtype=HALF, clean=clean)
+        click(native, space, kind="clicks", dtype=SINGLE, clean=clean)
+    click(native, space, kind="color", dtype=HALF)
+    print(f"gpu_sanitize: {count} ops and 5 captured clicks, all right")
     return 0
 
 

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from gpu_place import Size, check, clicks_on, picture
 from machine import write_json
 
@@ -81,12 +82,12 @@ def click(model: Any, view: View, engines: dict[str, Any]) -> tuple[bool, str]:
     """Click a session with some engines, and hold it to the CPU's."""
     cpu = Session(picture(SIZE), model=model)
     pipeline = CudaPipeline(model, view, picture(SIZE).copy(), native=_core.cuda, engines=engines)
-    lines, worst = None, (0.0, 1.0)
+    prediction, worst = None, (0.0, 1.0)
     for one in clicks_on(SIZE, CLICKS):
         expected = cpu.click(*one)
-        clicks = view.grid_clicks(cpu.clicks)
-        lines = pipeline.predict(clicks, lines)
-        mean, iou = check(pipeline.matte(clicks, lines), expected, "a click")
+        clicks = np.array(cpu.clicks, np.int32)
+        prediction = pipeline.predict(clicks, prediction)
+        mean, iou = check(pipeline.matte(clicks, prediction), expected, "a click")
         worst = max(worst[0], mean), min(worst[1], iou)
     how = "one graph a click" if pipeline.captured else "not captured"
     return True, f"{how}; alpha off by {worst[0]:.1e} on average, mask IoU {worst[1]:.4f}"

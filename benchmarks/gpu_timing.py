@@ -52,7 +52,7 @@ class Stopwatch:
     def of_one(self, enqueue: Callable[[int], None], launches: int, rounds: int) -> list[float]:
         """Seconds of one of several launches, captured as one graph so that no gaps lie between them.
 
-        Each graph begins with a copy of 24 bytes, and takes a while to be launched: that of an empty one is taken off.
+        Each graph begins with a copy of 36 bytes, and takes a while to be launched: that of an empty one is taken off.
 
         Args:
             enqueue: Enqueues launch number i.
@@ -66,17 +66,17 @@ class Stopwatch:
 
         full, empty = self._captured(all_of_them), self._captured(lambda: None)
         for graph in (full, empty):
-            self.of(lambda graph=graph: graph.launch(NO_CLICKS, 0))
+            self.of(lambda graph=graph: graph.launch(NO_CLICKS, 0, NO_CLICKS))
         nothing, something = [], []
         for _ in range(rounds):
-            something.append(self.of(lambda: full.launch(NO_CLICKS, 0)))
-            nothing.append(self.of(lambda: empty.launch(NO_CLICKS, 0)))
+            something.append(self.of(lambda: full.launch(NO_CLICKS, 0, NO_CLICKS)))
+            nothing.append(self.of(lambda: empty.launch(NO_CLICKS, 0, NO_CLICKS)))
         overhead = float(np.median(nothing))
         # Where the difference is all noise, as on a host with work of microseconds, something is still better than 0.
         return [max(seconds - overhead, 1e-3 * seconds) / launches for seconds in something]
 
     def _captured(self, enqueue: Callable[[], None]) -> Any:
-        feed = self._native.ClickFeed(self._stream, self._stream.empty((2, 1, 3), np.int32), (1, 1))
+        feed = self._native.ClickFeed(self._stream, self._stream.empty((3, 1, 3), np.int32), (1, 1), (1, 1))
         return self._native.ClickGraph(feed, enqueue)
 
 

@@ -20,7 +20,11 @@ from toy_model import CLICKS, PHOTO, photo
 from pyiseg import DeviceError, Session, _core, load_model, tensorrt
 from pyiseg.gpu import gpu_here
 
-GUIDES: dict[str, dict[str, Any]] = {"image": {}, "clicks": {"guide_clicks": True, "grid_stride": 1}}
+GUIDES: dict[str, dict[str, Any]] = {
+    "image": {},
+    "clicks": {"guide_clicks": True, "grid_stride": 1},
+    "color": {"form": "residual", "color": True, "radius": 1},
+}
 LEFT = 8_000_000
 """Bytes that a thousand sessions may leave: less than a session has, and less than 10 KB for each."""
 
@@ -219,7 +223,7 @@ def test_out_of_memory_while_a_session_is_made(toy: Path, device: SimpleNamespac
 
 
 def test_out_of_memory_in_a_click(tmp_path: Path, cuda: SimpleNamespace) -> None:
-    folder = toy_model.build(tmp_path / "toy", long_side=1024)  # its lines need 1.6 MB
+    folder = toy_model.build(tmp_path / "toy", long_side=1536)  # a prediction needs 1.8 MB
     cpu, session = Session(PHOTO, model=folder), Session(PHOTO, model=folder, device="cuda")
     click_both(cpu, session, CLICKS[:1])
     held = all_memory(cuda)

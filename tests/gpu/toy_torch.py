@@ -79,6 +79,8 @@ class ToyEngines:
                 {"alpha": SINGLE},
                 self.device,
             ),
-            "guide": TorchEngine(ToyGuide(guide_clicks), planes, {"guide": SINGLE}, self.device, channels_last=False),
         }
+        if model.rules.guide == "learned":
+            guide = ToyGuide(guide_clicks)
+            engines["guide"] = TorchEngine(guide, planes, {"guide": SINGLE}, self.device, channels_last=False)
         return {name: self.wrap(engine) for name, engine in engines.items()}
