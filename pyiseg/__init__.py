@@ -12,7 +12,7 @@ from pyiseg.errors import DeviceError, ModelError, PyisegError
 from pyiseg.model import Model, load_model
 from pyiseg.session import Click, Session
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "Click",
