@@ -16,7 +16,6 @@ NEEDED = (
     "pyiseg/models/default/image.fp16.onnx",
     "pyiseg/models/default/click.onnx",
     "pyiseg/models/default/click.fp16.onnx",
-    "pyiseg/models/default/guide.onnx",
 )
 LIMIT = 15e6
 

@@ -267,5 +267,5 @@ def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_shipped_weights_are_those_of_compact() -> None:
     state = torch.load(Path(__file__).parents[1] / "export" / "weights" / "compact.pt", weights_only=True)
-    assert load_network(state).config == NetworkConfig()  # trained before the color guide
+    assert load_network(state).config == COMPACT
     assert training_of(state)["pictures"] > 1000
