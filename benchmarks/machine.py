@@ -26,7 +26,8 @@ def describe() -> dict[str, Any]:
         except PackageNotFoundError:
             continue
     return {
-        "processor": _processor(),
+        "processor": _cpuinfo("model name") or platform.processor() or platform.machine(),
+        "vectors": _vectors(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "system": platform.system(),
         "python": platform.python_version(),
@@ -47,11 +48,19 @@ def write_json(path: Path, content: dict[str, Any]) -> None:
         file.write(f"{json.dumps(content, indent=1)}\n".encode())
 
 
-def _processor() -> str:
+def _vectors() -> str:
+    """The widest vector instructions, which processors of one name differ in; nothing where that is not known."""
+    flags = _cpuinfo("flags").split()
+    known = {"avx512f": "AVX-512", "avx2": "AVX2", "avx": "AVX", "sse2": "SSE2"}
+    return next((name for flag, name in known.items() if flag in flags), "")
+
+
+def _cpuinfo(key: str) -> str:
+    """The first value of a key in /proc/cpuinfo; empty where there is none."""
     try:
         for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
+            if line.startswith(key):
                 return line.split(":", 1)[1].strip()
     except OSError:
         pass
-    return platform.processor() or platform.machine()
+    return ""

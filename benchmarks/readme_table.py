@@ -43,13 +43,13 @@ def table() -> str:
         "| --- | --- | --- |",
         f"| `Session(image)` | {_ms(small, 'session')} | {_ms(large, 'session')} |",
         f"| `.click(x, y)` | {_ms(small, 'click')} | {_ms(large, 'click')} |",
-        f"| the click that looks closer at a small selection | {_ms(small, 'zooming_click')} "
+        f"| `.click` that zooms in on a small selection | {_ms(small, 'zooming_click')} "
         f"| {_ms(large, 'zooming_click')} |",
-        f"| those after it | {_ms(small, 'click_in_part')} | {_ms(large, 'click_in_part')} |",
+        f"| later clicks on the crop | {_ms(small, 'click_in_part')} | {_ms(large, 'click_in_part')} |",
         f"| memory of a session after a click | {_mb(memory, '640x480')} | {_mb(memory, '4000x3000')} |",
         f"| OpenCV GrabCut, 3 iterations, same run | {_ms(small, 'opencv_grabcut')} | |",
         "",
-        f"Times on {session['machine']['cores']} cores ({session['machine']['processor']}), "
+        f"Times on {session['machine']['cores']} cores ({session['machine']['processor']}, {session['machine']['vectors']}), "
         f"onnxruntime {session['machine']['versions']['onnxruntime']}.",
     ]
     return "\n".join(rows)
