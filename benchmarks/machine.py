@@ -12,14 +12,16 @@ from typing import Any
 
 import numpy as np
 
+import pyiseg
 from pyiseg.files import written_whole
 
-PACKAGES = ("pyiseg", "numpy", "onnxruntime", "Pillow", "opencv-python-headless", "torch")
+PACKAGES = ("numpy", "onnxruntime", "Pillow", "opencv-python-headless", "torch")
 
 
 def describe() -> dict[str, Any]:
     """Return processor, cores, system and the versions of what may matter."""
-    versions = {}
+    # The code that runs, not what was once installed: an editable installation keeps the version it was made with.
+    versions = {"pyiseg": pyiseg.__version__}
     for package in PACKAGES:
         try:
             versions[package] = version(package)

@@ -23,7 +23,7 @@ def table() -> str:
     session = _read("session.json")
     grabcut, berkeley = _read("grabcut.json")["summary"], _read("berkeley.json")["summary"]
     memory = _read("memory.json")
-    small, large = session["640x480"], session["4000x3000"]
+    small, large, machine = session["640x480"], session["4000x3000"], session["machine"]
     rows = [
         "| | GrabCut | Berkeley |",
         "| --- | --- | --- |",
@@ -49,8 +49,8 @@ def table() -> str:
         f"| memory of a session after a click | {_mb(memory, '640x480')} | {_mb(memory, '4000x3000')} |",
         f"| OpenCV GrabCut, 3 iterations, same run | {_ms(small, 'opencv_grabcut')} | |",
         "",
-        f"Times on {session['machine']['cores']} cores ({session['machine']['processor']}, {session['machine']['vectors']}), "
-        f"onnxruntime {session['machine']['versions']['onnxruntime']}.",
+        f"Times on {machine['cores']} cores ({machine['processor']}, {machine['vectors']}), "
+        f"onnxruntime {machine['versions']['onnxruntime']}.",
     ]
     return "\n".join(rows)
 

@@ -90,8 +90,9 @@ void zero_coefficients(const Device& device, const float* alpha, const float* ke
 template <class Device>
 void pin_clicks(const Device& device, const float* guide, Clicks clicks, Size size, float* coefficients);
 
-// The same for alpha at the image's resolution, at the clicked pixel of the image: image_clicks there are the clicks on
-// the grid, in the same order. coefficients (kSlopes + 1, grid); flags (grid) is scratch.
+// The same for alpha at the image's resolution, at the clicked pixels of the image: image_clicks are there what clicks
+// are on the grid, in the same order. Of clicks on one grid pixel the last decides, and those of its label are obeyed.
+// coefficients (kSlopes + 1, grid); flags (grid) is scratch.
 template <class Device, class Guide>
 void pin_image_clicks(const Device& device, Guide guide, Size image, Clicks image_clicks, Clicks clicks, Size grid,
                       float* flags, float* coefficients);

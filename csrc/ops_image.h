@@ -46,7 +46,8 @@ void resample_rgb_y(const Device& device, const std::uint8_t* rgb, Size size, co
                     std::uint8_t* out);
 
 // out (3, rows.size, columns.size): rgb (h, w, 3) brought to a grid, 255 as 1: what is in the windows of both axes,
-// summed in FP64. Moves 3 bytes an image pixel and 12 a grid pixel, where windows do not overlap.
+// summed in FP32 along columns, in FP64 along rows. Moves 3 bytes an image pixel and 12 a grid pixel, where windows do
+// not overlap.
 template <class Device>
 void rgb_on_grid(const Device& device, const std::uint8_t* rgb, Size size, const FloatWindows& rows,
                  const FloatWindows& columns, float* out);

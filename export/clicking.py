@@ -49,7 +49,7 @@ class Clicker:
             samples: Their pictures are all of one size.
             first: Number of the first one; bundled clicks and damage are drawn by it.
         """
-        sequences = [Sequence(self.config, sample) for sample in samples]
+        sequences = self._map(lambda i: Sequence(self.config, samples[i]), range(len(samples)))
         if self.strategy == "bundled":
             for i, sequence in enumerate(sequences):
                 sequence.bundle(np.random.default_rng([self.seed, 2, first + i]))
@@ -88,10 +88,11 @@ class Sequences:
             guides: Full and grid guides, as :meth:`export.network.Network.guides` returns them.
         """
         answers = alpha.detach()[:, 0].float().contiguous().cpu().numpy()
-        for i, sequence in enumerate(self.sequences):
-            if sequence.guide is not None:
-                full, grid = (x.detach()[i, 0].float().contiguous().cpu().numpy() for x in guides)
-                sequence.guide.full, sequence.guide.grid = full, grid
+        if self.sequences[0].guide is not None:
+            full, grid = (x.detach()[:, 0].float().contiguous().cpu().numpy() for x in guides)
+            for i, sequence in enumerate(self.sequences):
+                assert sequence.guide is not None
+                sequence.guide.full, sequence.guide.grid = full[i], grid[i]
         ious = self._run(lambda i: self.sequences[i].answer(answers[i]), range(len(answers)))
         return float(np.mean(ious))
 
@@ -105,7 +106,7 @@ class GivenGuide:
     def on_grid(self, clicks: NDArray[np.int32]) -> NDArray[np.float32]:
         return self.grid
 
-    def at_image(self, clicks: NDArray[np.int32]) -> NDArray[np.float32]:
+    def at_image(self) -> NDArray[np.float32]:
         return self.full
 
 

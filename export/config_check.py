@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pyiseg.model import FORMS, GUIDES
+from pyiseg.model import FORMS, GUIDES, LEAST_EPS
 
 if TYPE_CHECKING:
     from export.config import NetworkConfig
 
 # What pyiseg.model takes with the color guide.
-LEAST_COLOR_EPS = 1e-6
 
 # Strides at which each image encoder has features.
 STRIDES = {"efficientnet-lite0": (2, 4, 8, 16, 32), "resnet50-gn-ws": (2, 4, 8)}
@@ -108,10 +107,10 @@ def _guided_filter(config: NetworkConfig) -> None:
             "guide_clicks=True and filter_guide='color': colors do not see the clicks; set guide_clicks=False or "
             "filter_guide='learned'"
         )
-    if config.eps < LEAST_COLOR_EPS:
+    if config.eps < LEAST_EPS["color"]:
         raise ValueError(
             f"eps={config.eps:g} and filter_guide='color': float32 is not exact enough for three colors below "
-            f"{LEAST_COLOR_EPS:g}; set eps to that or more, such as 3e-4, or filter_guide='learned'"
+            f"{LEAST_EPS['color']:g}; set eps to that or more, such as 3e-4, or filter_guide='learned'"
         )
 
 

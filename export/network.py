@@ -301,6 +301,8 @@ def load_weights(network: Network, state: Mapping[str, Tensor]) -> None:
     Raises:
         ValueError: They are those of another network; the message says how they differ.
     """
+    if not (isinstance(state, Mapping) and all(isinstance(name, str) for name in state)):
+        raise ValueError(f"they are no weights by name but {type(state).__name__}: take a checkpoint of export.train")
     if network.guide is None:
         # Older weights had a learned guide. The rest of them is of use without it, and the colors take its place.
         state = {name: x for name, x in state.items() if not name.startswith("guide.")}

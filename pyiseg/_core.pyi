@@ -53,7 +53,9 @@ def pin_clicks(guide: _Float, clicks: _Int, coefficients: _Float) -> None:
     """
 
 def pin_image_clicks(guide: _Guide, image_clicks: _Int, clicks: _Int, flags: _Float, coefficients: _Float) -> None:
-    """Do what `pin_clicks` does where alpha is not on the click's side at the clicked pixel of the image.
+    """Do what `pin_clicks` does where alpha is not on a click's side at the clicked pixel of the image.
+
+    Of several clicks on one grid pixel the last one's label counts, and all clicks of that label are looked at.
 
     Args:
         guide: As for `apply_coefficients`, of the image's size (H, W).
@@ -106,8 +108,8 @@ def color_guide_statistics(image: _Float, radius: int, eps: float, statistics: _
     Args:
         image: R, G and B in 0..1 on the grid, shape (3, h, w).
         radius: Windows have 2 * radius + 1 pixels a side, cut off at the border; 0..64.
-        eps: Regularization, in squared units of the image; 1e-12..1e12. Below 1e-6 `color_guided_filter_coefficients`
-            loses digits where the colors go together.
+        eps: Regularization, in squared units of the image; 1e-6..1e12. With less, FP32 would leave no digit of the
+            slopes where the colors go together.
         statistics: Shape (6, h, w): the inverse of each window's covariances, with eps added to the variances, as rr,
             rg, rb, gg, gb, bb.
     """
@@ -180,7 +182,7 @@ def rgb_on_grid(
     column_weights: NDArray[np.float64],
     out: _Float,
 ) -> None:
-    """Bring RGB bytes to a grid as planes, 255 as 1, summed in float64; `pyiseg.resampling.windows` makes the windows.
+    """Bring RGB bytes to a grid as planes, 255 as 1; `pyiseg.resampling.windows` makes the windows.
 
     Args:
         rgb: Shape (H, W, 3).

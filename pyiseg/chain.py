@@ -56,11 +56,6 @@ class Chain:
         self.answer = zeros((1, 1, *grid), np.float32)
         self._labels = zeros(grid, np.int32)
 
-    @property
-    def cleans(self) -> bool:
-        """Whether `after` drops the regions that no click asked for; else the guided filter does, as published."""
-        return self._rules.clean == "before" or self._rules.form == "residual"
-
     def before(self, clicks: Any, answered: Any, alpha: Any) -> None:
         """Fill the network's inputs.
 
@@ -73,7 +68,7 @@ class Chain:
         self._ops.click_maps(clicks, self._rules.sigmas, self.maps[0])
 
     def after(self, clicks: Any, prediction: Any) -> None:
-        """Turn `answer` into a prediction: force the clicks, and drop what no click asked for.
+        """Turn `answer` into a prediction: force the clicks, and drop what no click asked for, unless the filter does.
 
         Args:
             clicks: As `before` was given them.
@@ -81,8 +76,8 @@ class Chain:
         """
         alpha = self.answer[0, 0]
         self._ops.force_clicks(clicks, alpha)
-        if self.cleans:
+        if self._rules.cleaned_by_filter:
+            self._copy(alpha, prediction)
+        else:
             # A region that goes takes its own edge with it; after the filter a rim of it would be left.
             self._ops.keep_clicked_regions(alpha, clicks, self._rules.margin, self._labels, prediction)
-        else:
-            self._copy(alpha, prediction)

@@ -125,8 +125,8 @@ class _ImageGuide:
         """The centered guide that coefficients are fitted to, shape (h, w); overwritten by the next call."""
         return self.grid
 
-    def at_image(self, clicks: npt.NDArray[np.int32]) -> Float32:
-        """The same guide at the image's resolution, shape (H, W); overwritten by the next call."""
+    def at_image(self) -> Float32:
+        """The same guide at the image's resolution, shape (H, W)."""
         return self.full
 
 
@@ -134,7 +134,7 @@ class _ClickGuide:
     """A guide that also sees the clicks: computed for the clicks that it is asked for, into buffers made here.
 
     It is fitted where the network works, on the working image and the click maps as they are, and applied at the image
-    itself with those maps enlarged. Nothing is remembered between calls, so undo gives the same bits.
+    itself with those maps enlarged. A call of `on_grid` remembers nothing of earlier ones, so undo gives the same bits.
     """
 
     def __init__(
@@ -145,32 +145,27 @@ class _ClickGuide:
         self.full = np.empty(view.image, dtype=np.float32)
         self.grid = np.empty(view.grid, dtype=np.float32)
         self.maps = np.empty((2, *view.grid), dtype=np.float32)
+        self._mean = np.float32(0)
 
-    def on_grid(self, clicks: npt.NDArray[np.int32]) -> Float32:
-        """See `_ImageGuide.on_grid`."""
-        self._fill_grid(clicks)
-        return self.grid
-
-    def at_image(self, clicks: npt.NDArray[np.int32]) -> Float32:
-        """See `_ImageGuide.at_image`."""
-        mean = self._fill_grid(clicks)
+    def at_image(self) -> Float32:
+        """See `pyiseg.guided_filter.Guide.at_image`; overwritten by the next call."""
         for rows, maps in self._view.image_rows(self.maps, _STRIP):
             planes = _planes(self._rgb[rows].reshape(-1, 3))
             self._networks.run_guide(planes, maps.reshape(1, 2, 1, -1), self.full[rows].reshape(-1))
-        self.full -= mean
+        self.full -= self._mean
         return self.full
 
-    def _fill_grid(self, clicks: npt.NDArray[np.int32]) -> np.float32:
-        """Fill maps and grid for some clicks, and return the mean that was taken off the grid."""
+    def on_grid(self, clicks: npt.NDArray[np.int32]) -> Float32:
+        """See `pyiseg.guided_filter.Guide.on_grid`."""
         _core.click_maps(clicks, (self._sigma,), self.maps)
         flat, maps = self.grid.reshape(-1), self.maps.reshape(2, -1)
         for start in range(0, flat.size, _STRIP):
             strip = np.s_[start : start + _STRIP]
             image, clicked = (np.ascontiguousarray(x[:, strip])[None, :, None] for x in (self._working, maps))
             self._networks.run_guide(image, clicked, flat[strip])
-        mean = _mean(self.grid)
-        self.grid -= mean
-        return mean
+        self._mean = _mean(self.grid)
+        self.grid -= self._mean
+        return self.grid
 
 
 def _planes(pixels: npt.NDArray[np.uint8]) -> Float32:

@@ -91,6 +91,9 @@ class CudaPipeline:
             self._fed: Prediction | None = None
             self._rendered: Prediction | None = None
             self._recent = RecentPredictions(self._stream)
+            self._clicks: Any = None
+            self._feed: Any = None
+            self._graph: Any = None
             self._prepare(CAPACITY)
 
     @property
@@ -127,7 +130,7 @@ class CudaPipeline:
 
     def matte(self, clicks: npt.NDArray[np.int32], prediction: Prediction) -> npt.NDArray[np.uint8]:
         """Render a prediction at the image's own resolution; see `pyiseg.backend.Pipeline.matte`."""
-        with self._doing("drawing a matte"):
+        with self._doing("rendering a matte"):
             self._show(clicks, prediction)
             alpha = np.empty(self._view.image, dtype=np.uint8)
             self._stream.download(self._alpha, alpha)
@@ -140,7 +143,7 @@ class CudaPipeline:
             clicks: As for `matte`.
             prediction: Likewise; None stands for nothing selected.
         """
-        with self._doing("drawing a matte"):
+        with self._doing("rendering a matte"):
             self._show(clicks, prediction)
             self._stream.synchronize()
             self._rendered = None  # whoever gets it may write into it
@@ -148,7 +151,7 @@ class CudaPipeline:
 
     def on_grid(self, clicks: npt.NDArray[np.int32], prediction: Prediction) -> npt.NDArray[np.float32]:
         """Render a prediction on the grid; see `pyiseg.backend.Pipeline.on_grid`."""
-        with self._doing("drawing a selection"):
+        with self._doing("rendering a selection"):
             self._feed_back(clicks, prediction)
             alpha = np.empty(self._view.grid, dtype=np.float32)
             self._stream.download(self._fed_back, alpha)
@@ -170,7 +173,7 @@ class CudaPipeline:
 
     def to_device(self, alpha: npt.NDArray[np.uint8]) -> Any:
         """Bring a matte, uint8, shape (H, W), to the device; see `matte_on_device`."""
-        with self._doing("drawing a matte"):
+        with self._doing("rendering a matte"):
             self._rendered = None
             self._stream.upload(alpha, self._alpha)
             self._stream.synchronize()
@@ -237,18 +240,22 @@ class CudaPipeline:
 
     def _prepare(self, capacity: int) -> None:
         """Make room for so many clicks, and capture a click. If that fails, the room there was stays."""
-        view = self._view
+        view, before = self._view, (self._clicks, self._feed, self._graph)
         clicks = self._stream.empty((3, capacity, 3), np.int32)
         feed = self._native.ClickFeed(self._stream, clicks, view.grid, view.image)
         self._clicks, self._feed, self._graph = clicks, feed, None
         self._predicted = self._fed = self._rendered = None
-        # Once for itself: runtimes do things at their first run that cannot be captured.
-        none = np.empty((0, 3), dtype=np.int32)
-        feed.write(none, 0, none)
-        self._stream.fill_zero(self._fed_back)
-        self._enqueue()
-        self._stream.synchronize()
-        self._graph = self._capture()
+        try:
+            # Once for itself: runtimes do things at their first run that cannot be captured.
+            none = np.empty((0, 3), dtype=np.int32)
+            feed.write(none, 0, none)
+            self._stream.fill_zero(self._fed_back)
+            self._enqueue()
+            self._stream.synchronize()
+            self._graph = self._capture()
+        except BaseException:
+            self._clicks, self._feed, self._graph = before
+            raise
 
     def _capture(self) -> Any:
         """A click as a graph; None where it is refused."""
@@ -276,7 +283,7 @@ class CudaPipeline:
         self._click.enqueue(self._stream)
         self._chain.after(clicks, self._prediction)
         self._filter.apply(image_clicks, clicks, self._prediction, self._alpha)
-        self._stream.copy(self._filter.on_grid(clicks, self._prediction), self._fed_back)
+        self._stream.copy(self._filter.on_grid(clicks, self._prediction, applied=True), self._fed_back)
 
     def _show(self, clicks: npt.NDArray[np.int32], prediction: Prediction | None) -> None:
         """Render a prediction into `_alpha`, unless it is there already."""

@@ -74,8 +74,8 @@ class ImageGuide:
         """The centered guide that coefficients are fitted to, shape (h, w)."""
         return self._grid
 
-    def at_image(self, clicks: Any) -> Any:
-        """The same guide at the image's resolution, shape (H, W), for the clicks that `on_grid` was asked for last."""
+    def at_image(self) -> Any:
+        """The same guide at the image's resolution, shape (H, W)."""
         return self._full
 
 
@@ -111,8 +111,8 @@ class ClickGuide:
         stream.subtract(self._mean, self._grid)
         return self._grid
 
-    def at_image(self, clicks: Any) -> Any:
-        """See `ImageGuide.at_image`; overwritten by the next call."""
+    def at_image(self) -> Any:
+        """The guide that `on_grid` returned last, at the image's resolution; overwritten by the next call."""
         stream, strips, (height, width) = self._stream, self._strips, self._view.image
         self._image_maps.fill(self._maps)
         for first in range(0, height * width, GUIDE_STRIP):

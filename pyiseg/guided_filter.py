@@ -21,11 +21,11 @@ class Guide(Protocol):
     """A guide of one channel; it may depend on the clicks, which are given on the grid."""
 
     def on_grid(self, clicks: Any) -> Any:
-        """The centered guide that coefficients are fitted to, float32, shape (h, w)."""
+        """The centered guide that coefficients are fitted to, float32, shape (h, w); overwritten by the next call."""
         ...
 
-    def at_image(self, clicks: Any) -> Any:
-        """The same guide at the image's resolution, float32, shape (H, W)."""
+    def at_image(self) -> Any:
+        """The guide that `on_grid` returned last, at the image's resolution, float32, shape (H, W)."""
         ...
 
 
@@ -36,8 +36,17 @@ class GuidedFilter(Protocol):
     prediction is what `pyiseg.chain.Chain.after` filled, float32, shape (h, w).
     """
 
-    def on_grid(self, clicks: Any, prediction: Any) -> Any:
-        """Alpha on the grid, float32, shape (h, w): the prediction itself, or a buffer of this filter's."""
+    def on_grid(self, clicks: Any, prediction: Any, *, applied: bool = False) -> Any:
+        """Render a prediction on the grid.
+
+        Args:
+            clicks: On the grid.
+            prediction: See the class.
+            applied: Whether `apply` was called last, with these clicks and this prediction: nothing is fitted again.
+
+        Returns:
+            Alpha, float32, shape (h, w): the prediction itself, or a buffer of this filter's.
+        """
         ...
 
     def apply(self, image_clicks: Any, clicks: Any, prediction: Any, out: Any) -> None:
@@ -66,7 +75,7 @@ class ColorFilter:
         self._scratch = zeros((3, *view.grid), np.float32)
         self._coefficients = zeros((4, *view.grid), np.float32)
 
-    def on_grid(self, clicks: Any, prediction: Any) -> Any:
+    def on_grid(self, clicks: Any, prediction: Any, *, applied: bool = False) -> Any:
         """See `GuidedFilter.on_grid`."""
         return prediction
 
@@ -95,38 +104,42 @@ class LearnedFilter:
         self._rules, self._guide, self._ops = rules, guide, ops
         self._scratch = zeros((2, *grid), np.float32)
         self._coefficients = zeros((2, *grid), np.float32)
-        self._alpha = zeros(grid, np.float32)
-        if rules.clean == "after":
+        self._fitted_to: Any = None  # the guide on the grid
+        if rules.form == "averaged":
+            self._alpha = zeros(grid, np.float32)
+        if rules.cleaned_by_filter:
             self._kept = zeros(grid, np.float32)
             self._labels = zeros(grid, np.int32)
 
-    def on_grid(self, clicks: Any, prediction: Any) -> Any:
+    def on_grid(self, clicks: Any, prediction: Any, *, applied: bool = False) -> Any:
         """See `GuidedFilter.on_grid`."""
         if self._rules.form == "residual":
             return prediction
-        self._ops.apply_coefficients(self._coefficients, self._fit(clicks, prediction), self._alpha)
+        if not applied:
+            self._fit(clicks, prediction)
+        self._ops.apply_coefficients(self._coefficients, self._fitted_to, self._alpha)
         return self._alpha
 
     def apply(self, image_clicks: Any, clicks: Any, prediction: Any, out: Any) -> None:
         """See `GuidedFilter.apply`."""
         self._fit(clicks, prediction)
-        guide = self._guide.at_image(clicks)
+        guide = self._guide.at_image()
         if self._rules.form == "residual":
             self._ops.pin_image_clicks(guide, image_clicks, clicks, self._scratch[0], self._coefficients)
         self._ops.apply_coefficients(self._coefficients, guide, out)
 
-    def _fit(self, clicks: Any, prediction: Any) -> Any:
-        """Fit the coefficients, and return the guide on the grid that they are fitted to."""
+    def _fit(self, clicks: Any, prediction: Any) -> None:
+        """Fit the coefficients to the guide of these clicks."""
         rules, ops, coefficients = self._rules, self._ops, self._coefficients
         guide, residual = self._guide.on_grid(clicks), rules.form == "residual"
+        self._fitted_to = guide
         ops.guided_filter_coefficients(
             guide, prediction, rules.radius, rules.eps, residual, self._scratch, coefficients
         )
         if residual:
-            return guide
-        if rules.clean == "after":
+            return
+        if rules.cleaned_by_filter:
             ops.apply_coefficients(coefficients, guide, self._alpha)
             ops.keep_clicked_regions(self._alpha, clicks, rules.margin, self._labels, self._kept)
             ops.zero_coefficients(self._alpha, self._kept, coefficients)
         ops.pin_clicks(guide, clicks, coefficients)
-        return guide

@@ -26,7 +26,7 @@ BUNDLED = Path(__file__).resolve().parent / "models"
 FORMS, GUIDES = ("averaged", "residual"), ("learned", "color")
 _OPTIONAL = ("image.onnx",)  # A network that fuses clicks and image at its first layer has no image stream.
 # Where the native operations are exact enough: three colors that go together leave fewer digits than one guide.
-_LEAST_EPS = {"learned": 1e-12, "color": 1e-6}
+LEAST_EPS = {"learned": 1e-12, "color": 1e-6}
 # The same networks in FP16 arithmetic, for runtimes that take the types as they stand. Weights that are in click.onnx
 # and image.onnx already are external data in there: such a file is only of use in its folder.
 _SIBLINGS = {"click.onnx": "click.fp16.onnx", "image.onnx": "image.fp16.onnx"}
@@ -54,6 +54,11 @@ class Rules:
     clean: str = "before"
     form: str = "averaged"
     guide: str = "learned"
+
+    @property
+    def cleaned_by_filter(self) -> bool:
+        """Whether what no click asked for is dropped in the guided filter; else it is before."""
+        return self.clean == "after" and self.form == "averaged"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -192,7 +197,7 @@ def _load(folder: Path, manifest: bytes) -> Model:
     entry = functools.partial(_entry, path, content)
     listed = entry("files", _mapping, "a table of the ONNX files")
     form, guide = _filter(path, entry("guided_filter", _mapping, "a table"))
-    least = _LEAST_EPS[guide]
+    least = LEAST_EPS[guide]
     needed = ("click.onnx",) if guide == "color" else ("click.onnx", "guide.onnx")
     names = (*needed, *(name for name in _OPTIONAL if name in listed))
     names += _siblings(path, names, listed)

@@ -54,7 +54,7 @@ def pin_image_clicks(
     clicks: NDArray[np.int32],
     coefficients: NDArray[np.floating],
 ) -> Array:
-    """Coefficients in which every click that decides for its grid pixel is obeyed at its pixel of the image.
+    """Coefficients in which the last click on a grid pixel, and those of its label there, are obeyed on the image.
 
     Args:
         alpha: What the coefficients come to at the image's resolution.
@@ -68,11 +68,12 @@ def pin_image_clicks(
         d2 = (clicks[:, 0] - x) ** 2 + (clicks[:, 1] - y) ** 2
         return len(clicks) - 1 - int(np.argmin(d2[::-1]))  # of the nearest the last
 
-    for i, ((x, y, label), (image_x, image_y, _)) in enumerate(
-        zip(clicks.tolist(), image_clicks.tolist(), strict=True)
-    ):
-        obeyed = alpha[image_y, image_x] >= 0.6 if label else alpha[image_y, image_x] <= 0.4
-        if nearest(x, y) != i or obeyed:
+    for i, (x, y, label) in enumerate(clicks.tolist()):
+        if nearest(x, y) != i:
+            continue
+        here = image_clicks[(clicks == clicks[i]).all(axis=1)]  # those of its label on its grid pixel
+        values = alpha[here[:, 1], here[:, 0]]
+        if (values >= 0.6).all() if label else (values <= 0.4).all():
             continue
         for row in range(max(y - 1, 0), min(y + 2, h)):
             for column in range(max(x - 1, 0), min(x + 2, w)):

@@ -120,7 +120,8 @@ BAD = [
     ("guided_filter_coefficients", "scratch", f32(1, H, W), r"scratch has shape \(1, 6, 8\); its first axis must be 2"),
     ("guided_filter_coefficients", "coefficients", f32(2, H, W + 2), r"coefficients has size \(6, 10\) but guide has"),
     ("color_guide_statistics", "image", f32(2, H, W), r"image has shape \(2, 6, 8\); its first axis must be 3"),
-    ("color_guide_statistics", "eps", 0.0, "eps is 0; it must lie in 1e-12..1e12"),
+    ("color_guide_statistics", "eps", 0.0, "eps is 0; it must lie in 1e-6..1e12"),
+    ("color_guide_statistics", "eps", 9e-7, "eps is 9e-07; it must lie in 1e-6..1e12"),
     ("color_guide_statistics", "radius", 65, r"radius is 65; it must lie in 0..64"),
     ("color_guide_statistics", "statistics", f32(6, H, W + 1), r"statistics has size \(6, 9\) but image has \(6, 8\)"),
     (
@@ -151,7 +152,12 @@ BAD = [
     ),
     ("pin_image_clicks", "flags", f32(H, W + 1), r"coefficients has size \(6, 8\) but flags has \(6, 9\)"),
     ("apply_coefficients", "guide", np.zeros((9, 9, 3), np.uint8), r"coefficients has shape \(2, 6, 8\); .* must be 4"),
-    ("apply_coefficients", "guide", np.zeros((9, 9), np.int32), "guide has dtype int32; it must be float32"),
+    (
+        "apply_coefficients",
+        "guide",
+        np.zeros((9, 9), np.int32),
+        "dtype int32; it must be float32, or uint8 for RGB",
+    ),
     (
         "apply_coefficients",
         "coefficients",

@@ -80,7 +80,11 @@ def test_the_default_model_in_fp16(gpu: SimpleNamespace) -> None:
         assert (mask & expected).sum() >= 0.999 * (mask | expected).sum()
 
 
-def test_more_clicks_than_there_is_room_for(toy: Path, gpu: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("variant", ["late", "residual", "color"])
+def test_more_clicks_than_there_is_room_for(
+    tmp_path: Path, gpu: SimpleNamespace, monkeypatch: pytest.MonkeyPatch, variant: str
+) -> None:
+    toy = toy_model.build(tmp_path / "toy", **VARIANTS[variant])
     monkeypatch.setattr(cuda, "CAPACITY", 3)
     monkeypatch.setattr(device_history, "ON_DEVICE", 2)
     cpu, device = both(toy)
@@ -88,7 +92,7 @@ def test_more_clicks_than_there_is_room_for(toy: Path, gpu: SimpleNamespace, mon
     for click in clicks:
         np.testing.assert_array_equal(device.click(*click), cpu.click(*click))
     assert pipeline_of(device).captured
-    for _ in clicks:  # the older steps' lines come back from the host
+    for _ in clicks:  # the older steps' predictions come back from the host
         np.testing.assert_array_equal(device.undo(), cpu.undo())
     for _ in clicks:
         np.testing.assert_array_equal(device.redo(), cpu.redo())
@@ -177,7 +181,7 @@ def test_a_step_that_cannot_be_drawn_is_not_taken(toy: Path, gpu: SimpleNamespac
     if what == "reset":  # needs no device to be empty
         assert not session.reset().any()
         return
-    with pytest.raises(DeviceError, match="the device failed while drawing a matte: unspecified launch failure"):
+    with pytest.raises(DeviceError, match="the device failed while rendering a matte: unspecified launch failure"):
         getattr(session, what)()
     own._stream = stream
     assert session.clicks == clicks
@@ -198,6 +202,7 @@ def test_engines_must_fit(tmp_path: Path, gpu: SimpleNamespace) -> None:
 
 
 def test_an_engine_that_fails_leaves_nothing(toy: Path, gpu: SimpleNamespace) -> None:
+    gc.collect()
     before = _core.host.allocated()
 
     def fail(stream: Any) -> None:
@@ -208,6 +213,31 @@ def test_an_engine_that_fails_leaves_nothing(toy: Path, gpu: SimpleNamespace) ->
         Session(PHOTO, model=toy, device="cuda")
     gc.collect()
     assert _core.host.allocated() == before
+
+
+def test_room_whose_first_run_fails_is_given_up(
+    toy: Path, gpu: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A longer list of clicks is enqueued once by itself; where that fails, the captured click there was stays."""
+    monkeypatch.setattr(cuda, "CAPACITY", 2)
+    broken = False
+
+    def sometimes(stream: Any) -> None:
+        if broken:
+            raise DeviceError("the engine is broken")
+
+    gpu.engines = FakeEngines(on_enqueue=sometimes)
+    cpu, device = both(toy)
+    for click in CLICKS[:2]:
+        np.testing.assert_array_equal(device.click(*click), cpu.click(*click))
+    broken = True
+    with pytest.raises(DeviceError, match="the engine is broken"):
+        device.click(*CLICKS[2])
+    broken = False
+    assert pipeline_of(device).captured
+    np.testing.assert_array_equal(device.undo(), cpu.undo())
+    np.testing.assert_array_equal(device.redo(), cpu.redo())
+    np.testing.assert_array_equal(device.click(*CLICKS[2]), cpu.click(*CLICKS[2]))
 
 
 def test_an_engine_that_fails_in_a_click_leaves_the_session(toy: Path, gpu: SimpleNamespace) -> None:
@@ -250,7 +280,7 @@ def test_out_of_memory_in_a_click(toy: Path, gpu: SimpleNamespace) -> None:
     made = most - 4 * probe._parts.whole.view.grid[0] * probe._parts.whole.view.grid[1]
     del probe
     gc.collect()
-    # Making a session needs more for a moment than the session keeps; a click's lines come on top of what it keeps.
+    # Making a session needs more for a moment than it keeps; a click's prediction comes on top of what it keeps.
     session = Session(PHOTO, model=toy, device="cuda")
     assert _core.host.allocated() == made
     ballast = limited(2**40).Stream().empty((2**20,), np.uint8)

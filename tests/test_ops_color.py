@@ -196,13 +196,30 @@ def test_pin_image_clicks(native: Native, grid: tuple[int, int], size: tuple[int
     expected = reference.pin_image_clicks(apply(coefficients, guide), image_clicks, clicks, coefficients)
     np.testing.assert_array_equal(pinned, expected.astype(np.float32))
     alpha = apply(pinned, guide)
-    for x, y, label in image_clicks.tolist():
-        others = image_clicks[image_clicks[:, 2] != label]
-        apart = np.abs(
-            View(size, grid, grid).grid_clicks(others)[:, :2] - [x * grid[1] // size[1], y * grid[0] // size[0]]
-        )
-        if not (apart.max(axis=1, initial=0) <= 3).any():
+    for (x, y, label), place in zip(image_clicks.tolist(), clicks[:, :2], strict=True):
+        others = clicks[image_clicks[:, 2] != label, :2]
+        if not (np.abs(others - place).max(axis=1, initial=0) <= 3).any():
             assert alpha[y, x] >= 0.6 if label else alpha[y, x] <= 0.4
+
+
+def test_all_clicks_on_a_grid_pixel_are_obeyed(native: Native) -> None:
+    """Two at different places of one grid pixel: the second alone would not show that the first is disobeyed."""
+    grid, size = (6, 8), (48, 64)
+    coefficients = np.zeros((4, *grid), np.float32)
+    coefficients[0], coefficients[3] = 4.0, -1.0  # red selects
+    rgb = np.zeros((*size, 3), np.uint8)
+    rgb[24:32, 36:40, 0] = 255  # the right half of grid pixel (4, 3)
+    image_clicks = np.array([[33, 25, 1], [38, 30, 1]], np.int32)
+    clicks = View(size, grid, grid).grid_clicks(image_clicks)
+    assert clicks[:, :2].tolist() == [[4, 3], [4, 3]]
+    flags, out = native.there(np.zeros(grid, np.float32)), native.there(coefficients.copy())
+    native.ops.pin_image_clicks(*(native.there(x) for x in (rgb, image_clicks, clicks)), flags, out)
+    pinned = native.here(out)
+    expected = reference.pin_image_clicks(
+        reference.apply_color_coefficients(coefficients, rgb), image_clicks, clicks, coefficients
+    )
+    np.testing.assert_array_equal(pinned, expected.astype(np.float32))
+    assert (reference.apply_color_coefficients(pinned, rgb)[image_clicks[:, 1], image_clicks[:, 0]] == 1).all()
 
 
 # the image on the grid
@@ -218,7 +235,7 @@ def test_image_on_grid(native: Native, size: tuple[int, int], grid: tuple[int, i
     kinds = ["area" if grid[i] < size[i] else "bilinear" for i in (0, 1)]
     down, across = (reference.filter_matrix(kinds[i], size[i], grid[i]) for i in (0, 1))
     expected = down @ (rgb.transpose(2, 0, 1) / 255.0) @ across.T
-    np.testing.assert_allclose(found, expected, rtol=0, atol=tolerances.RESIZED)
+    np.testing.assert_allclose(found, expected, rtol=0, atol=tolerances.ON_GRID)
 
 
 def test_area_windows_cover_everything_once() -> None:

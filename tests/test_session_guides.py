@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -11,10 +12,13 @@ import onnxruntime as ort
 import pytest
 import toy_model
 from PIL import Image
+from toy_device import gpu
 from toy_model import CLICKS, PHOTO, allocated, click_all, photo, same
 
 from pyiseg import Session, _core
 from pyiseg.geometry import View
+
+__all__ = ["gpu"]  # a fixture
 
 
 @pytest.fixture(scope="module")
@@ -161,6 +165,48 @@ def test_without_filter_the_alpha_is_the_prediction_enlarged(tmp_path: Path, str
     np.testing.assert_array_equal(coefficients[-1], prediction)
     if stride == 1:
         np.testing.assert_array_equal(alpha, np.floor(prediction * np.float32(255) + np.float32(0.5)).astype(np.uint8))
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+@pytest.mark.parametrize("color", [False, True])
+def test_clicks_are_obeyed_at_the_images_resolution(
+    tmp_path: Path, gpu: SimpleNamespace, monkeypatch: pytest.MonkeyPatch, device: str, color: bool
+) -> None:
+    """On noise, in a corner of a grid pixel and then in its middle: without pinning, over a quarter are disobeyed."""
+    folder = toy_model.build(tmp_path / "toy", form="residual", color=color, eps=1e-4, bias=-9, grid_stride=4)
+    rgb = np.random.default_rng(0).integers(0, 256, (300, 400, 3), np.uint8)
+    disobeyed = {"pinned": 0, "not pinned": 0}
+    for how in disobeyed:
+        if how == "not pinned":
+            gpu.native = without_pinning(_core.host)
+            monkeypatch.setattr(_core, "pin_image_clicks", lambda *arguments: None)
+        session = Session(rgb, model=folder, device=device)
+        rows, columns = session._parts.whole.view.grid
+        for place in range(20):
+            x, y = (2 + place % 5 * 3) * 400 // columns + 1, (2 + place // 5 * 2) * 300 // rows + 1
+            session.reset()
+            for click in ((x, y), (x + 200 // columns, y + 150 // rows)):
+                alpha = session.click(*click)
+                disobeyed[how] += sum(alpha[c.y, c.x] < 128 for c in session.clicks)
+    assert disobeyed["pinned"] == 0
+    assert disobeyed["not pinned"] > 5
+
+
+def without_pinning(native: Any) -> Any:
+    """A device whose streams do not pin clicks."""
+
+    class Stream:
+        def __init__(self) -> None:
+            self.own = native.Stream()
+
+        def __getattr__(self, name: str) -> Any:
+            return (lambda *arguments: None) if name == "pin_image_clicks" else getattr(self.own, name)
+
+    return SimpleNamespace(
+        Stream=Stream,
+        ClickFeed=lambda stream, *rest: native.ClickFeed(stream.own, *rest),
+        ClickGraph=native.ClickGraph,
+    )
 
 
 @pytest.mark.parametrize("color", [False, True])

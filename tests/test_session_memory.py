@@ -16,12 +16,22 @@ from toy_model import CLICKS, PHOTO, allocated, photo
 
 from pyiseg import Session
 
+KINDS: dict[str, dict[str, Any]] = {
+    "late": {},
+    "early": {"early_fusion": True},
+    "residual": {"form": "residual"},
+    "color": {"form": "residual", "color": True, "radius": 1},
+}
+
 
 def buffers(session: Session) -> dict[str, npt.NDArray[Any]]:
-    held = vars(session._parts.whole.pipeline)
-    own, guide = vars(held["_filter"]), vars(vars(held["_filter"])["_guide"])
-    held = {**held, **vars(held["_chain"]), **own, **{f"guide_{name}": x for name, x in guide.items()}}
-    return {name: value for name, value in held.items() if isinstance(value, np.ndarray)}
+    """All arrays that a session's pipeline holds, by the names of those who hold them."""
+    pipeline = vars(session._parts.whole.pipeline)
+    owners = {"chain": pipeline["_chain"], "filter": pipeline["_filter"]}
+    if "_guide" in vars(owners["filter"]):
+        owners["guide"] = vars(owners["filter"])["_guide"]
+    held = {f"{owner} {name}": x for owner, what in owners.items() for name, x in vars(what).items()}
+    return {name: x for name, x in held.items() if isinstance(x, np.ndarray) and name != "filter _fitted_to"}
 
 
 def test_what_a_session_returns_is_the_users(session: Session) -> None:
@@ -51,32 +61,32 @@ def test_the_image_is_the_sessions_own(toy: Path) -> None:
     np.testing.assert_array_equal(session.click(60, 30), Session(PHOTO, model=toy).click(60, 30))
 
 
-@pytest.mark.parametrize("early_fusion", [False, True])
-def test_clicks_reuse_the_buffers(tmp_path: Path, early_fusion: bool) -> None:
-    session = Session(PHOTO, model=toy_model.build(tmp_path / "toy", early_fusion=early_fusion))
+@pytest.mark.parametrize("kind", KINDS)
+def test_clicks_reuse_the_buffers(tmp_path: Path, kind: str) -> None:
+    session = Session(PHOTO, model=toy_model.build(tmp_path / "toy", **KINDS[kind]))
     before = {name: array.ctypes.data for name, array in buffers(session).items()}
-    assert {
-        "maps",
-        "previous",
-        "answer",
-        "_labels",
-        "_scratch",
-        "_coefficients",
-        "guide_full",
-        "guide_grid",
-    } <= before.keys()
-    guide = buffers(session)["guide_full"].copy()
+    once = {"filter _image", "filter _statistics", "filter _rgb"} if kind == "color" else {"guide full", "guide grid"}
+    each_click = {f"chain {name}" for name in ("maps", "previous", "answer", "_labels")}
+    assert once | each_click | {"filter _scratch", "filter _coefficients"} <= before.keys()
+    kept = {name: buffers(session)[name].copy() for name in once}
     for click in CLICKS:
-        buffers(session)["answer"].fill(np.nan)
+        for name in each_click | {"filter _scratch", "filter _coefficients"}:
+            buffers(session)[name].fill(77 if name == "chain _labels" else np.nan)
         session.click(*click)
         # The network wrote into our buffer, not into one of its own.
-        assert np.isfinite(buffers(session)["answer"]).all()
+        assert np.isfinite(buffers(session)["chain answer"]).all()
     assert {name: array.ctypes.data for name, array in buffers(session).items()} == before
-    np.testing.assert_array_equal(buffers(session)["guide_full"], guide)
+    for name, array in kept.items():
+        np.testing.assert_array_equal(buffers(session)[name], array)
+    expected = Session(PHOTO, model=toy_model.build(tmp_path / "toy", **KINDS[kind]))
+    for click in CLICKS:
+        expected.click(*click)
+    np.testing.assert_array_equal(session.alpha, expected.alpha)  # nothing of what was there before is read
 
 
-def test_a_click_allocates_its_answer_and_its_step_only(toy: Path) -> None:
-    session = Session(photo(600, 1200), model=toy)
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_click_allocates_its_answer_and_its_step_only(tmp_path: Path, kind: str) -> None:
+    session = Session(photo(600, 1200), model=toy_model.build(tmp_path / "toy", **KINDS[kind]))
     session.click(900, 300)
     alpha, held, peak = allocated(lambda: session.click(100, 100))
     step = session._steps[-1].selection.prediction

@@ -38,6 +38,8 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "early": {"early_fusion": True},
     "no feedback": {"feedback": False},
     "guide sees clicks": {"guide_clicks": True, "grid_stride": 1},
+    "residual": {"form": "residual"},
+    "color": {"form": "residual", "color": True, "radius": 1},
 }
 
 
@@ -60,8 +62,9 @@ def play(session: Session) -> list[npt.NDArray[np.uint8]]:
     return [session.click(*click) for click in CLICKS]
 
 
-def test_small_selections_are_looked_at_closer(zooming: Path) -> None:
-    session = Session(IMAGE, model=zooming)
+@pytest.mark.parametrize("variant", ["late", "color"])
+def test_small_selections_are_looked_at_closer(tmp_path: Path, variant: str) -> None:
+    session = Session(IMAGE, model=model(tmp_path / "zooming", variant))
     alphas = play(session)
     looked = boxes(session)
     assert looked[:2] == [WHOLE, WHOLE], "not before the third click"
@@ -254,7 +257,7 @@ def test_one_part_is_held_besides_the_whole(zooming: Path) -> None:
     assert {pipeline() for pipeline in pipelines} == {None}, "and none when the whole is looked at again"
 
 
-@pytest.mark.parametrize("variant", ["late", "early"])
+@pytest.mark.parametrize("variant", ["late", "early", "residual", "color"])
 def test_a_device_looks_closer_as_the_cpu_does(
     tmp_path: Path, gpu: SimpleNamespace, monkeypatch: pytest.MonkeyPatch, variant: str
 ) -> None:
@@ -268,7 +271,7 @@ def test_a_device_looks_closer_as_the_cpu_does(
         assert same(device.click(*click), alpha)
     assert boxes(device) == boxes(cpu)
     for alpha in alphas[-2::-1]:
-        assert same(device.undo(), alpha)  # the lines of parts that are made again come back from the host
+        assert same(device.undo(), alpha)  # predictions of parts that are made again come back from the host
     for alpha in alphas[1:]:
         assert same(device.redo(), alpha)
         assert same(np.from_dlpack(device.alpha_device), alpha)

@@ -185,6 +185,12 @@ inline float check_eps(double eps) {
     return static_cast<float>(eps);
 }
 
+// Where the colors go together the inverse grows with 1 / eps, and so do the roundings that it multiplies.
+inline float check_color_eps(double eps) {
+    if (!(eps >= 1e-6 && eps <= 1e12)) fail("eps is " + text(eps) + "; it must lie in 1e-6..1e12");
+    return static_cast<float>(eps);
+}
+
 inline int check_margin(std::int64_t margin, Size size) {
     if (margin < 0) fail("margin is " + std::to_string(margin) + "; it must not be negative");
     const std::int64_t longest = size.h > size.w ? size.h : size.w;

@@ -47,10 +47,10 @@ void pin_clicks_(const Device& device, const ArrayRef& guide, const ArrayRef& cl
     const Size size = size_of(guide, "guide");
     check_same_size(size_of(coefficients, "coefficients"), size, "coefficients", "guide");
     const Clicks c = check_clicks(clicks, size);
-    auto* l = output<float>(coefficients, "coefficients");
+    auto* out = output<float>(coefficients, "coefficients");
     check_apart(guide, "guide", coefficients, "coefficients");
     check_apart(clicks, "clicks", coefficients, "coefficients");
-    pin_clicks(device, input<float>(guide), c, size, l);
+    pin_clicks(device, input<float>(guide), c, size, out);
 }
 
 template <class Device>
@@ -93,10 +93,10 @@ void zero_coefficients_(const Device& device, const ArrayRef& alpha, const Array
     const Size size = size_of(alpha, "alpha");
     check_same_size(size_of(kept, "kept"), size, "kept", "alpha");
     check_same_size(size_of(coefficients, "coefficients"), size, "coefficients", "alpha");
-    auto* l = output<float>(coefficients, "coefficients");
+    auto* out = output<float>(coefficients, "coefficients");
     check_apart(alpha, "alpha", coefficients, "coefficients");
     check_apart(kept, "kept", coefficients, "coefficients");
-    zero_coefficients(device, input<float>(alpha), input<float>(kept), size, l);
+    zero_coefficients(device, input<float>(alpha), input<float>(kept), size, out);
 }
 
 template <class Device>
@@ -121,7 +121,7 @@ void color_guide_statistics_(const Device& device, const ArrayRef& image, int ra
     check_planes(image, "image", 3);
     const Size size = size_of(image, "image");
     const int r = check_radius(radius);
-    const float e = check_eps(eps);
+    const float e = check_color_eps(eps);
     auto* out = check_output_planes(statistics, "statistics", 6, size, "image", {{&image, "image"}});
     color_guide_statistics(device, input<float>(image), r, e, size, out);
 }
@@ -153,6 +153,9 @@ void with_guide(const ArrayRef& guide, const Work& work) {
     if (guide.dtype == DType::uint8) {
         const Size image = check_rgb(guide, "guide");
         return work(ColorGuide{input<std::uint8_t>(guide)}, image);
+    }
+    if (guide.dtype != DType::float32) {
+        fail("guide has dtype " + guide.type_name + "; it must be float32, or uint8 for RGB");
     }
     check_array<float>(guide, "guide", 2);
     work(LearnedGuide{input<float>(guide)}, size_of(guide, "guide"));

@@ -204,8 +204,9 @@ struct ApplyCoefficients {
     }
 };
 
-// Step 1 of 2: of the clicks that decide for their grid pixel, whether alpha at the clicked image pixel is on the
-// click's side. Said in flags (grid), at that grid pixel: 1 where it is not.
+// Step 1 of 2: for the click that decides for a grid pixel, the last one there, whether alpha is on its side at its
+// pixel of the image and at those of all clicks with its label there. Said in flags (grid), at that grid pixel: 1 where
+// not.
 template <class Guide>
 struct FlagDisobeyedClicks {
     static constexpr int kPlanes = Guide::kSlopes + 1;
@@ -219,15 +220,24 @@ struct FlagDisobeyedClicks {
 
     PYISEG_HD void operator()(int, int i) const {
         if (ended(clicks, i)) return;
-        const Click click = clicks.data[i], on_image = image_clicks.data[i];
+        const Click click = clicks.data[i];
         if (nearest_click(clicks, click.x, click.y) != i) return;
+        bool obeyed = true;
+        for (int j = 0; j <= i && obeyed; ++j) {
+            const Click other = clicks.data[j];
+            if (other.x != click.x || other.y != click.y || other.label != click.label) continue;
+            obeyed = on_clicks_side(alpha_of(image_clicks.data[j]), click.label);
+        }
+        flags[static_cast<std::size_t>(click.y) * grid.w + click.x] = obeyed ? 0.0f : 1.0f;
+    }
+
+    PYISEG_HD float alpha_of(Click on_image) const {
         const Cell at = locate(on_image.x, grid.w, image.w);
         const Span<kPlanes> span = CoefficientRow<kPlanes>(coefficients, grid, image, on_image.y).span(at.cell);
         const float t = static_cast<float>(at.remainder) * (1.0f / static_cast<float>(2 * image.w));
         float value[kPlanes];
         for (int c = 0; c < kPlanes; ++c) value[c] = span.left[c] + span.step[c] * t;
-        const float alpha = alpha_at(guide, static_cast<std::size_t>(on_image.y) * image.w + on_image.x, value);
-        flags[static_cast<std::size_t>(click.y) * grid.w + click.x] = on_clicks_side(alpha, click.label) ? 0.0f : 1.0f;
+        return alpha_at(guide, static_cast<std::size_t>(on_image.y) * image.w + on_image.x, value);
     }
 };
 

@@ -1,8 +1,7 @@
-// Functors of guided_filter_coefficients and apply_coefficients. A part of ops.inl.
+// Functors of guided_filter_coefficients and color_guided_filter_coefficients. A part of ops.inl.
 
 #include <cstddef>
 
-#include "../math/bilinear.h"
 #include "../math/guided.h"
 #include "../ops.h"
 #include "access.h"
@@ -57,9 +56,9 @@ struct FitCoefficients {
         float* __restrict a = ab + static_cast<std::size_t>(y) * size.w + x;
         float* __restrict b = a + plane;
         for (int k = 0; k < n; ++k) {
-            const Coefficients line = fit_coefficients(mean_i[k], mean_p[k], var[k] / count, cov[k] / count, eps);
-            a[k] = line.a;
-            b[k] = line.b;
+            const Coefficients fit = fit_coefficients(mean_i[k], mean_p[k], var[k] / count, cov[k] / count, eps);
+            a[k] = fit.a;
+            b[k] = fit.b;
         }
     }
 };

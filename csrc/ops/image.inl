@@ -131,31 +131,56 @@ struct ResampleRgbY {
     }
 };
 
-// One pixel of the grid. Neighbouring windows lie side by side, as in ReduceRgb.
+// One pixel of the grid. Neighbouring windows lie side by side, as in ReduceRgb. Each column of a window is summed in
+// FP32, then the columns in FP64: on the CPU many columns at once, on CUDA one after the other, to the same bits.
 struct RgbOnGrid {
     const std::uint8_t* __restrict rgb;
     Size size;
     FloatWindows rows, columns;
     float* __restrict out;
 
+    static constexpr int kColumns = 32;
+
     PYISEG_HD void operator()(int y, int x) const {
         const std::size_t pitch = 3 * static_cast<std::size_t>(size.w);
         const std::uint8_t* __restrict from =
             rgb + rows.starts[y] * pitch + 3 * static_cast<std::size_t>(columns.starts[x]);
         double sums[3] = {};
-        for (int i = 0; i < rows.taps; ++i, from += pitch) {
-            const double row_weight = rows.weights[static_cast<std::size_t>(i) * rows.size + y];
-            if (row_weight == 0.0) continue;  // windows are as long as the longest
-            double along[3] = {};
-            for (int k = 0; k < columns.taps; ++k) {
-                const double weight = columns.weights[static_cast<std::size_t>(k) * columns.size + x];
-                for (int c = 0; c < 3; ++c) along[c] += weight * static_cast<double>(from[3 * k + c]);
+#ifdef __CUDA_ARCH__
+        for (int k = 0; k < columns.taps; ++k) {
+            float column[3] = {};
+            for (int i = 0; i < rows.taps; ++i) {
+                const float weight = row_weight(i, y);
+                for (int c = 0; c < 3; ++c) column[c] += weight * static_cast<float>(from[i * pitch + 3 * k + c]);
             }
-            for (int c = 0; c < 3; ++c) sums[c] += row_weight * along[c];
+            for (int c = 0; c < 3; ++c) sums[c] += column_weight(k, x) * static_cast<double>(column[c]);
         }
+#else
+        for (int k = 0; k < columns.taps; k += kColumns) {
+            const int n = columns.taps - k < kColumns ? columns.taps - k : kColumns;
+            float block[3 * kColumns] = {};
+            for (int i = 0; i < rows.taps; ++i) {
+                const float weight = row_weight(i, y);
+                const std::uint8_t* __restrict row = from + i * pitch + 3 * k;
+                for (int j = 0; j < 3 * n; ++j) block[j] += weight * static_cast<float>(row[j]);
+            }
+            for (int j = 0; j < n; ++j) {
+                for (int c = 0; c < 3; ++c) {
+                    sums[c] += column_weight(k + j, x) * static_cast<double>(block[3 * j + c]);
+                }
+            }
+        }
+#endif
         const std::size_t plane = static_cast<std::size_t>(rows.size) * columns.size;
         float* __restrict o = out + static_cast<std::size_t>(y) * columns.size + x;
         for (int c = 0; c < 3; ++c) o[c * plane] = static_cast<float>(sums[c] / 255.0);
+    }
+
+    PYISEG_HD float row_weight(int i, int y) const {
+        return static_cast<float>(rows.weights[static_cast<std::size_t>(i) * rows.size + y]);
+    }
+    PYISEG_HD double column_weight(int k, int x) const {
+        return columns.weights[static_cast<std::size_t>(k) * columns.size + x];
     }
 };
 

@@ -13,6 +13,7 @@ from typing import Any
 import cv2
 from tqdm import tqdm
 
+import pyiseg
 from pyiseg import backend
 from pyiseg.evaluation.datasets import DATASETS, Case
 from pyiseg.evaluation.evaluate import Run, run_case
@@ -170,7 +171,9 @@ def run_cases(
 def versions() -> dict[str, str]:
     """The versions of what the figures depend on."""
     # OpenCV goes by several names as a package.
-    return {name: version(name) for name in ("pyiseg", "numpy", "onnxruntime")} | {"opencv": cv2.__version__}
+    packages = {name: version(name) for name in ("numpy", "onnxruntime")}
+    # The code that runs, not what was once installed: an editable installation keeps the version it was made with.
+    return {"pyiseg": pyiseg.__version__, **packages, "opencv": cv2.__version__}
 
 
 def _open(path: Path | None, label: str, model: Model, settings: Settings, device: str) -> Journal | None:
