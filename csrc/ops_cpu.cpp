@@ -97,8 +97,9 @@ void set_num_threads(int n) {
 }
 
 // On x86-64 the ops are compiled twice, and each machine runs what it can: AVX2 has vectors twice as long, and the
-// shuffles that RGB needs. Results are the same bits, for nothing is fused or reordered.
-#if defined(__x86_64__) && defined(__GLIBC__) && defined(__GNUC__) && !defined(__clang__)  // they need its ifunc
+// shuffles that RGB needs. Results are the same bits, for nothing is fused or reordered; to try it, compile with
+// PYISEG_NO_CLONES. It needs the ifunc of glibc.
+#if defined(__x86_64__) && defined(__GLIBC__) && defined(__GNUC__) && !defined(__clang__) && !defined(PYISEG_NO_CLONES)
 #define PYISEG_CLONES __attribute__((target_clones("avx2", "default"), noinline, flatten))
 #else
 #define PYISEG_CLONES

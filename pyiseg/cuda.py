@@ -6,7 +6,7 @@ engines (`pyiseg.engine`), and imports neither TensorRT nor anything of CUDA.
 Device memory of one image, all of it allocated when the pipeline is made: the image (3 bytes a pixel, unless it lies
 there already), the matte (1 byte a pixel), a learned guide (4 bytes a pixel, where the model has one), the working
 image, the features, two dozen grids and the engines' scratch; `CudaPipeline.nbytes` tells. Each click adds its
-prediction (4 bytes a grid pixel, at most 0.25 MB with the default model); those of the last 32 clicks stay on the
+prediction (4 bytes a grid pixel, at most 0.26 MB with the default model); those of the last 32 clicks stay on the
 device, older ones move to the host (`pyiseg.device_history`).
 """
 

@@ -108,7 +108,7 @@ class Parts:
         return found
 
     def matte(self, clicks: Clicks, selection: Selection) -> npt.NDArray[np.uint8]:
-        """Draw a selection at the image's own resolution; a pure function of its arguments and the image.
+        """Render a selection at the image's own resolution; a pure function of its arguments and the image.
 
         Args:
             clicks: Those that it is the answer to.

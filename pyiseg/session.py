@@ -33,7 +33,7 @@ class Click(NamedTuple):
 
 
 class _Step(NamedTuple):
-    """A click and its result. The result is grid-sized; the full-resolution alpha is drawn from it when wanted."""
+    """A click and its result. The result is grid-sized; the full-resolution alpha is rendered from it when wanted."""
 
     click: Click
     selection: Selection

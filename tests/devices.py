@@ -41,12 +41,12 @@ class CpuOps:
     def click_maps(self, clicks: Array, sigmas: Sequence[float], h: int, w: int, dtype: Any = np.float32) -> Array:
         return self._run((2 * len(sigmas), h, w), dtype, lambda out: _core.click_maps(clicks, sigmas, out))
 
-    def pin_clicks(self, guide: Array, clicks: Array, lines: Array) -> Array:
+    def pin_clicks(self, guide: Array, clicks: Array, coefficients: Array) -> Array:
         def call(out: Array) -> None:
-            out[:] = lines
+            out[:] = coefficients
             _core.pin_clicks(guide, clicks, out)
 
-        return self._run(lines.shape, np.float32, call)
+        return self._run(coefficients.shape, np.float32, call)
 
     def force_clicks(self, clicks: Array, alpha: Array) -> Array:
         def call(out: Array) -> None:
@@ -59,12 +59,12 @@ class CpuOps:
         labels = np.full(alpha.shape, -77, np.int32)
         return self._run(alpha.shape, dtype, lambda out: _core.keep_clicked_regions(alpha, clicks, margin, labels, out))
 
-    def zero_coefficients(self, alpha: Array, kept: Array, lines: Array) -> Array:
+    def zero_coefficients(self, alpha: Array, kept: Array, coefficients: Array) -> Array:
         def call(out: Array) -> None:
-            out[:] = lines
+            out[:] = coefficients
             _core.zero_coefficients(alpha, kept, out)
 
-        return self._run(lines.shape, np.float32, call)
+        return self._run(coefficients.shape, np.float32, call)
 
     def guided_filter_coefficients(
         self, guide: Array, p: Array, radius: int, eps: float, residual: bool = False
@@ -76,8 +76,8 @@ class CpuOps:
             lambda out: _core.guided_filter_coefficients(guide, p, radius, eps, residual, scratch, out),
         )
 
-    def apply_coefficients(self, lines: Array, guide: Array, dtype: Any = np.float32) -> Array:
-        return self._run(guide.shape, dtype, lambda out: _core.apply_coefficients(lines, guide, out))
+    def apply_coefficients(self, coefficients: Array, guide: Array, dtype: Any = np.float32) -> Array:
+        return self._run(guide.shape, dtype, lambda out: _core.apply_coefficients(coefficients, guide, out))
 
 
 class StreamOps:
@@ -104,8 +104,8 @@ class StreamOps:
         self.stream.click_maps(self._up(clicks), sigmas, out)
         return self._down(out)
 
-    def pin_clicks(self, guide: Array, clicks: Array, lines: Array) -> Array:
-        out = self._up(lines)
+    def pin_clicks(self, guide: Array, clicks: Array, coefficients: Array) -> Array:
+        out = self._up(coefficients)
         self.stream.pin_clicks(self._up(guide), self._up(clicks), out)
         return self._down(out)
 
@@ -119,21 +119,23 @@ class StreamOps:
         self.stream.keep_clicked_regions(self._up(alpha), self._up(clicks), margin, labels, out)
         return self._down(out)
 
-    def zero_coefficients(self, alpha: Array, kept: Array, lines: Array) -> Array:
-        out = self._up(lines)
+    def zero_coefficients(self, alpha: Array, kept: Array, coefficients: Array) -> Array:
+        out = self._up(coefficients)
         self.stream.zero_coefficients(self._up(alpha), self._up(kept), out)
         return self._down(out)
 
     def guided_filter_coefficients(
         self, guide: Array, p: Array, radius: int, eps: float, residual: bool = False
     ) -> Array:
-        scratch, lines = (self._room((2, *guide.shape), np.float32) for _ in range(2))
-        self.stream.guided_filter_coefficients(self._up(guide), self._up(p), radius, eps, residual, scratch, lines)
-        return self._down(lines)
+        scratch, coefficients = (self._room((2, *guide.shape), np.float32) for _ in range(2))
+        self.stream.guided_filter_coefficients(
+            self._up(guide), self._up(p), radius, eps, residual, scratch, coefficients
+        )
+        return self._down(coefficients)
 
-    def apply_coefficients(self, lines: Array, guide: Array, dtype: Any = np.float32) -> Array:
+    def apply_coefficients(self, coefficients: Array, guide: Array, dtype: Any = np.float32) -> Array:
         out = self._room(guide.shape, dtype)
-        self.stream.apply_coefficients(self._up(lines), self._up(guide), out)
+        self.stream.apply_coefficients(self._up(coefficients), self._up(guide), out)
         return self._down(out)
 
 

@@ -31,11 +31,11 @@ def force_clicks(clicks: NDArray[np.int32], alpha: NDArray[np.floating]) -> Arra
     return out
 
 
-def pin_clicks(guide: NDArray[np.floating], clicks: NDArray[np.int32], lines: NDArray[np.floating]) -> Array:
+def pin_clicks(guide: NDArray[np.floating], clicks: NDArray[np.int32], coefficients: NDArray[np.floating]) -> Array:
     """Lines in which every click's own pixel is on its side: where it was not, it and its neighbours say the label."""
-    out = lines.astype(np.float64)
+    out = coefficients.astype(np.float64)
     h, w = guide.shape
-    alpha = np.clip(lines[0] * guide + lines[1], 0, 1)
+    alpha = np.clip(coefficients[0] * guide + coefficients[1], 0, 1)
     for y in range(h):
         for x in range(w):
             if len(clicks) == 0:
@@ -183,10 +183,10 @@ def _bilinear(values: NDArray[np.floating], size: int, axis: int) -> Array:
     return np.take(values, low, axis) * (1 - t) + np.take(values, high, axis) * t
 
 
-def apply_coefficients(lines: NDArray[np.floating], guide: NDArray[np.floating]) -> Array:
+def apply_coefficients(coefficients: NDArray[np.floating], guide: NDArray[np.floating]) -> Array:
     """clip(a * guide + b, 0, 1) with a and b looked up bilinearly at the guide's size."""
     h, w = guide.shape
-    a, b = _bilinear(_bilinear(lines.astype(np.float64), h, 1), w, 2)
+    a, b = _bilinear(_bilinear(coefficients.astype(np.float64), h, 1), w, 2)
     return np.clip(a * guide.astype(np.float64) + b, 0.0, 1.0)
 
 

@@ -1,0 +1,39 @@
+"""Record averaged_filter.json: what version 0.1 made of tests/averaged_cases.py, by SHA-256.
+
+Run with the Python of an environment in which version 0.1 (commit 9a1f134) is installed; later versions are held to it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+from averaged_cases import CLICKS, GRID, cases, rules
+
+from pyiseg import _core
+from pyiseg.chain import Chain
+from pyiseg.model import Rules
+
+if __name__ == "__main__":
+    recorded: dict[str, list[str]] = {}
+    for case in cases():
+        chain, lines = Chain(rules(case, Rules), GRID), np.zeros((2, *GRID), np.float32)
+        hashes = []
+        for n, output in enumerate(case.outputs):
+            clicks = CLICKS[: n + 1]
+            chain.before(clicks, clicks[:-1], lines, case.grid_guide)
+            made = [chain.previous, chain.maps]
+            chain.answer[0, 0] = output
+            chain.after(clicks, case.grid_guide, lines)
+            for dtype in (np.float32, np.uint8):
+                made.append(np.empty(case.guide.shape, dtype))
+                _core.apply_lines(lines, case.guide, made[-1])
+            hashes.append(hashlib.sha256(b"".join(x.tobytes() for x in made)).hexdigest())
+        recorded[case.name] = hashes
+    Path(__file__).with_name("averaged_filter.json").write_text(json.dumps(recorded, indent=1) + "\n")

@@ -1,0 +1,63 @@
+"""The averaged guided filter with a learned guide, as version 0.1 and the paper's model have it: bit for bit."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from averaged_cases import CLICKS, GRID, Case, cases, rules
+from native import Native
+
+from pyiseg.chain import Chain
+from pyiseg.guided_filter import LearnedFilter
+from pyiseg.model import Rules
+
+RECORDED = json.loads((Path(__file__).parent / "golden" / "averaged_filter.json").read_text())
+
+
+class GivenGuide:
+    def __init__(self, native: Native, case: Case) -> None:
+        self.grid, self.full = native.there(case.grid_guide), native.there(case.guide)
+
+    def on_grid(self, clicks: Any) -> Any:
+        return self.grid
+
+    def at_image(self) -> Any:
+        return self.full
+
+
+@pytest.mark.parametrize("applied", [False, True])
+@pytest.mark.parametrize("device", ["cpu", "host", "cuda"])
+@pytest.mark.parametrize("case", [*cases()], ids=lambda case: case.name)
+def test_it_is_that_of_version_0_1(case: Case, device: str, applied: bool) -> None:
+    """Recorded by tests/golden/record_averaged.py."""
+    native, own = Native(device), rules(case, Rules)
+
+    def zeros(shape: tuple[int, ...], dtype: Any = np.float32) -> Any:
+        return native.there(np.zeros(shape, dtype))
+
+    streams = {} if device == "cpu" else {"ops": native.ops, "zeros": zeros, "copy": native.ops.copy}
+    chain = Chain(own, GRID, **streams)
+    made_of = LearnedFilter(own, GivenGuide(native, case), GRID, native.ops, zeros)
+    alpha, prediction, hashes = zeros(GRID), zeros(GRID), []
+    for n, output in enumerate(case.outputs):
+        clicks, answered = native.there(CLICKS[: n + 1].copy()), native.there(CLICKS[:n].copy())
+        chain.before(clicks, answered, alpha)
+        made = [native.here(chain.previous).copy(), native.here(chain.maps).copy()]
+        if device == "cpu":
+            chain.answer[0, 0] = output
+        else:
+            native.ops.upload(output[None, None], chain.answer)
+        chain.after(clicks, prediction)
+        rendered = zeros(case.guide.shape, np.uint8)
+        made_of.apply(None, clicks, prediction, rendered)
+        exact = zeros(case.guide.shape)
+        native.ops.apply_coefficients(vars(made_of)["_coefficients"], native.there(case.guide), exact)
+        made += [native.here(exact), native.here(rendered)]
+        alpha = made_of.on_grid(clicks, prediction, applied=applied)
+        hashes.append(hashlib.sha256(b"".join(x.tobytes() for x in made)).hexdigest())
+    assert hashes == RECORDED[case.name]
