@@ -4,7 +4,7 @@ Three rasters cover the same picture edge to edge:
 
 * the image, (H, W), what the user sees and clicks on;
 * the working image, (Hw, Ww), what the image stream of the network is given;
-* the grid, (h, w) = working / grid stride, on which clicks are encoded, alpha is predicted and the guided filter is fitted.
+* the grid, (h, w) = working / grid stride, on which clicks are encoded, alpha is predicted and the filter is fitted.
 
 Everywhere x points right, y points down and integers are pixel centres, so pixel X of a raster W wide covers
 [X, X + 1) / W of the picture's width.
