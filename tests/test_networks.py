@@ -41,7 +41,7 @@ def test_gradients_reach_every_parameter(name: str) -> None:
     logits = network.click(maps, previous, features)
     assert logits.shape == previous.shape
     full, grid = network.guides(image, maps)
-    channels = (1, 1) if config.filter_guide == "learned" else (3, 12)
+    channels = (1, 1) if config.filter_guide == "learned" else (3, 9)
     assert (full.shape, grid.shape) == ((2, channels[0], 64, 96), (2, channels[1], 64 // stride, 96 // stride))
     refined = network.refine(network.click.activate(logits), full, grid)
     assert refined.shape == (2, 1, 64, 96)
