@@ -63,6 +63,6 @@ def test_the_published_network(network: Network, case: int) -> None:
     centred = np.ascontiguousarray(guide - guide.mean(dtype=np.float64), np.float32)
     _core.force_clicks(clicks, alpha)
     lines, scratch, final = (np.empty((n, *alpha.shape), np.float32) for n in (2, 2, 1))
-    _core.guided_filter_coefficients(centred, alpha, PAPER.radius, PAPER.eps, scratch, lines)
+    _core.guided_filter_coefficients(centred, alpha, PAPER.radius, PAPER.eps, False, scratch, lines)
     _core.apply_coefficients(lines, centred, final[0])
     assert_as_recorded(final[0], golden["alpha"])
