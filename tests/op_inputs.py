@@ -7,6 +7,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 SHAPES = [(1, 1), (1, 2), (1, 77), (53, 1), (3, 5), (31, 33), (32, 64), (37, 101), (96, 128)]
+# Of a grid and of the image that it is of.
+SIZES = [
+    ((1, 1), (1, 1)),
+    ((1, 1), (40, 70)),
+    ((5, 7), (1, 1)),
+    ((3, 4), (48, 64)),
+    ((24, 32), (57, 131)),
+    ((24, 32), (401, 533)),
+    ((40, 50), (13, 17)),  # the image is the smaller one
+    ((4, 300), (9, 100)),
+    ((37, 101), (37, 202)),
+]
 
 
 def rng(*seed: int) -> np.random.Generator:

@@ -13,23 +13,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from native import Native
 from numpy.typing import NDArray
-from op_inputs import SHAPES, blobs, image, random_clicks, rng
+from op_inputs import SHAPES, SIZES, blobs, image, random_clicks, rng
 
 from pyiseg.geometry import View
 from pyiseg.resampling import image_on_grid, windows
 
 Float32 = NDArray[np.float32]
-SIZES = [
-    ((1, 1), (1, 1)),
-    ((1, 1), (40, 70)),
-    ((5, 7), (1, 1)),
-    ((3, 4), (48, 64)),
-    ((24, 32), (57, 131)),
-    ((24, 32), (401, 533)),
-    ((40, 50), (13, 17)),  # the image is the smaller one
-    ((4, 300), (6, 100)),
-    ((37, 101), (37, 202)),
-]
 
 
 @pytest.fixture(params=DEVICES)

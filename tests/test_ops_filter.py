@@ -13,7 +13,7 @@ from devices import DEVICES, ops
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from op_inputs import SHAPES, blobs, image, rng
+from op_inputs import SHAPES, SIZES, blobs, image, rng
 
 
 @pytest.fixture(params=DEVICES)
@@ -69,18 +69,6 @@ def test_on_a_flat_guide_the_filter_is_the_box_mean_twice(device: Any) -> None:
 
 
 # alpha at full resolution
-
-SIZES = [
-    ((1, 1), (1, 1)),
-    ((1, 1), (40, 70)),
-    ((5, 7), (1, 1)),
-    ((3, 4), (48, 64)),
-    ((24, 32), (57, 131)),
-    ((24, 32), (401, 533)),
-    ((40, 50), (13, 17)),  # the image is the smaller one
-    ((4, 300), (9, 100)),
-    ((37, 101), (37, 202)),
-]
 
 
 def random_lines(h: int, w: int) -> NDArray[np.float32]:
