@@ -21,12 +21,11 @@ from export.config import NetworkConfig
 from export.damage import damaged
 from export.data import Sample
 from pyiseg import _core
-from pyiseg.chain import Chain
+from pyiseg.chain import NUMPY, Chain
 from pyiseg.evaluation.metrics import iou
 from pyiseg.evaluation.robot import next_click
 from pyiseg.geometry import View
 from pyiseg.guided_filter import ColorFilter, GuidedFilter, LearnedFilter
-from pyiseg.resampling import Device
 from pyiseg.session import Click
 
 T = TypeVar("T")
@@ -126,8 +125,7 @@ class Sequence:
         self.chain = Chain(rules, grid)
         self.guide: GivenGuide | None = None
         if rules.guide == "color":
-            device = Device(_core, np.empty, np.asarray)
-            self.filter: GuidedFilter = ColorFilter(rules, self.view, sample.image, device, np.zeros)
+            self.filter: GuidedFilter = ColorFilter(rules, self.view, sample.image, NUMPY, np.zeros)
         else:
             self.guide = GivenGuide(grid)
             self.filter = LearnedFilter(rules, self.guide, grid, _core, np.zeros)

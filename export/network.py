@@ -261,7 +261,7 @@ class Network(nn.Module):
 
         Returns:
             Of a learned guide, it centered on its mean, (B, 1, H, W), and its average on the grid, (B, 1, h, w). Of
-            the color guide, the image itself and, without gradient, (B, 12, h, w): its average on the grid, then
+            the color guide, the image itself and, without gradient, (B, 9, h, w): its average on the grid, then
             `export.guided_filter.color_guide_statistics` of that.
         """
         stride = self.config.grid_stride

@@ -15,9 +15,13 @@ import numpy.typing as npt
 
 from pyiseg import _core
 from pyiseg.model import Rules
+from pyiseg.resampling import Device
 
 Float32: TypeAlias = npt.NDArray[np.float32]
 Clicks: TypeAlias = npt.NDArray[np.int32]
+
+NUMPY = Device(_core, np.empty, np.asarray)
+"""The functions of `pyiseg._core`, on numpy arrays."""
 
 
 def _copy(array: Float32, to: Float32) -> None:

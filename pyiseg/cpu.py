@@ -15,15 +15,13 @@ import numpy.typing as npt
 import onnxruntime as ort
 
 from pyiseg import _core
-from pyiseg.chain import Chain, Float32
+from pyiseg.chain import NUMPY, Chain, Float32
 from pyiseg.errors import ModelError
 from pyiseg.geometry import View
 from pyiseg.guided_filter import ColorFilter, GuidedFilter, LearnedFilter
 from pyiseg.model import Model
-from pyiseg.resampling import Device
 
 _STRIP = 1 << 16  # Pixels given to guide.onnx at a time: with 64 channels, 16 MiB, whatever the image's size.
-_NUMPY = Device(_core, np.empty, np.asarray)
 
 
 class Carried(NamedTuple):
@@ -59,7 +57,7 @@ class CpuPipeline:
     def _make_filter(self, rgb: npt.NDArray[np.uint8], planes: Float32) -> GuidedFilter:
         rules, view, networks = self._model.rules, self._view, self._networks
         if networks.guide is None:
-            return ColorFilter(rules, view, rgb, _NUMPY, np.zeros)
+            return ColorFilter(rules, view, rgb, NUMPY, np.zeros)
         guide: _ImageGuide | _ClickGuide
         if networks.guide_sees_clicks:
             guide = _ClickGuide(networks, view, rgb, planes, rules.sigmas[0])

@@ -215,25 +215,36 @@ def test_an_engine_that_fails_leaves_nothing(toy: Path, gpu: SimpleNamespace) ->
     assert _core.host.allocated() == before
 
 
+class Breakable:
+    """What an engine does when it is enqueued: nothing, until it is broken.
+
+    Where it is not to be captured it waits, which a capture refuses, so that it is called at every click.
+    """
+
+    def __init__(self, *, captured: bool = True) -> None:
+        self.captured, self.broken = captured, False
+
+    def __call__(self, stream: Any) -> None:
+        if not self.captured:
+            stream.synchronize()
+        if self.broken:
+            raise DeviceError("the engine is broken")
+
+
 def test_room_whose_first_run_fails_is_given_up(
     toy: Path, gpu: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A longer list of clicks is enqueued once by itself; where that fails, the captured click there was stays."""
     monkeypatch.setattr(cuda, "CAPACITY", 2)
-    broken = False
-
-    def sometimes(stream: Any) -> None:
-        if broken:
-            raise DeviceError("the engine is broken")
-
-    gpu.engines = FakeEngines(on_enqueue=sometimes)
+    engine = Breakable()
+    gpu.engines = FakeEngines(on_enqueue=engine)
     cpu, device = both(toy)
     for click in CLICKS[:2]:
         np.testing.assert_array_equal(device.click(*click), cpu.click(*click))
-    broken = True
+    engine.broken = True
     with pytest.raises(DeviceError, match="the engine is broken"):
         device.click(*CLICKS[2])
-    broken = False
+    engine.broken = False
     assert pipeline_of(device).captured
     np.testing.assert_array_equal(device.undo(), cpu.undo())
     np.testing.assert_array_equal(device.redo(), cpu.redo())
@@ -241,23 +252,17 @@ def test_room_whose_first_run_fails_is_given_up(
 
 
 def test_an_engine_that_fails_in_a_click_leaves_the_session(toy: Path, gpu: SimpleNamespace) -> None:
-    broken = False
-
-    def sometimes(stream: Any) -> None:
-        stream.synchronize()  # not captured, so that it is called at every click
-        if broken:
-            raise DeviceError("the engine is broken")
-
-    gpu.engines = FakeEngines(on_enqueue=sometimes)
+    engine = Breakable(captured=False)
+    gpu.engines = FakeEngines(on_enqueue=engine)
     cpu, device = both(toy)
     for click in CLICKS[:2]:
         np.testing.assert_array_equal(device.click(*click), cpu.click(*click))
-    broken = True
+    engine.broken = True
     with pytest.raises(DeviceError, match="the engine is broken"):
         device.click(*CLICKS[2])
     assert device.clicks == cpu.clicks
     np.testing.assert_array_equal(device.alpha, cpu.alpha)
-    broken = False
+    engine.broken = False
     np.testing.assert_array_equal(device.click(*CLICKS[2]), cpu.click(*CLICKS[2]))
 
 

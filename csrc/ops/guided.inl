@@ -10,6 +10,19 @@
 namespace pyiseg {
 namespace {
 
+// The window of a pixel of row y: its first and last row, cut off at the border, and how many pixels it has. left and
+// right are the offsets of its ends, as for_run gives them.
+struct Window {
+    int top, bottom;
+    float count;
+};
+
+PYISEG_HD Window window_of(int y, int left, int right, int radius, Size size) {
+    const int top = y < radius ? 0 : y - radius;
+    const int bottom = size.h - 1 - y < radius ? size.h - 1 : y + radius;
+    return {top, bottom, static_cast<float>((bottom - top + 1) * (right - left + 1))};
+}
+
 // Step 1 of 2: a and b of each window. Means first, then sums of centred products, so that nothing cancels in FP32 even
 // where the guide is flat to 1e-4 and eps is 1e-8. A mean is the pixel in the middle plus the mean difference from it:
 // then rounding scales with what varies in the window, and a constant comes out exactly. Windows are walked directly:
@@ -27,9 +40,7 @@ struct FitCoefficients {
 
     template <int n>
     PYISEG_HD void part(int y, int x, int left, int right) const {
-        const int top = y < radius ? 0 : y - radius;
-        const int bottom = size.h - 1 - y < radius ? size.h - 1 : y + radius;
-        const float count = static_cast<float>((bottom - top + 1) * (right - left + 1));
+        const auto [top, bottom, count] = window_of(y, left, right, radius, size);
         const float* __restrict i0 = guide + static_cast<std::size_t>(y) * size.w + x;
         const float* __restrict p0 = p + static_cast<std::size_t>(y) * size.w + x;
         float mean_i[n] = {}, mean_p[n] = {}, var[n] = {}, cov[n] = {};
@@ -78,9 +89,7 @@ struct BoxMean {
         const int plane = plane_row >= size.h;
         const int y = plane ? plane_row - size.h : plane_row;
         const std::size_t offset = static_cast<std::size_t>(plane) * size.h * size.w;
-        const int top = y < radius ? 0 : y - radius;
-        const int bottom = size.h - 1 - y < radius ? size.h - 1 : y + radius;
-        const float count = static_cast<float>((bottom - top + 1) * (right - left + 1));
+        const auto [top, bottom, count] = window_of(y, left, right, radius, size);
         const float* __restrict v0 = in + offset + static_cast<std::size_t>(y) * size.w + x;
         float sum[n] = {};
         for (int row = top; row <= bottom; ++row) {
@@ -111,9 +120,7 @@ struct ResidualCoefficients {
     PYISEG_HD void part(int y, int x, int left, int right) const {
         const std::size_t plane = static_cast<std::size_t>(size.h) * size.w;
         const std::size_t own = static_cast<std::size_t>(y) * size.w + x;
-        const int top = y < radius ? 0 : y - radius;
-        const int bottom = size.h - 1 - y < radius ? size.h - 1 : y + radius;
-        const float count = static_cast<float>((bottom - top + 1) * (right - left + 1));
+        const auto [top, bottom, count] = window_of(y, left, right, radius, size);
         float explained[n] = {};
         for (int c = 0; c < kSlopes; ++c) {
             const float* __restrict slopes = in + c * plane;
@@ -154,9 +161,7 @@ struct ColorStatistics {
     PYISEG_HD void part(int y, int x, int left, int right) const {
         const std::size_t plane = static_cast<std::size_t>(size.h) * size.w;
         const std::size_t own = static_cast<std::size_t>(y) * size.w + x;
-        const int top = y < radius ? 0 : y - radius;
-        const int bottom = size.h - 1 - y < radius ? size.h - 1 : y + radius;
-        const float count = static_cast<float>((bottom - top + 1) * (right - left + 1));
+        const auto [top, bottom, count] = window_of(y, left, right, radius, size);
         float mean[3][n] = {}, cov[6][n] = {};
         for (int c = 0; c < 3; ++c) {
             const float* __restrict channel = image + c * plane;
@@ -211,9 +216,7 @@ struct FitColorSlopes {
     PYISEG_HD void part(int y, int x, int left, int right) const {
         const std::size_t plane = static_cast<std::size_t>(size.h) * size.w;
         const std::size_t own = static_cast<std::size_t>(y) * size.w + x;
-        const int top = y < radius ? 0 : y - radius;
-        const int bottom = size.h - 1 - y < radius ? size.h - 1 : y + radius;
-        const float count = static_cast<float>((bottom - top + 1) * (right - left + 1));
+        const auto [top, bottom, count] = window_of(y, left, right, radius, size);
         const float* __restrict origin = image + own;
         const float* __restrict p0 = p + own;
         float mean_p[n] = {}, cov[3][n] = {};
