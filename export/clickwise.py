@@ -79,7 +79,7 @@ class Clickwise:
         shared: list[tuple[Tensor, Tensor]] = []
         if self.features_once:
             with self._autocast():
-                features = {name: hold(x, shared) for name, x in net.image(image).items()}
+                features = {name: hold(x, shared) for name, x in net.click.share(net.image(image)).items()}
         if self.guides_once:
             full, grid = net.guides(image)
             guides = hold(full, shared), hold(grid, shared)

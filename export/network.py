@@ -164,8 +164,12 @@ class ClickStream(nn.Module):
         self.comparison = Comparison(*config.embedding) if config.embedding else None
         self.stages = nn.ModuleDict()
         self.reduce = nn.ModuleDict()
+        # Where the image's features are in what enters a level, of the levels where `share` convolves them ahead.
+        self.shared: dict[int, slice] = {}
         carried = 0
         for i, level in enumerate(config.decoder):
+            if i > 0 and not level.raw:
+                self.shared[level.stride] = slice(carried, carried + image_channels[level.stride])
             if level.raw:
                 cin = carried + 3 + 2 * len(config.sigmas)
             else:
@@ -189,13 +193,31 @@ class ClickStream(nn.Module):
             # Where clipping bites there is no gradient: answers must begin in the middle of 0..1.
             nn.init.constant_(self.head.bias, 0.5)
 
+    def share(self, features: Features) -> Features:
+        """Convolve ahead what every click would convolve again, for clicks between which the weights stay the same.
+
+        For training: the gradients of all clicks gather in the result and go through these convolutions once. The
+        coarsest level is left as it is, for its pooling goes over all of its input.
+
+        Args:
+            features: What :class:`ImageStream` returned.
+
+        Returns:
+            The features, some of them convolved; :meth:`forward` takes them as well.
+        """
+        result = dict(features)
+        for stride, inside in self.shared.items():
+            first = self.stages[str(stride)][0][0]
+            result[f"shared_{stride}"] = first.of_channels(result.pop(f"image_{stride}"), inside)
+        return result
+
     def forward(self, click_maps: Tensor, previous_alpha: Tensor | None, features: Features) -> Tensor:
         """Return the prediction before its output function, (B, 1, h, w) on the grid.
 
         Args:
             click_maps: (B, 6, h, w), background then foreground, fine to coarse.
             previous_alpha: (B, 1, h, w), cleaned; zeros before the first click. Not looked at without feedback.
-            features: What :class:`ImageStream` returned.
+            features: What :class:`ImageStream` or :meth:`share` returned.
         """
         skips: dict[int, Tensor] = {}
         if self.interaction is not None:
@@ -209,21 +231,30 @@ class ClickStream(nn.Module):
         x: Tensor | None = None
         for i, level in enumerate(self.config.decoder):
             key = str(level.stride)
-            parts = [] if x is None else [double(x)]
-            parts.append(features[f"image_{level.stride}"])
+            shared = features.get(f"shared_{level.stride}")
+            parts: list[Tensor | None] = [] if x is None else [double(x)]
+            parts.append(None if shared is not None else features[f"image_{level.stride}"])
             if level.raw:
                 parts.append(click_maps)
             elif level.stride in skips:
                 parts.append(skips[level.stride])
             if self._compared(level) and alike is not None:
                 parts.append(alike if level.stride == 8 else F.avg_pool2d(alike, level.stride // 8))
-            x = torch.cat(parts, dim=1)
-            if i == 0:
-                x = self.pool(x)
-            x = self.stages[key](x)
+            x = self._level(key, parts, shared)
             if key in self.reduce:
                 x = self.reduce[key](x)
         return self.head(x)
+
+    def _level(self, key: str, parts: list[Tensor | None], shared: Tensor | None) -> Tensor:
+        """Go through the convolutions of one level."""
+        if shared is None:
+            x = torch.cat([part for part in parts if part is not None], dim=1)
+            return self.stages[key](self.pool(x) if key == str(self.config.decoder[0].stride) else x)
+        (first, *after), *others = self.stages[key]
+        x = first.of_parts(parts, shared)
+        for layer in (*after, *others):
+            x = layer(x)
+        return x
 
     def activate(self, x: Tensor) -> Tensor:
         """Apply the output function: alpha in 0..1."""
@@ -266,7 +297,8 @@ class Network(nn.Module):
         """
         stride = self.config.grid_stride
         if self.guide is None:
-            image = image.detach()
+            # Planes, not pixels: the filter goes over the colors one by one.
+            image = image.detach().contiguous()
             on_grid = F.avg_pool2d(image, stride)
             statistics = color_guide_statistics(on_grid, self.config.radius, self.config.eps)
             return image, torch.cat([on_grid, statistics], dim=1)
