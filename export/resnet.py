@@ -64,7 +64,7 @@ class ResNet50(nn.Module):
         layer1 = self.layer1(F.max_pool2d(stem, 3, 2, 1))
         return {2: stem, 4: layer1, 8: self.layer4(self.layer3(self.layer2(layer1)))}
 
-    def frozen_parameters(self) -> list[nn.Parameter]:
+    def freeze(self, blocks: int) -> list[nn.Parameter]:
         """Nothing is frozen."""
         return []
 

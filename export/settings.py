@@ -79,6 +79,8 @@ class OptimiserConfig:
         weight_decay, norm_decay: On convolution weights, and on the scales and shifts of norms.
         clip_norm: Gradients are scaled down to this norm; 0 leaves them.
         update: After the clicks of a "picture", or after each "click", as the paper does.
+        frozen: Blocks of a pretrained EfficientNet-Lite0 that stay as they are, with the stem: 3 is all up to stride 4,
+            5 up to stride 8, 11 half of those at stride 16.
         average: Decay of the moving average of the weights, per update; the average is what is exported. 0: the
             weights themselves.
     """
@@ -95,6 +97,7 @@ class OptimiserConfig:
     clip_norm: float = 5.0
     update: Literal["picture", "click"] = "picture"
     average: float = 0.998
+    frozen: int = 3
 
 
 @dataclass(frozen=True)
@@ -126,7 +129,7 @@ RANGES: dict[str, dict[str, tuple[float, float]]] = {
     "clicks": {"clicks": (1, INF), "free_clicks": (0, INF), "free_from": (0, 1), "damaged": (0, 1)},
     "loss": dict.fromkeys(("iou", "click", "grid_iou", "focal", "absolute"), (0, INF)),
     "optimiser": {
-        **dict.fromkeys(("lr", "encoder_lr", "warmup", "weight_decay", "norm_decay", "clip_norm"), (0, INF)),
+        **dict.fromkeys(("lr", "encoder_lr", "warmup", "weight_decay", "norm_decay", "clip_norm", "frozen"), (0, INF)),
         **dict.fromkeys(("steps", "average", "beta2"), (0, 1)),
     },
     "run": {"epochs": (0, INF), "pictures": (0, INF), "minutes": (0, INF), "batch": (1, INF), "seed": (0, INF)},

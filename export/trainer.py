@@ -15,6 +15,8 @@ from export import distributed
 from export.clickwise import Clickwise
 from export.command import read_checkpoint
 from export.data import Sample
+from export.frozen import FrozenLayers
+from export.lite0 import Lite0
 from export.loader import Numbered, batches
 from export.log import Log, means
 from export.network import Network, load_weights
@@ -86,6 +88,10 @@ class Trainer:
         self.pictures, self.seconds = 0, 0.0
         if begun:
             self._load()
+        encoder = network.image.encoder
+        if isinstance(encoder, Lite0) and encoder.frozen_blocks and self.device.type == "cpu":
+            # After the weights have come, for it takes them as they are; and not into the moving average, which is a copy.
+            encoder.lower = FrozenLayers(encoder, torch.get_num_threads())
 
     @property
     def checkpoint(self) -> Path:

@@ -92,8 +92,8 @@ def test_early_clicks_begin_without_changing_what_imagenet_taught() -> None:
         torch.testing.assert_close(found[stride], x, atol=1e-3, rtol=1e-3)
     found[32].square().mean().backward()
     assert (early.stem.weight.grad[:, 3:] != 0).float().mean() > 0.5  # but they are learnt
-    assert plain.frozen_parameters()
-    assert not early.frozen_parameters()
+    assert plain.freeze(3)
+    assert not early.freeze(3)
 
 
 def test_beyond_the_picture_there_are_no_clicks() -> None:
