@@ -28,7 +28,9 @@ class FrozenLayers:
         layers = _Layers(encoder).eval()
         with quiet_exporter(), torch.no_grad():
             free = {0: Dim("batch"), 2: 32 * Dim("rows", min=1, max=256), 3: 32 * Dim("columns", min=1, max=256)}
-            program = torch.onnx.export(layers, (torch.rand(_TRACED),), dynamo=True, dynamic_shapes=(free,), verbose=False)
+            program = torch.onnx.export(
+                layers, (torch.rand(_TRACED),), dynamo=True, dynamic_shapes=(free,), verbose=False
+            )
         assert program is not None
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads

@@ -103,7 +103,8 @@ def apply_coefficients(coefficients: Tensor, guide: Tensor) -> Tensor:
         Shape (B, 1, H, W).
     """
     enlarged = F.interpolate(coefficients, size=guide.shape[2:], mode="bilinear", align_corners=False)
-    return ((enlarged[:, :-1] * guide).sum(dim=1, keepdim=True) + enlarged[:, -1:]).clamp(0, 1)
+    slopes, offset = enlarged.split([guide.shape[1], 1], dim=1)
+    return ((slopes * guide).sum(dim=1, keepdim=True) + offset).clamp(0, 1)
 
 
 def _box(x: Tensor, radius: int) -> Tensor:

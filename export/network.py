@@ -17,6 +17,7 @@ from export.guided_filter import (
     guided_filter_coefficients,
 )
 from export.layers import (
+    FoldedConv,
     PyramidPooling,
     as_type,
     conv3x3,
@@ -41,7 +42,7 @@ class Neck(nn.Module):
         self.down = nn.ModuleDict(
             {str(s): nn.Conv2d(out[c], out[s], 1) for c, s in zip(self.strides[:-2], self.strides[1:-1], strict=True)}
         )
-        self.smooth = nn.ModuleDict({str(s): nn.Conv2d(out[s], out[s], 3, 1, 1) for s in self.strides[:-1]})
+        self.smooth = nn.ModuleDict({str(s): FoldedConv(out[s], out[s], 3, 1, 1) for s in self.strides[:-1]})
 
     def forward(self, features: dict[int, Tensor]) -> dict[int, Tensor]:
         result: dict[int, Tensor] = {}
