@@ -15,12 +15,13 @@ from export import distributed
 from export.clickwise import Clickwise
 from export.command import read_checkpoint
 from export.data import Sample
-from export.loader import Numbered, batches
+from export.loader import Number, Numbered, batches
 from export.log import Log, means
 from export.network import Network, load_weights
 from export.optimise import Optimiser
 from export.plain import from_plain
 from export.settings import Settings
+from export.shapes import shape_of_batch
 from export.stopping import asked_to_stop
 from pyiseg.files import written_whole
 
@@ -199,11 +200,13 @@ class Trainer:
         """Return a function that gives the numbers of one batch after the other."""
         run, following = self.settings.run, self.pictures + distributed.rank() * self.settings.run.batch
 
-        def numbers() -> list[tuple[int, int]]:
+        def numbers() -> list[Number]:
             nonlocal following
-            first, following = following, following + run.batch * distributed.world()
+            together = run.batch * distributed.world()
+            first, following = following, following + together
             side = [side for share, side in run.sizes if self.progress(first) >= share][-1]
-            return [(side, first + i) for i in range(run.batch)]
+            shape = shape_of_batch(self.settings.data.shapes, side, run.seed, first // together)
+            return [(shape, first + i) for i in range(run.batch)]
 
         return numbers
 
