@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from export.pictures import Array, Grade
 
 # Pixels of the training picture on either side of a mask's edge that count as the edge.
 EDGE_BAND = 4
-# What is narrower than this, in pixels of the training picture, is thin: of the object, and of the gaps in it.
+# What is up to so wide, in pixels of the training picture, is thin: of the object, and of the gaps in it.
 THIN_WIDTH = 12
 # A corner of something wide reaches out of the discs that fit into it; what reaches out further than this is thin.
-_CORNER = 2.5
+_CORNER = 3
 # So many pixels around what is thin weigh as it does: on one side alone they would teach a bias.
 _THIN_MARGIN = 2
 # A value of 255 is the largest weight of a picture: losses are means over it, in which only proportions count.
 FULL = 255
-
-Mask = NDArray[np.bool_]
 
 
 def pixel_weights(alpha: Array, grade: Grade, edges: float, thin: float) -> Array | None:
@@ -34,45 +31,44 @@ def pixel_weights(alpha: Array, grade: Grade, edges: float, thin: float) -> Arra
     Returns:
         uint8, shape (H, W), fresh, where 255 is the largest; None where all pixels count the same.
     """
-    mask = alpha > 127
+    mask = (alpha > 127).astype(np.uint8)
     raised = thin if grade in ("exact", "close") else 0.0
-    narrow = thin_parts(mask) if raised else None
-    if edges == 1 and (narrow is None or not narrow.any()):
+    kind = thin_parts(mask) if raised else np.zeros_like(mask)
+    if edges == 1 and not kind.any():
         return None
-    weight = np.full(alpha.shape, 1 / (1 + raised), np.float32)
-    if narrow is not None:
-        weight[narrow] = 1
     if edges < 1:
-        weight[edge_band(mask)] *= edges
-    return np.rint(weight * FULL).astype(np.uint8)
+        kind += 2 * edge_band(mask)
+    # Of what is neither thin nor at an edge, is thin, is at an edge, is both.
+    values = np.array([1, 1 + raised, edges, edges * (1 + raised)]) * (FULL / (1 + raised))
+    return np.asarray(cv2.LUT(kind, np.resize(np.rint(values), 256).astype(np.uint8)))
 
 
-def edge_band(mask: Mask) -> Mask:
-    """Return the pixels that have both object and background within `EDGE_BAND` pixels, bool, shape (H, W)."""
-    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * EDGE_BAND + 1, 2 * EDGE_BAND + 1))
-    return np.asarray(cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_GRADIENT, disc)) > 0
+def edge_band(mask: Array) -> Array:
+    """Return 1 where there are object and background within `EDGE_BAND` rows and columns, else 0.
+
+    Args:
+        mask: 1 on the object, else 0, uint8, shape (H, W).
+    """
+    return np.asarray(cv2.morphologyEx(mask, cv2.MORPH_GRADIENT, np.ones((2 * EDGE_BAND + 1,) * 2, np.uint8)))
 
 
-def thin_parts(mask: Mask) -> Mask:
-    """Return where the object, or a gap of its background, is narrower than `THIN_WIDTH`, with a small margin.
+def thin_parts(mask: Array) -> Array:
+    """Return 1 where the object, or a gap of its background, is up to `THIN_WIDTH` wide, and a little around; else 0.
 
-    A part is thin where no disc of that width that fits into the mask comes near: what an opening by it takes away.
+    A part is thin where no disc that is wider and fits into the mask comes near: what an opening by it takes away.
     The sides of the picture do not make anything thin.
 
     Args:
-        mask: bool, shape (H, W).
+        mask: 1 on the object, else 0, uint8, shape (H, W).
     """
-    thin = (_residue(mask) | _residue(~mask)).astype(np.uint8)
-    side = 2 * _THIN_MARGIN + 1
-    return np.asarray(cv2.dilate(thin, np.ones((side, side), np.uint8))) > 0
+    thin = _residue(mask) | _residue(1 - mask)
+    return np.asarray(cv2.dilate(thin, np.ones((2 * _THIN_MARGIN + 1,) * 2, np.uint8)))
 
 
-def _residue(mask: Mask) -> Mask:
-    depth = cv2.distanceTransform(mask.astype(np.uint8), cv2.DIST_L2, 3)
-    radius = THIN_WIDTH / 2
-    # Depth is measured to the centers of pixels outside, half a pixel beyond the mask's edge.
-    core = (depth >= radius + 0.5).astype(np.uint8)
-    if not core.any():
-        return mask
-    reach = cv2.distanceTransform(1 - core, cv2.DIST_L2, 3)
-    return np.asarray(mask & (reach > radius + _CORNER))
+def _residue(mask: Array) -> Array:
+    core = cv2.erode(mask, _disc(THIN_WIDTH // 2))
+    return mask & (1 - cv2.dilate(core, _disc(THIN_WIDTH // 2 + _CORNER)))
+
+
+def _disc(radius: int) -> Array:
+    return np.asarray(cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1)))
