@@ -62,13 +62,24 @@ def row(data: Path, config: DataConfig, source: str, count: int, side: int, seed
     result = np.zeros((side + TITLE, count * side, 3), np.uint8)
     cv2.putText(result, source, (4, TITLE - 5), cv2.FONT_HERSHEY_SIMPLEX, 0.45, WHITE, 1, cv2.LINE_AA)
     for i in range(count):
-        tile = drawn(made.sample(i, shape_of_batch(config.shapes, side, seed, i)))
-        if max(tile.shape) > side:
-            fit = side / max(tile.shape)
-            tile = cv2.resize(tile, None, fx=fit, fy=fit, interpolation=cv2.INTER_AREA)[:side, :side]
+        tile = drawn(_within(made.sample(i, shape_of_batch(config.shapes, side, seed, i)), side))
         height, width = tile.shape[:2]
         result[TITLE : TITLE + height, i * side : i * side + width] = tile
     return result
+
+
+def _within(sample: Sample, side: int) -> Sample:
+    """Scale a sample down until it fits into a square; before outlines are drawn, which would fade."""
+    height, width = sample.alpha.shape
+    if max(height, width) <= side:
+        return sample
+    size = tuple(max(1, length * side // max(height, width)) for length in (width, height))
+
+    def small(plane: Array) -> Array:
+        how = cv2.INTER_AREA if plane.ndim == 3 else cv2.INTER_NEAREST
+        return np.asarray(cv2.resize(plane, size, interpolation=how))
+
+    return Sample(*(None if plane is None else small(plane) for plane in sample))  # type: ignore[arg-type]
 
 
 def main() -> None:
@@ -89,7 +100,7 @@ def main() -> None:
 def _run(args: argparse.Namespace) -> None:
     if args.per_source < 1 or args.side < 32 or args.side % 32:
         raise ValueError(
-            f"--per-source is {args.per_source}, --side {args.side}: give at least 1, and a multiple of 32"
+            f"--per-source is {args.per_source}, --side is {args.side}: give at least 1, and a multiple of 32"
         )
     check_writable(args.picture)
     config = load_settings(args.configuration, args.set).data

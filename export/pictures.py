@@ -42,7 +42,7 @@ class Masked(NamedTuple):
         others: 1 on other objects, as far as they are known, else 0, uint8, shape (H, W).
         grade: How closely the mask follows the object.
         shift: (x, y), pixels of this picture by which the masks must still be moved right and down to lie on the
-            image, less than one; they are moved when a window is resized to a training picture.
+            image; they are moved when a window is resized to a training picture.
     """
 
     image: Array
