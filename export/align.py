@@ -111,7 +111,8 @@ def _edge(picture: Masked) -> tuple[Floats, Floats]:
     background = ~wanted & (picture.valid == 1)
 
     def distance(mask: NDArray[np.bool_]) -> NDArray[np.float32]:
-        return np.maximum(cv2.distanceTransform((~mask).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE) - 0.5, 0)
+        depth = cv2.distanceTransform((~mask).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+        return np.asarray(np.maximum(depth - 0.5, 0), np.float32)
 
     if not wanted.any() or not background.any():
         return np.zeros((0, 2)), np.zeros((0, 2))

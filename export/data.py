@@ -229,10 +229,10 @@ class TrainingData(torch.utils.data.Dataset):  # type: ignore[type-arg]
         if rng.random() < 0.5:
             picture = flipped(picture)
         relight = paper_light if self.config.augment == "paper" and not composed else change_light
-        rest = [np.ascontiguousarray(plane) for plane in picture.planes[1:]]
+        alpha, valid, others = (np.ascontiguousarray(plane) for plane in picture.planes[1:])
         edges = {"rough": self.config.rough_edges, "fair": self.config.fair_edges}.get(picture.grade, 1.0)
         weight = pixel_weights(picture.alpha, picture.grade, edges, self.config.thin)
-        return Sample(relight(rng, picture.image), *rest, weight)
+        return Sample(relight(rng, picture.image), alpha, valid, others, weight)
 
     def _number(self, index: int) -> int | None:
         """Return the number of the object that sample ``index`` shows; none where it is drawn."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, get_args
+from typing import Any, cast, get_args
 
 from export.pictures import Grade
 
@@ -55,7 +55,7 @@ def grade_of(record: Mapping[str, Any]) -> Grade:
         return GRADES.get(record["source"], "close")
     if grade not in get_args(Grade):
         raise ValueError(f"grade {grade!r} is none of {', '.join(get_args(Grade))}")
-    return grade
+    return cast(Grade, grade)
 
 
 def shift_of(record: Mapping[str, Any]) -> tuple[float, float]:

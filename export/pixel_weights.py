@@ -67,7 +67,8 @@ def thin_parts(mask: Array) -> Array:
 
 def _residue(mask: Array) -> Array:
     core = cv2.erode(mask, _disc(THIN_WIDTH // 2))
-    return mask & (1 - cv2.dilate(core, _disc(THIN_WIDTH // 2 + _CORNER)))
+    opened = np.asarray(cv2.dilate(core, _disc(THIN_WIDTH // 2 + _CORNER)), np.uint8)
+    return mask & (1 - opened)
 
 
 def _disc(radius: int) -> Array:
