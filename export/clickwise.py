@@ -18,7 +18,12 @@ Guides = tuple[Tensor, Tensor]
 
 
 class Targets:
-    """What a batch's answers are judged by, at full size and on the grid."""
+    """What a batch's answers are judged by, at full size and on the grid.
+
+    Attributes:
+        truth, grid_truth: The wanted alpha, float32, shape (B, 1, H, W).
+        valid, grid_valid: How much a pixel counts: 0 where it is not judged, else its weight, up to 1.
+    """
 
     def __init__(self, samples: list[Sample], stride: int, binary: bool, device: torch.device) -> None:
         def tensor(planes: list[np.ndarray]) -> Tensor:  # type: ignore[type-arg]
@@ -29,6 +34,11 @@ class Targets:
         self.valid = tensor([s.valid for s in samples])
         self.grid_valid = F.avg_pool2d(self.valid, stride)
         self.grid_truth = F.avg_pool2d(self.truth * self.valid, stride) / self.grid_valid.clamp(min=1e-3)
+        if any(s.weight is not None for s in samples):
+            # After the truth on the grid, which is the mean of what is judged, however much that counts.
+            same = np.full(samples[0].alpha.shape, 255, np.uint8)
+            self.valid = self.valid * tensor([same if s.weight is None else s.weight for s in samples]) / 255
+            self.grid_valid = F.avg_pool2d(self.valid, stride)
 
     def loss(self, config: LossConfig, logits: Tensor, alpha: Tensor, refined: Tensor, clicks: Tensor) -> Tensor:
         """Return the weighted sum of the terms that have a weight, the mean over the batch."""

@@ -8,7 +8,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from export.augment import moved
 from export.pictures import Array, Masked, Source, listed, read_rgb, read_rgba
+from export.shapes import Size, height_width
 
 # Share of each kind of foreground; "real" is an object cut out of a photograph by its mask, "other" one whose name
 # begins with none of these.
@@ -61,21 +63,22 @@ class Composer:
         """Return the number of objects in the folder."""
         return len(self.paths)
 
-    def draw(self, rng: np.random.Generator, size: int, number: int | None = None) -> Masked:
-        """Return a picture of (size, size), the wanted object's visible alpha, and where others are seen.
+    def draw(self, rng: np.random.Generator, size: Size, number: int | None = None) -> Masked:
+        """Return a picture, the wanted object's visible alpha, and where others are seen.
 
         Args:
             rng: Where everything drawn comes from.
-            size: Side of the picture.
+            size: (height, width) of the picture, or the side of a square.
             number: The wanted object, one of the folder; any when none.
         """
-        canvas = self._background(rng, size).astype(np.float32)
-        wanted, beside = np.zeros((size, size), np.float32), np.zeros((size, size), np.float32)
+        shape = height_width(size)
+        canvas = self._background(rng, shape).astype(np.float32)
+        wanted, beside = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
         count = 1 + int(rng.random() < 0.4) + int(rng.random() < 0.15)
         target = int(rng.integers(count))
         for i in range(count):
             path = self.paths[number] if i == target and number is not None else None
-            colour, alpha = self._placed(rng, size, self._foreground(rng, path))
+            colour, alpha = self._placed(rng, shape, self._foreground(rng, path))
             canvas = colour + canvas * (1 - alpha[:, :, None])
             wanted, beside = wanted * (1 - alpha), beside * (1 - alpha)
             if i == target:
@@ -84,27 +87,28 @@ class Composer:
                 beside += alpha
         image = np.clip(canvas + 0.5, 0, 255).astype(np.uint8)
         others = (beside > 0.5) & (wanted <= 0.5)
-        return Masked(
-            image, (wanted * 255 + 0.5).astype(np.uint8), np.ones((size, size), np.uint8), others.astype(np.uint8)
-        )
+        return Masked(image, (wanted * 255 + 0.5).astype(np.uint8), np.ones(shape, np.uint8), others.astype(np.uint8))
 
-    def _background(self, rng: np.random.Generator, size: int) -> Array:
+    def _background(self, rng: np.random.Generator, shape: tuple[int, int]) -> Array:
         if self.photographs is None or rng.random() < 0.6:
             image = read_rgb(self.backgrounds[rng.integers(len(self.backgrounds))])
         else:
             image = self.photographs.draw(rng).image
         height, width = image.shape[:2]
-        side = max(1, int(min(height, width) * rng.uniform(0.5, 1.0)))
-        top, left = int(rng.integers(height - side + 1)), int(rng.integers(width - side + 1))
-        window = image[top : top + side, left : left + side]
-        return np.asarray(cv2.resize(window, (size, size), interpolation=cv2.INTER_LINEAR))
+        # The largest window of the picture's shape, or half of it, or anything between.
+        longest, share = max(shape), rng.uniform(0.5, 1.0)
+        fit = min(height * longest / shape[0], width * longest / shape[1])
+        win_h, win_w = (max(1, int(fit * share * (side / longest))) for side in shape)
+        top, left = int(rng.integers(height - win_h + 1)), int(rng.integers(width - win_w + 1))
+        window = image[top : top + win_h, left : left + win_w]
+        return np.asarray(cv2.resize(window, shape[::-1], interpolation=cv2.INTER_LINEAR))
 
     def _foreground(self, rng: np.random.Generator, path: Path | None) -> Array:
         """Return one object as RGBA, uint8, cropped to what is visible; any when no path is given."""
         kind = self.kinds[rng.choice(len(self.kinds), p=self.share)] if path is None else ""
         if kind == "real":
             assert self.photographs is not None
-            image, mask, _, _ = self.photographs.draw(rng, CLOSE_MASKS)
+            image, mask, _, _ = moved(self.photographs.draw(rng, CLOSE_MASKS)).planes
             soft = cv2.GaussianBlur(mask, (0, 0), rng.uniform(0.5, 1.0))
             # Pulled in a little: the outermost pixels of a photograph's object carry its old background.
             soft = np.clip((soft.astype(np.float32) - 64) * (255 / 191), 0, 255).astype(np.uint8)
@@ -119,11 +123,12 @@ class Composer:
         return rgba[ys.min() : ys.max() + 1, xs.min() : xs.max() + 1]
 
     def _placed(
-        self, rng: np.random.Generator, size: int, rgba: Array
+        self, rng: np.random.Generator, shape: tuple[int, int], rgba: Array
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Return colour times alpha (size, size, 3) and alpha (size, size) of an object at a random place."""
+        """Return colour times alpha (H, W, 3) and alpha (H, W) of an object at a random place of a shape (H, W)."""
         height, width = rgba.shape[:2]
-        scale = size * np.exp(rng.uniform(np.log(0.2), np.log(1.1))) / max(height, width)
+        # By the shorter side: in a long picture most objects are whole.
+        scale = min(shape) * np.exp(rng.uniform(np.log(0.2), np.log(1.1))) / max(height, width)
         angle, flip = np.deg2rad(rng.normal(0, 10)), 1 if rng.random() < 0.5 else -1
         if scale < 0.7:
             # Shrink by area first: the bilinear warp below would skip pixels.
@@ -132,12 +137,12 @@ class Composer:
             height, width = rgba.shape[:2]
             scale = 1.0
         cos, sin = np.cos(angle) * scale, np.sin(angle) * scale
-        centre = rng.uniform(0.15, 0.85, 2) * size
+        centre = rng.uniform(0.15, 0.85, 2) * shape[::-1]
         turn = np.array([[cos * flip, -sin], [sin * flip, cos]])
         offset = centre - turn @ np.array([width / 2, height / 2])
         alpha = rgba[:, :, 3:].astype(np.float32) / 255
         premultiplied = np.dstack([rgba[:, :, :3] * alpha, alpha]).astype(np.float32)
-        placed = cv2.warpAffine(premultiplied, np.column_stack([turn, offset]), (size, size), flags=cv2.INTER_LINEAR)
+        placed = cv2.warpAffine(premultiplied, np.column_stack([turn, offset]), shape[::-1], flags=cv2.INTER_LINEAR)
         light = np.exp(rng.uniform(-0.25, 0.25))
         return np.clip(placed[:, :, :3] * light, 0, 255 * placed[:, :, 3:]), placed[:, :, 3]
 

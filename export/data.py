@@ -15,12 +15,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from export.augment import change_light, close_window, flipped, paper_crop, paper_light, random_window
+from export.augment import change_light, close_window, flipped, native_window, paper_crop, paper_light, random_window
 from export.compose import Composer
 from export.folder import FolderImages
 from export.pictures import Array, DamagedFileError, Masked, Source
+from export.pixel_weights import pixel_weights
 from export.real import RealImages
 from export.sbd import SbdImages
+from export.shapes import Size, check_shapes, height_width
 
 Photographs = Literal["mixed", "sbd", "folder", "none"]
 Masks = Literal["alpha", "index"]
@@ -37,16 +39,19 @@ class Sample(NamedTuple):
     """One training picture.
 
     Attributes:
-        image: RGB, uint8, shape (S, S, 3).
-        alpha: Wanted alpha, uint8, shape (S, S).
-        valid: 1 where a pixel is judged, uint8, shape (S, S).
-        others: 1 on other objects, uint8, shape (S, S); 0 also where nothing is known of any.
+        image: RGB, uint8, shape (H, W, 3).
+        alpha: Wanted alpha, uint8, shape (H, W).
+        valid: 1 where a pixel is judged, uint8, shape (H, W).
+        others: 1 on other objects, uint8, shape (H, W); 0 also where nothing is known of any.
+        weight: How much each pixel counts in the losses, uint8, shape (H, W), 255 the most; None where all count the
+            same. Clicks do not heed it.
     """
 
     image: Array
     alpha: Array
     valid: Array
     others: Array
+    weight: Array | None = None
 
 
 @dataclass(frozen=True)
@@ -54,8 +59,9 @@ class DataConfig:
     """What is drawn how often, and how. All values are plain, so that a TOML file can hold them.
 
     Attributes:
-        photographs: ``mixed`` is ``train/real.jsonl`` with its sources; ``sbd`` the Semantic Boundaries Dataset as
-            it is published; ``folder`` any ``images/`` and ``masks/``; ``none`` leaves composed pictures only.
+        photographs: ``mixed`` is ``train/real.jsonl`` and ``more.jsonl`` with their sources; ``sbd`` the Semantic
+            Boundaries Dataset as it is published; ``folder`` any ``images/`` and ``masks/``; ``none`` leaves composed
+            pictures only.
         masks: What the masks of ``folder`` hold: ``alpha`` (0 to 255, one object) or ``index`` (0 background,
             255 void, any other value one object).
         sources: Share of each source of ``mixed``; one that is not named is not used.
@@ -69,6 +75,12 @@ class DataConfig:
         order: ``random`` draws every sample anew; ``epochs`` goes through all objects, once each, in a new order each
             time.
         epoch_size: Samples in one epoch; 0 stands for the number of objects.
+        rough_edges, fair_edges: Weight in the losses of the pixels at the edges of masks of these grades, 0 to 1; 1
+            is that of all others, see `export.pixel_weights`.
+        thin: By how much the weight of thin structures and gaps is raised where masks are close; 1 doubles it.
+        aligned: Whether masks are moved onto their images by what is known of their source, see `export.mask_grades`.
+        shapes: (long side by short side, share) of the batches; empty for squares only.
+        native: Share of photographs cut at the scale at which serving shows the whole image (``light``).
     """
 
     photographs: Photographs = "mixed"
@@ -91,6 +103,12 @@ class DataConfig:
     augment: Augment = "light"
     order: Order = "random"
     epoch_size: int = 0
+    rough_edges: float = 1.0
+    fair_edges: float = 1.0
+    thin: float = 0.0
+    aligned: bool = False
+    shapes: tuple[tuple[float, float], ...] = ()
+    native: float = 0.0
 
     def __post_init__(self) -> None:
         try:
@@ -99,15 +117,25 @@ class DataConfig:
             raise ValueError(
                 f"sources is {self.sources!r}; give pairs: --set data.sources='[[\"sbd\", 0.5]]'"
             ) from None
+        try:
+            shapes = tuple((float(ratio), float(share)) for ratio, share in self.shapes)
+        except (TypeError, ValueError):
+            raise ValueError(
+                f"data.shapes is {self.shapes!r}; give pairs: --set data.shapes='[[1.0, 0.6], [1.33, 0.4]]'"
+            ) from None
+        check_shapes(shapes)
+        object.__setattr__(self, "shapes", shapes)
         # TOML has lists only; without this a configuration read back would not equal the one it was written from.
         object.__setattr__(self, "sources", sources)
         kinds = {"photographs": Photographs, "masks": Masks, "augment": Augment, "order": Order}
         for name, kind in kinds.items():
             if getattr(self, name) not in get_args(kind):
                 raise ValueError(f"data.{name} is {getattr(self, name)!r}; choose one of {', '.join(get_args(kind))}")
-        for name in ("composed", "close", "merged", "min_area", "max_area"):
+        for name in ("composed", "close", "merged", "min_area", "max_area", "rough_edges", "fair_edges", "native"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"data.{name} is {getattr(self, name)}; it is a share, from 0 to 1")
+        if not 0 <= self.thin <= 10:
+            raise ValueError(f"data.thin is {self.thin}; give 0 to 10, where 1 doubles the weight of thin structures")
         if self.min_area >= self.max_area:
             raise ValueError(f"data.min_area {self.min_area} must be less than data.max_area {self.max_area}")
         if self.photographs == "none" and self.composed != 1:
@@ -136,7 +164,7 @@ class DataConfig:
 def open_photographs(root: Path, config: DataConfig) -> Source | None:
     """Open the photographs a configuration names; none for ``none``."""
     if config.photographs == "mixed":
-        return RealImages(root, config.sources, merged=config.merged)
+        return RealImages(root, config.sources, merged=config.merged, aligned=config.aligned)
     if config.photographs == "sbd":
         return SbdImages(root)
     if config.photographs == "folder":
@@ -145,11 +173,11 @@ def open_photographs(root: Path, config: DataConfig) -> Source | None:
 
 
 class TrainingData(torch.utils.data.Dataset):  # type: ignore[type-arg]
-    """Samples of side ``size``, by number; there is no last one.
+    """Samples by number; there is no last one.
 
     Args:
         root: Folder of the data, laid out as ``config.photographs`` asks, see docs/data.md.
-        size: Side of the square training picture.
+        size: Of the samples that ``data[index]`` gives: (height, width), or the side of a square.
         seed: Samples of different seeds are independent.
         config: What is drawn; the default is the compact model's.
 
@@ -161,7 +189,7 @@ class TrainingData(torch.utils.data.Dataset):  # type: ignore[type-arg]
         ValueError: A list or mask is damaged, or would train on what is kept for measuring.
     """
 
-    def __init__(self, root: Path, size: int, seed: int, config: DataConfig | None = None) -> None:
+    def __init__(self, root: Path, size: Size, seed: int, config: DataConfig | None = None) -> None:
         self.size, self.seed = size, seed
         self.config = config or DataConfig()
         self.photographs = open_photographs(root, self.config)
@@ -173,7 +201,11 @@ class TrainingData(torch.utils.data.Dataset):  # type: ignore[type-arg]
         self.named: set[str] = set()
 
     def __getitem__(self, index: int) -> Sample:
-        """Make sample ``index``.
+        """Make sample ``index`` at the size of the data."""
+        return self.sample(index, self.size)
+
+    def sample(self, index: int, size: Size) -> Sample:
+        """Make sample ``index`` at a size: (height, width), or the side of a square.
 
         A damaged file is named once, as a warning, and another object takes its place.
 
@@ -184,7 +216,7 @@ class TrainingData(torch.utils.data.Dataset):  # type: ignore[type-arg]
         number = self._number(index)
         for _ in range(FAILURES):
             try:
-                picture, composed = self._drawn(rng, number)
+                picture, composed = self._drawn(rng, number, height_width(size))
                 break
             except DamagedFileError as error:
                 last = error
@@ -197,8 +229,10 @@ class TrainingData(torch.utils.data.Dataset):  # type: ignore[type-arg]
         if rng.random() < 0.5:
             picture = flipped(picture)
         relight = paper_light if self.config.augment == "paper" and not composed else change_light
-        rest = (np.ascontiguousarray(plane) for plane in picture[1:])
-        return Sample(relight(rng, picture.image), *rest)
+        alpha, valid, others = (np.ascontiguousarray(plane) for plane in picture.planes[1:])
+        edges = {"rough": self.config.rough_edges, "fair": self.config.fair_edges}.get(picture.grade, 1.0)
+        weight = pixel_weights(picture.alpha, picture.grade, edges, self.config.thin)
+        return Sample(relight(rng, picture.image), alpha, valid, others, weight)
 
     def _number(self, index: int) -> int | None:
         """Return the number of the object that sample ``index`` shows; none where it is drawn."""
@@ -207,7 +241,7 @@ class TrainingData(torch.utils.data.Dataset):  # type: ignore[type-arg]
         epoch, place = divmod(index, self.objects)
         return int(permutation(self.seed, epoch, self.objects)[place])
 
-    def _drawn(self, rng: np.random.Generator, number: int | None) -> tuple[Masked, bool]:
+    def _drawn(self, rng: np.random.Generator, number: int | None, shape: tuple[int, int]) -> tuple[Masked, bool]:
         """Return a picture of the right size, and whether it is composed."""
         config = self.config
         whole = None if number is None or self.photographs is None else self.photographs.take(number)
@@ -215,13 +249,15 @@ class TrainingData(torch.utils.data.Dataset):  # type: ignore[type-arg]
             composed = rng.random() < config.composed
             if composed:
                 assert self.composer is not None
-                picture = self.composer.draw(rng, self.size, number)
+                picture = self.composer.draw(rng, shape, number)
             else:
                 if config.augment == "paper":
                     cut = paper_crop
+                elif config.native and rng.random() < config.native:
+                    cut = native_window
                 else:
                     cut = close_window if rng.random() < config.close else random_window
-                picture = cut(rng, whole or self._any(rng), self.size)
+                picture = cut(rng, whole or self._any(rng), shape)
             if config.min_area <= float((picture.alpha > 127).mean()) <= config.max_area:
                 break
         return picture, composed

@@ -58,7 +58,7 @@ class FolderImages:
         path, mask, identifier = self.objects[number]
         image = read_rgb(path)
         if self.index:
-            return one_object(path, image, read_index(mask), [identifier])
+            return one_object(path, image, read_index(mask), [identifier], "close")
         alpha = read_grey(mask)
         of_one_size(path, image, alpha)
         if alpha.max() < 128:

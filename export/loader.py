@@ -12,20 +12,20 @@ import torch
 
 from export.data import DataConfig, Sample, TrainingData
 
-Number = tuple[int, int]
+# (height, width) and number of a sample.
+Number = tuple[tuple[int, int], int]
 
 
 class Numbered(torch.utils.data.Dataset):  # type: ignore[type-arg]
-    """Samples by (side, number)."""
+    """Samples by ((height, width), number)."""
 
     def __init__(self, root: Path, sides: set[int], seed: int, config: DataConfig) -> None:
-        self.sets = {side: TrainingData(root, side, seed, config) for side in sorted(sides)}
-        first = next(iter(self.sets.values()))
-        self.epoch, self.objects = first.epoch, first.objects
+        self.data = TrainingData(root, max(sides), seed, config)
+        self.epoch, self.objects = self.data.epoch, self.data.objects
 
     def __getitem__(self, number: Number) -> Sample:
-        side, index = number
-        return self.sets[side][index]
+        shape, index = number
+        return self.data.sample(index, shape)
 
 
 def batches(data: Numbered, numbers: Callable[[], list[Number]], workers: int) -> Iterator[list[Sample]]:

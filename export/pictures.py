@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,7 @@ __all__ = [
     "VOID",
     "Array",
     "DamagedFileError",
+    "Grade",
     "Masked",
     "Source",
     "listed",
@@ -27,6 +28,8 @@ __all__ = [
 ]
 
 Array = NDArray[np.uint8]
+Grade = Literal["exact", "close", "fair", "rough"]
+"""How closely a mask follows its object: exact is an alpha that the picture was composed with."""
 
 
 class Masked(NamedTuple):
@@ -37,12 +40,26 @@ class Masked(NamedTuple):
         alpha: The wanted alpha, 0 to 255, uint8, shape (H, W).
         valid: 1 where a pixel is judged, else 0, uint8, shape (H, W).
         others: 1 on other objects, as far as they are known, else 0, uint8, shape (H, W).
+        grade: How closely the mask follows the object.
+        shift: (x, y), pixels of this picture by which the masks must still be moved right and down to lie on the
+            image; they are moved when a window is resized to a training picture.
     """
 
     image: Array
     alpha: Array
     valid: Array
     others: Array
+    grade: Grade = "exact"
+    shift: tuple[float, float] = (0.0, 0.0)
+
+    @property
+    def planes(self) -> tuple[Array, Array, Array, Array]:
+        """The arrays alone: image, alpha, valid, others."""
+        return self.image, self.alpha, self.valid, self.others
+
+    def with_planes(self, image: Array, alpha: Array, valid: Array, others: Array) -> Masked:
+        """Return the same with other arrays."""
+        return self._replace(image=image, alpha=alpha, valid=valid, others=others)
 
 
 class Source(Protocol):
@@ -99,7 +116,7 @@ def of_one_size(path: Path, image: Array, mask: Array) -> None:
         raise DamagedFileError(f"{path} is {width} x {height}, its mask {columns} x {rows}: they must be of one size")
 
 
-def one_object(path: Path, image: Array, index: Array, chosen: list[int]) -> Masked:
+def one_object(path: Path, image: Array, index: Array, chosen: list[int], grade: Grade = "close") -> Masked:
     """Select objects of an index mask; the rest of them are others.
 
     Args:
@@ -107,9 +124,10 @@ def one_object(path: Path, image: Array, index: Array, chosen: list[int]) -> Mas
         image: RGB.
         index: As :func:`read_index` returns it.
         chosen: Values in ``index`` that are wanted, as one object.
+        grade: How closely the mask follows its objects.
     """
     of_one_size(path, image, index)
     wanted = np.isin(index, chosen)
     valid = index != VOID
     others = valid & (index != 0) & ~wanted
-    return Masked(image, wanted.astype(np.uint8) * 255, valid.astype(np.uint8), others.astype(np.uint8))
+    return Masked(image, wanted.astype(np.uint8) * 255, valid.astype(np.uint8), others.astype(np.uint8), grade)

@@ -1,17 +1,24 @@
-"""The mixed photographs of ``train/real.jsonl``, in shares by their sources."""
+"""The mixed photographs of ``train/real.jsonl`` and ``train/more.jsonl``, in shares by their sources."""
 
 from __future__ import annotations
 
 import json
 import zlib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import PIL
+from PIL import features
 
+from export.mask_grades import grade_of, shift_of
 from export.pictures import Masked, one_object, read_index, read_rgb
 
 Record = dict[str, Any]
+
+# Weights that ship were trained on the same photographs under other names: they cannot validate.
+SEEN_BEFORE = frozenset({"voc07inst"})
 
 
 def is_validation(image: str) -> bool:
@@ -26,31 +33,39 @@ def photograph(record: Record) -> str:
 
 
 class RealImages:
-    """The photographs of ``real.jsonl`` and their masks.
+    """The photographs of ``real.jsonl``, and of ``more.jsonl`` where there is one, and their masks.
 
     Args:
         root: Folder that holds ``train/``.
         sources: Share of each source; one that is not named is not used.
         validation: Take those that are kept for choosing instead of those to train on.
         merged: Share of the drawn pictures with several objects in which two of them are wanted as one.
+        aligned: Have masks of sources with a known offset moved onto their images, see `export.mask_grades.OFFSETS`.
 
     Raises:
         FileNotFoundError: There is no list.
-        ValueError: The list is damaged or has nothing of the sources.
+        ValueError: The list is damaged or has nothing of the sources, or Pillow is too old for its images.
     """
 
     close_masks = True
 
     def __init__(
-        self, root: Path, sources: tuple[tuple[str, float], ...], validation: bool = False, merged: float = 0.0
+        self,
+        root: Path,
+        sources: tuple[tuple[str, float], ...],
+        validation: bool = False,
+        merged: float = 0.0,
+        aligned: bool = False,
     ) -> None:
-        self.root, self.merged = root, merged
+        self.root, self.merged, self.aligned = root, merged, aligned
         self.records: dict[str, list[Record]] = {name: [] for name, _ in sources}
         path = root / "train" / "real.jsonl"
-        all_records = _read_list(path)
+        all_records = read_lists(root)
         records = [record for record in all_records if record["source"] in self.records]
         trained_on = {photograph(record) for record in records if not is_validation(record["image"])}
         for record in records:
+            if validation and record["source"] in SEEN_BEFORE:
+                continue
             # A photograph of which any crop is trained on does not validate.
             if validation != (photograph(record) in trained_on) and is_validation(record["image"]) == validation:
                 self.records[record["source"]].append(record)
@@ -58,6 +73,7 @@ class RealImages:
         if not self.names:
             there = ", ".join(sorted({str(record["source"]) for record in all_records})) or "none"
             raise ValueError(f"{path} lists no picture to use of {', '.join(self.records)}; its sources: {there}")
+        _check_pillow(record["image"] for name in self.names for record in self.records[name])
         share = np.array([dict(sources)[name] for name in self.names])
         self.share = share / share.sum()
         self.objects = [(r, o["id"]) for name in self.names for r in self.records[name] for o in r["objects"]]
@@ -68,8 +84,7 @@ class RealImages:
     def take(self, number: int) -> Masked:
         """Return object ``number``."""
         record, identifier = self.objects[number]
-        path = self.root / record["image"]
-        return one_object(path, read_rgb(path), read_index(self.root / record["mask"]), [identifier])
+        return self._masked(record, [identifier])
 
     def draw(self, rng: np.random.Generator, only: frozenset[str] = frozenset()) -> Masked:
         """Return a picture and one object, at times a whole person or two objects as one.
@@ -82,8 +97,6 @@ class RealImages:
         source = names[rng.integers(len(names))] if names else self.names[rng.choice(len(self.names), p=self.share)]
         records = self.records[source]
         record = records[rng.integers(len(records))]
-        path = self.root / record["image"]
-        image, index = read_rgb(path), read_index(self.root / record["mask"])
         objects = record["objects"]
         whole_person = record["source"] == "ccp" and rng.random() < 0.35
         # No chance is drawn where it decides nothing: samples of settings without it stay what they were.
@@ -93,7 +106,38 @@ class RealImages:
             chosen = [objects[i] for i in rng.choice(len(objects), 2, replace=False)]
         else:
             chosen = [objects[rng.integers(len(objects))]]
-        return one_object(path, image, index, [o["id"] for o in chosen])
+        return self._masked(record, [o["id"] for o in chosen])
+
+    def _masked(self, record: Record, chosen: list[int]) -> Masked:
+        path = self.root / record["image"]
+        image, index = read_rgb(path), read_index(self.root / record["mask"])
+        picture = one_object(path, image, index, chosen, grade_of(record))
+        return picture._replace(shift=shift_of(record)) if self.aligned else picture
+
+
+def read_lists(root: Path) -> list[Record]:
+    """Return the records of ``train/real.jsonl``, then those of ``train/more.jsonl`` whose images it does not list.
+
+    Raises:
+        FileNotFoundError: There is no ``real.jsonl``; ``more.jsonl`` may be missing.
+        ValueError: A list is damaged.
+    """
+    records, more = _read_list(root / "train" / "real.jsonl"), root / "train" / "more.jsonl"
+    if more.is_file():
+        # Someone may have merged the two by hand.
+        there = {record["image"] for record in records}
+        records += [record for record in _read_list(more) if record["image"] not in there]
+    return records
+
+
+def _check_pillow(images: Iterable[str]) -> None:
+    if "avif" in features.modules and features.check("avif"):
+        return
+    if image := next((i for i in images if i.lower().endswith(".avif")), None):
+        raise ValueError(
+            f"{image} is an AVIF image, which Pillow reads from 11.3 on, and this is Pillow {PIL.__version__}: "
+            "pip install -U 'Pillow>=11.3', or leave its source out of data.sources"
+        )
 
 
 def _read_list(path: Path) -> list[Record]:
@@ -110,6 +154,7 @@ def _read_list(path: Path) -> list[Record]:
                 record[name] = str(record[name])
             if not record["objects"] or not all(isinstance(o["id"], int) for o in record["objects"]):
                 raise ValueError("no objects with a whole number as id")
+            grade_of(record)
         except (ValueError, KeyError, TypeError) as error:
             raise ValueError(
                 f"{path}, line {number}, is no record with image, mask, source and objects: {error!r}"

@@ -57,7 +57,9 @@ class SbdImages:
         """Return instance ``number``."""
         name, identifier = self.objects[number]
         path = self.root / "img" / f"{name}.jpg"
-        return one_object(path, read_rgb(path), read_instances(self.root / "inst" / f"{name}.mat"), [identifier])
+        return one_object(
+            path, read_rgb(path), read_instances(self.root / "inst" / f"{name}.mat"), [identifier], "rough"
+        )
 
     def draw(self, rng: np.random.Generator, only: frozenset[str] = frozenset()) -> Masked:
         """Return any instance, each as likely as another; there are no parts to choose from."""

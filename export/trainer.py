@@ -17,12 +17,13 @@ from export.command import read_checkpoint
 from export.data import Sample
 from export.frozen import FrozenLayers
 from export.lite0 import Lite0
-from export.loader import Numbered, batches
+from export.loader import Number, Numbered, batches
 from export.log import Log, means
 from export.network import Network, load_weights
 from export.optimise import Optimiser
 from export.plain import from_plain
 from export.settings import Settings
+from export.shapes import shape_of_batch
 from export.stopping import asked_to_stop
 from pyiseg.files import written_whole
 
@@ -90,7 +91,7 @@ class Trainer:
             self._load()
         encoder = network.image.encoder
         if isinstance(encoder, Lite0) and encoder.frozen_blocks and self.device.type == "cpu":
-            # After the weights have come, for it takes them as they are; and not into the moving average, which is a copy.
+            # Now that the weights are here, which it takes as they are. The moving average, a copy, needs none.
             encoder.lower = FrozenLayers(encoder, torch.get_num_threads())
 
     @property
@@ -205,11 +206,13 @@ class Trainer:
         """Return a function that gives the numbers of one batch after the other."""
         run, following = self.settings.run, self.pictures + distributed.rank() * self.settings.run.batch
 
-        def numbers() -> list[tuple[int, int]]:
+        def numbers() -> list[Number]:
             nonlocal following
-            first, following = following, following + run.batch * distributed.world()
+            together = run.batch * distributed.world()
+            first, following = following, following + together
             side = [side for share, side in run.sizes if self.progress(first) >= share][-1]
-            return [(side, first + i) for i in range(run.batch)]
+            shape = shape_of_batch(self.settings.data.shapes, side, run.seed, first // together)
+            return [(shape, first + i) for i in range(run.batch)]
 
         return numbers
 

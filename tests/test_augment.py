@@ -65,7 +65,7 @@ def test_touching_objects_stay_apart(cut: Callable[..., Masked]) -> None:
     whole = whole._replace(valid=(index != 3).astype(np.uint8))
     for seed in range(10):
         for size in (24, 90):
-            _, alpha, valid, others = cut(np.random.default_rng(seed), whole, size)
+            _, alpha, valid, others = cut(np.random.default_rng(seed), whole, size).planes
             assert others.any()
             assert not (others & ((alpha > 127) | (valid == 0))).any()
 

@@ -59,11 +59,12 @@ def test_samples_depend_on_their_number_only(roots: dict[str, Path], kind: str) 
     other_seed = TrainingData(roots[kind], 48, seed=4, config=CONFIGS[kind])
     assert not np.array_equal(first[5].image, other_seed[5].image)
     for i in range(12):
-        image, alpha, valid, others = first[i]
+        image, alpha, valid, others, weight = first[i]
+        assert weight is None, "not unless it is asked for"
         assert image.shape == (48, 48, 3)
         assert {plane.shape for plane in (alpha, valid, others)} == {(48, 48)}
-        assert {plane.dtype for plane in first[i]} == {np.dtype(np.uint8)}
-        assert all(plane.flags.c_contiguous for plane in first[i])
+        assert {plane.dtype for plane in first[i][:4]} == {np.dtype(np.uint8)}
+        assert all(plane.flags.c_contiguous for plane in first[i][:4])
         assert valid.max() <= 1 >= others.max()
         assert not (others & ((alpha > 127) | (valid == 0))).any()
 

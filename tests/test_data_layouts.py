@@ -38,7 +38,7 @@ def test_sbd_is_read_as_published(roots: dict[str, Path]) -> None:
     assert {name for name, _ in data.objects} == set(toy_data.TRAIN), "val.txt is for measuring"
     for number, (name, identifier) in enumerate(data.objects):
         index = toy_data.instances(toy_data.TRAIN.index(name))
-        image, alpha, valid, others = data.take(number)
+        image, alpha, valid, others = data.take(number).planes
         np.testing.assert_array_equal(alpha == 255, index == identifier)
         np.testing.assert_array_equal(valid == 0, index == 255)
         np.testing.assert_array_equal(others == 1, index == 3 - identifier)

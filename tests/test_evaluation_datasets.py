@@ -87,6 +87,6 @@ def test_one_object_of_an_index_mask(tmp_path: Path) -> None:
     assert void.tolist() == (values == 255).tolist()
     with pytest.raises(ValueError, match=r"x\.png has no object 7"):
         Instance("x", tmp_path / "x.jpg", tmp_path / "x.png", number=7).truth()
-    write(tmp_path / "x.png", np.zeros((2, 3, 3)))
+    write(tmp_path / "x.png", np.arange(18).reshape(2, 3, 3))
     with pytest.raises(ValueError, match=r"x\.png is no index mask"):
         Instance("x", tmp_path / "x.jpg", tmp_path / "x.png").truth()

@@ -93,7 +93,7 @@ def read_pixels(path: Path, convert: Callable[[Image.Image], Image.Image] = lamb
 def read_index(path: Path) -> NDArray[np.uint8]:
     """Read an index mask, uint8, shape (H, W): 0 is background, 255 void, anything else one object.
 
-    Palettes are not looked up: their indices are the objects.
+    Palettes are not looked up: their indices are the objects. Three equal channels are one: WebP has no gray mode.
 
     Raises:
         DamagedFileError: It cannot be read or is no index mask.
@@ -101,6 +101,12 @@ def read_index(path: Path) -> NDArray[np.uint8]:
     values = read_pixels(path)
     if values.dtype == bool:
         values = values.astype(np.uint8)
+    if values.ndim == 3 and values.shape[2] == 3:
+        if not (values == values[..., :1]).all():
+            raise DamagedFileError(
+                f"{path} is no index mask: its color channels differ; save it as 8-bit gray or with a palette"
+            )
+        values = np.ascontiguousarray(values[..., 0])
     if values.ndim != 2 or values.dtype != np.uint8:
         raise DamagedFileError(
             f"{path} is no index mask: shape {values.shape}, {values.dtype}; save it as 8-bit grey or with a palette"
