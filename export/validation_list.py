@@ -137,7 +137,7 @@ def photographs(data: Path) -> list[Entry]:
     trained_on = {photograph(record) for record in records.values() if not is_validation(record["image"])}
     # Backgrounds are named like photographs of COCO.
     trained_on |= {"coco" + path.stem.rsplit("_", 1)[-1] for path in (data / "train" / "backgrounds").glob("coco_*")}
-    entries = []
+    entries: list[Entry] = []
     for source, quota in QUOTAS.items():
         kept = [record for record in records.values() if record["source"] == source and is_validation(record["image"])]
         kept = [record for record in kept if photograph(record) not in trained_on]

@@ -184,7 +184,7 @@ def late_clicks(runs: Sequence[Run], limit: int = 20) -> dict[str, dict[str, Any
             "lowered": round(float(np.mean(gains < 0)), 4),
         }
         if reach := [pair for run in runs for pair in run.reach[first - 1 : end]]:
-            part["reach"], part["extent"] = np.round(np.mean(reach, axis=0), 2).tolist()
+            part["reach"], part["extent"] = _rounded(np.mean(reach, axis=0), 2)
     return found
 
 
@@ -194,8 +194,8 @@ def to_the_limit(values: Sequence[Sequence[float]], limit: int) -> NDArray[np.fl
     return np.array(kept, dtype=np.float64).reshape(-1, limit)
 
 
-def _rounded(values: NDArray[np.float64]) -> list[float]:
-    rounded: list[float] = np.round(values, 4).tolist()
+def _rounded(values: NDArray[np.float64], digits: int = 4) -> list[float]:
+    rounded: list[float] = np.round(values, digits).tolist()
     return rounded
 
 

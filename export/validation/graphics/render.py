@@ -140,7 +140,8 @@ def screenshot(page: str, size: tuple[int, int], folder: Path, browser: str) -> 
     if not target.exists():
         raise RuntimeError(f"{browser} made no image: {done.stderr[-500:]}")
     with Image.open(target) as image:
-        return image.convert("RGB").crop((0, 0, *size))
+        page_alone: Image.Image = image.convert("RGB").crop((0, 0, *size))
+        return page_alone
 
 
 def main() -> None:
