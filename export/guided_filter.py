@@ -108,7 +108,7 @@ def apply_coefficients(coefficients: Tensor, guide: Tensor) -> Tensor:
 
 
 def _box(x: Tensor, radius: int) -> Tensor:
-    """Means of windows that are cut off at the border, one axis after the other: several times as fast as avg_pool2d."""
+    """Means of windows cut off at the border, one axis after the other: several times as fast as avg_pool2d."""
     for axis in (2, 3):
         size = x.shape[axis]
         around = F.pad(x, (0, 0, radius, radius) if axis == 2 else (radius, radius))

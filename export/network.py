@@ -230,7 +230,7 @@ class ClickStream(nn.Module):
             skips = self.interaction(torch.cat(inputs, dim=1))
         alike = self._compare(click_maps, features)
         x: Tensor | None = None
-        for i, level in enumerate(self.config.decoder):
+        for level in self.config.decoder:
             key = str(level.stride)
             shared = features.get(f"shared_{level.stride}")
             parts: list[Tensor | None] = [] if x is None else [double(x)]

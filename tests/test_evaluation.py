@@ -14,10 +14,11 @@ from toy_evaluation import write
 
 from pyiseg import Click, Session, _core, cli, load_model
 from pyiseg.evaluation.datasets import DATASETS
-from pyiseg.evaluation.evaluate import Run, run_case, summarise
+from pyiseg.evaluation.evaluate import Run, late_clicks, run_case, summarise
 from pyiseg.evaluation.metrics import (
     boundary_iou,
     clicks_to_reach,
+    corrected_reach,
     corrected_share,
     iou,
     mean_with_interval,
@@ -119,6 +120,54 @@ def test_corrected_share() -> None:
     assert corrected_share(region, mask((2, 0, 6, 4), (20, 10, 28, 16), (12, 0, 15, 9)), truth) == 0.5
     surplus = wrong_region(mask((2, 0, 20, 4)), truth, None, Click(12, 2, False))
     np.testing.assert_array_equal(surplus, mask((10, 0, 20, 4)))
+
+
+@pytest.mark.parametrize(
+    ("corrected", "reach"),
+    [
+        # The click is the first of 20 missing pixels in a row; distances count from 1.
+        ((0, 0, 0, 0), 0),
+        ((0, 0, 1, 1), 2),
+        ((0, 0, 4, 1), 8),
+        ((0, 0, 10, 1), 20),
+        ((0, 0, 20, 1), 20),
+        # Not the clicked pixel, but the two beside it; and only far away, which is no half of what lies between.
+        ((1, 0, 3, 1), 4),
+        ((17, 0, 20, 1), 0),
+    ],
+)
+def test_corrected_reach(corrected: tuple[int, int, int, int], reach: int) -> None:
+    truth = mask((0, 0, 20, 1))
+    assert corrected_reach(truth, mask(corrected), truth, Click(0, 0, True)) == (reach, 20)
+
+
+def test_corrected_reach_is_round() -> None:
+    truth = mask((0, 0, 20, 20))
+    y, x = np.mgrid[:20, :30]
+    around = (np.hypot(x - 10, y - 10) <= 4) & truth
+    got, most = corrected_reach(truth, around, truth, Click(10, 10, True))
+    # Half of a circle of radius sqrt(2) * 4 is right.
+    assert (got, most) == (pytest.approx(1 + 2**0.5 * 4, abs=1), 1 + np.ceil(np.hypot(10, 10)))
+
+
+def test_late_clicks() -> None:
+    reach = [(float(i), 50.0) for i in range(12)]
+    rising = Run("a", [0.1 * i for i in range(1, 9)], [], 0.0, [], reach=reach[:8])
+    falling = Run("b", [0.9] * 9 + [0.8, 0.9, 0.7], [], 0.0, [], reach=reach)
+    found = late_clicks([rising, falling])
+    assert found["2-5"] == {"clicks": 8, "gain": 0.05, "lowered": 0.0, "reach": 2.5, "extent": 50.0}
+    # 3 clicks by which one rises, 5 by which the other falls at the last one.
+    assert found["6-10"] | {"reach": 0} == {
+        "clicks": 8,
+        "gain": pytest.approx((0.3 - 0.1) / 8, abs=1e-5),
+        "lowered": 0.125,
+        "reach": 0,
+        "extent": 50.0,
+    }
+    assert found["11-20"] == {"clicks": 2, "gain": -0.05, "lowered": 0.5, "reach": 10.5, "extent": 50.0}
+    assert found["6-10"]["reach"] == pytest.approx((5 + 6 + 7 + 5 + 6 + 7 + 8 + 9) / 8, abs=0.01)
+    assert late_clicks([falling], limit=5).keys() == {"2-5"}
+    assert "reach" not in late_clicks([Run("old", [0.5, 0.6], [], 0.0, [])])["2-5"]
 
 
 def test_mean_with_interval() -> None:

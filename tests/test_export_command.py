@@ -220,12 +220,12 @@ def test_validating_takes_objects_of_index_masks(
     tmp_path: Path, toy: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     root = toy_data.build(tmp_path)
-    (case,) = validate.validation_cases(root, 5)
+    (case,) = validate.drawn_cases(root, 5)
     _, index = toy_data.picture(toy_data.HELD_OUT)
     wanted, void = case.truth()
     assert (wanted == (index == 1)).all()
     assert (void == (index == 255)).all()
-    arguments = ["validate", str(toy), "--data", str(root), "--cases", "1", "--clicks", "2"]
+    arguments = ["validate", str(toy), "--data", str(root), "--drawn", "1", "--clicks", "2"]
     monkeypatch.setattr(sys, "argv", arguments)
     validate.main()
     assert '"cases": 1' in capsys.readouterr().out
@@ -239,21 +239,10 @@ def test_validating_takes_objects_of_index_masks(
     validate.main()
     results = json.loads(capsys.readouterr().out)
     assert [result["model"] for result in results] == [f"{toy}, zoom {x}" for x in (0, 2, 0, 2)]
-    assert results[2]["against_first"] == {"auc": None, "noc90": None}
+    assert results[2]["against_first"] == {"auc": None, "noc85": None, "noc90": None, "noc95": None}
     monkeypatch.setattr(sys, "argv", [*arguments, "--zoom", "1"])
     with pytest.raises(SystemExit, match=r"zoom\.from_click is 1; it must be a whole number >= 2"):
         validate.main()
     monkeypatch.setattr(sys, "argv", [*arguments, "--long-side", "65"])
     with pytest.raises(SystemExit, match="--long-side is 65; it must be a multiple of 32"):
         validate.main()
-
-
-def test_models_are_compared_case_by_case() -> None:
-    def runs(*ious: list[float]) -> list[validate.Run]:
-        return [validate.Run("", values, [], 0.0, []) for values in ious]
-
-    better = validate.compared(runs([0.8, 0.9], [0.9]), runs([0.5, 0.6], [0.7, 0.9]), limit=2)
-    # AuC: 0.85 - 0.55 and 0.9 - 0.8; clicks to 90 %: 2 - 2 and 1 - 2.
-    assert better["auc"] == pytest.approx([0.2, 1.96 * 0.1], abs=1e-3)
-    assert better["noc90"] == pytest.approx([-0.5, 1.96 * 0.5], abs=1e-3)
-    assert validate.compared(runs([0.8]), runs([0.7]), limit=2)["auc"] is None

@@ -14,6 +14,7 @@ from pyiseg.evaluation.datasets import Case
 from pyiseg.evaluation.metrics import (
     boundary_iou,
     clicks_to_reach,
+    corrected_reach,
     corrected_share,
     iou,
     mean_with_interval,
@@ -25,6 +26,9 @@ from pyiseg.session import Session
 
 THRESHOLDS = (0.85, 0.90, 0.95)
 SHARES_AFTER = (1, 5, 10, 20)
+CLICK_RANGES = ((2, 5), (6, 10), (11, 20))
+"""First and last click of the ranges that :func:`late_clicks` sums up."""
+REACH_SIDE = 512
 SHARES_ABOVE = tuple(round(0.01 * percent, 2) for percent in range(90, 100))
 
 
@@ -40,6 +44,9 @@ class Run:
         click_ms: Time of each click.
         corrected: For each click, the share of the wrong region it was placed in that was right after it.
         boundary_ious: Boundary IoU after each click.
+        reach: For each click, how far around it at least half of the wrong region was right after it, and how far the
+            region went, as from :func:`pyiseg.evaluation.metrics.corrected_reach`, in pixels of the image at a long
+            side of 512.
     """
 
     name: str
@@ -49,6 +56,7 @@ class Run:
     click_ms: list[float]
     corrected: list[float] = field(default_factory=list)
     boundary_ious: list[float] = field(default_factory=list)
+    reach: list[tuple[float, float]] = field(default_factory=list)
 
 
 def run_case(
@@ -76,6 +84,8 @@ def run_case(
     click_ms: list[float] = []
     corrected: list[float] = []
     boundary_ious: list[float] = []
+    reach: list[tuple[float, float]] = []
+    at_512 = REACH_SIDE / max(truth.shape)
     while len(ious) < limit:
         click = ROBOTS[robot](mask, truth, void, session.clicks)
         if click is None:
@@ -88,7 +98,9 @@ def run_case(
         ious.append(iou(mask, truth, void))
         corrected.append(round(corrected_share(region, mask, truth), 4))
         boundary_ious.append(round(boundary_iou(mask, truth, void), 4))
-    return Run(case.name, ious, list(session.clicks), session_ms, click_ms, corrected, boundary_ious)
+        got, most = corrected_reach(region, mask, truth, click)
+        reach.append((round(got * at_512, 1), round(most * at_512, 1)))
+    return Run(case.name, ious, list(session.clicks), session_ms, click_ms, corrected, boundary_ious, reach)
 
 
 def summarise(runs: Iterable[Run], limit: int = 20) -> dict[str, Any]:
@@ -110,6 +122,7 @@ def summarise(runs: Iterable[Run], limit: int = 20) -> dict[str, Any]:
         * ``auc``, ``auc_ci95``: mean of ``mean_iou`` over the clicks, half its 95 % confidence interval over images;
         * ``corrected``, ``corrected_cases``: for each click, mean corrective accuracy and the runs that made the click;
         * ``share_above``: after 1, 5, 10 and 20 clicks, the share of runs whose IoU is above 90, 91, ..., 99 %;
+        * ``late``: what late clicks bring, as from :func:`late_clicks`;
         * ``session_ms_median``, ``session_ms_p95``, ``click_ms_median``, ``click_ms_p95``.
     """
     runs = list(runs)
@@ -134,6 +147,7 @@ def summarise(runs: Iterable[Run], limit: int = 20) -> dict[str, Any]:
         for n in SHARES_AFTER
         if n <= limit
     }
+    summary["late"] = late_clicks(runs, limit)
     for name, times in (
         ("session_ms", [run.session_ms for run in runs]),
         ("click_ms", [ms for run in runs for ms in run.click_ms]),
@@ -142,14 +156,46 @@ def summarise(runs: Iterable[Run], limit: int = 20) -> dict[str, Any]:
     return summary
 
 
+def late_clicks(runs: Sequence[Run], limit: int = 20) -> dict[str, dict[str, Any]]:
+    """Sum up what the clicks 2 to 5, 6 to 10 and 11 to 20 bring, over those that were made.
+
+    Args:
+        runs: At least one.
+        limit: Later clicks do not count.
+
+    Returns:
+        By "2-5", "6-10" and "11-20", without those that no run came to:
+
+        * ``clicks``: how many were made;
+        * ``gain``: mean change of the IoU by a click;
+        * ``lowered``: share of the clicks after which the IoU is lower than before;
+        * ``reach``, ``extent``: means of the two figures of :attr:`Run.reach`; absent where no run has them.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for first, last in CLICK_RANGES:
+        end = min(last, limit)
+        # A click's index in the lists is its number less one.
+        gains = np.concatenate([np.diff(run.ious[first - 2 : end]) for run in runs])
+        if not len(gains):
+            continue
+        part = found[f"{first}-{last}"] = {
+            "clicks": len(gains),
+            "gain": round(float(np.mean(gains)), 5),
+            "lowered": round(float(np.mean(gains < 0)), 4),
+        }
+        if reach := [pair for run in runs for pair in run.reach[first - 1 : end]]:
+            part["reach"], part["extent"] = _rounded(np.mean(reach, axis=0), 2)
+    return found
+
+
 def to_the_limit(values: Sequence[Sequence[float]], limit: int) -> NDArray[np.float64]:
     """Values after each click as float64, shape (runs, limit); those that end early keep their last one."""
     kept = [[*run[:limit], *([run[-1]] * (limit - len(run)))] for run in values if run]
     return np.array(kept, dtype=np.float64).reshape(-1, limit)
 
 
-def _rounded(values: NDArray[np.float64]) -> list[float]:
-    rounded: list[float] = np.round(values, 4).tolist()
+def _rounded(values: NDArray[np.float64], digits: int = 4) -> list[float]:
+    rounded: list[float] = np.round(values, digits).tolist()
     return rounded
 
 

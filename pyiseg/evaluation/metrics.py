@@ -1,4 +1,4 @@
-"""How good a selection is, how many clicks it took, and how well each click was obeyed."""
+"""How good a selection is, how many clicks it took, and how well and how far around each click was obeyed."""
 
 from __future__ import annotations
 
@@ -79,6 +79,32 @@ def corrected_share(region: NDArray[np.bool_], prediction: NDArray[np.bool_], tr
         truth: The wanted mask.
     """
     return float((prediction == truth)[region].mean())
+
+
+def corrected_reach(
+    region: NDArray[np.bool_], prediction: NDArray[np.bool_], truth: NDArray[np.bool_], click: Click
+) -> tuple[float, float]:
+    """How far around a click the errors of its kind go.
+
+    Args:
+        region, prediction, truth: As for :func:`corrected_share`.
+        click: On a pixel of the region.
+
+    Returns:
+        In pixels, with distances from the click rounded up to whole ones: the largest distance within which at least
+        half of the region's pixels are right after the click, 0 where the clicked pixel is not; and the distance of
+        the region's farthest pixel, which is the most that the first can be. Both count the clicked pixel as 1.
+    """
+    y, x = np.nonzero(region)
+    distance = 1 + np.ceil(np.hypot(x - click.x, y - click.y)).astype(np.intp)
+    right = (prediction == truth)[y, x]
+    within, right_within = (
+        np.cumsum(np.bincount(distance, weights=weights, minlength=int(distance.max()) + 1))
+        for weights in (None, right.astype(np.float64))
+    )
+    # At distance 0 there is nothing: it is the answer where no other distance qualifies.
+    half = np.flatnonzero(2 * right_within >= within)
+    return float(half[-1]), float(distance.max())
 
 
 def clicks_to_reach(ious: Sequence[float], threshold: float, limit: int = 20) -> int:
