@@ -32,7 +32,20 @@ class ClickConfig:
         free_clicks: At most so many clicks more come before those, without a loss, so that late clicks are met too.
         free_from: Share of the run after which they come.
         damaged: Share of the pictures whose clicks begin with one on the object and its true mask, damaged, as the
-            answer (`export.damage`), so that errors are met that the network itself does not make; for "robot".
+            answer (`export.damage`), so that errors are met that the network itself does not make; for "robot", as is
+            all below.
+        long: Share of the batches, from `free_from` on, with more clicks before those with a loss than `free_clicks`.
+        long_clicks: So many clicks at most such a batch comes to, those with a loss counted.
+        sampled: Share of the pictures whose first clicks are drawn from the mask, inside and outside, and placed at
+            once, as RITM does (`export.sampled`); where `damaged` falls on the same picture, its mask answers them.
+        sampled_clicks: At most so many of those inside, and as many outside.
+        random_first: Share of the pictures whose first click is anywhere inside of the object, not where it is deepest.
+        carried: Share of the pictures that stand for a crop that serving looks at closer: they begin with sampled
+            clicks and a damaged mask as a look from farther away hands it over (`export.damage.seen_from_far`). Those
+            whose object is too small for that begin as the others do.
+        two_passes: Share of the batches in which each click with a loss is predicted twice, and the first prediction is
+            fed back for the second, which has the loss.
+        loss_growth: Weight of a click's loss, in that of the click before; the mean weight is 1.
     """
 
     strategy: Literal["robot", "bundled"] = "robot"
@@ -40,6 +53,14 @@ class ClickConfig:
     free_clicks: int = 3
     free_from: float = 0.1
     damaged: float = 0.0
+    long: float = 0.0
+    long_clicks: int = 20
+    sampled: float = 0.0
+    sampled_clicks: int = 24
+    random_first: float = 0.0
+    carried: float = 0.0
+    two_passes: float = 0.0
+    loss_growth: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -123,7 +144,11 @@ class RunConfig:
 INF = math.inf
 # What a value may be, both ends included; tuples hold such values.
 RANGES: dict[str, dict[str, tuple[float, float]]] = {
-    "clicks": {"clicks": (1, INF), "free_clicks": (0, INF), "free_from": (0, 1), "damaged": (0, 1)},
+    "clicks": {
+        **dict.fromkeys(("clicks", "long_clicks", "sampled_clicks"), (1, INF)),
+        **dict.fromkeys(("free_clicks", "loss_growth"), (0, INF)),
+        **dict.fromkeys(("free_from", "damaged", "long", "sampled", "random_first", "carried", "two_passes"), (0, 1)),
+    },
     "loss": dict.fromkeys(("iou", "click", "grid_iou", "focal", "absolute"), (0, INF)),
     "optimiser": {
         **dict.fromkeys(("lr", "encoder_lr", "warmup", "weight_decay", "norm_decay", "clip_norm"), (0, INF)),
@@ -151,8 +176,21 @@ class Settings:
             raise ValueError(f"loss.focal is {loss.focal}, but network.output '{self.network.output}': make it 0")
         if clicks.strategy == "bundled" and (clicks.clicks, clicks.free_clicks) != (1, 0):
             raise ValueError("clicks.strategy 'bundled' gives one answer a picture: set clicks to 1, free_clicks to 0")
-        if clicks.strategy == "bundled" and clicks.damaged:
-            raise ValueError(f"clicks.damaged is {clicks.damaged}, but clicks.strategy 'bundled' has no next click")
+        for name in ("damaged", "long", "sampled", "random_first", "carried", "two_passes"):
+            if clicks.strategy == "bundled" and getattr(clicks, name):
+                raise ValueError(
+                    f"clicks.{name} is {getattr(clicks, name)}, but clicks.strategy 'bundled' has no next click: "
+                    "make it 0"
+                )
+        if clicks.long and clicks.long_clicks <= clicks.free_clicks + clicks.clicks:
+            raise ValueError(
+                f"clicks.long_clicks is {clicks.long_clicks}, but batches that are not long come to as many as "
+                f"{clicks.free_clicks + clicks.clicks}: make it larger, or clicks.long 0"
+            )
+        if clicks.carried and self.network.zoom is None:
+            raise ValueError(f"clicks.carried is {clicks.carried}, but network.zoom is none: the model never looks closer")
+        if clicks.two_passes and not self.network.feedback:
+            raise ValueError(f"clicks.two_passes is {clicks.two_passes}, but network.feedback is false: make it 0")
         if (run.epochs > 0) == (run.pictures > 0):
             raise ValueError(f"run.epochs is {run.epochs}, run.pictures {run.pictures}: give one, set the other to 0")
         shares = [share for share, _ in run.sizes]
