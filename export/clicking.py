@@ -16,9 +16,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from export.click_config import ClickConfig
 from export.config import NetworkConfig
 from export.data import Sample
-from export.settings import ClickConfig
 from export.starts import begin
 from pyiseg import _core
 from pyiseg.chain import NUMPY, Chain
@@ -34,27 +34,31 @@ T = TypeVar("T")
 class Clicker:
     """Starts click sequences for batches of samples."""
 
-    def __init__(
-        self, config: NetworkConfig, clicks: ClickConfig | None = None, seed: int = 1, batch: int = 1
-    ) -> None:
+    def __init__(self, config: NetworkConfig, clicks: ClickConfig | None = None, seed: int = 1, batch: int = 1) -> None:
         self.config, self.clicks, self.seed = config, clicks or ClickConfig(), seed
         # The ops and OpenCV let go of the interpreter: on a machine with a GPU this is what the GPU waits for.
         self._pool = ThreadPoolExecutor(min(batch, os.cpu_count() or 1))
 
-    def start(self, samples: list[Sample], first: int) -> Sequences:
+    def start(self, samples: list[Sample], first: int, pairs: bool = False) -> Sequences:
         """Begin a sequence for every sample.
 
         Args:
             samples: Their pictures are all of one size.
             first: Number of the first one; all that is drawn here is drawn by it.
+            pairs: Whether they are `mirrored_pairs`, which are clicked alike.
         """
 
         def make(i: int) -> Sequence:
             sequence = Sequence(self.config, samples[i])
-            begin(sequence, self.clicks, self.config.zoom, self.seed, first + i)
+            if not (pairs and i % 2):
+                begin(sequence, self.clicks, self.config.zoom, self.seed, first + i)
             return sequence
 
-        return Sequences(self._map(make, range(len(samples))), self._map)
+        sequences = self._map(make, range(len(samples)))
+        if pairs:
+            for one, other in zip(sequences[::2], sequences[1::2], strict=True):
+                other.mirror(one)
+        return Sequences(sequences, self._map)
 
     def _map(self, call: Callable[[int], T], items: Iterable[int]) -> list[T]:
         return list(self._pool.map(call, items))
@@ -67,10 +71,26 @@ class Sequences:
         self, sequences: list[Sequence], run: Callable[[Callable[[int], float | None], Iterable[int]], list[float]]
     ) -> None:
         self.sequences, self._run = sequences, run
+        leads = [i for i, sequence in enumerate(sequences) if not sequence.mirrors]
+        self._turns = (leads, [i for i, sequence in enumerate(sequences) if sequence.mirrors])
+
+    def color_guide(self) -> Tensor | None:
+        """Return the color guide on the grid as `export.network.Network.guides` does; None with a learned guide.
+
+        Float32, shape (B, 9, h, w). The sequences' filters hold it already; PyTorch takes several times as long for it.
+        """
+        planes = []
+        for sequence in self.sequences:
+            if not isinstance(sequence.filter, ColorFilter):
+                return None
+            planes.append(np.concatenate([sequence.filter.image, sequence.filter.statistics]))
+        return torch.from_numpy(np.stack(planes))
 
     def inputs(self) -> tuple[Tensor, Tensor, Tensor]:
         """Place the next click of each; return click maps, previous alpha and the clicks' own map (1, -1 or 0)."""
-        self._run(lambda i: self.sequences[i].click(), range(len(self.sequences)))
+        # A mirrored sequence clicks after the one that it mirrors has.
+        for turn in self._turns:
+            self._run(lambda i: self.sequences[i].click(), turn)
         return self._inputs()
 
     def again(self, alpha: Tensor, guides: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
@@ -151,6 +171,19 @@ class Sequence:
         self.selected = np.zeros(grid, np.float32)
         self.alpha = np.zeros(self.truth.shape, np.uint8)
         self._answered = 0  # clicks that `selected` answers: the first ones
+        self._other: Sequence | None = None  # whose clicks are clicked here too, mirrored
+
+    def mirror(self, other: Sequence) -> None:
+        """Begin as another sequence has begun, on the mirror image of its picture, and from now on click as it does."""
+        self._other, self._answered = other, other._answered
+        self._follow()
+        self.selected = np.ascontiguousarray(other.selected[:, ::-1])
+        self.alpha = np.ascontiguousarray(other.alpha[:, ::-1])
+
+    @property
+    def mirrors(self) -> bool:
+        """Whether it clicks where another sequence does."""
+        return self._other is not None
 
     def place(self, clicks: Iterable[Click]) -> None:
         """Place clicks that nothing answers yet; before the next answer there is no other."""
@@ -171,7 +204,9 @@ class Sequence:
 
     def click(self) -> None:
         """Place the robot's next click, unless clicks wait or nothing is wrong, and fill the chain's inputs."""
-        if self._answered == len(self.clicks):
+        if self._other is not None:
+            self._follow()
+        elif self._answered == len(self.clicks):
             click = next_click(self.alpha >= 128, self.truth, self.void)
             if click is not None:
                 self._add(click)
@@ -197,6 +232,12 @@ class Sequence:
         self.selected = self.filter.on_grid(placed, prediction, applied=True)
         return iou(self.alpha >= 128, self.truth, self.void)
 
+    def _follow(self) -> None:
+        """Take over the clicks of the sequence that this one mirrors."""
+        assert self._other is not None
+        self.clicks = self._other.clicks.copy()
+        self.clicks[:, 0] = self.truth.shape[1] - 1 - self.clicks[:, 0]
+
     def _ask(self) -> None:
         """Fill the chain's inputs for the clicks so far."""
         placed = self.view.grid_clicks(self.clicks)
@@ -212,3 +253,12 @@ class Sequence:
 
     def _add(self, click: Click) -> None:
         self.clicks = np.concatenate([self.clicks, np.array([click], np.int32)])
+
+
+def mirrored_pairs(samples: list[Sample]) -> list[Sample]:
+    """Put in the place of every second sample the mirror image of the one before."""
+    result: list[Sample] = []
+    for sample in samples[::2]:
+        planes = (np.ascontiguousarray(x[:, ::-1]) if getattr(x, "ndim", 0) >= 2 else x for x in sample)
+        result += [sample, Sample(*planes)]
+    return result

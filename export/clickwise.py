@@ -7,9 +7,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from export.clicking import Clicker
+from export.clicking import Clicker, mirrored_pairs
 from export.data import Sample
-from export.losses import absolute_error, click_error, normalised_focal, soft_iou
+from export.losses import absolute_error, click_error, mirror_difference, normalised_focal, soft_iou
 from export.network import Features
 from export.optimise import Optimiser
 from export.settings import LossConfig, Settings
@@ -41,6 +41,7 @@ class Targets:
             "grid_iou": lambda: soft_iou(alpha, self.grid_truth, self.grid_valid),
             "focal": lambda: normalised_focal(logits, self.grid_truth, self.grid_valid),
             "absolute": lambda: absolute_error(refined, self.truth, self.valid),
+            "mirror": lambda: mirror_difference(alpha),
         }
         weights = {name: getattr(config, name) for name in terms}
         return torch.stack([weight * terms[name]() for name, weight in weights.items() if weight]).sum(dim=0).mean()
@@ -62,8 +63,8 @@ class Clickwise:
         once = settings.optimiser.update == "picture"
         self.features_once = once and not settings.network.early_clicks
         network = settings.network
-        # Colors learn nothing: they stay what they are whenever weights change.
-        self.guides_once = (once and not network.guide_clicks) or network.filter_guide == "color"
+        # Colors learn nothing: they are never asked of the network.
+        self.guides_once = once and not network.guide_clicks
 
     def train(self, samples: list[Sample], first: int, progress: float) -> dict[str, float]:
         """Train on a batch and return the loss and the IoU after each click.
@@ -73,7 +74,9 @@ class Clickwise:
             first: Number of the first one, which all that is random here is drawn by.
             progress: Share of the run that has passed.
         """
-        config, net = self.settings.clicks, self.network.train()
+        config, net, pairs = self.settings.clicks, self.network.train(), self.settings.loss.mirror > 0
+        if pairs:
+            samples = mirrored_pairs(samples)
         image = torch.from_numpy(np.stack([s.image for s in samples])).to(self.device)
         image = image.permute(0, 3, 1, 2).float().div_(255)
         targets = Targets(samples, self.settings.network.grid_stride, self.settings.loss.binary, self.device)
@@ -83,11 +86,14 @@ class Clickwise:
         if self.features_once:
             with self._autocast():
                 features = {name: hold(x, shared) for name, x in net.image(image).items()}
-        if self.guides_once:
+        steps = self.clicker.start(samples, first, pairs)
+        colors = steps.color_guide()
+        if colors is not None:
+            guides = image, colors.to(self.device)
+        elif self.guides_once:
             full, grid = net.guides(image)
             guides = hold(full, shared), hold(grid, shared)
 
-        steps = self.clicker.start(samples, first)
         free, twice, weights = self._free(first, progress), self._twice(first), self._weights()
         metrics: dict[str, float] = {}
         for k in range(free + config.clicks):

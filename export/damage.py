@@ -90,11 +90,12 @@ def seen_from_far(
     factor = np.exp(rng.uniform(np.log(NEAREST), np.log(FARTHEST)))
     h, w = (max(1, round(side / factor)) for side in grid)
     alpha = cv2.resize(mask.astype(np.float32), (w, h), interpolation=cv2.INTER_AREA)
-    alpha = np.ascontiguousarray(cv2.GaussianBlur(alpha, (0, 0), max(1e-3, rng.uniform(0, SOFTEST))))
+    # Sums of weights round to a little more than 1.
+    alpha = np.clip(cv2.GaussianBlur(alpha, (0, 0), max(1e-3, rng.uniform(0, SOFTEST))), 0, 1)
     height, width = mask.shape
     _core.force_clicks(View((height, width), (height, width), (h, w)).grid_clicks(clicks), alpha)
     picture = Box(0, 0, height, width)
-    return carried(alpha, picture, picture, grid)
+    return carried(alpha, picture, picture, grid).clip(0, 1)
 
 
 def _pieces(mask: NDArray[np.uint8], clicks: Sequence[Click]) -> NDArray[np.uint8]:

@@ -1,7 +1,7 @@
 """Clicks drawn from the mask at once, for a sequence to begin with: as Sofiiuk et al. 2021 (RITM) begin theirs.
 
-Their numbers of foreground and of background clicks fall off geometrically, and background clicks lie beside the object,
-on other objects, or anywhere. Where on a mask clicks may lie is `export.bundled`'s, and so are its distances.
+The numbers of foreground and of background clicks fall off geometrically, and background clicks lie beside the object,
+on other objects, or anywhere. Where on a mask clicks may lie is said in `export.bundled`, and so are the distances.
 """
 
 from __future__ import annotations

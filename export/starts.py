@@ -12,16 +12,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from export.bundled import bundled_clicks
+from export.click_config import ClickConfig
 from export.damage import damaged, seen_from_far
 from export.sampled import random_click, sampled_clicks
-from export.settings import ClickConfig
 from pyiseg.evaluation.robot import next_click
 from pyiseg.model import Zoom
 
 if TYPE_CHECKING:
     from export.clicking import Sequence
 
-# What is drawn for one start is drawn apart from what is drawn for others, so that no setting changes another's chances.
+# Each kind of start draws from a stream of its own, so that no setting changes what another draws.
 BUNDLED, DAMAGED, SAMPLED = 2, 3, 4
 # A crop is at most so many times as large as the one that would be chosen for its object, see `pyiseg.zoom.choose`.
 LARGEST = 4.0
