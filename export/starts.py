@@ -58,7 +58,8 @@ def begin(sequence: Sequence, config: ClickConfig, zoom: Zoom | None, seed: int,
     elif random:
         clicks = [random_click(rng, truth, void)]
     elif damages:
-        clicks = [next_click(sequence.alpha >= 128, truth, void)]
+        first = next_click(sequence.alpha >= 128, truth, void)
+        clicks = [] if first is None else [first]
     else:
         return
     sequence.place(clicks)
