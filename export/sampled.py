@@ -31,7 +31,7 @@ def sampled_clicks(
         others: Other objects, bool, shape (H, W). Where there are none, their share lies beside the object.
         void: Pixels that are not judged and never clicked, bool, shape (H, W).
         most: At most so many foreground clicks, and as many background clicks.
-        least: So many clicks in all, where there is room.
+        least: At least so many clicks in all, where there is room.
 
     Returns:
         Foreground clicks, at least one, then background clicks; fewer where there is no room. Empty only where nothing

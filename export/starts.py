@@ -43,7 +43,7 @@ def begin(sequence: Sequence, config: ClickConfig, zoom: Zoom | None, seed: int,
         return
     damage, rng = np.random.default_rng([seed, DAMAGED, number]), np.random.default_rng([seed, SAMPLED, number])
     sampled, carried, random = rng.random(3) < (config.sampled, config.carried, config.random_first)
-    damages = config.damaged > 0 and damage.random() < config.damaged
+    damages = damage.random() < config.damaged
     if not (truth & ~void).any():
         return
     if carried and zoom is not None and is_crop(zoom, truth):
