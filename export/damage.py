@@ -67,7 +67,7 @@ def damaged(rng: np.random.Generator, truth: Mask, clicks: Sequence[Click]) -> M
         trial = _pieces((trial | kept) & left, clicks)
         if iou(trial == 1, truth) >= LEAST:
             mask = trial
-    return mask == 1
+    return np.asarray(mask == 1)
 
 
 def seen_from_far(
@@ -89,9 +89,10 @@ def seen_from_far(
     """
     factor = np.exp(rng.uniform(np.log(NEAREST), np.log(FARTHEST)))
     h, w = (max(1, round(side / factor)) for side in grid)
-    alpha = cv2.resize(mask.astype(np.float32), (w, h), interpolation=cv2.INTER_AREA)
+    coarse = cv2.resize(mask.astype(np.float32), (w, h), interpolation=cv2.INTER_AREA)
     # Sums of weights round to a little more than 1.
-    alpha = np.clip(cv2.GaussianBlur(alpha, (0, 0), max(1e-3, rng.uniform(0, SOFTEST))), 0, 1)
+    soft = cv2.GaussianBlur(coarse, (0, 0), max(1e-3, rng.uniform(0, SOFTEST)))
+    alpha = np.ascontiguousarray(soft.clip(0, 1), np.float32)
     height, width = mask.shape
     _core.force_clicks(View((height, width), (height, width), (h, w)).grid_clicks(clicks), alpha)
     picture = Box(0, 0, height, width)
@@ -104,4 +105,4 @@ def _pieces(mask: NDArray[np.uint8], clicks: Sequence[Click]) -> NDArray[np.uint
     for x, y, fg in clicks:
         if fg and filled[y, x] == 1:
             cv2.floodFill(filled, None, (x, y), 2, flags=4)
-    return filled >> 1
+    return np.asarray(filled == 2, np.uint8)

@@ -51,6 +51,8 @@ def mirror_difference(alpha: Tensor) -> Tensor:
     Args:
         alpha: (B, 1, h, w); B is even, and every second one is of the mirror image of the one before.
     """
-    other = alpha.detach().unflatten(0, (-1, 2)).flip(1, 4).flatten(0, 1)
-    mean = (alpha.detach() + other) / 2
-    return ((alpha - mean) ** 2).sum(dim=(1, 2, 3)) / mean.sum(dim=(1, 2, 3)).clamp(min=1)
+    now = alpha.detach()
+    other = now.reshape(-1, 2, *now.shape[1:]).flip(1, 4).reshape(now.shape)
+    mean = (now + other) / 2
+    error = ((alpha - mean) ** 2).sum(dim=(1, 2, 3))
+    return error / mean.sum(dim=(1, 2, 3)).clamp(min=1)
