@@ -43,15 +43,15 @@ def bundled_clicks(rng: np.random.Generator, truth: Mask, others: Mask, void: Ma
     if not wanted.any():
         return []
     count = int(rng.integers(1, FOREGROUND + 1))
-    clicks = [Click(x, y, True) for x, y in _spaced(rng, _inside(wanted), count)]
+    clicks = [Click(x, y, True) for x, y in spaced_points(rng, interior(wanted), count)]
     strategy = int(rng.integers(3))
     others = others & ~truth & ~void
     if strategy == 1 and others.any():
         points = _on_each(rng, others)
     elif strategy == 2:
-        points = _spread(rng, _band(truth, void), OUTLINE)
+        points = _spread(rng, background_band(truth, void), OUTLINE)
     else:
-        points = _spaced(rng, _band(truth, void), int(rng.integers(AROUND + 1)))
+        points = spaced_points(rng, background_band(truth, void), int(rng.integers(AROUND + 1)))
     return clicks + [Click(x, y, False) for x, y in points]
 
 
@@ -59,21 +59,21 @@ def _on_each(rng: np.random.Generator, others: Mask) -> list[tuple[int, int]]:
     """Return random points on every other object; those that touch are taken for one."""
     count = int(rng.integers(ON_OTHERS + 1))
     # What is left of an object at a border is too little to be clicked on, unless there is nothing larger.
-    inside = _inside(others)
+    inside = interior(others)
     labels = cv2.connectedComponents(others.astype(np.uint8), connectivity=8)[1]
     points: list[tuple[int, int]] = []
     for label in np.unique(labels[inside]):
-        points += _spaced(rng, inside & (labels == label), count)
+        points += spaced_points(rng, inside & (labels == label), count)
     return points
 
 
-def _inside(mask: Mask) -> Mask:
+def interior(mask: Mask) -> Mask:
     """Return what is deeper in a mask than the margin, or else its deepest pixels."""
     depth = _distance(mask)
     return depth >= min(MARGIN, float(depth.max()))
 
 
-def _band(truth: Mask, void: Mask) -> Mask:
+def background_band(truth: Mask, void: Mask) -> Mask:
     """Return the background near the object but for the margin; margin included where there is nothing else."""
     distance = _distance(~truth)
     band = (distance > 0) & (distance <= BAND) & ~void
@@ -86,7 +86,7 @@ def _distance(mask: Mask) -> NDArray[np.float32]:
     return np.asarray(cv2.distanceTransform(mask.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE))
 
 
-def _spaced(rng: np.random.Generator, allowed: Mask, count: int) -> list[tuple[int, int]]:
+def spaced_points(rng: np.random.Generator, allowed: Mask, count: int) -> list[tuple[int, int]]:
     """Return up to ``count`` random points (x, y), none nearer to another than `STEP`."""
     free, points = allowed.copy(), []
     for _ in range(count):

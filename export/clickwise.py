@@ -7,14 +7,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from export.clicking import Clicker
+from export.clicking import Clicker, mirrored_pairs
 from export.data import Sample
-from export.losses import absolute_error, click_error, normalised_focal, soft_iou
+from export.losses import absolute_error, click_error, mirror_difference, normalised_focal, soft_iou
 from export.network import Features
 from export.optimise import Optimiser
 from export.settings import LossConfig, Settings
 
 Guides = tuple[Tensor, Tensor]
+
+# What is drawn for a batch, apart from each other and from what `export.starts` draws for a sample.
+FREE, TWICE = 1, 5
 
 
 class Targets:
@@ -48,6 +51,7 @@ class Targets:
             "grid_iou": lambda: soft_iou(alpha, self.grid_truth, self.grid_valid),
             "focal": lambda: normalised_focal(logits, self.grid_truth, self.grid_valid),
             "absolute": lambda: absolute_error(refined, self.truth, self.valid),
+            "mirror": lambda: mirror_difference(alpha),
         }
         weights = {name: getattr(config, name) for name in terms}
         return torch.stack([weight * terms[name]() for name, weight in weights.items() if weight]).sum(dim=0).mean()
@@ -64,13 +68,13 @@ class Clickwise:
         self.settings, self.optimiser, self.device = settings, optimiser, device
         self.network = optimiser.network
         clicks, run = settings.clicks, settings.run
-        self.clicker = Clicker(settings.network, clicks.strategy, run.seed, run.batch, clicks.damaged)
+        self.clicker = Clicker(settings.network, clicks, run.seed, run.batch)
         self.precision = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(settings.run.precision)
         once = settings.optimiser.update == "picture"
         self.features_once = once and not settings.network.early_clicks
         network = settings.network
-        # Colors learn nothing: they stay what they are whenever weights change.
-        self.guides_once = (once and not network.guide_clicks) or network.filter_guide == "color"
+        # Colors learn nothing: they are never asked of the network.
+        self.guides_once = once and not network.guide_clicks
 
     def train(self, samples: list[Sample], first: int, progress: float) -> dict[str, float]:
         """Train on a batch and return the loss and the IoU after each click.
@@ -80,7 +84,9 @@ class Clickwise:
             first: Number of the first one, which all that is random here is drawn by.
             progress: Share of the run that has passed.
         """
-        config, net = self.settings.clicks, self.network.train()
+        config, net, pairs = self.settings.clicks, self.network.train(), self.settings.loss.mirror > 0
+        if pairs:
+            samples = mirrored_pairs(samples)
         image = torch.from_numpy(np.stack([s.image for s in samples])).to(self.device)
         image = image.permute(0, 3, 1, 2).float().div_(255)
         targets = Targets(samples, self.settings.network.grid_stride, self.settings.loss.binary, self.device)
@@ -90,28 +96,38 @@ class Clickwise:
         if self.features_once:
             with self._autocast():
                 features = {name: hold(x, shared) for name, x in net.click.share(net.image(image)).items()}
-        if self.guides_once:
+        steps = self.clicker.start(samples, first, pairs)
+        colors = steps.color_guide()
+        if colors is not None:
+            # Planes, not pixels: the filter goes over the colors one by one.
+            guides = image.contiguous(), colors.to(self.device)
+        elif self.guides_once:
             full, grid = net.guides(image)
             guides = hold(full, shared), hold(grid, shared)
 
-        steps = self.clicker.start(samples, first)
-        free = self._free(first, progress)
+        free, twice, weights = self._free(first, progress), self._twice(first), self._weights()
         metrics: dict[str, float] = {}
         for k in range(free + config.clicks):
             maps, previous, clicks = (x.to(self.device) for x in steps.inputs())
             with torch.set_grad_enabled(k >= free):
                 with self._autocast():
                     seen = net.image(image, maps if net.config.early_clicks else None) if features is None else features
+                used = net.guides(image, maps) if guides is None else guides
+                if twice and k >= free:
+                    with torch.no_grad(), self._autocast():
+                        before = net.click.activate(net.click(maps, previous, seen).float())
+                    maps, previous, clicks = (x.to(self.device) for x in steps.again(before, used))
+                with self._autocast():
                     logits = net.click(maps, previous, seen)
                 logits = logits.float()
                 alpha = net.click.activate(logits)
-                used = net.guides(image, maps) if guides is None else guides
                 if k >= free:
                     # As served: what was clicked is what the filter sees.
                     forced = torch.where(clicks == 0, alpha, clicks.clamp(min=0))
                     refined = net.refine(forced, *used)
                     loss = targets.loss(self.settings.loss, logits, alpha, refined, clicks)
-                    self._backward(loss if self.settings.optimiser.update == "click" else loss / config.clicks)
+                    weighted = weights[k - free] * loss
+                    self._backward(weighted if self.settings.optimiser.update == "click" else weighted / config.clicks)
                     metrics[f"loss_{k - free + 1}"] = loss.detach()  # type: ignore[assignment]
                     if self.settings.optimiser.update == "click":
                         self.optimiser.step(progress)
@@ -123,10 +139,26 @@ class Clickwise:
         return {name: float(value) for name, value in metrics.items()}
 
     def _free(self, first: int, progress: float) -> int:
+        """Draw how many clicks without a loss come first."""
         config = self.settings.clicks
         if progress <= config.free_from:
             return 0
-        return int(np.random.default_rng([self.settings.run.seed, 1, first]).integers(config.free_clicks + 1))
+        rng = np.random.default_rng([self.settings.run.seed, FREE, first])
+        few = int(rng.integers(config.free_clicks + 1))
+        if rng.random() >= config.long:
+            return few
+        return int(rng.integers(config.free_clicks + 1, config.long_clicks - config.clicks + 1))
+
+    def _twice(self, first: int) -> bool:
+        """Draw whether clicks are predicted twice."""
+        rng = np.random.default_rng([self.settings.run.seed, TWICE, first])
+        return bool(rng.random() < self.settings.clicks.two_passes)
+
+    def _weights(self) -> list[float]:
+        """Return the weight of each click's loss; 1 on average."""
+        config = self.settings.clicks
+        weights = np.power(config.loss_growth, np.arange(config.clicks))
+        return [float(weight) for weight in weights / weights.mean()]
 
     def _backward(self, loss: Tensor) -> None:
         self.optimiser.scaler.scale(loss).backward()

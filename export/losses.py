@@ -41,3 +41,18 @@ def normalised_focal(logits: Tensor, truth: Tensor, valid: Tensor, gamma: float 
 def absolute_error(alpha: Tensor, truth: Tensor, valid: Tensor) -> Tensor:
     """Mean absolute error, per image: what a matte is judged by."""
     return ((alpha - truth).abs() * valid).sum(dim=(1, 2, 3)) / valid.sum(dim=(1, 2, 3)).clamp(min=1)
+
+
+def mirror_difference(alpha: Tensor) -> Tensor:
+    """Squared difference from the mean of a prediction and its mirror image's, in the pixels selected, per image.
+
+    The mean is a target without a gradient: averaged over both, predictions are better than each of them.
+
+    Args:
+        alpha: (B, 1, h, w); B is even, and every second one is of the mirror image of the one before.
+    """
+    now = alpha.detach()
+    other = now.reshape(-1, 2, *now.shape[1:]).flip(1, 4).reshape(now.shape)
+    mean = (now + other) / 2
+    error = ((alpha - mean) ** 2).sum(dim=(1, 2, 3))
+    return error / mean.sum(dim=(1, 2, 3)).clamp(min=1)

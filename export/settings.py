@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from export.click_config import CLICK_RANGES, ClickConfig
 from export.config import NETWORKS, NetworkConfig
 from export.data import DataConfig
 from export.plain import from_plain
@@ -22,27 +23,6 @@ CONFIGS = Path(__file__).parent / "configs"
 
 
 @dataclass(frozen=True)
-class ClickConfig:
-    """Which clicks a picture is trained with.
-
-    Attributes:
-        strategy: "robot" clicks one at a time into the largest error of the last answer (Forte et al. 2020);
-            "bundled" draws all clicks of a picture from its mask alone, for one answer (Xu et al. 2016).
-        clicks: Clicks with a loss in each picture; 1 for "bundled".
-        free_clicks: At most so many clicks more come before those, without a loss, so that late clicks are met too.
-        free_from: Share of the run after which they come.
-        damaged: Share of the pictures whose clicks begin with one on the object and its true mask, damaged, as the
-            answer (`export.damage`), so that errors are met that the network itself does not make; for "robot".
-    """
-
-    strategy: Literal["robot", "bundled"] = "robot"
-    clicks: int = 3
-    free_clicks: int = 3
-    free_from: float = 0.1
-    damaged: float = 0.0
-
-
-@dataclass(frozen=True)
 class LossConfig:
     """Weights of the loss terms, see `export.losses`; a term of weight 0 is not computed.
 
@@ -53,6 +33,9 @@ class LossConfig:
         grid_iou: Soft IoU of the prediction before the guided filter.
         focal: Normalised focal loss of the prediction before the guided filter.
         absolute: Mean absolute error of the alpha after the guided filter.
+        mirror: Squared difference of the prediction from the mean of it and of the mirrored picture's. Every second
+            picture of a batch then is the mirror image of the one before, with the same clicks, mirrored, so that
+            a batch shows half as many objects.
         binary: Whether the truth is the mask alpha > 0.5, as in the paper, instead of the alpha itself.
     """
 
@@ -62,6 +45,7 @@ class LossConfig:
     grid_iou: float = 1.0
     focal: float = 1.0
     absolute: float = 1.0
+    mirror: float = 0.0
     binary: bool = False
 
 
@@ -126,8 +110,8 @@ class RunConfig:
 INF = math.inf
 # What a value may be, both ends included; tuples hold such values.
 RANGES: dict[str, dict[str, tuple[float, float]]] = {
-    "clicks": {"clicks": (1, INF), "free_clicks": (0, INF), "free_from": (0, 1), "damaged": (0, 1)},
-    "loss": dict.fromkeys(("iou", "click", "grid_iou", "focal", "absolute"), (0, INF)),
+    "clicks": CLICK_RANGES,
+    "loss": dict.fromkeys(("iou", "click", "grid_iou", "focal", "absolute", "mirror"), (0, INF)),
     "optimiser": {
         **dict.fromkeys(("lr", "encoder_lr", "warmup", "weight_decay", "norm_decay", "clip_norm", "frozen"), (0, INF)),
         **dict.fromkeys(("steps", "average", "beta2"), (0, 1)),
@@ -143,7 +127,7 @@ class Settings:
     name: str
     network: NetworkConfig
     data: DataConfig = field(default_factory=DataConfig)
-    clicks: ClickConfig = ClickConfig()
+    clicks: ClickConfig = field(default_factory=ClickConfig)
     loss: LossConfig = LossConfig()
     optimiser: OptimiserConfig = OptimiserConfig()
     run: RunConfig = RunConfig()
@@ -152,10 +136,16 @@ class Settings:
         clicks, loss, run = self.clicks, self.loss, self.run
         if loss.focal and self.network.output != "sigmoid":
             raise ValueError(f"loss.focal is {loss.focal}, but network.output '{self.network.output}': make it 0")
-        if clicks.strategy == "bundled" and (clicks.clicks, clicks.free_clicks) != (1, 0):
-            raise ValueError("clicks.strategy 'bundled' gives one answer a picture: set clicks to 1, free_clicks to 0")
-        if clicks.strategy == "bundled" and clicks.damaged:
-            raise ValueError(f"clicks.damaged is {clicks.damaged}, but clicks.strategy 'bundled' has no next click")
+        if clicks.carried and self.network.zoom is None:
+            raise ValueError(
+                f"clicks.carried is {clicks.carried}, but network.zoom is none: the model never looks closer"
+            )
+        if clicks.two_passes and not self.network.feedback:
+            raise ValueError(f"clicks.two_passes is {clicks.two_passes}, but network.feedback is false: make it 0")
+        if loss.mirror and run.batch % 2:
+            raise ValueError(
+                f"loss.mirror is {loss.mirror} and run.batch {run.batch}: pictures come in pairs, make it even"
+            )
         if (run.epochs > 0) == (run.pictures > 0):
             raise ValueError(f"run.epochs is {run.epochs}, run.pictures {run.pictures}: give one, set the other to 0")
         shares = [share for share, _ in run.sizes]

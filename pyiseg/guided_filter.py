@@ -63,15 +63,20 @@ class ColorFilter:
         rgb: The image, uint8, shape (H, W, 3). It is read whenever alpha is rendered, so it must not change.
         device: Who does the work, and makes arrays that are needed in here only.
         zeros: Makes an array of a shape and dtype, all zeros, that stays.
+
+    Attributes:
+        image: The image on the grid, R, G, B in 0..1, float32, shape (3, h, w). Not to be written to.
+        statistics: Of that, float32, shape (6, h, w): the inverse of Sigma + eps U, which is symmetric, as rr, rg, rb,
+            gg, gb, bb (He et al. 2013, eq. 19). Not to be written to.
     """
 
     def __init__(self, rules: Rules, view: View, rgb: Any, device: Device, zeros: Callable[..., Any]) -> None:
         ops: Any = device.ops
         self._ops, self._rgb, self._radius = ops, rgb, rules.radius
-        self._image = zeros((3, *view.grid), np.float32)
-        image_on_grid(device, view, rgb, self._image)
-        self._statistics = zeros((6, *view.grid), np.float32)
-        ops.color_guide_statistics(self._image, rules.radius, rules.eps, self._statistics)
+        self.image = zeros((3, *view.grid), np.float32)
+        image_on_grid(device, view, rgb, self.image)
+        self.statistics = zeros((6, *view.grid), np.float32)
+        ops.color_guide_statistics(self.image, rules.radius, rules.eps, self.statistics)
         self._scratch = zeros((3, *view.grid), np.float32)
         self._coefficients = zeros((4, *view.grid), np.float32)
 
@@ -83,7 +88,7 @@ class ColorFilter:
         """See `GuidedFilter.apply`."""
         ops, coefficients = self._ops, self._coefficients
         ops.color_guided_filter_coefficients(
-            self._image, self._statistics, prediction, self._radius, self._scratch, coefficients
+            self.image, self.statistics, prediction, self._radius, self._scratch, coefficients
         )
         ops.pin_image_clicks(self._rgb, image_clicks, clicks, self._scratch[0], coefficients)
         ops.apply_coefficients(coefficients, self._rgb, out)

@@ -98,7 +98,7 @@ def test_every_strategy_is_used() -> None:
 def test_points_of_the_outline_surround_the_object() -> None:
     truth = disc(80, 60, 15)
     for seed in range(10):
-        points = bundled._spread(np.random.default_rng(seed), bundled._band(truth, NOTHING), bundled.OUTLINE)
+        points = bundled._spread(np.random.default_rng(seed), bundled.background_band(truth, NOTHING), bundled.OUTLINE)
         assert len(points) == bundled.OUTLINE
         angles = np.sort([np.arctan2(y - 60, x - 80) for x, y in points])
         assert np.diff([*angles, angles[0] + 2 * np.pi]).max() < np.pi / 2

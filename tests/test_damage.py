@@ -13,8 +13,9 @@ from export.clicking import Clicker
 from export.config import COMPACT
 from export.damage import LEAST, MOST, damaged
 from export.data import Sample
-from export.settings import load_settings
+from export.settings import ClickConfig
 from pyiseg.evaluation.metrics import iou
+from pyiseg.session import Click
 
 
 def disc(size: int, radius: int) -> np.ndarray:  # type: ignore[type-arg]
@@ -23,12 +24,12 @@ def disc(size: int, radius: int) -> np.ndarray:  # type: ignore[type-arg]
 
 def test_a_damaged_mask_is_partly_right() -> None:
     truth = disc(96, 30)
-    ious = [iou(damaged(np.random.default_rng(i), truth, (48, 40)), truth) for i in range(60)]
+    ious = [iou(damaged(np.random.default_rng(i), truth, [Click(48, 40, True)]), truth) for i in range(60)]
     assert all(LEAST <= value <= 1 for value in ious)
     assert np.mean([value <= MOST for value in ious]) > 0.9, "nearly all are damaged"
     assert min(ious) < 0.65, "some much"
     assert max(ious) > 0.8, "some little"
-    masks = [damaged(np.random.default_rng(i), truth, (48, 40)) for i in range(60)]
+    masks = [damaged(np.random.default_rng(i), truth, [Click(48, 40, True)]) for i in range(60)]
     assert all(mask[40, 48] for mask in masks)
     assert all(cv2.connectedComponents(mask.astype(np.uint8), connectivity=4)[0] == 2 for mask in masks), "one piece"
     assert any((mask & ~truth).any() for mask in masks)
@@ -39,7 +40,7 @@ def test_a_damaged_mask_is_partly_right() -> None:
 def test_extreme_masks_can_be_damaged(truth: np.ndarray) -> None:  # type: ignore[type-arg]
     y, x = np.argwhere(truth)[0]
     for seed in range(10):
-        mask = damaged(np.random.default_rng(seed), truth, (int(x), int(y)))
+        mask = damaged(np.random.default_rng(seed), truth, [Click(int(x), int(y), True)])
         assert mask[y, x]
         assert iou(mask, truth) >= LEAST
 
@@ -50,11 +51,11 @@ def sample(truth: np.ndarray) -> Sample:  # type: ignore[type-arg]
 
 
 def test_the_share_of_damaged_starts_is_kept() -> None:
-    clicker = Clicker(COMPACT, damaged=0.5)
+    clicker = Clicker(COMPACT, ClickConfig(damaged=0.5))
     begun = [len(clicker.start([sample(disc(96, 30))], first).sequences[0].clicks) for first in range(200)]
     assert set(begun) == {0, 1}
     assert 70 <= sum(begun) <= 130
-    again = Clicker(COMPACT, damaged=0.5).start([sample(disc(96, 30))], 7).sequences[0]
+    again = Clicker(COMPACT, ClickConfig(damaged=0.5)).start([sample(disc(96, 30))], 7).sequences[0]
     assert len(again.clicks) == begun[7], "a sample depends on its number only"
     assert all(len(Clicker(COMPACT).start([sample(disc(96, 30))], i).sequences[0].clicks) == 0 for i in range(20))
 
@@ -63,7 +64,7 @@ def test_the_next_click_corrects_the_damage_and_it_is_fed_back() -> None:
     truth = disc(96, 30)
     seen = 0
     for first in range(20):
-        steps = Clicker(COMPACT, damaged=1.0).start([sample(truth)], first)
+        steps = Clicker(COMPACT, ClickConfig(damaged=1.0)).start([sample(truth)], first)
         sequence = steps.sequences[0]
         wrong = (sequence.alpha >= 128) != truth
         _, previous, _ = steps.inputs()
@@ -77,11 +78,6 @@ def test_the_next_click_corrects_the_damage_and_it_is_fed_back() -> None:
 
 
 def test_an_empty_picture_is_left_as_it_is() -> None:
-    sequence = Clicker(COMPACT, damaged=1.0).start([sample(np.zeros((64, 64), bool))], 0).sequences[0]
+    sequence = Clicker(COMPACT, ClickConfig(damaged=1.0)).start([sample(np.zeros((64, 64), bool))], 0).sequences[0]
     assert len(sequence.clicks) == 0
     assert not sequence.alpha.any()
-
-
-def test_bundled_clicks_have_no_damaged_start() -> None:
-    with pytest.raises(ValueError, match=r"clicks\.damaged is 0\.3.*bundled"):
-        load_settings("ablation-baseline", ["clicks.damaged=0.3"])
