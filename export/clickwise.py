@@ -16,6 +16,9 @@ from export.settings import LossConfig, Settings
 
 Guides = tuple[Tensor, Tensor]
 
+# What autocast computes in, by the name of the setting; none for FP32.
+PRECISIONS = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
+
 
 class Targets:
     """What a batch's answers are judged by, at full size and on the grid."""
@@ -55,7 +58,8 @@ class Clickwise:
         self.network = optimiser.network
         clicks, run = settings.clicks, settings.run
         self.clicker = Clicker(settings.network, clicks.strategy, run.seed, run.batch, clicks.damaged)
-        self.precision = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(settings.run.precision)
+        # "auto" is FP32 until it is decided.
+        self.precision = PRECISIONS.get(settings.run.precision)
         once = settings.optimiser.update == "picture"
         self.features_once = once and not settings.network.early_clicks
         network = settings.network
