@@ -118,7 +118,7 @@ class Clickwise:
 
     def _free(self, first: int, progress: float) -> int:
         config = self.settings.clicks
-        if progress <= config.free_from:
+        if (first if config.free_from > 1 else progress) <= config.free_from:
             return 0
         return int(np.random.default_rng([self.settings.run.seed, 1, first]).integers(config.free_clicks + 1))
 

@@ -30,7 +30,7 @@ class ClickConfig:
             "bundled" draws all clicks of a picture from its mask alone, for one answer (Xu et al. 2016).
         clicks: Clicks with a loss in each picture; 1 for "bundled".
         free_clicks: At most so many clicks more come before those, without a loss, so that late clicks are met too.
-        free_from: Share of the run after which they come.
+        free_from: Share of the run after which they come; above 1 a number of pictures.
         damaged: Share of the pictures whose clicks begin with one on the object and its true mask, damaged, as the
             answer (`export.damage`), so that errors are met that the network itself does not make; for "robot".
     """
@@ -138,7 +138,7 @@ class RunConfig:
 INF = math.inf
 # What a value may be, both ends included; tuples hold such values.
 RANGES: dict[str, dict[str, tuple[float, float]]] = {
-    "clicks": {"clicks": (1, INF), "free_clicks": (0, INF), "free_from": (0, 1), "damaged": (0, 1)},
+    "clicks": {"clicks": (1, INF), "free_clicks": (0, INF), "free_from": (0, INF), "damaged": (0, 1)},
     "loss": dict.fromkeys(("iou", "click", "grid_iou", "focal", "absolute"), (0, INF)),
     "optimiser": {
         **dict.fromkeys(("lr", "encoder_lr", "warmup", "weight_decay", "norm_decay", "clip_norm"), (0, INF)),
@@ -180,10 +180,10 @@ class Settings:
                 f"run.sizes is {run.sizes}: its shares must rise from 0 and stay below 1, or be numbers of pictures, "
                 "all above 1 but the first"
             )
-        if self.optimiser.schedule == "constant" and 0 < shares[-1] < 1:
+        if self.optimiser.schedule == "constant" and (changes := self._shares_by_pictures()):
             raise ValueError(
-                f"run.sizes is {run.sizes}, and a run with optimiser.schedule 'constant' may become longer, which "
-                f"would move its shares: give numbers of pictures, as in {self._sizes_by_pictures()}"
+                "a run with optimiser.schedule 'constant' may become longer, which would move what begins at a share "
+                f"of it: give numbers of pictures, as in {' '.join(changes)}"
             )
         if any(side < 32 or side % 32 for _, side in run.sizes):
             raise ValueError(f"run.sizes is {run.sizes}: its sides must be multiples of 32")
@@ -215,11 +215,16 @@ class Settings:
             del run["pictures"], run["epochs"], run["precision"]
         return plain
 
-    def _sizes_by_pictures(self) -> str:
-        """Return run.sizes with its shares as numbers of pictures, as the command line takes it."""
-        length = self.run.pictures or 10_000
-        sizes = ", ".join(f"[{round(share * length)}, {side}]" for share, side in self.run.sizes)
-        return f"--set 'run.sizes=[{sizes}]'"
+    def _shares_by_pictures(self) -> list[str]:
+        """Return what is given as a share of the run as numbers of pictures, in the command line's words."""
+        length, sizes, free_from = self.run.pictures or 10_000, self.run.sizes, self.clicks.free_from
+        changes = []
+        if 0 < sizes[-1][0] < 1:
+            pairs = ", ".join(f"[{round(share * length)}, {side}]" for share, side in sizes)
+            changes.append(f"--set 'run.sizes=[{pairs}]'")
+        if 0 < free_from < 1:
+            changes.append(f"--set clicks.free_from={round(free_from * length)}")
+        return changes
 
 
 def load_settings(name: str | Path, changes: Sequence[str] = ()) -> Settings:

@@ -131,10 +131,14 @@ class Trainer:
             ValueError: The loss is not finite.
             OSError: The last checkpoint could not be written. One on the way that could not is said, and tried again.
         """
-        if self.progress() < 1:
-            # Before the first file is written: from there on a signal is an orderly end.
-            with asked_to_stop() as stop:
+        # Before the first file is written: from there on a signal is an orderly end.
+        with asked_to_stop() as stop:
+            if self.progress() < 1:
                 self._run(stop)
+            elif distributed.rank() == 0:
+                # Validations may be left from when it ended.
+                with closing(self._beside.begin(self.pictures, self.seconds, None)):
+                    self._beside.finish(self.state, stop.is_set)
         return self.progress() >= 1
 
     def _run(self, stop: threading.Event) -> None:

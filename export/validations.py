@@ -60,15 +60,16 @@ class Validations:
             kept = [line for line in read_log(self.lines) if line.get("pictures", pictures + 1) <= pictures]
             with written_whole(self.lines) as file:
                 file.writelines(f"{json.dumps(line)}\n".encode() for line in kept)
-        done = {line["pictures"] for line in read_log(self.lines)} if self.lines.exists() else set()
+        done = self._done()
         for path in self._waiting():
             if _pictures_of(path) > pictures or _pictures_of(path) in done:
                 path.unlink()
 
     def add(self, state: dict[str, Any]) -> None:
-        """Validate the averaged weights of a checkpoint as soon as those before it are done."""
+        """Validate the averaged weights of a checkpoint as soon as those before it are done; not a second time."""
         path = self.folder / f"weights-{state['pictures']:09d}.pt"
-        write_weights(path, state, path)
+        if state["pictures"] not in self._done():
+            write_weights(path, state, path)
 
     def poll(self) -> dict[str, Any] | None:
         """Begin what waits, if nothing runs; return the line of a validation that has just ended.
@@ -149,6 +150,9 @@ class Validations:
         self.weights.unlink(missing_ok=True)
         self.left, self.weights = [], None
         return line
+
+    def _done(self) -> set[int]:
+        return {line["pictures"] for line in read_log(self.lines)} if self.lines.exists() else set()
 
     def _waiting(self) -> list[Path]:
         return sorted(p for p in self.folder.glob("weights-*.pt") if p.stem.partition("-")[2].isdigit())

@@ -38,7 +38,9 @@ def training_of(state: dict[str, Any]) -> dict[str, Any]:
     """What a checkpoint says of its training, for model.json."""
     if "training" in state:
         return dict(state["training"])
-    training = {key: state[key] for key in ("started_from", "data", "pictures", "updates") if key in state}
+    training: dict[str, Any] = {
+        key: state[key] for key in ("started_from", "data", "pictures", "updates") if key in state
+    }
     if state.get("changes"):
         training["changes"] = state["changes"]
     if "seconds" in state:
