@@ -11,7 +11,8 @@ SHARES = ("damaged", "long", "sampled", "random_first", "carried", "two_passes")
 CLICK_RANGES: dict[str, tuple[float, float]] = {
     **dict.fromkeys(("clicks", "long_clicks", "sampled_clicks"), (1, math.inf)),
     **dict.fromkeys(("free_clicks", "loss_growth"), (0, math.inf)),
-    **dict.fromkeys(("free_from", *SHARES), (0, 1)),
+    **dict.fromkeys(SHARES, (0, 1)),
+    "free_from": (0, INF),
 }
 
 
@@ -24,7 +25,7 @@ class ClickConfig:
             "bundled" draws all clicks of a picture from its mask alone, for one answer (Xu et al. 2016).
         clicks: Clicks with a loss in each picture; 1 for "bundled".
         free_clicks: At most so many clicks more come before those, without a loss, so that late clicks are met too.
-        free_from: Share of the run after which they come.
+        free_from: Share of the run after which they come; above 1 a number of pictures.
         damaged: Share of the pictures whose clicks begin with one on the object and its true mask, damaged, as the
             answer (`export.damage`), so that errors are met that the network itself does not make; for "robot", as is
             all below.

@@ -19,6 +19,9 @@ Guides = tuple[Tensor, Tensor]
 # What is drawn for a batch, apart from each other and from what `export.starts` draws for a sample.
 FREE, TWICE = 1, 5
 
+# What autocast computes in, by the name of the setting; none for FP32.
+PRECISIONS = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
+
 
 class Targets:
     """What a batch's answers are judged by, at full size and on the grid.
@@ -69,7 +72,8 @@ class Clickwise:
         self.network = optimiser.network
         clicks, run = settings.clicks, settings.run
         self.clicker = Clicker(settings.network, clicks, run.seed, run.batch)
-        self.precision = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(settings.run.precision)
+        # "auto" is FP32 until it is decided.
+        self.precision = PRECISIONS.get(settings.run.precision)
         once = settings.optimiser.update == "picture"
         self.features_once = once and not settings.network.early_clicks
         network = settings.network
@@ -141,7 +145,7 @@ class Clickwise:
     def _free(self, first: int, progress: float) -> int:
         """Draw how many clicks without a loss come first."""
         config = self.settings.clicks
-        if progress <= config.free_from:
+        if (first if config.free_from > 1 else progress) <= config.free_from:
             return 0
         rng = np.random.default_rng([self.settings.run.seed, FREE, first])
         few = int(rng.integers(config.free_clicks + 1))

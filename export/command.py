@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import pickle
 import sys
 import warnings
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pyiseg.errors import PyisegError
+from pyiseg.files import written_whole
 
 # PyTorch itself is imported where it is needed: export.pack runs without.
 if TYPE_CHECKING:
@@ -87,6 +89,25 @@ def read_tensors(path: Path, expected: str) -> Any:
             said = "not tensors and plain values" if isinstance(error, pickle.UnpicklingError) else str(error)
             reason = said.strip().split("\n")[0].split(". ")[0] or type(error).__name__
             raise ValueError(f"{path} is no checkpoint, or damaged ({reason}); {expected}") from error
+
+
+def write_tensors(path: Path, state: Any) -> None:
+    """Write with torch.save, whole: what was there before stays until all of the new is on the disk.
+
+    Args:
+        path: The file; its folder must exist.
+        state: Tensors and plain values.
+
+    Raises:
+        OSError: It cannot be written, as on a full disk; the message names ``path``.
+    """
+    import torch
+
+    # By way of memory: writing to the file itself, torch.save hides a full disk behind an error about positions.
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    with written_whole(path) as file:
+        file.write(buffer.getbuffer())
 
 
 def size_text(size: int) -> str:

@@ -1,4 +1,4 @@
-"""Draw a training log: IoU after each click and loss, against pictures seen.
+"""Draw a training log: IoU after each click and loss, against pictures seen; and validations, if the run has any.
 
 python -m export.curve runs/compact curve.png
 """
@@ -17,6 +17,7 @@ import matplotlib.pyplot as plt
 
 from export.command import run_main
 from export.log import read_log
+from export.validations import LINES
 from pyiseg.files import written_whole
 
 # With fewer points than this a line alone may not be seen.
@@ -35,8 +36,10 @@ def draw(log: Path, picture: Path, window: int = 5) -> None:
         ValueError: The log has no line of a training run, or pictures of this kind cannot be written.
         OSError: A file cannot be read or written.
     """
-    lines = _lines(log / "log.jsonl" if log.is_dir() else log)
-    figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.4), constrained_layout=True)
+    log = log / "log.jsonl" if log.is_dir() else log
+    lines, validations = _lines(log), _validations(log.with_name(LINES))
+    columns = 3 if validations else 2
+    figure, (left, right, *third) = plt.subplots(1, columns, figsize=(4.5 * columns, 3.4), constrained_layout=True)
     if picture.suffix[1:] not in figure.canvas.get_supported_filetypes():
         raise ValueError(f"cannot write '{picture}': name a picture, such as curve.png")
     for axes, prefix, title in ((left, "iou_", "IoU after click"), (right, "loss_", "loss after click")):
@@ -48,6 +51,13 @@ def draw(log: Path, picture: Path, window: int = 5) -> None:
             marker = "o" if len(smooth) < FEW else ""
             axes.plot(x[width - 1 :], smooth, marker=marker, markersize=3, label=name.removeprefix(prefix))
         axes.set(title=title, xlabel="training pictures seen")
+    for axes in third:
+        for name in ("noc85", "noc90", "noc95"):
+            axes.plot(
+                *zip(*((v["pictures"], v[name]) for v in validations), strict=True), "o-", markersize=3, label=name
+            )
+        axes.set(title="validation: clicks to an IoU of 85, 90, 95 %", xlabel="training pictures seen")
+    for axes in (left, right, *third):
         axes.grid(alpha=0.3)
         axes.legend(ncols=2, fontsize=8)
     with written_whole(picture) as file:
@@ -60,6 +70,12 @@ def _lines(log: Path) -> list[dict[str, Any]]:
     if not found:
         raise ValueError(f"{log} has no line of a training run; give log.jsonl of one, or its folder")
     return found
+
+
+def _validations(path: Path) -> list[dict[str, Any]]:
+    """Return the lines that hold figures: a validation that failed has none."""
+    lines = read_log(path) if path.is_file() else []
+    return [line for line in lines if {"pictures", "noc85", "noc90", "noc95"} <= line.keys()]
 
 
 def main() -> None:

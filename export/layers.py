@@ -118,7 +118,12 @@ class BatchNormConv(FoldedConv):
         return self.weight * scale[:, None, None, None], self.beta - self.mean * scale
 
     def forward(self, x: Tensor) -> Tensor:
-        return super().forward(x if self.tf_padding is None else self.pad(x))
+        x = x if self.tf_padding is None else self.pad(x)
+        if self.groups > 1 and x.device.type == "cpu" and x.dtype == torch.bfloat16:
+            # oneDNN has no fast gradients of depthwise convolutions in bfloat16; they cost more than all else gains.
+            with full_precision(x):
+                return super().forward(x.float()).to(x.dtype)
+        return super().forward(x)
 
     def pad(self, x: Tensor, value: float | None = None) -> Tensor:
         """Pad as TensorFlow does, with padding_value or the value given."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -28,13 +29,21 @@ class Log:
             with written_whole(self.path) as file:
                 file.writelines(f"{json.dumps(values)}\n".encode() for values in kept)
 
-    def write(self, values: dict[str, float]) -> None:
-        """Write a line."""
-        with open(self.path, "a") as log:
-            log.write(json.dumps(values) + "\n")
+    def write(self, values: dict[str, Any]) -> None:
+        """Write a line. One that a full disk does not take is said and left out: it is no reason to end a run."""
+        try:
+            with open(self.path, "a") as log:
+                log.write(json.dumps(values) + "\n")
+            self.draw(values, int(values["updates"]))
+        except OSError as error:
+            print(f"notice: a line of {self.path} is lost: {error}", file=sys.stderr)
+
+    def draw(self, values: dict[str, Any], step: int) -> None:
+        """Show numbers in TensorBoard only."""
         if self.board is not None:
             for name, value in values.items():
-                self.board.add_scalar(name, value, int(values["updates"]))
+                if not isinstance(value, str):
+                    self.board.add_scalar(name, value, step)
             self.board.flush()
 
 

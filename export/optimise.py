@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -34,6 +36,16 @@ class Optimiser:
         self.rule: torch.optim.Optimizer = kind(self._groups(), betas=(0.9, config.beta2), **options)
         self.scaler = torch.amp.GradScaler("cuda", enabled=scaled)
         self.updates = 0
+        self.trial = False
+
+    @contextmanager
+    def on_trial(self) -> Iterator[None]:
+        """Let steps drop the gradients and do nothing else: for timing what leads up to them."""
+        self.trial = True
+        try:
+            yield
+        finally:
+            self.trial = False
 
     def step(self, progress: float) -> None:
         """Make one update from the gathered gradients, and drop them.
@@ -41,6 +53,9 @@ class Optimiser:
         Args:
             progress: Share of the run that has passed, 0..1.
         """
+        if self.trial:
+            self.rule.zero_grad(set_to_none=True)
+            return
         factor = self.factor(progress)
         for group in self.rule.param_groups:
             group["lr"] = group["peak"] * factor
@@ -60,10 +75,13 @@ class Optimiser:
     def factor(self, progress: float) -> float:
         """Share of the peak rates that is in force."""
         config = self.config
+        if config.schedule == "decay":
+            # A branch begins at the full rate with an optimiser that knows its gradients.
+            return 1 - 0.99 * progress
         if config.schedule == "cosine":
             now = 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * progress))
         else:
-            now = 0.1 ** sum(progress >= share for share in config.steps)
+            now = 0.1 ** sum(progress >= share for share in config.steps) if config.schedule == "steps" else 1.0
         return now * (min(1.0, (self.updates + 1) / config.warmup) if config.warmup else 1.0)
 
     def state(self) -> dict[str, Any]:
@@ -77,13 +95,37 @@ class Optimiser:
         }
 
     def load(self, state: dict[str, Any]) -> None:
-        """Go on from what `state` returned."""
-        self.network.load_state_dict(state["network"])
-        if self.config.average:
-            self.average.load_state_dict(state["average"])
+        """Go on from what `state` returned, at the rates and decays of these settings.
+
+        Raises:
+            ValueError: The state is of another network, or of an optimiser of another kind.
+        """
+        self._check(state["optimizer"])
+        try:
+            self.network.load_state_dict(state["network"])
+            if self.config.average:
+                self.average.load_state_dict(state["average"])
+        except RuntimeError as error:
+            raise ValueError(
+                f"it holds the weights of another network: {str(error).splitlines()[-1].strip()}"
+            ) from None
+        groups = [{**group, "params": None} for group in self.rule.param_groups]
         self.rule.load_state_dict(state["optimizer"])
+        for group, own in zip(self.rule.param_groups, groups, strict=True):
+            # PyTorch brings the rates of the saved run along; those of the settings count.
+            group.update({name: value for name, value in own.items() if name != "params"})
         self.scaler.load_state_dict(state["scaler"])
         self.updates = state["updates"]
+
+    def _check(self, saved: dict[str, Any]) -> None:
+        """Refuse the state of an optimiser whose weights are in other groups: its moments would go to wrong ones."""
+        mine, theirs = self.rule.param_groups, saved["param_groups"]
+        now, then = ([len(group["params"]) for group in groups] for groups in (mine, theirs))
+        if now != then:
+            raise ValueError(
+                f"its weights are in groups of {then} by rate and decay, those of these settings in groups of {now}: "
+                "give the network, and optimiser.lr, encoder_lr, weight_decay and norm_decay, as they were"
+            )
 
     def _groups(self) -> list[dict[str, Any]]:
         config = self.config
@@ -103,7 +145,8 @@ class Optimiser:
     def _average(self) -> None:
         if not self.config.average:
             return
-        decay = min(self.config.average, (1 + self.updates) / (10 + self.updates))
+        seen = self.updates + self.config.averaged_before
+        decay = min(self.config.average, (1 + seen) / (10 + seen))
         with torch.no_grad():
             for mean, now in zip(self.average.parameters(), self.network.parameters(), strict=True):
                 mean.lerp_(now, 1 - decay)

@@ -1,6 +1,7 @@
 """Pack a data folder into shards for machines that only small transfers reach, and unpack them there.
 
     python -m export.pack pack DATA SHARDS --max-mb 48 --only 'train/real*'
+    python -m export.pack best DATA SHARDS --max-mb 30              # see export.pack_best
     python -m export.pack unpack SHARDS/*.tar DATA
 
 Shards are plain tar files of whole files. Each begins with a list of its own files and their SHA-256, so it can be
@@ -34,7 +35,7 @@ INCOMPLETE = 3
 """Exit code of ``unpack`` while shards are missing."""
 
 # What a tar file, its list and its end take up at most, besides the files: a listing's fixed part, and whole records.
-_FIXED = 4096 + tarfile.RECORDSIZE
+FIXED = 4096 + tarfile.RECORDSIZE
 
 
 @dataclass
@@ -42,7 +43,7 @@ class Shard:
     """What goes into one tar file: (name, bytes, SHA-256) of each file, and the size they make."""
 
     files: list[dict[str, Any]] = field(default_factory=list)
-    bytes: int = _FIXED
+    bytes: int = FIXED
 
 
 def pack(data: Path, out: Path, max_mb: float = 48, only: Sequence[str] = ()) -> list[Path]:
@@ -63,8 +64,8 @@ def pack(data: Path, out: Path, max_mb: float = 48, only: Sequence[str] = ()) ->
         FileNotFoundError: There is no folder ``data``.
     """
     limit = int(max_mb * 1e6)
-    if limit <= _FIXED:
-        raise ValueError(f"--max-mb is {max_mb:g}: a shard needs more than {_FIXED / 1e6:g} MB")
+    if limit <= FIXED:
+        raise ValueError(f"--max-mb is {max_mb:g}: a shard needs more than {FIXED / 1e6:g} MB")
     if not data.is_dir():
         raise FileNotFoundError(f"no folder {data}")
     if out.resolve().is_relative_to(data.resolve()):
@@ -130,10 +131,8 @@ def _plan(data: Path, limit: int, max_mb: float, only: Sequence[str]) -> list[Sh
         if any(part.startswith(".") for part in parts) or (only and not any(fnmatchcase(name, p) for p in only)):
             continue
         entry: dict[str, Any] = {"name": name, "bytes": path.stat().st_size, "sha256": _sha256_of(path)}
-        # Content and headers in blocks of 512, and the line in the list, quoted at worst.
-        headers = len(_member(name, entry["bytes"]).tobuf(tarfile.PAX_FORMAT))
-        size = headers + -(-entry["bytes"] // 512) * 512 + len(json.dumps(entry)) + 4
-        if _FIXED + size > limit:
+        size = size_in_shard(name, entry["bytes"])
+        if FIXED + size > limit:
             raise ValueError(
                 f"{path} has {size_text(entry['bytes'])}: a shard of at most {max_mb:g} MB cannot hold it; files are "
                 "packed whole, so give a larger --max-mb or leave it out with --only"
@@ -145,6 +144,17 @@ def _plan(data: Path, limit: int, max_mb: float, only: Sequence[str]) -> list[Sh
     if not shards:
         raise ValueError(f"nothing to pack in {data}" + (f": no file matches {', '.join(only)}" if only else ""))
     return shards
+
+
+def size_in_shard(name: str, size: int) -> int:
+    """Return how many bytes a file takes up at most in a shard: its header, its content and its entry in the list."""
+    headers = len(_member(name, size).tobuf(tarfile.PAX_FORMAT))
+    return headers + -(-size // 512) * 512 + entry_size(name)
+
+
+def entry_size(name: str) -> int:
+    """Return how many bytes a file takes up at most in the list of a shard."""
+    return len(json.dumps({"name": name, "bytes": 10**12, "sha256": "0" * 64})) + 4
 
 
 def _write(file: Any, data: Path, listing: dict[str, Any]) -> None:
@@ -268,6 +278,13 @@ def main(arguments: list[str] | None = None) -> None:
     one.add_argument(
         "--only", action="append", default=[], metavar="GLOB", help="pack what matches, as 'train/*'; may be repeated"
     )
+    best = commands.add_parser("best", help="write the best small part of a folder of the layout mixed into shards")
+    best.add_argument("data", type=Path, help="the folder")
+    best.add_argument("out", type=Path, help="an empty or new folder for the shards and manifest.json")
+    best.add_argument("--max-mb", type=float, default=30, metavar="MB", help="all together (default: %(default)s)")
+    best.add_argument("--shard-mb", type=float, metavar="MB", help="no shard is larger; left out, there is one")
+    best.add_argument("--configuration", default="compact", help="whose shares count (default: %(default)s)")
+    best.add_argument("--set", action="append", default=[], metavar="SECTION.SETTING=VALUE", help="change a setting")
     about = "unpack any shards of a pack; while others are missing, exit code 3"
     other = commands.add_parser("unpack", help=about, description=about)
     other.add_argument("shards", type=Path, nargs="+", help="any of them, in any order; the others may follow")
@@ -277,8 +294,16 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _run(args: argparse.Namespace) -> None:
-    if args.command == "pack":
-        shards = pack(args.data, args.out, args.max_mb, args.only)
+    if args.command != "unpack":
+        if args.command == "pack":
+            shards = pack(args.data, args.out, args.max_mb, args.only)
+        else:
+            # The rest of this module runs without PyTorch, which settings of training need.
+            from export.pack_best import pack_best
+            from export.settings import load_settings
+
+            config = load_settings(args.configuration, args.set).data
+            shards = pack_best(args.data, args.out, config, args.max_mb, args.shard_mb)
         total = size_text(sum(shard.stat().st_size for shard in shards))
         print(f"{len(shards)} shards, {total} together, in {args.out}")
         return

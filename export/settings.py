@@ -57,7 +57,9 @@ class OptimiserConfig:
         name: The optimiser, of PyTorch; weight decay is apart from the gradient in both.
         beta2: Decay of the gradients' second moments; that of the first is 0.9.
         lr, encoder_lr: Peak learning rates; the second one for an encoder that begins pretrained.
-        schedule: "cosine" falls to 1 % over the run; "steps" multiplies by 0.1 at each of `steps`; both after `warmup`.
+        schedule: "cosine" falls to 1 % over the run; "steps" multiplies by 0.1 at each of `steps`; "constant" stays at
+            the peak, so that the run may become longer (Hägele et al. 2024); "decay" falls to 1 % in a straight line,
+            for a branch of a constant run (``export.train --branch``). All but "decay" after `warmup`.
         steps: Shares of the run.
         warmup: Updates over which the rates rise from 0.
         weight_decay, norm_decay: On convolution weights, and on the scales and shifts of norms.
@@ -67,13 +69,16 @@ class OptimiserConfig:
             5 up to stride 8, 11 half of those at stride 16.
         average: Decay of the moving average of the weights, per update; the average is what is exported. 0: the
             weights themselves.
+        averaged_before: Updates that the moving average counts as seen where the run begins. Its decay rises to
+            `average` with the updates it has seen, so that initial weights which are noise are soon forgotten. Weights
+            to start from that are an average themselves are to be kept: give the updates behind them.
     """
 
     name: Literal["adamw", "radam"] = "adamw"
     beta2: float = 0.99
     lr: float = 1e-3
     encoder_lr: float = 1.5e-4
-    schedule: Literal["cosine", "steps"] = "cosine"
+    schedule: Literal["cosine", "steps", "constant", "decay"] = "cosine"
     steps: tuple[float, ...] = ()
     warmup: int = 200
     weight_decay: float = 0.01
@@ -82,6 +87,7 @@ class OptimiserConfig:
     update: Literal["picture", "click"] = "picture"
     average: float = 0.998
     frozen: int = 3
+    averaged_before: int = 0
 
 
 @dataclass(frozen=True)
@@ -90,12 +96,19 @@ class RunConfig:
 
     Attributes:
         epochs: Length of the run in epochs of its data, see `export.data.TrainingData.epoch`; 0 to give `pictures`.
-        pictures: Length of the run in training pictures.
+        pictures: Length of the run in training pictures; of a branch, those of its own.
         minutes: Where it is not 0, the run takes so long instead, and the schedule is scaled to fit.
         batch: Pictures an update, on each GPU.
-        sizes: (share of the run from which on, side of the training pictures).
-        precision: Arithmetic of the networks; the guided filter and the losses stay in FP32.
+        sizes: (from which share of the run on, side of the training pictures). In the place of shares there may be
+            numbers of pictures, above 1, which a longer run leaves where they are; a branch counts on from the number
+            of its run.
+        precision: Arithmetic of the networks; the guided filter and the losses stay in FP32. "auto" times "fp32" and
+            "bf16" when the run begins or goes on, and takes the faster, see `export.precision`.
         seed: Of samples and initial weights.
+        validate_every: So many pictures apart, the averaged weights are validated beside the run, see
+            `export.validations`; 0 for never.
+        weights_every: So many minutes of training apart, and when the run ends or is stopped, the averaged weights are
+            written to ``weights.pt``, in FP16; 0 for never.
     """
 
     epochs: float = 0.0
@@ -103,8 +116,10 @@ class RunConfig:
     minutes: float = 0.0
     batch: int = 4
     sizes: tuple[tuple[float, int], ...] = ((0.0, 256), (0.45, 320))
-    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    precision: Literal["fp32", "bf16", "fp16", "auto"] = "fp32"
     seed: int = 1
+    validate_every: int = 0
+    weights_every: float = 0.0
 
 
 INF = math.inf
@@ -114,9 +129,13 @@ RANGES: dict[str, dict[str, tuple[float, float]]] = {
     "loss": dict.fromkeys(("iou", "click", "grid_iou", "focal", "absolute", "mirror"), (0, INF)),
     "optimiser": {
         **dict.fromkeys(("lr", "encoder_lr", "warmup", "weight_decay", "norm_decay", "clip_norm", "frozen"), (0, INF)),
+        "averaged_before": (0, INF),
         **dict.fromkeys(("steps", "average", "beta2"), (0, 1)),
     },
-    "run": {"epochs": (0, INF), "pictures": (0, INF), "minutes": (0, INF), "batch": (1, INF), "seed": (0, INF)},
+    "run": {
+        **dict.fromkeys(("epochs", "pictures", "minutes", "seed", "validate_every", "weights_every"), (0, INF)),
+        "batch": (1, INF),
+    },
 }
 
 
@@ -149,8 +168,16 @@ class Settings:
         if (run.epochs > 0) == (run.pictures > 0):
             raise ValueError(f"run.epochs is {run.epochs}, run.pictures {run.pictures}: give one, set the other to 0")
         shares = [share for share, _ in run.sizes]
-        if not shares or shares[0] != 0 or shares != sorted(set(shares)) or shares[-1] >= 1:
-            raise ValueError(f"run.sizes is {run.sizes}: its shares must rise from 0 and stay below 1")
+        if not shares or shares[0] != 0 or shares != sorted(set(shares)) or (shares[-1] >= 1 and min(shares[1:]) <= 1):
+            raise ValueError(
+                f"run.sizes is {run.sizes}: its shares must rise from 0 and stay below 1, or be numbers of pictures, "
+                "all above 1 but the first"
+            )
+        if self.optimiser.schedule == "constant" and (changes := self._shares_by_pictures()):
+            raise ValueError(
+                "a run with optimiser.schedule 'constant' may become longer, which would move what begins at a share "
+                f"of it: give numbers of pictures, as in {' '.join(changes)}"
+            )
         if any(side < 32 or side % 32 for _, side in run.sizes):
             raise ValueError(f"run.sizes is {run.sizes}: its sides must be multiples of 32")
         if not any((loss.iou, loss.click, loss.grid_iou, loss.focal, loss.absolute)):
@@ -167,11 +194,30 @@ class Settings:
     def identity(self) -> dict[str, Any]:
         """What must not change between the parts of one run.
 
-        Its minutes may: the schedule then stretches. So may the rules for looking closer: training does not.
+        Its minutes may: the schedule then stretches. So may the rules for looking closer: training does not. What is
+        written and validated on the way is no matter of training either.
+
+        With schedule "constant" no rate or size depends on how long the run is to be, so its length may change, and
+        one that is to go on for weeks on whatever machine there is may change its precision too. With "cosine",
+        "steps" and "decay" another length is another rate from the first update on; there it must stay.
         """
         plain = asdict(self)
-        del plain["run"]["minutes"], plain["network"]["zoom"]
+        run = plain["run"]
+        del run["minutes"], run["validate_every"], run["weights_every"], plain["network"]["zoom"]
+        if self.optimiser.schedule == "constant":
+            del run["pictures"], run["epochs"], run["precision"]
         return plain
+
+    def _shares_by_pictures(self) -> list[str]:
+        """Return what is given as a share of the run as numbers of pictures, in the command line's words."""
+        length, sizes, free_from = self.run.pictures or 10_000, self.run.sizes, self.clicks.free_from
+        changes = []
+        if 0 < sizes[-1][0] < 1:
+            pairs = ", ".join(f"[{round(share * length)}, {side}]" for share, side in sizes)
+            changes.append(f"--set 'run.sizes=[{pairs}]'")
+        if 0 < free_from < 1:
+            changes.append(f"--set clicks.free_from={round(free_from * length)}")
+        return changes
 
 
 def load_settings(name: str | Path, changes: Sequence[str] = ()) -> Settings:

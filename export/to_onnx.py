@@ -24,7 +24,7 @@ from typing import Any
 
 import torch
 
-from export.command import in_half, read_checkpoint, run_main, size_text
+from export.command import read_checkpoint, run_main, size_text
 from export.config import NETWORKS, NetworkConfig, network_config
 from export.network import Network, load_weights
 from export.onnx_files import write_parts
@@ -32,7 +32,7 @@ from export.onnx_parts import PRECISIONS, Precision, folded, rounded
 from export.parity import answers, differences
 from export.settings import available, load_settings
 from export.siblings import add_siblings
-from pyiseg.files import written_whole
+from export.weights_file import training_of, write_weights
 
 # ONNX Runtime against PyTorch: the largest difference of any output.
 PARITY = 1e-4
@@ -213,21 +213,6 @@ def name_of(training: dict[str, Any], config: NetworkConfig) -> str:
     return f"{name} ({'small' if config == small else 'changed'})"
 
 
-def training_of(state: dict[str, Any]) -> dict[str, Any]:
-    """What a checkpoint says of its training, for model.json."""
-    if "training" in state:
-        return dict(state["training"])
-    training = {key: state[key] for key in ("started_from", "data", "pictures", "updates") if key in state}
-    if "seconds" in state:
-        training["minutes"] = round(state["seconds"] / 60, 1)
-    if state.get("command"):
-        training["command"] = state["command"]
-    elif "settings" in state:
-        minutes = f" --minutes {state['minutes']:g}" if state.get("minutes") else ""
-        training["command"] = f"python -m export.train {state['settings']['name']} --data DATA --out OUT{minutes}"
-    return training | {key: state[key] for key in ("config", "settings") if key in state}
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("checkpoint", type=Path)
@@ -259,11 +244,7 @@ def _run(args: argparse.Namespace) -> None:
         raise ValueError(f"{args.checkpoint}: {error}") from None
     training = training_of(state)
     if args.weights is not None:
-        half = in_half(state["average"], args.checkpoint)
-        args.weights.parent.mkdir(parents=True, exist_ok=True)
-        kept = {"average": half, "training": training, "network_config": asdict(network.config)}
-        with written_whole(args.weights) as file:
-            torch.save(kept, file)
+        write_weights(args.weights, {**state, "network_config": asdict(network.config)}, args.checkpoint)
     names = args.name or name_of(training, network.config), args.description or describe(network.config)[1]
     if args.sharpen != 1:
         sharpen(network, args.sharpen)

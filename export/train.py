@@ -7,6 +7,15 @@
 A configuration is one of export/configs/ or the path of such a file. With --resume a run goes on from its last
 checkpoint, or begins where there is none: same samples, same schedule, same optimiser state. Stopped by Ctrl-C or
 SIGTERM, it writes a checkpoint first. --start begins a new run, with a schedule of its own, from earlier weights.
+
+    python -m export.train compact --data DATA --out runs/long --set optimiser.schedule=constant \
+        --set 'run.sizes=[[0, 384]]' --resume
+    python -m export.train compact --data DATA --out runs/long-decay --branch runs/long/checkpoint.pt \
+        --set optimiser.schedule=decay --set run.pictures=6000 --set 'run.sizes=[[0, 384]]'
+
+--branch goes on from another run's checkpoint, optimiser state and all, for run.pictures more, and leaves that run as
+it is: with a constant rate, what is to be used is a branch whose rate decays. --resume --allow-changes goes on with the
+settings that are given now, and records what changed.
 """
 
 from __future__ import annotations
@@ -15,6 +24,7 @@ import argparse
 import shlex
 import sys
 import tempfile
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,7 +38,7 @@ from export.trainer import Trainer
 from pyiseg import _core
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("configuration", help=f"{', '.join(available())}, or the path of such a file")
     parser.add_argument("--data", type=Path, required=True, help="folder of the training data")
@@ -36,10 +46,14 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, help="stop after so long, the schedule scaled to fit")
     parser.add_argument("--resume", action="store_true", help="go on from the checkpoint in --out, if there is one")
     parser.add_argument("--start", type=Path, help="weights to begin from, such as export/weights/compact.pt")
+    parser.add_argument("--branch", type=Path, help="checkpoint of another run to go on from, with a length of its own")
+    parser.add_argument("--allow-changes", action="store_true", help="with --resume: the settings may be others now")
     parser.add_argument("--set", action="append", default=[], metavar="SECTION.SETTING=VALUE", help="change a setting")
     parser.add_argument("--workers", type=int, default=0, help="processes that make pictures; with a GPU, one a core")
+    parser.add_argument("--validate-cases", type=int, metavar="N", help="of the validations of run.validate_every")
+    parser.add_argument("--validate-options", default="", metavar="TEXT", help="more options of their export.validate")
     parser.add_argument("--dry-run", action="store_true", help="two small updates, to see that all is there")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     cv2.setNumThreads(1)
     settings = load_settings(options.configuration, options.set)
     if options.minutes is not None:
@@ -48,6 +62,13 @@ def main() -> None:
         settings = replace(settings, run=replace(settings.run, minutes=options.minutes))
     if options.workers < 0:
         raise ValueError(f"--workers is {options.workers}; it must be at least 0")
+    if options.allow_changes and not options.resume:
+        raise ValueError("--allow-changes is for a run that goes on: add --resume")
+    validation = shlex.split(options.validate_options)
+    if options.validate_cases is not None:
+        if options.validate_cases < 1:
+            raise ValueError(f"--validate-cases is {options.validate_cases}; it must be at least 1")
+        validation += ["--cases", str(options.validate_cases)]
     if settings.run.batch > 1:
         # A thread for each picture of the batch is enough.
         _core.set_num_threads(1)
@@ -58,7 +79,8 @@ def main() -> None:
             raise ValueError("name a folder for checkpoint and logs with --out")
         else:
             paths = (options.data, options.out, options.start)
-            trainer = Trainer(settings, *paths, options.resume, options.workers, device, command_of(options))
+            more = {"branch": options.branch, "allow_changes": options.allow_changes, "validation": validation}
+            trainer = Trainer(settings, *paths, options.resume, options.workers, device, command_of(options), **more)
             if distributed.rank() == 0:
                 notice(trainer)
             finished = trainer.run()
@@ -72,10 +94,12 @@ def main() -> None:
 def notice(trainer: Trainer) -> None:
     """Say what is probably not meant."""
     settings, total = trainer.settings, trainer.total
+    if settings.run.validate_every and settings.data.photographs != "mixed":
+        print("notice: run.validate_every needs data.photographs 'mixed': validations will fail", file=sys.stderr)
     updates = total // (settings.run.batch * distributed.world())
     if settings.optimiser.update == "click":
         updates *= settings.clicks.clicks
-    if not settings.run.minutes and settings.optimiser.warmup > updates / 2:
+    if not settings.run.minutes and not trainer.first and settings.optimiser.warmup > updates / 2:
         print(
             f"notice: optimiser.warmup is {settings.optimiser.warmup} updates and the run has {updates}: "
             "its rates hardly rise; set the warmup lower",
@@ -88,15 +112,17 @@ def command_of(options: argparse.Namespace) -> str:
     words = ["python", "-m", "export.train", Path(options.configuration).name, "--data", "DATA", "--out", "OUT"]
     words += ["--minutes", f"{options.minutes:g}"] if options.minutes is not None else []
     words += ["--start", options.start.name] if options.start is not None else []
+    words += ["--branch", options.branch.name] if options.branch is not None else []
     return shlex.join(words + [word for change in options.set for word in ("--set", change)])
 
 
 def dry_run(settings: Settings, options: argparse.Namespace, device: torch.device) -> None:
     """Make two updates on small pictures, write and read a checkpoint, and leave nothing behind."""
     small = replace(settings.run, sizes=((0.0, 64),), minutes=0.0, epochs=0.0, pictures=2 * settings.run.batch)
-    settings = replace(settings, run=small)
+    settings = replace(settings, run=replace(small, validate_every=0))
     with tempfile.TemporaryDirectory() as out:
-        trainer = Trainer(settings, options.data, Path(out), options.start, workers=options.workers, device=device)
+        begins = {"start": options.start, "branch": options.branch, "workers": options.workers, "device": device}
+        trainer = Trainer(settings, options.data, Path(out), **begins)
         trainer.run()
         Trainer(settings, options.data, Path(out), resume=True, device=device)
     print(f"{settings.name}: {trainer.pictures} pictures, {trainer.optimiser.updates} updates: all is there")

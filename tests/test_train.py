@@ -18,14 +18,14 @@ import toy_data
 torch = pytest.importorskip("torch")
 
 import toy_network  # noqa: E402
+from toy_training import TINY, assert_equal, tiny, weights  # noqa: E402
 
 from export.config import COMPACT, scaled  # noqa: E402
 from export.data import Sample  # noqa: E402
-from export.settings import Settings, available, load_settings  # noqa: E402
+from export.settings import available, load_settings  # noqa: E402
 from export.trainer import Trainer, weights_of  # noqa: E402
 
 ROOT = Path(__file__).parent.parent
-TINY = load_settings("compact", ["run.sizes=[[0.0, 64]]", "run.batch=2", "clicks.clicks=2", "optimiser.warmup=1"])
 
 
 @pytest.fixture(scope="module")
@@ -36,22 +36,6 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def sbd(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return toy_data.build_sbd(tmp_path_factory.mktemp("sbd"))
-
-
-def tiny(pictures: int = 16, **run: object) -> Settings:
-    network = scaled(COMPACT, 8)
-    return replace(TINY, network=network, run=replace(TINY.run, pictures=pictures, **run))  # type: ignore[arg-type]
-
-
-def weights(trainer: Trainer) -> dict[str, torch.Tensor]:
-    state = trainer.optimiser.state()
-    return {f"{part}.{name}": x.clone() for part in ("network", "average") for name, x in state[part].items()}
-
-
-def assert_equal(one: Trainer, other: Trainer) -> None:
-    assert (one.pictures, one.optimiser.updates) == (other.pictures, other.optimiser.updates)
-    for (name, a), b in zip(weights(one).items(), weights(other).values(), strict=True):
-        assert torch.equal(a, b), name
 
 
 @pytest.mark.parametrize("name", available())
