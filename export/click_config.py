@@ -12,7 +12,7 @@ CLICK_RANGES: dict[str, tuple[float, float]] = {
     **dict.fromkeys(("clicks", "long_clicks", "sampled_clicks"), (1, math.inf)),
     **dict.fromkeys(("free_clicks", "loss_growth"), (0, math.inf)),
     **dict.fromkeys(SHARES, (0, 1)),
-    "free_from": (0, INF),
+    "free_from": (0, math.inf),
 }
 
 
