@@ -49,7 +49,7 @@ def blurred(rng: np.random.Generator, image: Array) -> Array:
 def dark(rng: np.random.Generator, image: Array) -> Array:
     """Take most of the light away; what is left has grain, and at times is brightened again."""
     light = image.astype(np.float32) / 255
-    light = light ** rng.uniform(1, 1.8) * log_uniform(rng, 0.1, 0.6)
+    light = light ** rng.uniform(1, 1.8) * log_uniform(rng, 0.15, 0.6)
     light += rng.normal(0, 1, image.shape).astype(np.float32) * np.sqrt(light + 1e-3) * rng.uniform(0.005, 0.06)
     if chance(rng, 0.3):
         light *= rng.uniform(1, 3)

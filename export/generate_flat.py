@@ -35,9 +35,10 @@ def flat(rng: np.random.Generator, material: Material, shape: tuple[int, int]) -
     if chance(rng, 0.2):
         # One area is a photograph, or has a wall of text on it.
         k = int(rng.integers(len(looks)))
-        looks[k] = (
-            material.photograph(rng, height, width).astype(np.float32) if chance(rng, 0.4) else _text(rng, looks[k])
-        )
+        if chance(rng, 0.4):
+            looks[k] = material.photograph(rng, height, width).astype(np.float32)
+        else:
+            looks[k] = _text(rng, looks[k])
     image = np.zeros((height, width, 3), np.float32)
     for share, look in zip(shares, looks, strict=True):
         image += share[:, :, None] * look
@@ -62,13 +63,12 @@ def _halves(rng: np.random.Generator, shape: tuple[int, int]) -> list[Floats]:
     height, width = shape
     y, x = np.mgrid[:height, :width].astype(np.float32)
     angle = one_of(rng, (math.pi / 2, 0.0, rng.uniform(0, 2 * math.pi)))
-    along = (x - width * rng.uniform(0.15, 0.85)) * math.cos(angle) + (y - height * rng.uniform(0.15, 0.85)) * math.sin(
-        angle
-    )
+    through = (width * rng.uniform(0.15, 0.85), height * rng.uniform(0.15, 0.85))
+    along = (x - through[0]) * math.cos(angle) + (y - through[1]) * math.sin(angle)
     across = (x - width / 2) * math.sin(angle) - (y - height / 2) * math.cos(angle)
     kind = one_of(rng, ("straight", "wavy", "bent"))
     if kind == "wavy":
-        for period in rng.uniform(0.1, 1, 3):
+        for period in rng.uniform(0.1, 1, 3).tolist():
             along += rng.uniform(0, 0.1) * period * height * np.sin(across / period / height * 6.3)
     elif kind == "bent":
         along += np.abs(across) * rng.uniform(-1, 1)

@@ -90,20 +90,24 @@ def window(page: Page, area: Area, *tags: str) -> None:
         left, top = x + (width - wide) * rng.uniform(), y + (height - high) * rng.uniform()
         tag = page.card((left, top, wide, high), *tags, kind="window")
         bar, tone = 2.2 * unit, near(rng, page.surface, 8, 50)
-        page.box((left, top, wide, bar), tone, *tags, tag, page.new("titlebar"), radius=0)
+        head = page.new("titlebar")
+        page.box((left, top, wide, bar), tone, *tags, tag, head)
         for k in range(3):
             dot = filled(page.scene.shape, ellipse(left + unit * (1 + 1.3 * k), top + bar / 2, unit * 0.4, unit * 0.4))
-            page.scene.lay(dot, page.accent(), *tags, tag)
+            page.scene.lay(dot, page.accent(), *tags, tag, head)
         ink = unlike(rng, tone, least=80)
-        page.text(left + wide / 2, top + 0.6 * unit, words(rng, 1).title(), unit, ink, *tags, tag, widest=0.4 * wide)
+        page.text(
+            left + wide / 2, top + 0.6 * unit, words(rng, 1).title(), unit, ink, *tags, tag, head, widest=0.4 * wide
+        )
         inner = (left + unit, top + bar + unit, wide - 2 * unit, high - bar - 2 * unit)
         if chance(rng, 0.5):
             side = rng.uniform(0.2, 0.35) * wide
             tone = near(rng, page.surface, 6, 40)
-            page.box((left, top + bar, side, high - bar), tone, *tags, tag, page.new("sidebar"))
+            own = (*tags, tag, page.new("sidebar"))
+            page.box((left, top + bar, side, high - bar), tone, *own)
             for k in range(int((high - bar) / (2.2 * unit))):
                 line = top + bar + unit * (0.7 + 2.2 * k)
-                page.text(left + unit, line, words(rng, 1), unit, page.ink, *tags, tag, widest=side - 1.5 * unit)
+                page.text(left + unit, line, words(rng, 1), unit, page.ink, *own, widest=side - 1.5 * unit)
             inner = (left + side + unit, inner[1], wide - side - 2 * unit, inner[3])
         if min(inner[2:]) > 40:
             one_of(rng, (bars, lines, pie, table, document, icons, sketch))(page, inner, *tags, tag)
@@ -204,10 +208,12 @@ def table(page: Page, area: Area, *tags: str) -> None:
         page.box((round(x), top, round(width), round(y + (i + 1) * high) - top), tone, *own)
         ink = unlike(rng, tone, least=90)
         for j in range(columns):
+            cell = own
             if i * columns + j == marked:
-                page.box((x + j * wide, top, wide, high), unlike(rng, tone, least=25), *own, page.new("cell"))
+                cell = [*own, page.new("cell")]
+                page.box((x + j * wide, top, wide, high), unlike(rng, tone, least=25), *cell)
             text = words(rng, 1) if chance(rng, 0.5) else str(rng.integers(10000))
-            page.text(x + j * wide + 4, top + 0.5 * (high - unit), text, unit, ink, *own, widest=wide - 8)
+            page.text(x + j * wide + 4, top + 0.5 * (high - unit), text, unit, ink, *cell, widest=wide - 8)
         if not striped:
             page.box((x, top + high - 1, width, 1), near(rng, tone, 20, 60), *own)
 

@@ -47,7 +47,7 @@ def stroked(frame: tuple[int, int], lines: Sequence[ArrayLike], widths: float | 
     Args:
         frame: Height and width; what lies outside is not rasterized.
         lines: Points (x, y) of each line, shape (N, 2).
-        widths: In pixels, of all lines or of each.
+        widths: In pixels, of all lines or of each; rounded to an odd number of quarters of a pixel.
     """
     points = [np.asarray(line, np.float64) for line in lines]
     each = [float(widths)] * len(points) if isinstance(widths, (int, float)) else list(widths)
@@ -55,7 +55,10 @@ def stroked(frame: tuple[int, int], lines: Sequence[ArrayLike], widths: float | 
     if fine.size:
         for line, width in zip(points, each, strict=True):
             fixed = _fixed(line, top, left)
-            cv2.polylines(fine, [fixed], False, 255, max(1, round(width * FINE)), cv2.LINE_8, SHIFT)
+            covered = 2 * round((width * FINE - 1) / 2) + 1
+            # OpenCV covers an odd number of pixels: t + 2 where the thickness t is odd, but for the thinnest.
+            thickness = {1: 1, 3: 2}.get(covered, max(1, covered - 2))
+            cv2.polylines(fine, [fixed], False, 255, thickness, cv2.LINE_8, SHIFT)
     return _reduced(fine, top, left)
 
 
@@ -63,7 +66,8 @@ def box(frame: tuple[int, int], x: float, y: float, width: float, height: float,
     """Fill an upright box, at times with round corners of a radius in pixels."""
     radius = min(radius, width / 2, height / 2)
     if radius < 0.5:
-        return filled(frame, [(x, y), (x + width, y), (x + width, y + height), (x, y + height)])
+        rows, columns = _covered(y, y + height, frame[0]), _covered(x, x + width, frame[1])
+        return Patch(np.outer(rows[1], columns[1]).astype(np.float32), rows[0], columns[0])
     corners = []
     for cx, cy, start in (
         (x + width - radius, y + radius, -90),
@@ -96,19 +100,22 @@ def outline(rng: np.random.Generator, shape: str) -> Points:
         rng: Where the proportions come from.
         shape: One of `SHAPES`.
     """
+    points = _outline(rng, shape)
+    return np.asarray(points / np.hypot(*points.T).max())
+
+
+def _outline(rng: np.random.Generator, shape: str) -> Points:
     flat = rng.uniform(0.35, 0.9)
     if shape == "disc":
         return _round(1, 1)
     if shape == "ellipse":
         return _round(1, flat)
     if shape == "box":
-        long, wide = math.cos(math.atan(flat)), math.sin(math.atan(flat))
-        return np.array([(-long, -wide), (long, -wide), (long, wide), (-long, wide)])
+        return np.array([(-1, -flat), (1, -flat), (1, flat), (-1, flat)])
     if shape == "rounded":
         power = rng.uniform(3, 6)  # a superellipse
         points = _round(1, 1)
-        points = np.sign(points) * np.abs(points) ** (2 / power)
-        return points * (1, flat) / math.hypot(1, flat)
+        return np.sign(points) * np.abs(points) ** (2 / power) * (1, flat)
     if shape == "polygon":
         return _round(1, 1, int(rng.integers(3, 9)))
     if shape == "star":
@@ -122,25 +129,27 @@ def outline(rng: np.random.Generator, shape: str) -> Points:
         for k in range(2, 6):
             radius += rng.uniform(-0.6, 0.6) / k * np.cos(k * angle + rng.uniform(0, 2 * np.pi))
         radius = np.maximum(radius, 0.25)
-        return np.column_stack([np.cos(angle), np.sin(angle)]) * (radius / radius.max())[:, None]
+        return np.column_stack([np.cos(angle), np.sin(angle)]) * radius[:, None]
     if shape == "cross":
         arm = rng.uniform(0.2, 0.45)
         quarter = np.array([(arm, -1), (arm, -arm), (1, -arm)])
-        points = np.concatenate([turned(quarter, 90 * k) for k in range(4)])
-        return points / math.hypot(1, arm)
+        return np.concatenate([turned(quarter, 90 * k) for k in range(4)])
     if shape == "arrow":
         shaft, neck = rng.uniform(0.1, 0.3), rng.uniform(-0.1, 0.4)
         half = np.array([(-1, shaft), (neck, shaft), (neck, 0.7), (1, 0)])
-        return np.concatenate([half * (1, -1), half[-2::-1]]) / 1.02
+        return np.concatenate([half * (1, -1), half[-2::-1]])
     if shape == "heart":
         t = np.linspace(0, 2 * np.pi, 48, endpoint=False)
         x = 16 * np.sin(t) ** 3
         y = -(13 * np.cos(t) - 5 * np.cos(2 * t) - 2 * np.cos(3 * t) - np.cos(4 * t))
-        return np.column_stack([x, y]) / 17.5
+        return np.column_stack([x, y])
     if shape == "crescent":
-        outer = ellipse(0, 0, 1, 1, 50, 310)
-        inner = ellipse(rng.uniform(0.35, 0.6), 0, 0.8, 0.8, 290, 70)
-        return np.concatenate([outer, inner * (1, outer[0, 1] / max(1e-6, abs(inner[0, 1])))])
+        # From tip to tip on the outer circle, and back on an ellipse through both tips that bulges less.
+        tip = rng.uniform(40, 90)
+        x, y = math.cos(math.radians(tip)), math.sin(math.radians(tip))
+        outer = ellipse(0, 0, 1, 1, tip, 360 - tip)
+        inner = ellipse(x, 0, (1 + x) * rng.uniform(0.3, 0.7), y, 270, 90)
+        return np.concatenate([outer, inner])
     raise ValueError(f"there is no shape '{shape}'; there are {', '.join(SHAPES)}")
 
 
@@ -204,6 +213,13 @@ def spline(points: ArrayLike, count: int = 48) -> Points:
 def _round(rx: float, ry: float, corners: int = 72) -> Points:
     angle = np.linspace(0, 2 * np.pi, corners, endpoint=False)
     return np.column_stack([rx * np.cos(angle), ry * np.sin(angle)])
+
+
+def _covered(start: float, end: float, length: int) -> tuple[int, Points]:
+    """Return the first of the pixels that an interval touches, and how much it covers of each, from 0 to 1."""
+    first, last = max(0, math.floor(start)), min(length, math.ceil(end))
+    at = np.arange(first, max(first, last))
+    return first, np.clip(np.minimum(end, at + 1) - np.maximum(start, at), 0, 1)
 
 
 def _fine_canvas(frame: tuple[int, int], points: Points, margin: float) -> tuple[NDArray[np.uint8], int, int]:

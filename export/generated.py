@@ -82,7 +82,8 @@ def checked_shares(value: Any) -> tuple[tuple[str, float], ...]:
     total = sum(share for _, share in shares)
     if total > 1 + 1e-9:
         raise ValueError(f"data.generated sums to {total:g}; these are shares of all samples: give 1 in all at most")
-    return shares
+    # One of share 0 is not there: then no chance is drawn, and samples are what they are without it.
+    return tuple((name, share) for name, share in shares if share > 0)
 
 
 def any_kind(rng: np.random.Generator, shares: tuple[tuple[str, float], ...]) -> str | None:
