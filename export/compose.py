@@ -37,13 +37,14 @@ class Composer:
     Args:
         root: Folder that holds them.
         photographs: Give further backgrounds, and objects too where their masks are close; may be none.
+        matched: Share of the objects whose color is moved towards that of what they are laid on.
 
     Raises:
         FileNotFoundError: There are no objects, or no backgrounds.
     """
 
-    def __init__(self, root: Path, photographs: Source | None) -> None:
-        self.photographs = photographs
+    def __init__(self, root: Path, photographs: Source | None, matched: float = 0.0) -> None:
+        self.photographs, self.matched = photographs, matched
         self.backgrounds = _part(root, "backgrounds")
         self.objects: dict[str, list[Path]] = {}
         for path in _part(root, "objects"):
@@ -79,6 +80,8 @@ class Composer:
         for i in range(count):
             path = self.paths[number] if i == target and number is not None else None
             colour, alpha = self._placed(rng, shape, self._foreground(rng, path))
+            if self.matched and rng.random() < self.matched:
+                colour = matched_color(rng, colour, alpha, canvas)
             canvas = colour + canvas * (1 - alpha[:, :, None])
             wanted, beside = wanted * (1 - alpha), beside * (1 - alpha)
             if i == target:
@@ -88,6 +91,10 @@ class Composer:
         image = np.clip(canvas + 0.5, 0, 255).astype(np.uint8)
         others = (beside > 0.5) & (wanted <= 0.5)
         return Masked(image, (wanted * 255 + 0.5).astype(np.uint8), np.ones(shape, np.uint8), others.astype(np.uint8))
+
+    def foreground(self, rng: np.random.Generator) -> Array:
+        """Return any object as RGBA, uint8, shape (h, w, 4), cropped to what is visible of it."""
+        return self._foreground(rng, None)
 
     def _background(self, rng: np.random.Generator, shape: tuple[int, int]) -> Array:
         if self.photographs is None or rng.random() < 0.6:
@@ -147,11 +154,42 @@ class Composer:
         return np.clip(placed[:, :, :3] * light, 0, 255 * placed[:, :, 3:]), placed[:, :, 3]
 
 
+def matched_color(
+    rng: np.random.Generator, color: NDArray[np.float32], alpha: NDArray[np.float32], ground: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """Move an object's color part of the way to that of a ground: mean and deviation in Lab (Reinhard et al. 2001).
+
+    Args:
+        rng: Where the part of the way comes from.
+        color: Its color times its alpha, 0 to 255, shape (H, W, 3).
+        alpha: 0 to 1, shape (H, W).
+        ground: RGB, 0 to 255, shape (H, W, 3).
+
+    Returns:
+        Its color times its alpha, as given.
+    """
+    inside = alpha > 0.5
+    lightness, tint = rng.uniform(0.3, 0.9), rng.uniform(0.3, 0.9)
+    if inside.sum() < 2:
+        return color
+    plain = np.clip(color / np.maximum(alpha, 1e-3)[:, :, None] / 255, 0, 1)
+    own = cv2.cvtColor(plain.astype(np.float32), cv2.COLOR_RGB2LAB)
+    below = cv2.cvtColor(np.clip(ground / 255, 0, 1).astype(np.float32), cv2.COLOR_RGB2LAB)
+    mean, deviation = own[inside].mean(axis=0), own[inside].std(axis=0)
+    aim, spread = below.mean(axis=(0, 1)), below.std(axis=(0, 1))
+    way = np.array([lightness, tint, tint], np.float32)
+    # Little deviation is not blown up to much: that would show compression, not shades.
+    scale = 1 + way * (np.clip(spread / np.maximum(deviation, 1e-3), 0.5, 1.5) - 1)
+    moved = ((own - mean) * scale + mean + way * (aim - mean)).astype(np.float32)
+    rgb = cv2.cvtColor(moved, cv2.COLOR_LAB2RGB)
+    return np.asarray(np.clip(rgb, 0, 1) * 255 * alpha[:, :, None], np.float32)
+
+
 def _part(root: Path, name: str) -> list[Path]:
     """Return the files of ``train/name``, or of ``name`` where there is no such folder."""
     inner, plain = root / "train" / name, root / name
     return listed(
         inner if inner.is_dir() else plain,
-        f"composed pictures need objects and backgrounds, in {root / 'train'} or in {root}; to do without "
-        "--set data.composed=0",
+        f"composed and generated pictures need objects and backgrounds, in {root / 'train'} or in {root}; to do "
+        "without --set data.composed=0 --set data.generated=[]",
     )

@@ -17,7 +17,10 @@ from numpy.typing import NDArray
 
 from export.augment import change_light, close_window, flipped, native_window, paper_crop, paper_light, random_window
 from export.compose import Composer
+from export.degrade import degraded
 from export.folder import FolderImages
+from export.generate_paint import Material
+from export.generated import GRAPHIC, any_kind, checked_shares, generate
 from export.pictures import Array, DamagedFileError, Masked, Source
 from export.pixel_weights import pixel_weights
 from export.real import RealImages
@@ -66,6 +69,10 @@ class DataConfig:
             255 void, any other value one object).
         sources: Share of each source of ``mixed``; one that is not named is not used.
         composed: Share of pictures that are composed.
+        matched: Share of the objects of composed pictures whose color is moved towards that of the ground.
+        generated: Share of all samples by kind, see `export.generated.KINDS`; the rest are as they would be without,
+            and ``composed`` and the like are shares of the rest. ``min_area`` and ``max_area`` do not hold for them.
+        degraded: Share of all samples that get grain, compression, darkness, haze or blur (`export.degrade`).
         close: Share of photographs cut to the object with little around it, as zooming in on it would (``light``).
         merged: Of the photographs of ``mixed`` with several objects, the share in which two are wanted as one.
         min_area, max_area: Bounds on the object's share of a training picture.
@@ -96,6 +103,9 @@ class DataConfig:
         ("horse", 0.06),
     )
     composed: float = 0.25
+    matched: float = 0.0
+    generated: tuple[tuple[str, float], ...] = ()
+    degraded: float = 0.0
     close: float = 0.2
     merged: float = 0.0
     min_area: float = 0.005
@@ -127,11 +137,13 @@ class DataConfig:
         object.__setattr__(self, "shapes", shapes)
         # TOML has lists only; without this a configuration read back would not equal the one it was written from.
         object.__setattr__(self, "sources", sources)
+        object.__setattr__(self, "generated", checked_shares(self.generated))
         kinds = {"photographs": Photographs, "masks": Masks, "augment": Augment, "order": Order}
         for name, kind in kinds.items():
             if getattr(self, name) not in get_args(kind):
                 raise ValueError(f"data.{name} is {getattr(self, name)!r}; choose one of {', '.join(get_args(kind))}")
-        for name in ("composed", "close", "merged", "min_area", "max_area", "rough_edges", "fair_edges", "native"):
+        shares = ("composed", "close", "merged", "matched", "degraded", "rough_edges", "fair_edges", "native")
+        for name in (*shares, "min_area", "max_area"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"data.{name} is {getattr(self, name)}; it is a share, from 0 to 1")
         if not 0 <= self.thin <= 10:
@@ -145,6 +157,11 @@ class DataConfig:
                 f"order is 'epochs' and composed {self.composed}: an epoch is one pass through the photographs' "
                 "objects or through the objects to compose; --set data.composed=0 or 1, or data.order=random"
             )
+        if self.order == "epochs" and self.generated:
+            raise ValueError(
+                f"order is 'epochs' and data.generated {self.generated}: an epoch shows each object once, and "
+                "generated pictures show none of them; --set data.order=random, or --set data.generated=[]"
+            )
         if self.photographs == "mixed" and not any(share > 0 for _, share in self.sources):
             raise ValueError(f"sources is {self.sources}; name at least one with a share above 0")
         if any(share < 0 for _, share in self.sources):
@@ -157,8 +174,10 @@ class DataConfig:
     def shares(self) -> dict[str, float]:
         """Return the share of every kind of training picture, for the record."""
         sources = {"mixed": self.sources, "none": ()}.get(self.photographs, ((self.photographs, 1.0),))
-        real = {name: round(share * (1 - self.composed), 4) for name, share in sources}
-        return {**real, "composed": self.composed}
+        generated = dict(self.generated)
+        rest = 1 - sum(generated.values())
+        real = {name: round(share * (1 - self.composed) * rest, 4) for name, share in sources}
+        return {**real, "composed": self.composed * rest, **generated}
 
 
 def open_photographs(root: Path, config: DataConfig) -> Source | None:
@@ -193,7 +212,9 @@ class TrainingData(torch.utils.data.Dataset):  # type: ignore[type-arg]
         self.size, self.seed = size, seed
         self.config = config or DataConfig()
         self.photographs = open_photographs(root, self.config)
-        self.composer = Composer(root, self.photographs) if self.config.composed > 0 else None
+        needed = self.config.composed > 0 or self.config.generated
+        self.composer = Composer(root, self.photographs, self.config.matched) if needed else None
+        self.material = Material(self.composer) if self.composer else None
         whole = self.photographs if self.config.composed < 1 else self.composer
         assert whole is not None
         self.objects = len(whole)
@@ -214,9 +235,15 @@ class TrainingData(torch.utils.data.Dataset):  # type: ignore[type-arg]
         """
         rng = np.random.default_rng([self.seed, index])
         number = self._number(index)
+        # No chance is drawn where it decides nothing: samples of settings without these stay what they were.
+        kind = any_kind(rng, self.config.generated) if self.config.generated else None
         for _ in range(FAILURES):
             try:
-                picture, composed = self._drawn(rng, number, height_width(size))
+                shape = height_width(size)
+                if kind is None:
+                    picture, composed = self._drawn(rng, number, shape)
+                else:
+                    picture, composed = self._generated(rng, kind, shape), True
                 break
             except DamagedFileError as error:
                 last = error
@@ -232,7 +259,11 @@ class TrainingData(torch.utils.data.Dataset):  # type: ignore[type-arg]
         alpha, valid, others = (np.ascontiguousarray(plane) for plane in picture.planes[1:])
         edges = {"rough": self.config.rough_edges, "fair": self.config.fair_edges}.get(picture.grade, 1.0)
         weight = pixel_weights(picture.alpha, picture.grade, edges, self.config.thin)
-        return Sample(relight(rng, picture.image), alpha, valid, others, weight)
+        as_drawn = kind in GRAPHIC and rng.random() < 0.6
+        image = np.ascontiguousarray(picture.image) if as_drawn else relight(rng, picture.image)
+        if self.config.degraded and rng.random() < self.config.degraded:
+            image = degraded(rng, image)
+        return Sample(image, alpha, valid, others, weight)
 
     def _number(self, index: int) -> int | None:
         """Return the number of the object that sample ``index`` shows; none where it is drawn."""
@@ -261,6 +292,10 @@ class TrainingData(torch.utils.data.Dataset):  # type: ignore[type-arg]
             if config.min_area <= float((picture.alpha > 127).mean()) <= config.max_area:
                 break
         return picture, composed
+
+    def _generated(self, rng: np.random.Generator, kind: str, shape: tuple[int, int]) -> Masked:
+        assert self.material is not None
+        return generate(rng, self.material, kind, shape)
 
     def _any(self, rng: np.random.Generator) -> Masked:
         assert self.photographs is not None
