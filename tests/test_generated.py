@@ -48,7 +48,8 @@ def pictures(material: Material, kind: str, count: int, shape: int | tuple[int, 
 @pytest.mark.parametrize("kind", KINDS)
 def test_pictures_are_whole(material: Material, kind: str) -> None:
     soft = 0
-    for image, alpha, valid, others in pictures(material, kind, 16):
+    for picture in pictures(material, kind, 16):
+        image, alpha, valid, others = picture.planes
         assert image.shape == (*SHAPE, 3)
         assert {plane.shape for plane in (alpha, valid, others)} == {SHAPE}
         assert {plane.dtype for plane in (image, alpha, valid, others)} == {np.dtype(np.uint8)}
