@@ -75,7 +75,7 @@ class Validations:
         """Begin what waits, if nothing runs; return the line of a validation that has just ended.
 
         Raises:
-            OSError: A process cannot be started, or the line not be written.
+            OSError: The line cannot be written.
         """
         if self.running is not None:
             if self.running.poll() is None:
@@ -89,7 +89,10 @@ class Validations:
             self.weights = waiting[0]
             self.left = self.commands(self.weights, self.folder / "model")
         if self.left:
-            self._start(self.left.pop(0))
+            try:
+                self._start(self.left.pop(0))
+            except OSError as error:
+                return self._end({"failed": str(error)})
         return None
 
     def wait(self, stop: Callable[[], bool]) -> list[dict[str, Any]]:

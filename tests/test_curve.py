@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 pytest.importorskip("torch")
 
@@ -30,6 +31,18 @@ def test_a_log_is_drawn(
     drawn = picture.read_bytes()
     run(monkeypatch, tmp_path, picture)
     assert picture.read_bytes() == drawn, "of the run's folder as of its log"
+
+
+def test_validations_are_drawn_beside_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "log.jsonl").write_text('{"pictures": 4, "iou_1": 0.5, "loss_1": 1.0}\n')
+    widths = []
+    line = {"pictures": 4, "noc85": 4.0, "noc90": 6.0, "noc95": 9.0}
+    for lines in ([], [{"pictures": 2, "failed": "no space"}], [line, {**line, "pictures": 8, "noc85": 3.0}]):
+        (tmp_path / "validation.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+        run(monkeypatch, tmp_path, tmp_path / "curve.png")
+        with Image.open(tmp_path / "curve.png") as image:
+            widths.append(image.width)
+    assert widths[0] == widths[1] < widths[2]
 
 
 def test_what_cannot_be_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,97 @@
+"""Some minutes on a rented GPU, rehearsed on the CPU: from shards and weights to parts that come back."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import toy_data
+
+torch = pytest.importorskip("torch")
+
+from toy_training import tiny  # noqa: E402
+
+from export import gpu_train, train  # noqa: E402
+from export.pack import pack  # noqa: E402
+from export.settings import Settings  # noqa: E402
+from export.trainer import Trainer  # noqa: E402
+from export.weight_parts import join, split  # noqa: E402
+
+TRUNK = replace(
+    tiny(4), optimiser=replace(tiny().optimiser, schedule="constant"), clicks=replace(tiny().clicks, free_from=0.0)
+)
+
+
+@pytest.fixture
+def brought(tmp_path: Path) -> Path:
+    """Lay out what is brought: shards of the data; the tests add what to go on from."""
+    data = toy_data.build(tmp_path / "data")
+    pack(data, tmp_path / "in", 0.2)
+    trunk = Trainer(TRUNK, data, tmp_path / "trunk")
+    trunk.run()
+    return tmp_path / "in"
+
+
+@pytest.fixture
+def settings(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """Have the command line ask for toy sizes; return the list of the changes that it was given."""
+    given: list[list[str]] = []
+
+    def load(name: str, changes: list[str]) -> Settings:
+        given.append(changes)
+        precision = [c.partition("=")[2] for c in changes if c.startswith("run.precision")][-1]
+        return replace(TRUNK, run=replace(TRUNK.run, precision=precision))
+
+    monkeypatch.setattr(train, "load_settings", load)
+    return given
+
+
+@pytest.mark.parametrize("begin", ["checkpoint.pt", "weights.pt", "parts"])
+def test_from_shards_to_parts(begin: str, brought: Path, tmp_path: Path, settings: list[list[str]]) -> None:
+    origin = tmp_path / "trunk" / "checkpoint.pt"
+    if begin == "parts":
+        split(origin, brought, 0.2)
+    else:
+        (brought / begin).write_bytes(origin.read_bytes())
+    out = tmp_path / "out"
+    command = ["compact", str(brought), str(out), "--max-mb", "0.2", "--set", "run.seed=3"]
+    gpu_train.main(command)
+    assert settings == [["run.precision=bf16", "run.seed=3"]]
+    parts = sorted((out / "parts").glob("*.part"))
+    assert len(parts) > 1
+    join(parts, tmp_path / "back.pt")
+    back = torch.load(tmp_path / "back.pt", weights_only=True)
+    branched = begin == "checkpoint.pt"
+    assert (back["pictures"], back["updates"]) == ((8, 4) if branched else (4, 2))
+    assert back["started_from"].startswith("branch of checkpoint.pt" if branched else "weights.pt: 4 pictures")
+    assert back["settings"]["optimiser"]["schedule"] == "constant"
+    assert Trainer(TRUNK, tmp_path / "data", tmp_path / "next", start=tmp_path / "back.pt").pictures == 0
+    # Called again it is over; the parts are made anew.
+    gpu_train.main(command)
+    assert sorted((out / "parts").glob("*.part")) == parts
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        ((), r"must hold one of checkpoint\.pt, weights\.pt and \*\.part, it holds none"),
+        (("checkpoint.pt", "weights.pt"), r"it holds checkpoint\.pt and weights\.pt"),
+        (("a.part",), r"a\.part is no part of weights"),
+    ],
+)
+def test_what_was_brought_is_wrong(files: tuple[str, ...], message: str, tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    (folder / "data").mkdir(parents=True)
+    for name in files:
+        (folder / name).write_text("no weights")
+    with pytest.raises(SystemExit, match=message):
+        gpu_train.main(["compact", str(folder), str(tmp_path / "out")])
+
+
+def test_shards_that_are_missing_are_named(brought: Path, tmp_path: Path) -> None:
+    sorted(brought.glob("*.tar"))[0].unlink()
+    with pytest.raises(SystemExit, match="lacks shards 1: bring them too"):
+        gpu_train.main(["compact", str(brought), str(tmp_path / "out")])
+    with pytest.raises(SystemExit, match="no data in"):
+        gpu_train.main(["compact", str(tmp_path / "trunk"), str(tmp_path / "out")])
