@@ -13,6 +13,7 @@ from torch import nn
 
 from export import distributed
 from export.network import Network
+from export.rules import optimizer_of
 from export.settings import OptimiserConfig
 
 
@@ -30,10 +31,7 @@ class Optimiser:
         network.image.encoder.freeze(config.frozen)
         self.trained = [p for p in network.parameters() if p.requires_grad]
         self.average = copy.deepcopy(network).eval() if config.average else network
-        kind = torch.optim.AdamW if config.name == "adamw" else torch.optim.RAdam
-        # As in the RAdam of Liu et al. 2019 themselves; PyTorch's default puts the decay into the gradient.
-        options: dict[str, Any] = {} if config.name == "adamw" else {"decoupled_weight_decay": True}
-        self.rule: torch.optim.Optimizer = kind(self._groups(), betas=(0.9, config.beta2), **options)
+        self.rule = optimizer_of(config, self._groups())
         self.scaler = torch.amp.GradScaler("cuda", enabled=scaled)
         self.updates = 0
         self.trial = False
@@ -136,11 +134,18 @@ class Optimiser:
             # Biases of convolutions are neither, and have none.
             return config.weight_decay if p.ndim == 4 else config.norm_decay if id(p) in scales else 0.0
 
-        groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+        def is_matrix(p: nn.Parameter) -> bool:
+            # Depthwise convolutions and the head have one input or output channel.
+            return config.name == "muon" and p.ndim == 4 and min(p.shape[:2]) > 1
+
+        groups: dict[tuple[float, float, bool], list[nn.Parameter]] = {}
         for p in self.trained:
             rate = config.encoder_lr if id(p) in encoder else config.lr
-            groups.setdefault((rate, decay(p)), []).append(p)
-        return [{"params": ps, "lr": rate, "peak": rate, "weight_decay": d} for (rate, d), ps in groups.items()]
+            groups.setdefault((rate, decay(p), is_matrix(p)), []).append(p)
+        return [
+            {"params": ps, "lr": rate, "peak": rate, "weight_decay": d, "matrix": matrix}
+            for (rate, d, matrix), ps in groups.items()
+        ]
 
     def _average(self) -> None:
         if not self.config.average:

@@ -54,8 +54,11 @@ class OptimiserConfig:
     """How weights follow their gradients.
 
     Attributes:
-        name: The optimiser, of PyTorch; weight decay is apart from the gradient in both.
-        beta2: Decay of the gradients' second moments; that of the first is 0.9.
+        name: The optimiser: AdamW or RAdam of PyTorch; Muon (Jordan et al. 2024), whose updates of the weights of
+            convolutions are orthogonal matrices, with AdamW for all others; SOAP (Vyas et al. 2024), Adam in the
+            eigenbases of the gradients. The last two need the package pytorch_optimizer. Weight decay is apart from the
+            gradient in all of them.
+        beta2: Decay of the gradients' second moments; that of the first is 0.9. SOAP has 0.95 for both.
         lr, encoder_lr: Peak learning rates; the second one for an encoder that begins pretrained.
         schedule: "cosine" falls to 1 % over the run; "steps" multiplies by 0.1 at each of `steps`; "constant" stays at
             the peak, so that the run may become longer (Hägele et al. 2024); "decay" falls to 1 % in a straight line,
@@ -74,7 +77,7 @@ class OptimiserConfig:
             to start from that are an average themselves are to be kept: give the updates behind them.
     """
 
-    name: Literal["adamw", "radam"] = "adamw"
+    name: Literal["adamw", "radam", "muon", "soap"] = "adamw"
     beta2: float = 0.99
     lr: float = 1e-3
     encoder_lr: float = 1.5e-4
