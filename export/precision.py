@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 import time
 from collections.abc import Callable
@@ -17,8 +18,9 @@ from export.data import Sample
 GAIN = 0.1
 # Rounds of one update in each precision that count, after one that does not: the first one prepares.
 ROUNDS = 3
-# A processor without bfloat16 arithmetic imitates it; after a first round that much slower there is nothing to measure.
-HOPELESS = 3.0
+# A processor without bfloat16 arithmetic imitates it: so many times slower in the first round, it is not timed again.
+# On a GPU the first round says nothing.
+HOPELESS = 1.5
 
 Chosen = Literal["fp32", "bf16"]
 
@@ -38,13 +40,17 @@ class Choice:
 
 
 def choose_precision(
-    update: Callable[[Chosen], None], rounds: int = ROUNDS, clock: Callable[[], float] = time.perf_counter
+    update: Callable[[Chosen], None],
+    rounds: int = ROUNDS,
+    hopeless: float = HOPELESS,
+    clock: Callable[[], float] = time.perf_counter,
 ) -> Choice:
     """Time an update in both precisions, turn by turn, and choose.
 
     Args:
         update: Makes one in the precision given, and leaves no trace.
-        rounds: How often each is timed; the first time of each is not counted.
+        rounds: How often each is timed, after a first time that is not counted.
+        hopeless: After a first round in which bfloat16 takes more than so many times as long, there is no other.
         clock: Seconds.
     """
     seconds: dict[Chosen, list[float]] = {"fp32": [], "bf16": []}
@@ -53,7 +59,7 @@ def choose_precision(
             began = clock()
             update(precision)
             times.append(clock() - began)
-        if number == 0 and seconds["bf16"][0] > HOPELESS * seconds["fp32"][0]:
+        if number == 0 and seconds["bf16"][0] > hopeless * seconds["fp32"][0]:
             break
     fp32, bf16 = (statistics.median(times[1:] or times) for times in seconds.values())
     return Choice("bf16" if bf16 < (1 - GAIN) * fp32 else "fp32", fp32, bf16)
@@ -76,6 +82,6 @@ def trial(clickwise: Clickwise, samples: list[Sample], first: int, progress: flo
 
     with clickwise.optimiser.on_trial(), torch.random.fork_rng([device] if device.type == "cuda" else []):
         try:
-            return choose_precision(update)
+            return choose_precision(update, hopeless=HOPELESS if device.type == "cpu" else math.inf)
         finally:
             clickwise.precision = before
