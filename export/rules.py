@@ -35,10 +35,8 @@ def optimizer_of(config: OptimiserConfig, groups: Groups) -> torch.optim.Optimiz
         raise ValueError(f"optimiser.name '{config.name}' needs a package: pip install pytorch_optimizer") from None
     if config.name == "soap":
         # Eigenbases of channels only: those of a kernel's 3 or 5 rows and columns are not worth their time.
-        made: torch.optim.Optimizer = pytorch_optimizer.SOAP(groups, betas=(0.95, 0.95), max_precondition_dim=512)
-        return made
+        return pytorch_optimizer.SOAP(groups, betas=(0.95, 0.95), max_precondition_dim=512)  # type: ignore[no-any-return]
     for group, matrix in zip(groups, matrices, strict=True):
         # Updates as large as AdamW's (Liu et al. 2025, Moonlight), so that both take the same rates.
         group |= {"use_muon": True, "use_adjusted_lr": True} if matrix else {"use_muon": False, "betas": betas}
-    made = pytorch_optimizer.Muon(groups)
-    return made
+    return pytorch_optimizer.Muon(groups)  # type: ignore[no-any-return]
