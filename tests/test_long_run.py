@@ -55,7 +55,8 @@ def test_a_run_made_longer_equals_one_that_was_as_long(data: Path, tmp_path: Pat
 def test_sizes_and_free_clicks_by_pictures(data: Path, tmp_path: Path) -> None:
     run = Trainer(constant(10**6, sizes=((0.0, 64), (4, 96), (8, 32))), data, tmp_path)
     numbers = run._numbers()
-    assert [numbers()[0] for _ in range(5)] == [(64, 0), (64, 2), (96, 4), (96, 6), (32, 8)]
+    squares = [(64, 0), (64, 2), (96, 4), (96, 6), (32, 8)]
+    assert [numbers()[0] for _ in range(5)] == [((side, side), first) for side, first in squares]
     free = [run.clickwise._free(first, 1.0) for first in range(0, 60, 2)]
     assert free[:3] == [0, 0, 0]
     assert set(free[3:]) == {0, 1, 2, 3}
