@@ -65,7 +65,7 @@ def test_the_image_is_the_sessions_own(toy: Path) -> None:
 def test_clicks_reuse_the_buffers(tmp_path: Path, kind: str) -> None:
     session = Session(PHOTO, model=toy_model.build(tmp_path / "toy", **KINDS[kind]))
     before = {name: array.ctypes.data for name, array in buffers(session).items()}
-    once = {"filter _image", "filter _statistics", "filter _rgb"} if kind == "color" else {"guide full", "guide grid"}
+    once = {"filter image", "filter statistics", "filter _rgb"} if kind == "color" else {"guide full", "guide grid"}
     each_click = {f"chain {name}" for name in ("maps", "previous", "answer", "_labels")}
     assert once | each_click | {"filter _scratch", "filter _coefficients"} <= before.keys()
     kept = {name: buffers(session)[name].copy() for name in once}
