@@ -24,6 +24,8 @@ SHARES = {
     "matting": 0.03,
     "other": 0.60,
 }
+# alphamatting.com's training set measures matting here and is never trained on: its objects' names begin so.
+MEASURING = "matting_AM27"
 # Sources of the mixed photographs whose masks follow the object closely enough to be cut out.
 CLOSE_MASKS = frozenset({"ecssd", "mval", "ccp", "horse"})
 
@@ -48,13 +50,12 @@ class Composer:
         self.backgrounds = _part(root, "backgrounds")
         self.objects: dict[str, list[Path]] = {}
         for path in _part(root, "objects"):
-            # alphamatting.com's training set measures matting here and is never trained on.
-            if not path.name.startswith("matting_AM27"):
+            if not path.name.startswith(MEASURING):
                 kind = path.name.split("_")[0]
                 self.objects.setdefault(kind if kind in SHARES else "other", []).append(path)
         self.paths = sorted(path for paths in self.objects.values() for path in paths)
         if not self.paths:
-            raise FileNotFoundError(f"{root}: its objects are all kept for measuring (matting_AM27*); add others")
+            raise FileNotFoundError(f"{root}: its objects are all kept for measuring ({MEASURING}*); add others")
         cut_out = photographs is not None and photographs.close_masks
         self.kinds = [kind for kind in SHARES if (kind == "real" and cut_out) or kind in self.objects]
         share = np.array([SHARES[kind] for kind in self.kinds])

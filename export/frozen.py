@@ -30,7 +30,7 @@ class FrozenLayers:
         self._session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
     def __call__(self, image: Tensor) -> tuple[Tensor, ...]:
-        """Return what `export.lite0.Lite0.through` returns, without a gradient."""
+        """Return the features of the frozen blocks, fine to coarse, and the last block's output, without gradients."""
         found = self._session.run(None, {"image": image.detach().contiguous().numpy()})
         return tuple(torch.from_numpy(x).permute(0, 3, 1, 2) for x in found)
 

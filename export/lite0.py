@@ -90,7 +90,8 @@ class Lite0(nn.Module):
                 stride *= step if i == 0 else 1
                 strides.append(stride)
         self.blocks = nn.ModuleList(blocks)
-        # How many blocks stay as they are. What computes them instead, if anything: see `export.frozen`.
+        # How many blocks stay as they are. What computes them instead, if anything (`export.frozen`), returns the
+        # features that they give, fine to coarse, and the last block's output behind.
         self.frozen_blocks = 0
         self.lower: Callable[[Tensor], tuple[Tensor, ...]] | None = None
         # The last block at each stride gives that stride's features.
@@ -111,24 +112,6 @@ class Lite0(nn.Module):
             if i in self.taps:
                 features[self.taps[i]] = x
         return features
-
-    def through(self, image: Tensor, blocks: int) -> tuple[Tensor, ...]:
-        """Go through the stem and the first blocks.
-
-        Args:
-            image: As for `forward`.
-            blocks: How many; at least 1.
-
-        Returns:
-            The features that `forward` returns of these blocks, fine to coarse, and the last block's output behind.
-        """
-        x = self.relu(self.stem(image))
-        taps = []
-        for i, block in enumerate(self.blocks[:blocks]):
-            x = block(x)
-            if i in self.taps:
-                taps.append(x)
-        return (*taps, x)
 
     def freeze(self, blocks: int) -> list[nn.Parameter]:
         """Keep the stem and the first blocks as they are: generic edges that cost much to train.

@@ -18,19 +18,16 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from export.compose import SHARES
+from export.compose import MEASURING, SHARES
 from export.data import DataConfig
+from export.mask_grades import grade_of
 from export.pack import FIXED, entry_size, pack, size_in_shard
-from export.real import Record, is_validation
+from export.real import LISTS, is_validation
 
-LISTS = ("train/real.jsonl", "train/more.jsonl")
 # How much of its source's share a byte of an image takes, by how closely its mask follows the object.
-COST = {"close": 1.0, "fair": 1.5, "rough": 2.0}
-# Grade of the masks of sources whose records do not say; those of all others are close.
-ROUGH = frozenset({"sbd", "voc", "coco", "cocop"})
+COST = {"exact": 1.0, "close": 1.0, "fair": 1.5, "rough": 2.0}
 # Of what composed pictures get, the part for backgrounds; photographs are backgrounds too.
 BACKGROUNDS = 0.25
-MEASURING = "matting_AM27"
 
 
 @dataclass(frozen=True)
@@ -131,12 +128,6 @@ def spread(groups: Mapping[str, tuple[float, Iterable[Item]]], budget: int) -> l
             budget -= item.size
             used[name] += item.size * item.cost
     return chosen
-
-
-def grade_of(record: Record) -> str:
-    """Return how closely the masks of a record follow its objects: "close", "fair" or "rough"."""
-    grade = record.get("grade", "rough" if record["source"] in ROUGH else "close")
-    return grade if grade in COST else "rough"
 
 
 def _photographs(data: Path, config: DataConfig) -> dict[str, tuple[float, list[Item]]]:

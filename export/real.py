@@ -17,6 +17,9 @@ from export.pictures import Masked, one_object, read_index, read_rgb
 
 Record = dict[str, Any]
 
+LISTS = ("train/real.jsonl", "train/more.jsonl")
+"""Lists of photographs, from the data folder; what both name counts once, as the first has it."""
+
 # Weights that ship were trained on the same photographs under other names: they cannot validate.
 SEEN_BEFORE = frozenset({"voc07inst"})
 
@@ -59,7 +62,7 @@ class RealImages:
     ) -> None:
         self.root, self.merged, self.aligned = root, merged, aligned
         self.records: dict[str, list[Record]] = {name: [] for name, _ in sources}
-        path = root / "train" / "real.jsonl"
+        path = root / LISTS[0]
         all_records = read_lists(root)
         records = [record for record in all_records if record["source"] in self.records]
         trained_on = {photograph(record) for record in records if not is_validation(record["image"])}
@@ -73,7 +76,8 @@ class RealImages:
         if not self.names:
             there = ", ".join(sorted({str(record["source"]) for record in all_records})) or "none"
             raise ValueError(f"{path} lists no picture to use of {', '.join(self.records)}; its sources: {there}")
-        _check_pillow(record["image"] for name in self.names for record in self.records[name])
+        used = (record["image"] for name in self.names for record in self.records[name])
+        check_pillow(used, ", or leave its source out of data.sources")
         share = np.array([dict(sources)[name] for name in self.names])
         self.share = share / share.sum()
         self.objects = [(r, o["id"]) for name in self.names for r in self.records[name] for o in r["objects"]]
@@ -122,25 +126,40 @@ def read_lists(root: Path) -> list[Record]:
         FileNotFoundError: There is no ``real.jsonl``; ``more.jsonl`` may be missing.
         ValueError: A list is damaged.
     """
-    records, more = _read_list(root / "train" / "real.jsonl"), root / "train" / "more.jsonl"
+    records, more = read_list(root / LISTS[0]), root / LISTS[1]
     if more.is_file():
         # Someone may have merged the two by hand.
         there = {record["image"] for record in records}
-        records += [record for record in _read_list(more) if record["image"] not in there]
+        records += [record for record in read_list(more) if record["image"] not in there]
     return records
 
 
-def _check_pillow(images: Iterable[str]) -> None:
+def check_pillow(images: Iterable[str], way_out: str = "") -> None:
+    """Refuse AVIF images where Pillow does not read them.
+
+    Args:
+        images: Paths or names.
+        way_out: Ends the message, as in ", or use another list".
+
+    Raises:
+        ValueError: There is one.
+    """
     if "avif" in features.modules and features.check("avif"):
         return
     if image := next((i for i in images if i.lower().endswith(".avif")), None):
         raise ValueError(
             f"{image} is an AVIF image, which Pillow reads from 11.3 on, and this is Pillow {PIL.__version__}: "
-            "pip install -U 'Pillow>=11.3', or leave its source out of data.sources"
+            f"pip install 'Pillow>=11.3'{way_out}"
         )
 
 
-def _read_list(path: Path) -> list[Record]:
+def read_list(path: Path) -> list[Record]:
+    """Return the records of one list.
+
+    Raises:
+        FileNotFoundError: There is no such list.
+        ValueError: It is damaged.
+    """
     if not path.is_file():
         raise FileNotFoundError(
             f"no list {path}: data.photographs=mixed needs it; --set data.photographs=folder for images/ and masks/, "

@@ -292,7 +292,7 @@ class Trainer:
         """What else must be the same in all parts of a run."""
         return {"objects": self.data.objects, "processes": distributed.world()}
 
-    def _numbers(self) -> Callable[[], list[tuple[int, int]]]:
+    def _numbers(self) -> Callable[[], list[Number]]:
         """Return a function that gives the numbers of one batch after the other."""
         run, following = self.settings.run, self.pictures + distributed.rank() * self.settings.run.batch
 

@@ -17,15 +17,13 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import features
 
+from export.real import LISTS, Record, check_pillow, read_list
 from pyiseg.evaluation.datasets import Case
-from pyiseg.evaluation.masks import VOID, DamagedFileError, read_pixels
+from pyiseg.evaluation.masks import VOID, read_index
 
 FOLDER = Path(__file__).parent / "validation"
 LIST = FOLDER / "cases.jsonl"
-LISTS = ("real.jsonl", "more.jsonl")
-"""Lists of training photographs under ``DATA/train``; one that is missing is left out, for the other may hold both."""
 SLICES = ("small", "thin", "several", "parts", "people", "graphics")
 
 
@@ -47,7 +45,7 @@ class ListedCase(Case):
         """Read the mask; see :meth:`Case.truth`."""
         if not self.ids:
             return super().truth()
-        index = read_one_channel(self.mask)
+        index = read_index(self.mask)
         wanted = np.isin(index, self.ids)
         missing = set(self.ids).difference(np.unique(index[wanted]).tolist())
         if missing:
@@ -55,42 +53,25 @@ class ListedCase(Case):
         return wanted, index == VOID
 
 
-def read_one_channel(path: Path) -> NDArray[np.uint8]:
-    """Read an index mask, uint8, shape (H, W), that may be stored as RGB with three equal channels.
-
-    Raises:
-        DamagedFileError: It cannot be read, or its channels differ.
-    """
-    values = read_pixels(path)
-    if values.ndim == 3 and values.shape[2] >= 3 and (values[..., :3] == values[..., :1]).all():
-        values = np.ascontiguousarray(values[..., 0])
-    if values.ndim != 2 or values.dtype != np.uint8:
-        raise DamagedFileError(f"{path} is no index mask: shape {values.shape}, {values.dtype}; expected 8-bit grey")
-    return values
-
-
-def read_records(data: Path) -> dict[str, dict[str, Any]]:
+def read_records(data: Path) -> dict[str, Record]:
     """Return the records of all training photographs by their image's name without suffix.
 
+    A list that is missing is left out, for the other may hold both.
+
     Raises:
-        FileNotFoundError: ``DATA`` has none of :data:`LISTS`.
+        FileNotFoundError: ``DATA`` has none of `export.real.LISTS`.
         ValueError: A list is damaged.
     """
-    records: dict[str, dict[str, Any]] = {}
-    paths = [path for name in LISTS if (path := data / "train" / name).is_file()]
+    paths = [path for name in LISTS if (path := data / name).is_file()]
     if not paths:
         raise FileNotFoundError(
-            f"no list {data / 'train' / LISTS[0]}: only data.photographs=mixed has a validation part; for other "
+            f"no list {data / LISTS[0]}: only data.photographs=mixed has a validation part; for other "
             "layouts use pyiseg evaluate folder HELD_OUT --model MODEL"
         )
-    for path in paths:
-        for number, line in enumerate(path.read_text().splitlines(), 1):
-            try:
-                record = json.loads(line)
-                # A list that others were merged into may name the same image again; the first one counts.
-                records.setdefault(Path(record["image"]).stem, record)
-            except (ValueError, KeyError, TypeError) as error:
-                raise ValueError(f"{path}, line {number}, is no record of an image: {error!r}") from None
+    records: dict[str, Record] = {}
+    for record in (record for path in paths for record in read_list(path)):
+        # A list that others were merged into may name the same image again; the first one counts.
+        records.setdefault(Path(record["image"]).stem, record)
     return records
 
 
@@ -126,10 +107,9 @@ def read_cases(data: Path, path: Path = LIST) -> list[ListedCase]:
         shown = ", ".join(missing[:3]) + (f" and {len(missing) - 3} more" if len(missing) > 3 else "")
         raise FileNotFoundError(
             f"{shown} of {path.name} {'are' if len(missing) > 1 else 'is'} not in {data}: it must hold the images of "
-            f"train/{' and train/'.join(LISTS)} that the list was made from; or use --drawn N to draw cases from it"
+            f"{' and '.join(LISTS)} that the list was made from; or use --drawn N to draw cases from it"
         )
-    if any(case.image.suffix == ".avif" for case in cases) and not features.check("avif"):
-        raise ValueError("the list has AVIF images, which this Pillow does not read: pip install 'Pillow>=11.3'")
+    check_pillow(case.image.name for case in cases)
     return cases
 
 

@@ -23,8 +23,8 @@ from numpy.typing import NDArray
 
 from export.command import run_main
 from export.real import is_validation, photograph
-from export.validation_cases import LIST, read_one_channel, read_records
-from pyiseg.evaluation.masks import read_pixels
+from export.validation_cases import LIST, read_records
+from pyiseg.evaluation.masks import read_index, read_pixels
 from pyiseg.files import written_whole
 
 Entry = dict[str, Any]
@@ -144,7 +144,7 @@ def photographs(data: Path) -> list[Entry]:
         kept.sort(key=lambda record: _order(Path(record["image"]).stem))
         several, whole = quota.several, quota.whole
         for record in kept[: quota.images]:
-            index = read_one_channel(data / record["mask"])
+            index = read_index(data / record["mask"])
             ids = sorted(
                 (item["id"] for item in record["objects"]),
                 key=lambda number, record=record: _order(f"{record['image']}:{number}"),  # type: ignore[misc]
