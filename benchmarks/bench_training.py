@@ -39,7 +39,7 @@ with tempfile.TemporaryDirectory() as out:
     trainer = Trainer(settings, Path(sys.argv[1]), Path(out), Path("export/weights/compact.pt"))
     try:
         samples = [trainer.data[((384, 384), i)] for i in range(4)]
-    except TypeError:
+    except KeyError:  # before there were other shapes than squares
         samples = [trainer.data[(384, i)] for i in range(4)]
     for _ in range(2):
         trainer.update(samples)
