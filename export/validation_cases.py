@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from export.mask_grades import shift_of
 from export.real import LISTS, Record, check_pillow, read_list
 from pyiseg.evaluation.datasets import Case
 from pyiseg.evaluation.masks import VOID, read_index
@@ -35,11 +36,14 @@ class ListedCase(Case):
         source: Where the image is from, as in the records of ``DATA``; "graphics" for those that are kept as files.
         slices: Those of :data:`SLICES` that the case belongs to.
         ids: Values of the index mask that are wanted, as one object; none where the mask is an alpha.
+        shift: (x, y), whole pixels by which the mask must be moved right and down to lie on its image, see
+            `export.mask_grades`. Less than half a pixel cannot be told in a mask of wanted or not.
     """
 
     source: str = ""
     slices: tuple[str, ...] = ()
     ids: tuple[int, ...] = ()
+    shift: tuple[int, int] = (0, 0)
 
     def truth(self) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
         """Read the mask; see :meth:`Case.truth`."""
@@ -50,7 +54,18 @@ class ListedCase(Case):
         missing = set(self.ids).difference(np.unique(index[wanted]).tolist())
         if missing:
             raise ValueError(f"{self.mask} has no object {', '.join(map(str, sorted(missing)))}")
-        return wanted, index == VOID
+        wanted, void = moved(wanted, self.shift), moved(index == VOID, self.shift)
+        if not wanted.any():
+            raise ValueError(f"{self.mask} has nothing of its object left when moved by {self.shift} onto its image")
+        return wanted, void
+
+
+def moved(mask: NDArray[np.bool_], shift: tuple[int, int]) -> NDArray[np.bool_]:
+    """Return a mask, shape (H, W), moved right and down by whole pixels (x, y); its border goes on outside of it."""
+    height, width = mask.shape
+    rows = np.clip(np.arange(height) - shift[1], 0, height - 1)
+    columns = np.clip(np.arange(width) - shift[0], 0, width - 1)
+    return mask[rows[:, None], columns]
 
 
 def read_records(data: Path) -> dict[str, Record]:
@@ -102,7 +117,8 @@ def read_cases(data: Path, path: Path = LIST) -> list[ListedCase]:
             files = data / record["image"], data / record["mask"]
         missing += [str(file) for file in files if not file.is_file()]
         slices, ids = tuple(entry["slices"]), tuple(entry.get("ids", ()))
-        cases.append(ListedCase(entry["name"], *files, source=entry["source"], slices=slices, ids=ids))
+        x, y = (round(value) for value in shift_of(entry)) if ids else (0, 0)
+        cases.append(ListedCase(entry["name"], *files, source=entry["source"], slices=slices, ids=ids, shift=(x, y)))
     if missing:
         shown = ", ".join(missing[:3]) + (f" and {len(missing) - 3} more" if len(missing) > 3 else "")
         raise FileNotFoundError(
@@ -114,8 +130,8 @@ def read_cases(data: Path, path: Path = LIST) -> list[ListedCase]:
 
 
 def digest(cases: Sequence[ListedCase]) -> str:
-    """Return a fingerprint of what is wanted in which images and of the slices; the same on every machine."""
-    lines = [f"{case.name}|{case.image.stem}|{case.ids}|{case.source}|{case.slices}\n" for case in cases]
+    """Return a fingerprint of what is wanted, and where, in which images; the same on every machine."""
+    lines = [f"{case.name}|{case.image.stem}|{case.ids}|{case.source}|{case.slices}|{case.shift}\n" for case in cases]
     return hashlib.sha256("".join(lines).encode()).hexdigest()[:16]
 
 

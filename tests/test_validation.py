@@ -15,6 +15,7 @@ pytest.importorskip("torch")
 from toy_list import GRAPHIC, PHOTO, committed, write_list
 
 from export import validation_list
+from export.mask_grades import OFFSETS
 from export.real import is_validation
 from export.validation_cases import (
     LIST,
@@ -22,6 +23,7 @@ from export.validation_cases import (
     ListedCase,
     digest,
     members,
+    moved,
     read_cases,
     restricted,
     spread,
@@ -83,6 +85,39 @@ def test_objects_may_be_wanted_as_one(tmp_path: Path) -> None:
     assert case.truth()[0].tolist() == [[True, False, True, False, False]]
     with pytest.raises(ValueError, match=r"mask\.png has no object 4"):
         ListedCase("x", tmp_path / "x.png", tmp_path / "mask.png", ids=(1, 4)).truth()
+
+
+@pytest.mark.parametrize("shift", [(1, 0), (-1, -2), (0, 1)])
+def test_masks_move_onto_their_images(tmp_path: Path, shift: tuple[int, int]) -> None:
+    index = np.zeros((9, 12), np.uint8)
+    index[3:6, 4:8], index[6, 4:8] = 1, 255
+    Image.fromarray(index).save(tmp_path / "mask.png")
+    case = ListedCase("x", tmp_path / "x.png", tmp_path / "mask.png", ids=(1,), shift=shift)
+    expected = np.roll(index, (shift[1], shift[0]), (0, 1))
+    assert [plane.tolist() for plane in case.truth()] == [(expected == 1).tolist(), (expected == 255).tolist()]
+
+
+def test_a_moved_mask_goes_on_beyond_its_border(tmp_path: Path) -> None:
+    mask = np.zeros((4, 5), bool)
+    mask[:, 3:] = True
+    assert moved(mask, (-1, 0))[0].tolist() == [False, False, True, True, True]
+    assert moved(mask, (1, 2))[0].tolist() == [False, False, False, False, True]
+    Image.fromarray(np.eye(3, dtype=np.uint8)[:1]).save(tmp_path / "mask.png")
+    with pytest.raises(ValueError, match="nothing of its object left"):
+        ListedCase("x", tmp_path / "x.png", tmp_path / "mask.png", ids=(1,), shift=(-2, 0)).truth()
+
+
+def test_the_shift_of_a_case_is_that_of_its_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data, listed = toy_data.build(tmp_path / "data"), write_list(tmp_path / "list", PHOTO, GRAPHIC)
+    monkeypatch.setitem(OFFSETS, PHOTO["source"], (1.2, -0.7))
+    monkeypatch.setitem(OFFSETS, "graphics", (1.2, -0.7))
+    photo, graphic = shifted = read_cases(data, listed)
+    # An alpha was rendered with its image: it lies where it belongs.
+    assert (photo.shift, graphic.shift) == ((-1, 1), (0, 0))
+    monkeypatch.setitem(OFFSETS, PHOTO["source"], (0.3, -0.3))
+    still = read_cases(data, listed)
+    assert still[0].shift == (0, 0)
+    assert digest(shifted) != digest(still)
 
 
 def test_channels_that_differ_are_no_index_mask(tmp_path: Path) -> None:
