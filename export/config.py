@@ -53,7 +53,7 @@ class NetworkConfig:
 
     Attributes:
         image_stream: Which image encoder.
-        image_width: Channels of the ResNet's stem, the others being multiples of it; EfficientNet-Lite0 has one size.
+        image_width: Channels of the ResNet's stem, the others being multiples of it; an EfficientNet has one size.
         early_clicks: Whether the click maps enter the image stream (early fusion: it then runs per click).
         neck: Channels of the image features by stride after a top-down pass, run once an image; None takes them as
             the image stream gives them.
@@ -84,7 +84,7 @@ class NetworkConfig:
         ValueError: Two values contradict each other; the message names them and the way out.
     """
 
-    image_stream: Literal["efficientnet-lite0", "resnet50-gn-ws"] = "efficientnet-lite0"
+    image_stream: Literal["efficientnet-lite0", "efficientnet-lite2", "resnet50-gn-ws"] = "efficientnet-lite0"
     early_clicks: bool = False
     neck: tuple[tuple[int, int], ...] | None = ((32, 128), (16, 96), (8, 64), (4, 32), (2, 8))
     interaction: tuple[Conv, ...] = (Conv(16), Conv(24, 2), Conv(48, 2), Conv(96, 2), Conv(128, 2))

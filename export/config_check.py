@@ -9,10 +9,12 @@ from pyiseg.model import FORMS, GUIDES, LEAST_EPS
 if TYPE_CHECKING:
     from export.config import NetworkConfig
 
-# What pyiseg.model takes with the color guide.
-
 # Strides at which each image encoder has features.
-STRIDES = {"efficientnet-lite0": (2, 4, 8, 16, 32), "resnet50-gn-ws": (2, 4, 8)}
+STRIDES = {
+    "efficientnet-lite0": (2, 4, 8, 16, 32),
+    "efficientnet-lite2": (2, 4, 8, 16, 32),
+    "resnet50-gn-ws": (2, 4, 8),
+}
 
 
 def check(config: NetworkConfig) -> None:

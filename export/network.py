@@ -22,7 +22,7 @@ from export.layers import (
     double,
     normalise,
 )
-from export.lite0 import Lite0
+from export.lite0 import LITE, Lite0
 from export.resnet import ResNet50
 
 
@@ -61,8 +61,8 @@ class ImageStream(nn.Module):
         super().__init__()
         self.config = config
         maps = 2 * len(config.sigmas) if config.early_clicks else 0
-        if config.image_stream == "efficientnet-lite0":
-            self.encoder: Lite0 | ResNet50 = Lite0(pretrained, maps)
+        if config.image_stream in LITE:
+            self.encoder: Lite0 | ResNet50 = LITE[config.image_stream](pretrained, maps)
         else:
             self.encoder = ResNet50(maps, config.image_width, config.groups)
         self.channels = dict(config.neck) if config.neck else dict(self.encoder.channels)

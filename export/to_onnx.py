@@ -195,9 +195,11 @@ def sharpen(network: Network, factor: float) -> None:
 def describe(config: NetworkConfig) -> tuple[str, str]:
     """Return a name and a line of description."""
     name = next((name for name, known in NETWORKS.items() if known == config), "custom")
-    stream = {"efficientnet-lite0": "EfficientNet-Lite0", "resnet50-gn-ws": "ResNet-50 (GroupNorm)"}[
-        config.image_stream
-    ]
+    stream = {
+        "efficientnet-lite0": "EfficientNet-Lite0",
+        "efficientnet-lite2": "EfficientNet-Lite2",
+        "resnet50-gn-ws": "ResNet-50 (GroupNorm)",
+    }[config.image_stream]
     fusion = {"early": "early", "late": "late", "both": "early and late"}[config.fusion]
     return name, f"{name.capitalize()} click-to-matte network, {stream}, {fusion} click fusion"
 

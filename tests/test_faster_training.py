@@ -11,7 +11,7 @@ from export import gradients
 from export.config import COMPACT, scaled
 from export.frozen import FrozenLayers
 from export.layers import FoldedConv, StandardisedConv
-from export.lite0 import Lite0
+from export.lite0 import Lite0, Lite2
 
 
 @pytest.mark.parametrize(("channels", "out", "shape"), [(32, 40, (9, 13)), (48, 32, (1, 7)), (40, 64, (64, 5))])
@@ -75,10 +75,12 @@ def test_shared_features_replace_those_they_are_made_of() -> None:
     assert {name for name in shared if name.startswith("image")} == {"image_32"}
 
 
-@pytest.mark.parametrize("blocks", [1, 3, 5, 16])
-def test_frozen_layers_are_those_of_the_network(blocks: int) -> None:
+@pytest.mark.parametrize(
+    ("stream", "blocks"), [(Lite0, 1), (Lite0, 3), (Lite0, 5), (Lite0, 16), (Lite2, 4), (Lite2, 21)]
+)
+def test_frozen_layers_are_those_of_the_network(stream: type[Lite0], blocks: int) -> None:
     torch.manual_seed(0)
-    encoder = Lite0(pretrained=False).eval()
+    encoder = stream(pretrained=False).eval()
     image = torch.rand(1, 3, 64, 96)
     expected = encoder(image)
     kept = encoder.freeze(blocks)

