@@ -16,7 +16,7 @@ from export.settings import Settings, available, load_settings
 
 def test_the_configurations_of_the_paper_and_the_default_are_there() -> None:
     ablations = {f"ablation-{name}" for name in ("baseline", "t", "t-i", "t-i-f", "t-i-f-g")}
-    assert {*ablations, "sbd", "synth", "synth-sbd", "compact"} <= set(available())
+    assert {*ablations, "sbd", "synth", "synth-sbd", "compact", "default"} <= set(available())
 
 
 @pytest.mark.parametrize("name", available())
