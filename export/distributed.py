@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import TypeVar, cast
 
 import torch
@@ -12,6 +13,10 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 T = TypeVar("T")
+
+# A run may be paused (SIGSTOP) for longer than the half hour after which PyTorch would give it up. That a process has
+# died is torchrun's to notice.
+PAUSE = timedelta(days=7)
 
 
 @contextmanager
@@ -24,7 +29,7 @@ def joined() -> Iterator[torch.device]:
     device = torch.device("cuda", int(os.environ["LOCAL_RANK"])) if gpu else torch.device("cpu")
     if gpu:
         torch.cuda.set_device(device)
-    dist.init_process_group("nccl" if gpu else "gloo")
+    dist.init_process_group("nccl" if gpu else "gloo", timeout=PAUSE)
     try:
         yield device
     finally:
