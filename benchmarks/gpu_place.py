@@ -154,8 +154,8 @@ def check(found: Alpha, expected: Alpha, what: str) -> tuple[float, float]:
 def host() -> Place:
     """The host in a GPU's place, with two models of the tests: its figures mean nothing, but all the code runs."""
     import onnxruntime
-    import toy_model
-    from fake_engine import FakeEngines
+    from support import toy_model
+    from support.fake_engine import FakeEngines
 
     color = {"form": "residual", "color": True, "radius": 1}
     variants: dict[str, dict[str, Any]] = {"compact": color, "paper": {"early_fusion": True, "guide_clicks": True}}

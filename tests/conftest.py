@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-import toy_model
-from fake_tensorrt import with_fp16
+from support import toy_model
+from support.fake_tensorrt import with_fp16
 
 from pyiseg import Model, Session, load_model
 from pyiseg.engine_cache import EngineCache

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from averaged_cases import CLICKS, GRID, Case, cases, rules
-from native import Native
+from support.averaged_cases import CLICKS, GRID, Case, cases, rules
+from support.native import Native
 
 from pyiseg.chain import Chain
 from pyiseg.guided_filter import LearnedFilter

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from toy_model import PHOTO
+from support.toy_model import PHOTO
 
 import pyiseg
 from pyiseg import cli, demo

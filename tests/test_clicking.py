@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-import toy_model
+from support import toy_model
 
 torch = pytest.importorskip("torch")
 

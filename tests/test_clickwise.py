@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-import toy_data
+from support import toy_data
 
 torch = pytest.importorskip("torch")
 
-import toy_network  # noqa: E402
+from support import toy_network  # noqa: E402
 
 from export.click_config import ClickConfig  # noqa: E402
 from export.clicking import Clicker, mirrored_pairs  # noqa: E402

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import toy_data
+from support import toy_data
 
 pytest.importorskip("torch")
 

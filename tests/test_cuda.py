@@ -6,10 +6,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from devices import CpuOps, no_gpu, ops
-from native import Native
-from op_inputs import blobs, image, random_clicks
-from test_ops import SIGMAS
+from support.devices import CpuOps, no_gpu, ops
+from support.native import Native
+from support.op_inputs import SIGMAS, blobs, image, random_clicks
 
 from pyiseg import _core
 

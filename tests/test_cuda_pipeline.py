@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-import toy_model
-from fake_engine import FakeEngines
-from toy_device import both, gpu, limited, pipeline_of
-from toy_model import CLICKS, PHOTO, photo
+from support import toy_model
+from support.fake_engine import FakeEngines
+from support.toy_device import both, gpu, limited, pipeline_of
+from support.toy_model import CLICKS, PHOTO, photo
 
 from pyiseg import DeviceError, ModelError, Session, _core, cuda, device_history
 

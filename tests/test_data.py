@@ -12,21 +12,17 @@ from typing import Any
 
 import numpy as np
 import pytest
-import toy_data
+from support import toy_data
 
 pytest.importorskip("torch")
 pytest.importorskip("scipy")
 
 from PIL import Image
+from support.data_configs import CONFIGS, SBD, SYNTH
 
 from export.data import DataConfig, TrainingData
 from export.pictures import Masked
 from export.real import RealImages, is_validation, photograph
-
-SBD = DataConfig(photographs="sbd", composed=0.0, augment="paper", order="epochs")
-ALPHA = DataConfig(photographs="folder", composed=0.5)
-INDEX = DataConfig(photographs="folder", masks="index", composed=0.0, augment="paper")
-SYNTH = DataConfig(photographs="none", composed=1.0, order="epochs", augment="paper")
 
 
 @pytest.fixture(scope="module")
@@ -42,9 +38,6 @@ def roots(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         "index": toy_data.build_folder(place("index"), "index"),
         "synth": alpha,
     }
-
-
-CONFIGS = {"mixed": DataConfig(), "sbd": SBD, "alpha": ALPHA, "index": INDEX, "synth": SYNTH}
 
 
 @pytest.mark.parametrize("kind", CONFIGS)

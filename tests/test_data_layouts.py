@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-import toy_data
+from support import toy_data
 
 pytest.importorskip("torch")
 pytest.importorskip("scipy")
 
 from PIL import Image
-from test_data import CONFIGS
+from support.data_configs import CONFIGS
 
 from export.data import TrainingData
 from export.folder import FolderImages

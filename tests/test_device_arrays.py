@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fake_engine import over
-from toy_device import OnDevice, both, gpu, pipeline_of
-from toy_model import CLICKS, PHOTO
+from support.fake_engine import over
+from support.toy_device import OnDevice, both, gpu, pipeline_of
+from support.toy_model import CLICKS, PHOTO
 
 from pyiseg import DeviceError, Session
 from pyiseg.device_image import DeviceImage, is_device_array

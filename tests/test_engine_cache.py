@@ -9,37 +9,21 @@ import logging
 import os
 import re
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from test_engine_file import AHEAD, DAMAGE, ENGINE, KEY, PLAN
+from support.engine_files import AHEAD, DAMAGE, ENGINE, KEY, PLAN, Builder, fetch
 
 from pyiseg import engine_cache, files
 from pyiseg.engine_cache import EngineCache, default_folder
-from pyiseg.engine_file import EngineKey, EngineRefusedError, kernels_of, read_header, write_engine
+from pyiseg.engine_file import EngineRefusedError, kernels_of, read_header, write_engine
 from pyiseg.errors import DeviceError
 
 
 @pytest.fixture
 def cache(tmp_path: Path) -> EngineCache:
     return EngineCache(tmp_path / "cache")
-
-
-class Builder:
-    """Counts how often it builds."""
-
-    def __init__(self, engine: bytes = ENGINE) -> None:
-        self.engine, self.built = engine, 0
-
-    def __call__(self) -> bytes:
-        self.built += 1
-        return self.engine
-
-
-def fetch(cache: EngineCache, build: Callable[[], bytes], *keys: EngineKey) -> bytes:
-    return cache.fetch(keys or (KEY,), build, bytes).engine
 
 
 def names(cache: EngineCache) -> list[str]:

@@ -5,32 +5,15 @@ from __future__ import annotations
 import dataclasses
 import json
 import types
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from support.engine_files import AHEAD, DAMAGE, ENGINE, KEY, PLAN
 
 from pyiseg import _core, engine_file
 from pyiseg.engine_file import EngineKey, EngineRefusedError, read_engine, read_header, write_engine
-from pyiseg.engine_plan import Plan
 from pyiseg.gpu import GpuInfo, gpu_here
-
-PLAN = Plan("click", (384, 512), (384, 512), (384, 512), 2)
-KEY = EngineKey(
-    model="Compact v2",
-    plan=PLAN,
-    files=(("click.onnx", "0a" * 32), ("image.onnx", "0b" * 32)),
-    flavour="tensorrt",
-    version="10.9.0.34",
-    gpu="NVIDIA GeForce RTX 4090",
-    multiprocessors=128,
-    driver="13.0",
-    compute_capability="8.9",
-    machine="x86_64",
-)
-AHEAD = dataclasses.replace(KEY, gpu=None, multiprocessors=None, driver=None)
-ENGINE = bytes(range(256)) * 20
 
 
 def test_names_are_for_people_and_for_looking_up() -> None:
@@ -55,45 +38,6 @@ def test_names_are_for_people_and_for_looking_up() -> None:
     strange = dataclasses.replace(KEY, model="../../ö b\n" * 30, gpu="/dev/null \x00")
     assert engine_file.OURS.fullmatch(strange.name)
     assert len(strange.name) < 200
-
-
-def flip(offset: int) -> Callable[[bytes], bytes]:
-    """Change a byte, counted from the end if negative."""
-
-    def flipped(content: bytes) -> bytes:
-        changed = bytearray(content)
-        changed[offset] ^= 0x10
-        return bytes(changed)
-
-    return flipped
-
-
-DAMAGE: dict[str, tuple[Callable[[bytes], bytes], str]] = {
-    "empty": (lambda content: b"", "it is damaged, or was not written by pyiseg"),
-    "magic": (flip(3), "it is damaged, or was not written by pyiseg"),
-    "no header's end": (lambda content: content[:40], "it is damaged, or was not written by pyiseg"),
-    "header's first byte": (flip(14), "its header cannot be read"),
-    "a value of the key": (lambda content: content.replace(b"RTX 4090", b"RTX 5090"), "another engine"),
-    "a name of the key": (lambda content: content.replace(b'"driver"', b'"drover"'), "its header cannot be read"),
-    "a type in the key": (lambda content: content.replace(b'"best": [384, 512]', b'"best": 7'), "cannot be read"),
-    "the plan's type": (lambda content: content.replace(b'"plan": {', b'"plan": null, "p": {'), "cannot be read"),
-    "another format": (lambda content: content.replace(b'"format": 2', b'"format": 1'), "another version of pyiseg"),
-    "the stated length": (
-        lambda content: content.replace(b'"length": 5', b'"length": 7'),
-        "should be 7120",
-    ),
-    "the stated hash": (lambda content: content.replace(b'"sha256": "', b'"sha256": "0'), "its SHA-256 is not"),
-    "first byte": (flip(-len(ENGINE)), "its SHA-256 is not"),
-    "middle byte": (flip(-len(ENGINE) // 2), "its SHA-256 is not"),
-    "last byte": (flip(-1), "its SHA-256 is not"),
-    "cut in the middle": (
-        lambda content: content[: -len(ENGINE) // 2],
-        "too long: 2560 bytes where .* 5120",
-    ),
-    "cut by a byte": (lambda content: content[:-1], "cut off or too long: 5119 bytes"),
-    "a byte too many": (lambda content: content + b"x", "cut off or too long: 5121 bytes"),
-    "some other file": (lambda content: b"\x89PNG\r\n" + bytes(100), "was not written by pyiseg"),
-}
 
 
 @pytest.mark.parametrize("damage", DAMAGE)

@@ -11,8 +11,7 @@ from pathlib import Path
 
 import filelock
 import pytest
-from test_engine_cache import Builder, fetch
-from test_engine_file import ENGINE, KEY
+from support.engine_files import ENGINE, KEY, Builder, fetch
 
 from pyiseg import engine_cache
 from pyiseg.engine_cache import EngineCache
@@ -35,7 +34,7 @@ PROCESS = """
 import logging, os, sys, time
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
-from test_engine_cache import ENGINE, KEY
+from support.engine_files import ENGINE, KEY
 from pyiseg.engine_cache import EngineCache
 logging.basicConfig(format="%(message)s")
 folder, how = Path(sys.argv[2]), sys.argv[3]

@@ -6,7 +6,7 @@ import dataclasses
 from pathlib import Path
 
 import pytest
-import toy_model
+from support import toy_model
 
 import pyiseg
 from pyiseg.engine import GUIDE_STRIP

@@ -9,9 +9,9 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-import toy_model
-from fake_tensorrt import with_fp16
-from test_engines_cli import states
+from support import toy_model
+from support.engine_files import states
+from support.fake_tensorrt import with_fp16
 
 import pyiseg
 from pyiseg import cli, engines_cli, tensorrt

@@ -10,8 +10,9 @@ import shutil
 from pathlib import Path
 
 import pytest
-import toy_model
-from fake_tensorrt import GPU, Package, opened
+from support import toy_model
+from support.engine_files import states
+from support.fake_tensorrt import GPU, Package, opened
 
 import pyiseg
 from pyiseg import cli, engine_cache, engines_cli, tensorrt
@@ -54,12 +55,6 @@ def key_of(model: Model, part: str = "guide") -> EngineKey:
 
 def keep(cache: EngineCache, key: EngineKey, folder: Path | None = None) -> Path:
     return write_engine(cache.folder, key, b"{}" * 500_000, 1.0, folder)
-
-
-def states(printed: str) -> dict[str, str]:
-    """The state of each file by its name."""
-    lines = printed.splitlines()[1:-1]
-    return {name.strip(): line.rpartition(": ")[2] for line, name in zip(lines[::2], lines[1::2], strict=True)}
 
 
 def test_build_list_and_clean(

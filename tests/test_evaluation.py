@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import toy_evaluation
 from PIL import Image
 from scipy import ndimage
-from toy_evaluation import write
+from support import toy_evaluation
+from support.toy_evaluation import write
 
 from pyiseg import Click, Session, _core, cli, load_model
 from pyiseg.evaluation.datasets import DATASETS

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from scipy.io import savemat
-from toy_evaluation import write
+from support.toy_evaluation import write
 
 from pyiseg.evaluation.datasets import DATASETS, Instance
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-import toy_evaluation
 from matplotlib.figure import Figure
 from PIL import Image
+from support import toy_evaluation
 
 from pyiseg import cli, load_model
 from pyiseg.evaluation import plots, report, sheets

@@ -10,10 +10,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-import toy_evaluation
-import toy_model
 from PIL import Image
 from scipy.io import savemat
+from support import toy_evaluation, toy_model
 
 from pyiseg import ModelError, cli, load_model
 from pyiseg.evaluation import runner

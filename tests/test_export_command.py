@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import toy_data
+from support import toy_data
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("onnx")
 
-import toy_network  # noqa: E402
+from support import toy_network  # noqa: E402
 
 from export import import_published, to_onnx, validate  # noqa: E402
 from export.command import in_half, read_checkpoint, run_main  # noqa: E402

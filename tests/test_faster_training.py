@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-import toy_network
+from support import toy_network
 from torch import nn
 
 from export import gradients

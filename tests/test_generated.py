@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-import toy_data
+from support import toy_data
 
 pytest.importorskip("torch")
 

@@ -6,11 +6,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import toy_data
+from support import toy_data
 
 torch = pytest.importorskip("torch")
 
-from toy_training import tiny  # noqa: E402
+from support.toy_training import tiny  # noqa: E402
 
 from export import gpu_train, train  # noqa: E402
 from export.pack import pack  # noqa: E402

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import reference
 from numpy.typing import NDArray
+from support import reference
 
 torch = pytest.importorskip("torch")
 

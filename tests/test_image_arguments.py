@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from native import MEAN_SCRATCH
 from numpy.typing import NDArray
+from support.native import MEAN_SCRATCH
 
 from pyiseg import _core
 from pyiseg.resampling import fixed_windows, windows

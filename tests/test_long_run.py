@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import toy_data
+from support import toy_data
 
 torch = pytest.importorskip("torch")
 
-from toy_training import TINY, assert_equal, tiny, weights  # noqa: E402
+from support.toy_training import TINY, assert_equal, tiny, weights  # noqa: E402
 
 from export import beside, trainer  # noqa: E402
 from export.settings import Settings, load_settings  # noqa: E402

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 import threading
@@ -12,7 +11,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-import toy_model
+from support import toy_model
+from support.toy_model import replace_network
 
 import pyiseg
 from pyiseg import model as model_module
@@ -233,14 +233,6 @@ def test_siblings_come_for_all_parts_or_for_none(tmp_path: Path, early: bool, li
     toy_model.change_manifest(folder, files=files | {name: {"bytes": 1, "sha256": ""} for name in listed})
     with pytest.raises(pyiseg.ModelError, match=rf"model\.json': 'files' {words}.*again"):
         pyiseg.load_model(folder)
-
-
-def replace_network(folder: Path, name: str, content: bytes) -> None:
-    """Put another network into a folder, with a manifest that agrees to it."""
-    (folder / name).write_bytes(content)
-    files = json.loads((folder / "model.json").read_text())["files"]
-    files[name] = {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
-    toy_model.change_manifest(folder, files=files)
 
 
 @pytest.mark.parametrize("name", ["click.onnx", "guide.onnx", "image.onnx"])

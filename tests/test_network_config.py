@@ -11,7 +11,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from toy_network import VARIANTS  # noqa: E402
+from support.toy_network import VARIANTS  # noqa: E402
 
 from export.config import COMPACT, NETWORKS, PAPER, SMALL, Conv, Level, NetworkConfig, network_config, scaled  # noqa: E402
 

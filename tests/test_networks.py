@@ -15,8 +15,9 @@ import pytest
 torch = pytest.importorskip("torch")
 onnx = pytest.importorskip("onnx")
 
-import toy_network  # noqa: E402
-from toy_network import VARIANTS  # noqa: E402
+from support import toy_network  # noqa: E402
+from support.sessions import run_sessions  # noqa: E402
+from support.toy_network import VARIANTS  # noqa: E402
 
 from export import to_onnx  # noqa: E402
 from export.config import COMPACT, PAPER, NetworkConfig, scaled  # noqa: E402
@@ -27,7 +28,7 @@ from export.network import Network  # noqa: E402
 from export.onnx_parts import folded, halved  # noqa: E402
 from export.parity import answers, differences  # noqa: E402
 from export.to_onnx import describe, export_folder, load_network, training_of  # noqa: E402
-from pyiseg import Session, _core, load_model  # noqa: E402
+from pyiseg import _core, load_model  # noqa: E402
 
 # The network
 
@@ -177,20 +178,6 @@ def test_an_early_variant_runs_in_a_session(tmp_path: Path, capsys: pytest.Captu
     _, mean = differences(answers(folder, ((96, 64),), config), whole)
     assert mean <= 2e-3
     run_sessions(folder)
-
-
-def run_sessions(folder: Path) -> None:
-    """Click, undo and redo on images of several sizes."""
-    for height, width in ((70, 130), (31, 17), (400, 500)):
-        image = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
-        session = Session(image, model=folder)
-        alphas = [session.click(width // 2, height // 2), session.click(3, 3, fg=False), session.click(width - 1, 2)]
-        assert alphas[0].shape == (height, width)
-        assert alphas[0][height // 2, width // 2] > 128
-        session.undo()
-        np.testing.assert_array_equal(session.undo(), alphas[0])
-        session.redo()
-        np.testing.assert_array_equal(session.redo(), alphas[2])
 
 
 @pytest.mark.parametrize("name", VARIANTS)

@@ -1,4 +1,4 @@
-"""Every op on every device against tests/reference.py, and the properties that hold whatever the numbers."""
+"""Every op on every device against tests/support/reference.py, and the properties that hold whatever the numbers."""
 
 from __future__ import annotations
 
@@ -7,15 +7,11 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-import reference
-import tolerances
-from devices import DEVICES, ops
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from numpy.typing import NDArray
-from op_inputs import SHAPES, blobs, image, random_clicks, rng
-
-SIGMAS = [1.2, 3.52, 28.16]
+from support import reference, tolerances
+from support.devices import DEVICES, ops
+from support.op_inputs import PATTERNS, SHAPES, SIGMAS, blobs, image, random_clicks
 
 
 @pytest.fixture(params=DEVICES)
@@ -118,32 +114,6 @@ def test_keep_clicked_regions(device: Any, shape: tuple[int, int], n: int, margi
     kept = device.keep_clicked_regions(alpha, clicks, margin)
     expected = reference.keep_clicked_regions(alpha, clicks, margin)
     np.testing.assert_allclose(kept, expected, rtol=0, atol=tolerances.REGIONS)
-
-
-def spiral(n: int) -> NDArray[np.float32]:
-    """One long line that winds inwards: the worst case for label equivalence."""
-    alpha = np.zeros((n, n), np.float32)
-    for ring in range(0, n // 2, 2):
-        alpha[ring, ring : n - ring] = alpha[n - 1 - ring, ring : n - ring] = 1
-        alpha[ring : n - ring, ring] = alpha[ring : n - ring, n - 1 - ring] = 1
-        if ring + 2 < n // 2:
-            alpha[ring + 1, ring] = 0
-            alpha[ring + 1 : ring + 3, ring + 2] = 1
-            alpha[ring + 2, ring + 1] = 1
-    return alpha
-
-
-PATTERNS = {
-    "noise": (rng(1).random((120, 150)) > 0.55).astype(np.float32),
-    "dense noise": (rng(2).random((64, 200)) > 0.3).astype(np.float32),
-    "checkers": (np.indices((50, 70)).sum(0) % 2).astype(np.float32),  # one region through its corners
-    "combs": np.tile(np.array([[1, 0]], np.float32), (40, 60)),
-    "spiral": spiral(101),
-    "diagonals": (np.subtract(*np.indices((90, 90))) % 3 == 0).astype(np.float32),
-    "antidiagonals": (np.add(*np.indices((90, 90))) % 3 == 0).astype(np.float32),
-    "full": np.ones((33, 65), np.float32),
-    "empty": np.zeros((33, 65), np.float32),
-}
 
 
 @pytest.mark.parametrize("name", PATTERNS)

@@ -1,4 +1,4 @@
-"""The color guided filter in residual form, on every device against tests/reference.py and what must hold of it."""
+"""The color guided filter in residual form, on every device against tests/support/reference.py and what must hold of it."""
 
 from __future__ import annotations
 
@@ -6,14 +6,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-import reference
-import tolerances
-from devices import DEVICES, ops
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from native import Native
 from numpy.typing import NDArray
-from op_inputs import SHAPES, SIZES, blobs, image, random_clicks, rng
+from support import reference, tolerances
+from support.devices import DEVICES, ops
+from support.native import Native
+from support.op_inputs import SHAPES, SIZES, blobs, image, random_clicks, rng
 
 from pyiseg.geometry import View
 from pyiseg.resampling import image_on_grid, windows

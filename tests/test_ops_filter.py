@@ -1,4 +1,4 @@
-"""The guided filter and its lines on every device against tests/reference.py; tests/test_ops.py has the other ops."""
+"""The guided filter and its lines on every device against tests/support/reference.py; tests/test_ops.py has the other ops."""
 
 from __future__ import annotations
 
@@ -7,13 +7,12 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-import reference
-import tolerances
-from devices import DEVICES, ops
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from op_inputs import SHAPES, SIZES, blobs, image, rng
+from support import reference, tolerances
+from support.devices import DEVICES, ops
+from support.op_inputs import SHAPES, SIZES, blobs, image, rng
 
 
 @pytest.fixture(params=DEVICES)

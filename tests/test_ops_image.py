@@ -1,4 +1,4 @@
-"""The ops that resize images, guides and maps on every device: to the bit what Pillow gives, or tests/reference.py."""
+"""The ops that resize images, guides and maps on every device: to the bit what Pillow gives, or tests/support/reference.py."""
 
 from __future__ import annotations
 
@@ -7,15 +7,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-import reference
-import tolerances
-from devices import DEVICES
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from native import MEAN_SCRATCH, Native
 from numpy.typing import NDArray
-from op_inputs import rng
 from PIL import Image
+from support import reference, tolerances
+from support.devices import DEVICES
+from support.native import MEAN_SCRATCH, Native
+from support.op_inputs import rng
 
 from pyiseg import _core
 from pyiseg.resampling import fixed_windows, windows

@@ -9,15 +9,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-import toy_model
+from support import toy_model
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("onnx")
 
-from test_published import GOLDEN, assert_as_recorded, drawn_weights  # noqa: E402
+from support.published import GOLDEN, assert_as_recorded  # noqa: E402
 
 from export import import_published  # noqa: E402
 from export.config import PAPER  # noqa: E402
+from export.drawn import drawn_weights  # noqa: E402
 from export.import_published import LICENCE, network_of, read_published, record_of  # noqa: E402
 from export.published import our_state, published_shapes  # noqa: E402
 from export.to_onnx import export_folder, load_network  # noqa: E402

@@ -8,7 +8,7 @@ from typing import get_args
 import cv2
 import numpy as np
 import pytest
-import toy_data
+from support import toy_data
 
 pytest.importorskip("torch")
 

@@ -6,11 +6,11 @@ import json
 from pathlib import Path
 
 import pytest
-import toy_data
+from support import toy_data
 
 torch = pytest.importorskip("torch")
 
-from toy_training import assert_equal, tiny, weights  # noqa: E402
+from support.toy_training import assert_equal, tiny, weights  # noqa: E402
 
 from export import trainer as training  # noqa: E402
 from export.layers import BatchNormConv  # noqa: E402

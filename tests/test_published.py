@@ -2,28 +2,18 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 torch = pytest.importorskip("torch")
+
+from support.published import GOLDEN, assert_as_recorded  # noqa: E402
 
 from export.config import PAPER  # noqa: E402
 from export.drawn import drawn_weights  # noqa: E402
 from export.network import Network  # noqa: E402
 from export.published import our_state  # noqa: E402
 from pyiseg import _core  # noqa: E402
-
-GOLDEN = Path(__file__).parent / "golden"
-
-
-def assert_as_recorded(alpha: NDArray[np.float32], recorded: NDArray[np.float32]) -> None:
-    """The published filter sums cumulatively in FP32 and is off from float64 at isolated pixels; ours is not."""
-    error = np.abs(alpha - recorded)
-    assert error.mean() <= 5e-4
-    assert (error <= 5e-3).mean() >= 0.99
 
 
 @pytest.fixture(scope="module")

@@ -7,13 +7,12 @@ from typing import Any
 import numpy as np
 import PIL
 import pytest
-import reference
-import tolerances
-from devices import DEVICES
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from native import Native
-from op_inputs import rng
+from support import reference, tolerances
+from support.devices import DEVICES
+from support.native import Native
+from support.op_inputs import rng
 
 from pyiseg.geometry import View
 from pyiseg.resampling import Device, ImageMaps, fixed_windows, grid_guide, windows, working_image

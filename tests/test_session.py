@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime as ort
 import pytest
-import toy_model
 from PIL import Image
-from toy_model import CLICKS, PHOTO, click_all, photo, same
+from support import toy_model
+from support.toy_model import CLICKS, PHOTO, click_all, photo, same
 
 from pyiseg import Session, _core
 

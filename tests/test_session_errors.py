@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from toy_model import CLICKS, PHOTO, click_all, same
+from support.toy_model import CLICKS, PHOTO, click_all, same
 
 import pyiseg
 from pyiseg import Session

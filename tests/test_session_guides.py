@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime as ort
 import pytest
-import toy_model
 from PIL import Image
-from toy_device import gpu
-from toy_model import CLICKS, PHOTO, allocated, click_all, photo, same
+from support import toy_model
+from support.toy_device import gpu
+from support.toy_model import CLICKS, PHOTO, allocated, click_all, photo, same
 
 from pyiseg import Session, _core
 from pyiseg.geometry import View

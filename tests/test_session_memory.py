@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-import toy_model
-from toy_model import CLICKS, PHOTO, allocated, photo
+from support import toy_model
+from support.toy_model import CLICKS, PHOTO, allocated, photo
 
 from pyiseg import Session
 

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-import toy_model
-from fake_engine import FakeEngines
-from toy_device import OnDevice, gpu
-from toy_model import change_manifest, photo, same
+from support import toy_model
+from support.fake_engine import FakeEngines
+from support.toy_device import OnDevice, gpu
+from support.toy_model import change_manifest, photo, same
 
 from pyiseg import ModelError, Session, _core, backend, cuda, device_history, load_model, zoom
 from pyiseg.cpu import CpuPipeline

@@ -16,10 +16,9 @@ import pytest
 torch = pytest.importorskip("torch")
 onnx = pytest.importorskip("onnx")
 
-import toy_model  # noqa: E402
-import toy_network  # noqa: E402
 from onnx import TensorProto  # noqa: E402
-from test_networks import run_sessions  # noqa: E402
+from support import toy_model, toy_network  # noqa: E402
+from support.sessions import run_sessions  # noqa: E402
 
 from export import add_fp16, drawn, onnx_files, siblings  # noqa: E402
 from export.config import PAPER, Conv, Level, NetworkConfig  # noqa: E402

@@ -11,8 +11,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-import toy_model
 from PIL import Image
+from support import toy_model
 
 pytest.importorskip("tqdm")
 

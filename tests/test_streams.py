@@ -8,9 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from devices import DEVICES, StreamOps, native
-from op_inputs import random_clicks
-from test_ops import PATTERNS, SIGMAS
+from support.devices import DEVICES, StreamOps, native
+from support.op_inputs import PATTERNS, SIGMAS, random_clicks
 
 from pyiseg import _core
 

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fake_tensorrt import GPU, PACKAGES, Package, Severity, opened, plan_of
-from test_model import replace_network
+from support.fake_tensorrt import GPU, PACKAGES, Package, Severity, opened, plan_of
+from support.toy_model import replace_network
 
 import pyiseg
 from pyiseg import tensorrt

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import toy_model
-from fake_tensorrt import PACKAGES, Package, Severity, opened, plan_of
-from test_model import replace_network
+from support import toy_model
+from support.fake_tensorrt import PACKAGES, Package, Severity, opened, plan_of
+from support.toy_model import replace_network
 
 import pyiseg
 from pyiseg.engine import GUIDE_STRIP

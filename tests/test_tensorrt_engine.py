@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fake_tensorrt import PACKAGES, Package, Severity, opened, plan_of
+from support.fake_tensorrt import PACKAGES, Package, Severity, opened, plan_of
 
 import pyiseg
 from pyiseg.engine_file import EngineRefusedError

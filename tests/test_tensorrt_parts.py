@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 import pytest
-from fake_tensorrt import GPU, PACKAGES, Package, opened
+from support.fake_tensorrt import GPU, PACKAGES, Package, opened
 
 from pyiseg.engine_cache import EngineCache
 from pyiseg.geometry import View

@@ -13,12 +13,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import toy_data
+from support import toy_data
 
 torch = pytest.importorskip("torch")
 
-import toy_network  # noqa: E402
-from toy_training import TINY, assert_equal, tiny, weights  # noqa: E402
+from support import toy_network  # noqa: E402
+from support.toy_training import TINY, assert_equal, tiny, weights  # noqa: E402
 
 from export.config import COMPACT, scaled  # noqa: E402
 from export.data import Sample  # noqa: E402

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import toy_data
 from PIL import features
+from support import toy_data
 
 pytest.importorskip("torch")
 
-from toy_list import GRAPHIC, PHOTO, write_list
+from support.toy_list import GRAPHIC, PHOTO, write_list
 
 from export import validate, validation_report
 from export.validation_cases import read_cases

@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-import toy_data
 from PIL import Image
+from support import toy_data
 
 pytest.importorskip("torch")
 
-from toy_list import GRAPHIC, PHOTO, committed, write_list
+from support.toy_list import GRAPHIC, PHOTO, committed, write_list
 
 from export import validation_list
 from export.mask_grades import OFFSETS

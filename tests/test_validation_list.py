@@ -9,11 +9,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-import toy_data
+from support import toy_data
 
 pytest.importorskip("torch")
 
-from toy_list import PHOTO, committed
+from support.toy_list import PHOTO, committed
 
 from export import validation_list
 

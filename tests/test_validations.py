@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import toy_data
+from support import toy_data
 
 torch = pytest.importorskip("torch")
 
-from toy_training import tiny  # noqa: E402
+from support.toy_training import tiny  # noqa: E402
 
 from export import beside  # noqa: E402
 from export.log import read_log  # noqa: E402

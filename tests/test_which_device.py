@@ -8,8 +8,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from toy_device import gpu, limited
-from toy_model import PHOTO
+from support.toy_device import gpu, limited
+from support.toy_model import PHOTO
 
 from pyiseg import DeviceError, Session, _core, backend, load_model
 

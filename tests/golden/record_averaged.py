@@ -14,7 +14,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from averaged_cases import CLICKS, GRID, cases, rules
+from support.averaged_cases import CLICKS, GRID, cases, rules
 
 from pyiseg import _core
 from pyiseg.chain import Chain

@@ -9,8 +9,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from devices import native
-from toy_device import gpu as _stand_in
+from support.devices import native
+from support.toy_device import gpu as _stand_in
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 sys.path += [str(ROOT), str(ROOT / "benchmarks"), str(Path(__file__).resolve().parent)]
@@ -34,7 +34,7 @@ def cuda(stand_in: SimpleNamespace) -> SimpleNamespace:
 
 
 def _with_torch(use: SimpleNamespace, name: str) -> SimpleNamespace:
-    from toy_torch import ToyEngines
+    from support.toy_torch import ToyEngines
 
     use.native, use.name = native(name), name
     use.torch = "cpu" if name == "host" else "cuda"

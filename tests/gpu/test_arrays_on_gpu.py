@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from toy_device import pipeline_of
-from toy_model import CLICKS, PHOTO
+from support.toy_device import pipeline_of
+from support.toy_model import CLICKS, PHOTO
 
 from pyiseg import Session
 

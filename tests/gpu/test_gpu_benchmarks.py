@@ -54,7 +54,7 @@ def test_a_part_that_fails_is_noted_and_the_others_go_on(tmp_path: Path) -> None
 def test_the_programs_say_when_there_is_no_gpu(capsys: pytest.CaptureFixture[str]) -> None:
     import bench_gpu
     import gpu_sanitize
-    from devices import no_gpu
+    from support.devices import no_gpu
 
     if not no_gpu():
         pytest.skip("there is a GPU")

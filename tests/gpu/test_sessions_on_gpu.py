@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-import toy_model
-from toy_device import limited, pipeline_of
-from toy_model import CLICKS, PHOTO, photo
+from support import toy_model
+from support.toy_device import limited, pipeline_of
+from support.toy_model import CLICKS, PHOTO, photo
 
 from pyiseg import DeviceError, Session, _core, load_model, tensorrt
 from pyiseg.gpu import gpu_here
@@ -47,7 +47,7 @@ def click_both(cpu: Session, device: Session, clicks: Any = CLICKS, iou: float =
 @pytest.mark.parametrize("half", [False, True], ids=["fp32", "fp16"])
 @pytest.mark.parametrize("guide", GUIDES)
 def test_it_gives_the_cpus_mattes(tmp_path: Path, device: SimpleNamespace, guide: str, half: bool) -> None:
-    from toy_torch import ToyEngines
+    from support.toy_torch import ToyEngines
 
     device.engines = ToyEngines(device.torch, half=half)
     folder = toy_model.build(tmp_path / "toy", **GUIDES[guide])
@@ -98,7 +98,7 @@ def test_a_graph_gives_the_bits_of_its_steps(toy: Path, device: SimpleNamespace)
 
 def test_what_cannot_be_captured(toy: Path, device: SimpleNamespace, caplog: pytest.LogCaptureFixture) -> None:
     """Waiting spoils a capture; the stream must be as it was, and clicks are enqueued step by step."""
-    from toy_torch import ToyEngines
+    from support.toy_torch import ToyEngines
 
     device.engines = ToyEngines(device.torch, wrap=Waiting)
     cpu, there = Session(PHOTO, model=toy), Session(PHOTO, model=toy, device="cuda")
@@ -142,7 +142,7 @@ def test_a_thousand_sessions_leave_nothing(toy: Path, device: SimpleNamespace) -
 
 
 def test_sessions_that_failed_leave_nothing(toy: Path, device: SimpleNamespace) -> None:
-    from toy_torch import ToyEngines
+    from support.toy_torch import ToyEngines
 
     Session(PHOTO, model=toy, device="cuda").click(*CLICKS[0])
     before = device.used()

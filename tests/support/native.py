@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from devices import native
 from numpy.typing import DTypeLike, NDArray
 
 from pyiseg import _core
 from pyiseg.resampling import Device
+from support.devices import native
 
 Array = NDArray[Any]
 MEAN_SCRATCH = _core.mean_scratch

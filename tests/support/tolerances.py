@@ -1,4 +1,4 @@
-"""How far each op may be from tests/reference.py: the largest absolute difference, on every device.
+"""How far each op may be from tests/support/reference.py: the largest absolute difference, on every device.
 
 All ops compute in FP32, whose unit is 6e-8 at 1.
 """

@@ -13,14 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import onnx
-from fake_network import Config, Network, Profile, Tensor
-from test_model import replace_network
 
 import pyiseg
 from pyiseg.engine_plan import Plan, plans
 from pyiseg.gpu import GpuInfo
 from pyiseg.model import Model
 from pyiseg.tensorrt_flavour import Flavour
+from support.fake_network import Config, Network, Profile, Tensor
+from support.toy_model import replace_network
 
 GPU = GpuInfo("NVIDIA A100", (8, 0), 108, "13.0")
 

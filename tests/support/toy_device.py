@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fake_engine import FakeEngines
-from toy_model import PHOTO
 
 from pyiseg import Session, _core, backend
 from pyiseg.cuda import CudaPipeline
+from support.fake_engine import FakeEngines
+from support.toy_model import PHOTO
 
 
 def limited(limit: int) -> Any:

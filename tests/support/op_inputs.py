@@ -41,3 +41,32 @@ def image(h: int, w: int, seed: int = 0) -> NDArray[np.float32]:
     guide = blobs(h, w, seed + 1, 3.0) + 0.01 * rng(seed, 9).standard_normal((h, w))
     guide[:, w // 2 :] += 0.5
     return (guide - guide.mean()).astype(np.float32)
+
+
+SIGMAS = [1.2, 3.52, 28.16]
+
+
+def spiral(n: int) -> NDArray[np.float32]:
+    """One long line that winds inwards: the worst case for label equivalence."""
+    alpha = np.zeros((n, n), np.float32)
+    for ring in range(0, n // 2, 2):
+        alpha[ring, ring : n - ring] = alpha[n - 1 - ring, ring : n - ring] = 1
+        alpha[ring : n - ring, ring] = alpha[ring : n - ring, n - 1 - ring] = 1
+        if ring + 2 < n // 2:
+            alpha[ring + 1, ring] = 0
+            alpha[ring + 1 : ring + 3, ring + 2] = 1
+            alpha[ring + 2, ring + 1] = 1
+    return alpha
+
+
+PATTERNS = {
+    "noise": (rng(1).random((120, 150)) > 0.55).astype(np.float32),
+    "dense noise": (rng(2).random((64, 200)) > 0.3).astype(np.float32),
+    "checkers": (np.indices((50, 70)).sum(0) % 2).astype(np.float32),  # one region through its corners
+    "combs": np.tile(np.array([[1, 0]], np.float32), (40, 60)),
+    "spiral": spiral(101),
+    "diagonals": (np.subtract(*np.indices((90, 90))) % 3 == 0).astype(np.float32),
+    "antidiagonals": (np.add(*np.indices((90, 90))) % 3 == 0).astype(np.float32),
+    "full": np.ones((33, 65), np.float32),
+    "empty": np.zeros((33, 65), np.float32),
+}
