@@ -1,4 +1,4 @@
-"""Every op on every device against tests/support/reference.py, and the properties that hold whatever the numbers."""
+"""Every op on every device against support/reference.py, and the properties that hold whatever the numbers."""
 
 from __future__ import annotations
 

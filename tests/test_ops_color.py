@@ -1,4 +1,4 @@
-"""The color guided filter in residual form, on every device against tests/support/reference.py and what must hold of it."""
+"""The color guided filter in residual form, on every device against support/reference.py and what must hold of it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The ops that resize images, guides and maps on every device: to the bit what Pillow gives, or tests/support/reference.py."""
+"""The ops that resize images, guides and maps on every device: Pillow to the bit, or support/reference.py."""
 
 from __future__ import annotations
 
