@@ -27,9 +27,10 @@ from gpu_kernels import copy_bandwidth, measure
 from gpu_place import Place, Size, Subject, gpu, host
 from machine import describe, write_json
 
-from pyiseg import DeviceError, _core, tensorrt
-from pyiseg.engine_cache import EngineCache
-from pyiseg.engine_plan import plans, working_size
+from pyiseg import DeviceError, _core
+from pyiseg.tensorrt import provider as tensorrt
+from pyiseg.tensorrt.cache import EngineCache
+from pyiseg.tensorrt.specs import plans, working_size
 
 SIZES: dict[str, Size] = {
     "480x640": (480, 640),

@@ -30,8 +30,8 @@ import json, os, sys, tempfile
 from pathlib import Path
 import cv2, torch
 torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"])); cv2.setNumThreads(1)
-from export.settings import load_settings
-from export.trainer import Trainer
+from export.training.config import load_settings
+from export.training.trainer import Trainer
 from pyiseg import _core
 _core.set_num_threads(1)
 settings = load_settings("compact", ["run.sizes=[[0.0,384]]", "clicks.free_clicks=0", *json.loads(sys.argv[2])])

@@ -52,10 +52,10 @@ from ceiling_images import (
 from machine import describe, write_json
 from tqdm import tqdm
 
-from export.command import read_checkpoint, run_main
-from export.guided_filter import apply_coefficients
-from export.network import Network
-from export.pictures import read_rgb
+from export.cli import read_checkpoint, run_main
+from export.data.io import read_rgb
+from export.models.guided_filter import apply_coefficients
+from export.models.network import Network
 from export.to_onnx import load_network
 from pyiseg.evaluation.metrics import iou
 

@@ -11,13 +11,13 @@ import torch
 from ceiling_images import Array, Rgb
 from torch import Tensor
 
-from export.guided_filter import (
+from export.models.guided_filter import (
     apply_coefficients,
     color_guide_statistics,
     color_guided_filter_coefficients,
     guided_filter_coefficients,
 )
-from export.network import Network
+from export.models.network import Network
 from pyiseg.geometry import View
 
 LONG_SIDE, MULTIPLE, STRIDE = 512, 32, 2
@@ -29,7 +29,7 @@ class Variant:
 
     Attributes:
         guide: "learned", "color", or "none" for bilinear enlargement.
-        form, radius, eps: See `export.guided_filter`.
+        form, radius, eps: See `export.models.guided_filter`.
         space: What R, G, B are taken as: "rgb" as they are, "sqrt" the square roots.
     """
 

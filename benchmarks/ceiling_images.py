@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from export.pictures import read_rgb, read_rgba
-from export.real import RealImages
+from export.data.io import read_rgb, read_rgba
+from export.data.mixed import RealImages
 
 Array = NDArray[np.float32]
 Rgb = NDArray[np.uint8]

@@ -14,8 +14,8 @@ import numpy as np
 from PIL import Image
 
 from pyiseg import _core
-from pyiseg.engine import GUIDE_STRIP
-from pyiseg.resampling import fixed_windows, windows
+from pyiseg.runtime.engine import GUIDE_STRIP
+from pyiseg.runtime.resample import fixed_windows, windows
 
 Size = tuple[int, int]
 Array = np.ndarray[Any, Any]

@@ -19,13 +19,14 @@ import numpy as np
 from gpu_timing import on_gpu
 from PIL import Image
 
-from pyiseg import DeviceError, Model, Session, _core, backend, load_model, tensorrt
-from pyiseg.cuda import CudaPipeline
+from pyiseg import DeviceError, Model, Session, _core, backend, load_model
 from pyiseg.demo import CLICKS, PHOTO
-from pyiseg.engine import Engines
-from pyiseg.engine_cache import EngineCache
 from pyiseg.geometry import View
-from pyiseg.gpu import GpuInfo, gpu_here
+from pyiseg.runtime.cuda import CudaPipeline
+from pyiseg.runtime.engine import Engines
+from pyiseg.tensorrt import provider as tensorrt
+from pyiseg.tensorrt.cache import EngineCache
+from pyiseg.tensorrt.gpu import GpuInfo, gpu_here
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path += [str(ROOT), str(ROOT / "tests")]  # behind all else: export/ and the tests' engines are not installed

@@ -19,10 +19,10 @@ from gpu_kernel_cases import cases
 from gpu_kernels import checked
 
 from pyiseg import Model, _core
-from pyiseg.cuda import CudaPipeline
-from pyiseg.engine import GUIDE_STRIP
 from pyiseg.geometry import View
 from pyiseg.model import Rules
+from pyiseg.runtime.cuda import CudaPipeline
+from pyiseg.runtime.engine import GUIDE_STRIP
 
 HALF, SINGLE = np.dtype(np.float16), np.dtype(np.float32)
 CLICKS = np.array([(3, 4, 1), (9, 9, 0), (20, 12, 1), (3, 4, 0), (3, 4, 1)], np.int32)
@@ -47,7 +47,7 @@ class _Copy:
         self.space, self.inputs, self.outputs, self.source = space, inputs, outputs, source
 
     def open(self, shapes: Mapping[str, tuple[int, ...]]) -> _Copying:
-        """See `pyiseg.engine.Engine.open`."""
+        """See `pyiseg.runtime.engine.Engine.open`."""
         return _Copying(self, shapes[self.source[0]])
 
 
@@ -60,14 +60,14 @@ class _Copying:
         self.addresses: dict[str, int] = {}
 
     def bind(self, name: str, address: int) -> None:
-        """See `pyiseg.engine.Execution.bind`."""
+        """See `pyiseg.runtime.engine.Execution.bind`."""
         self.addresses[name] = address
 
     def use_scratch(self, address: int) -> None:
-        """See `pyiseg.engine.Execution.use_scratch`."""
+        """See `pyiseg.runtime.engine.Execution.use_scratch`."""
 
     def enqueue(self, stream: Any) -> None:
-        """See `pyiseg.engine.Execution.enqueue`."""
+        """See `pyiseg.runtime.engine.Execution.enqueue`."""
         engine, (name, plane) = self.engine, self.engine.source
         dtype, pixels = engine.inputs[name], self.shape[2] * self.shape[3]
         start = self.addresses[name] + plane * pixels * dtype.itemsize

@@ -19,12 +19,13 @@ import numpy as np
 from gpu_place import Size, check, clicks_on, picture
 from machine import write_json
 
-from pyiseg import Session, _core, load_model, tensorrt
-from pyiseg.cuda import CudaPipeline
-from pyiseg.engine_plan import plans
+from pyiseg import Session, _core, load_model
 from pyiseg.geometry import View
-from pyiseg.gpu import gpu_here
-from pyiseg.tensorrt_flavour import Flavour
+from pyiseg.runtime.cuda import CudaPipeline
+from pyiseg.tensorrt import provider as tensorrt
+from pyiseg.tensorrt.gpu import gpu_here
+from pyiseg.tensorrt.package import Flavour
+from pyiseg.tensorrt.specs import plans
 
 SIZE: Size = (480, 640)
 CLICKS = 3

@@ -31,7 +31,7 @@ from machine import describe, write_json
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from export.command import run_main
+from export.cli import run_main
 from pyiseg import Model, Session, load_model
 from pyiseg.evaluation.evaluate import to_the_limit
 from pyiseg.evaluation.metrics import iou, mean_with_interval

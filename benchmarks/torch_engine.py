@@ -1,4 +1,4 @@
-"""PyTorch behind the face of `pyiseg.engine`, so that where TensorRT is missing all else runs and is measured.
+"""PyTorch behind the face of `pyiseg.runtime.engine`, so that where TensorRT is missing all else runs and is measured.
 
 A network is called as it stands, on tensors that lie over the addresses that were bound, and is captured like anything
 else on the stream. Three things make that safe:
@@ -33,11 +33,11 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from export.network import Network
-from export.onnx_parts import ClickPart, GuidePart, ImagePart, folded, halved, rounded
+from export.conversion.modules import ClickPart, GuidePart, ImagePart, folded, halved, rounded
+from export.models.network import Network
 from pyiseg import DeviceError, Model
-from pyiseg.engine import Engine
 from pyiseg.geometry import View
+from pyiseg.runtime.engine import Engine
 
 _TYPES = {np.dtype(np.float32): torch.float32, np.dtype(np.float16): torch.float16}
 
@@ -47,7 +47,7 @@ _finished: list[Any] = []  # pools of executions that are gone
 
 
 class TorchEngines:
-    """Engines of one network; see `pyiseg.engine.Engines`. Which model folder they stand for, the caller knows.
+    """Engines of one network; see `pyiseg.runtime.engine.Engines`. Which model folder they stand for, the caller knows.
 
     Convolutions and products of FP32 are computed in FP32, not TF32, and always by the same algorithm: this sets
     PyTorch's switches for the whole process.
@@ -83,7 +83,7 @@ class TorchEngines:
             self._engines["guide"] = TorchEngine(part, planes, dtypes("guide"), device, channels_last=False)
 
     def load(self, model: Model, view: View) -> Mapping[str, Engine]:
-        """Return the engines; see `pyiseg.engine.Engines.load`."""
+        """Return the engines; see `pyiseg.runtime.engine.Engines.load`."""
         return dict(self._engines)
 
 
@@ -94,7 +94,7 @@ def release() -> None:
 
 
 class TorchEngine:
-    """One network on one device; see `pyiseg.engine.Engine`.
+    """One network on one device; see `pyiseg.runtime.engine.Engine`.
 
     Args:
         module: Takes the inputs by position; returns a tensor, or a tuple of them. It is moved to the device.
@@ -124,7 +124,7 @@ class TorchEngine:
         torch.backends.cudnn.benchmark, torch.backends.cudnn.deterministic = False, True
 
     def open(self, shapes: Mapping[str, tuple[int, ...]]) -> TorchExecution:
-        """Make an execution; see `pyiseg.engine.Engine.open`."""
+        """Make an execution; see `pyiseg.runtime.engine.Engine.open`."""
         if set(shapes) != set(self.inputs):
             raise DeviceError(f"shapes are for {sorted(shapes)}, the inputs are {sorted(self.inputs)}")
         with _allocator, _Failures():
@@ -156,7 +156,7 @@ class TorchEngine:
 
 
 class TorchExecution:
-    """A network at work for one session; see `pyiseg.engine.Execution`. It needs no scratch: it has a pool.
+    """A network at work for one session; see `pyiseg.runtime.engine.Execution`. It needs no scratch: it has a pool.
 
     Args:
         engine: The network.
@@ -184,7 +184,7 @@ class TorchExecution:
         return 0 if self._pool is None else sum(segment["total_size"] for segment in self._pool.snapshot())
 
     def bind(self, name: str, address: int) -> None:
-        """Say where a tensor lies; see `pyiseg.engine.Execution.bind`."""
+        """Say where a tensor lies; see `pyiseg.runtime.engine.Execution.bind`."""
         # The guide's strips are bound over and over, also while capturing.
         if (name, address) not in self._over:
             shape, dtype = self._all[name]
@@ -192,10 +192,10 @@ class TorchExecution:
         self._bound[name] = self._over[name, address]
 
     def use_scratch(self, address: int) -> None:
-        """Nothing is needed; see `pyiseg.engine.Execution.use_scratch`."""
+        """Nothing is needed; see `pyiseg.runtime.engine.Execution.use_scratch`."""
 
     def enqueue(self, stream: Any) -> None:
-        """Enqueue the network; see `pyiseg.engine.Execution.enqueue`."""
+        """Enqueue the network; see `pyiseg.runtime.engine.Execution.enqueue`."""
         engine = self._engine
         if self._pool is None:
             bound = dict(self._bound)
@@ -255,7 +255,7 @@ class _Constants(TorchFunctionMode):
 
 
 class _Failures:
-    """Turns PyTorch's errors into the one that `pyiseg.engine` speaks of."""
+    """Turns PyTorch's errors into the one that `pyiseg.runtime.engine` speaks of."""
 
     def __enter__(self) -> None:
         pass

@@ -10,10 +10,10 @@ import torch
 from onnx import numpy_helper
 from torch.utils.flop_counter import FlopCounterMode
 
-from export.command import read_checkpoint
+from export.cli import read_checkpoint
+from export.conversion.modules import folded
 from export.drawn import drawn_network
-from export.network import Network
-from export.onnx_parts import folded
+from export.models.network import Network
 from export.to_onnx import load_network
 from pyiseg import Model
 

@@ -12,11 +12,11 @@ import argparse
 import json
 from pathlib import Path
 
-from export.command import read_checkpoint, run_main
-from export.network import Network
-from export.onnx_parts import folded, rounded
-from export.parity import answers, differences
-from export.siblings import add_siblings
+from export.cli import read_checkpoint, run_main
+from export.conversion.fp16 import add_siblings
+from export.conversion.modules import folded, rounded
+from export.conversion.parity import answers, differences
+from export.models.network import Network
 from export.to_onnx import PARITY, SIZES, list_files, load_network
 from pyiseg import load_model
 from pyiseg.files import written_whole

@@ -27,9 +27,9 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from export.command import run_main
-from export.pictures import Masked
-from export.real import RealImages, read_lists
+from export.cli import run_main
+from export.data.io import Masked
+from export.data.mixed import RealImages, read_lists
 
 Floats = NDArray[np.float64]
 

@@ -17,11 +17,11 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from export.command import run_main
-from export.data import DataConfig, Sample, TrainingData
-from export.pictures import Array
-from export.settings import load_settings
-from export.shapes import shape_of_batch
+from export.cli import run_main
+from export.data.dataset import DataConfig, Sample, TrainingData
+from export.data.io import Array
+from export.data.shapes import shape_of_batch
+from export.training.config import load_settings
 from pyiseg.images import check_writable, write
 
 YELLOW, BLUE, WHITE = (255, 230, 0), (60, 130, 255), (255, 255, 255)

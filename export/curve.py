@@ -15,9 +15,9 @@ import numpy as np
 mpl.use("Agg")
 import matplotlib.pyplot as plt
 
-from export.command import run_main
-from export.log import read_log
-from export.validations import LINES
+from export.cli import run_main
+from export.training.log import read_log
+from export.training.validations import LINES
 from pyiseg.files import written_whole
 
 # With fewer points than this a line alone may not be seen.

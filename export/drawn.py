@@ -15,12 +15,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from export.command import run_main
-from export.config import PAPER
+from export.cli import run_main
 from export.import_published import network_of
-from export.network import Network
-from export.published import published_shapes
-from export.resnet import Bottleneck
+from export.models.config import PAPER
+from export.models.network import Network
+from export.models.published import published_shapes
+from export.models.resnet import Bottleneck
 from export.to_onnx import describe, export_folder
 
 # What every residual branch is multiplied with. Drawn weights pass errors on as trained ones do not: with the branches

@@ -18,16 +18,16 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from export.command import run_main, size_text
+from export.cli import run_main, size_text
 from pyiseg import load_model
-from pyiseg.engine_file import EngineKey, EngineRefusedError, write_engine
-from pyiseg.engine_plan import Plan, plans_for
-from pyiseg.engines_cli import add_size_to
+from pyiseg.cli.engines import add_size_to
 from pyiseg.errors import DeviceError
 from pyiseg.files import written_whole
 from pyiseg.model import Model
-from pyiseg.tensorrt import flavour
-from pyiseg.tensorrt_flavour import Flavour
+from pyiseg.tensorrt.file import EngineKey, EngineRefusedError, write_engine
+from pyiseg.tensorrt.package import Flavour
+from pyiseg.tensorrt.provider import flavour
+from pyiseg.tensorrt.specs import Plan, plans_for
 
 LEAST_FP16 = 0.5
 """Of the layers that multiply by weights, at least so many must compute in FP16; or of all, where there are none."""

@@ -12,13 +12,13 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw
 
-from export.command import run_main
-from export.compose import Composer
-from export.data import DataConfig, open_photographs
-from export.degrade import degraded
-from export.generate_paint import Material
-from export.generated import KINDS, generate
-from export.pictures import Array, Masked
+from export.cli import run_main
+from export.data.composite import Composer
+from export.data.dataset import DataConfig, open_photographs
+from export.data.degrade import degraded
+from export.data.generated.kinds import KINDS, generate
+from export.data.generated.paint import Material
+from export.data.io import Array, Masked
 from pyiseg.files import written_whole
 
 

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from export import train
-from export.command import run_main
+from export.cli import run_main
 from export.pack import unpack
 from export.weight_parts import join, split
 

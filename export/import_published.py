@@ -20,11 +20,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from export.command import read_tensors, run_main
-from export.config import PAPER
-from export.network import Network
-from export.onnx_parts import PRECISIONS
-from export.published import check_published, our_state
+from export.cli import read_tensors, run_main
+from export.conversion.modules import PRECISIONS
+from export.models.config import PAPER
+from export.models.network import Network
+from export.models.published import check_published, our_state
 from export.to_onnx import check_target, describe, export_folder
 from pyiseg.files import written_whole
 

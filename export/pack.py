@@ -25,7 +25,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from export.command import run_main, size_text
+from export.cli import run_main, size_text
 from pyiseg.files import written_whole
 
 LISTING = ".pack.json"
@@ -300,7 +300,7 @@ def _run(args: argparse.Namespace) -> None:
         else:
             # The rest of this module runs without PyTorch, which settings of training need.
             from export.pack_best import pack_best
-            from export.settings import load_settings
+            from export.training.config import load_settings
 
             config = load_settings(args.configuration, args.set).data
             shards = pack_best(args.data, args.out, config, args.max_mb, args.shard_mb)

@@ -18,11 +18,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from export.compose import MEASURING, SHARES
-from export.data import DataConfig
-from export.mask_grades import grade_of
+from export.data.composite import MEASURING, SHARES
+from export.data.dataset import DataConfig
+from export.data.mask_grades import grade_of
+from export.data.mixed import LISTS, is_validation
 from export.pack import FIXED, entry_size, pack, size_in_shard
-from export.real import LISTS, is_validation
 
 # How much of its source's share a byte of an image takes, by how closely its mask follows the object.
 COST = {"exact": 1.0, "close": 1.0, "fair": 1.5, "rough": 2.0}

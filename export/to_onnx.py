@@ -2,11 +2,11 @@
 
     python -m export.to_onnx runs/compact/checkpoint.pt pyiseg/models/default --weights export/weights/compact.pt
 
-Any network of export/config.py: the checkpoint says which one it is. --precision says how the weights are stored; with
-fp16-weights they take half the space and the arithmetic stays FP32. For TensorRT there are siblings that compute in
-FP16, image.fp16.onnx and click.fp16.onnx, where that gives the same alpha; --no-fp16 leaves them out. --weights writes
-the weights unfolded as well, for training to go on from (`python -m export.train --start`). --sharpen makes alpha
-surer of itself without moving its edges; the weights that --weights writes stay as trained.
+Any network of export/models/config.py: the checkpoint says which one it is. --precision says how the weights are
+stored; with fp16-weights they take half the space and the arithmetic stays FP32. For TensorRT there are siblings that
+compute in FP16, image.fp16.onnx and click.fp16.onnx, where that gives the same alpha; --no-fp16 leaves them out.
+--weights writes the weights unfolded as well, for training to go on from (`python -m export.train --start`).
+--sharpen makes alpha surer of itself without moving its edges; the weights that --weights writes stay as trained.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ from typing import Any
 
 import torch
 
-from export.command import read_checkpoint, run_main, size_text
-from export.config import NETWORKS, NetworkConfig, network_config
-from export.network import Network, load_weights
-from export.onnx_files import write_parts
-from export.onnx_parts import PRECISIONS, Precision, folded, rounded
-from export.parity import answers, differences
-from export.settings import available, load_settings
-from export.siblings import add_siblings
-from export.weights_file import training_of, write_weights
+from export.checkpoint import training_of, write_weights
+from export.cli import read_checkpoint, run_main, size_text
+from export.conversion.fp16 import add_siblings
+from export.conversion.modules import PRECISIONS, Precision, folded, rounded
+from export.conversion.parity import answers, differences
+from export.conversion.writer import write_parts
+from export.models.config import NETWORKS, NetworkConfig, network_config
+from export.models.network import Network, load_weights
+from export.training.config import available, load_settings
 
 # ONNX Runtime against PyTorch: the largest difference of any output.
 PARITY = 1e-4
@@ -58,7 +58,7 @@ def export_folder(
         folder: A new one, an empty one or a model folder, which is replaced.
         name, description, licence: For model.json.
         training: What the weights were trained on and how, for model.json.
-        precision: See `export.onnx_parts`.
+        precision: See `export.conversion.modules`.
         fp16: Also write FP16 siblings, if they give the same alpha; where not, it is said, and they are left out.
         sizes: Heights and widths, multiples of 32, at which ONNX Runtime is compared with PyTorch.
 

@@ -31,10 +31,10 @@ from pathlib import Path
 import cv2
 import torch
 
-from export import distributed
-from export.command import run_main
-from export.settings import Settings, available, load_settings
-from export.trainer import Trainer
+from export.cli import run_main
+from export.training import distributed
+from export.training.config import Settings, available, load_settings
+from export.training.trainer import Trainer
 from pyiseg import _core
 
 

@@ -29,11 +29,11 @@ from pathlib import Path
 
 import numpy as np
 
-from export.command import run_main
-from export.data import DataConfig
-from export.real import RealImages
-from export.validation_cases import LIST, digest, members, read_cases, restricted, spread
-from export.validation_report import read_first, result, text_table, write_results
+from export.cli import run_main
+from export.data.dataset import DataConfig
+from export.data.mixed import RealImages
+from export.validation.cases import LIST, digest, members, read_cases, restricted, spread
+from export.validation.report import read_first, result, text_table, write_results
 from pyiseg.evaluation.datasets import Case, Instance
 from pyiseg.evaluation.evaluate import Run
 from pyiseg.evaluation.runner import Settings, run_cases, versions

@@ -21,9 +21,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from export.command import run_main
-from export.real import is_validation, photograph
-from export.validation_cases import LIST, read_records
+from export.cli import run_main
+from export.data.mixed import is_validation, photograph
+from export.validation.cases import LIST, read_records
 from pyiseg.evaluation.masks import read_index, read_pixels
 from pyiseg.files import written_whole
 

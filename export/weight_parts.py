@@ -19,7 +19,7 @@ from typing import Any
 
 import torch
 
-from export.command import in_half, read_checkpoint, run_main, size_text
+from export.cli import in_half, read_checkpoint, run_main, size_text
 from pyiseg.files import written_whole
 
 _MAGIC = b"pyiseg weights, part: "

@@ -162,7 +162,7 @@ def reduce_rgb(rgb: NDArray[np.uint8], fx: int, fy: int, out: NDArray[np.uint8])
     """
 
 def resample_rgb_x(rgb: NDArray[np.uint8], starts: _Int, weights: _Int, out: NDArray[np.uint8]) -> None:
-    """Resample bytes along rows; `pyiseg.resampling.fixed_windows` makes starts and weights.
+    """Resample bytes along rows; `pyiseg.runtime.resample.fixed_windows` makes starts and weights.
 
     Args:
         rgb: Shape (h, w, 3).
@@ -182,7 +182,7 @@ def rgb_on_grid(
     column_weights: NDArray[np.float64],
     out: _Float,
 ) -> None:
-    """Bring RGB bytes to a grid as planes, 255 as 1; `pyiseg.resampling.windows` makes the windows.
+    """Bring RGB bytes to a grid as planes, 255 as 1; `pyiseg.runtime.resample.windows` makes the windows.
 
     Args:
         rgb: Shape (H, W, 3).
@@ -192,7 +192,7 @@ def rgb_on_grid(
     """
 
 def resample_x(planes: _Float, starts: _Int, weights: NDArray[np.float64], out: _Float) -> None:
-    """Resample planes along rows, summed in float64; `pyiseg.resampling.windows` makes starts and weights.
+    """Resample planes along rows, summed in float64; `pyiseg.runtime.resample.windows` makes starts and weights.
 
     Args:
         planes: Shape (C, h, w).

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from pyiseg.device_image import DeviceImage
 from pyiseg.errors import DeviceError, ModelError
 from pyiseg.geometry import View
 from pyiseg.model import Model
+from pyiseg.runtime.device_image import DeviceImage
 
 if TYPE_CHECKING:
     from pyiseg._core import Array
-    from pyiseg.tensorrt import TensorRT
+    from pyiseg.tensorrt.provider import TensorRT
 
 DEVICES = ("cpu", "cuda", "auto")
 
@@ -162,7 +162,7 @@ def why_not_cuda() -> str:
         return f"the GPU does not answer ({error})"
     if (major, minor) < (7, 5):
         return f"the GPU has compute capability {major}.{minor}; 7.5 (Turing) or newer is needed"
-    from pyiseg import tensorrt
+    from pyiseg.tensorrt import provider as tensorrt
 
     try:
         return tensorrt.why_not()
@@ -172,9 +172,9 @@ def why_not_cuda() -> str:
 
 def cuda_state() -> list[tuple[str, str]]:
     """What ``device="cuda"`` needs, each with what there is of it: for people to read."""
-    from pyiseg import tensorrt
     from pyiseg.errors import PyisegError
-    from pyiseg.gpu import gpu_here
+    from pyiseg.tensorrt import provider as tensorrt
+    from pyiseg.tensorrt.gpu import gpu_here
 
     _core, gpu = _native(), gpu_here()
     ops = f"built with CUDA {_core.cuda.runtime_version() // 1000}" if _core.cuda_built else "not in this build"
@@ -229,7 +229,7 @@ def build(
 def _cpu_pipeline(model: Model, view: View, rgb: npt.NDArray[np.uint8]) -> Pipeline:
     _native()
     try:
-        from pyiseg.cpu import CpuPipeline
+        from pyiseg.runtime.cpu import CpuPipeline
     except ImportError as error:
         way_out = ": pip install onnxruntime" if error.name == "onnxruntime" else ""
         raise DeviceError(f"device 'cpu' cannot be used: {error}{way_out}") from error
@@ -251,7 +251,7 @@ def _native() -> Any:
 
 def _cuda_pipeline(model: Model, view: View, image: npt.NDArray[np.uint8] | DeviceImage) -> Pipeline:
     from pyiseg import _core
-    from pyiseg.cuda import CudaPipeline
+    from pyiseg.runtime.cuda import CudaPipeline
 
     try:
         index = _core.cuda.device_index()
@@ -271,8 +271,8 @@ _finding = threading.Lock()
 
 def _engines_of(index: int) -> TensorRT:
     """TensorRT for the GPU that is current in this thread; one each, so that its sessions share engines."""
-    from pyiseg.gpu import gpu_here
-    from pyiseg.tensorrt import TensorRT
+    from pyiseg.tensorrt.gpu import gpu_here
+    from pyiseg.tensorrt.provider import TensorRT
 
     with _finding:
         if index not in _per_gpu:

@@ -12,10 +12,10 @@ import numpy as np
 import numpy.typing as npt
 
 from pyiseg import backend, images
-from pyiseg.device_image import DeviceImage, is_device_array
+from pyiseg.crops import Parts, Selection
 from pyiseg.errors import DeviceError
 from pyiseg.model import Model, load_model
-from pyiseg.parts import Parts, Selection
+from pyiseg.runtime.device_image import DeviceImage, is_device_array
 
 if TYPE_CHECKING:
     from pyiseg._core import Array

@@ -9,7 +9,7 @@ from support import toy_model
 from support.fake_tensorrt import with_fp16
 
 from pyiseg import Model, Session, load_model
-from pyiseg.engine_cache import EngineCache
+from pyiseg.tensorrt.cache import EngineCache
 
 
 @pytest.fixture(scope="session")

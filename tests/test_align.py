@@ -14,9 +14,9 @@ from support import toy_data
 pytest.importorskip("torch")
 
 from export import align
-from export.augment import _resized, flipped, moved, paper_crop
-from export.compose import Composer
-from export.pictures import Masked
+from export.data.augment import _resized, flipped, moved, paper_crop
+from export.data.composite import Composer
+from export.data.io import Masked
 
 Array = np.ndarray  # type: ignore[type-arg]
 

@@ -19,7 +19,7 @@ from unittest.mock import patch
 import pytest
 
 import pyiseg
-from pyiseg import cli
+from pyiseg.cli import main as cli
 
 RECORDED = Path(__file__).parent / "golden" / "api_surface.txt"
 EXPORT_COMMANDS = (

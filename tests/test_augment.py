@@ -14,12 +14,12 @@ pytest.importorskip("scipy")
 
 from PIL import Image
 
-from export.augment import close_window, flipped, paper_crop, paper_light, random_window
-from export.compose import Composer
-from export.data import DataConfig
-from export.pictures import Masked
-from export.real import RealImages
-from export.sbd import SbdImages
+from export.data.augment import close_window, flipped, paper_crop, paper_light, random_window
+from export.data.composite import Composer
+from export.data.dataset import DataConfig
+from export.data.io import Masked
+from export.data.mixed import RealImages
+from export.data.sbd import SbdImages
 
 
 @pytest.fixture(scope="module")

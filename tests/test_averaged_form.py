@@ -12,9 +12,9 @@ import pytest
 from support.averaged_cases import CLICKS, GRID, Case, cases, rules
 from support.native import Native
 
-from pyiseg.chain import Chain
-from pyiseg.guided_filter import LearnedFilter
 from pyiseg.model import Rules
+from pyiseg.runtime.click import Chain
+from pyiseg.runtime.guided_filter import LearnedFilter
 
 RECORDED = json.loads((Path(__file__).parent / "golden" / "averaged_filter.json").read_text())
 

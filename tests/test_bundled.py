@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 cv2 = pytest.importorskip("cv2")
 
-from export import bundled  # noqa: E402
-from export.bundled import bundled_clicks  # noqa: E402
+from export.training import click_sampling as bundled  # noqa: E402
+from export.training.click_sampling import bundled_clicks  # noqa: E402
 
 Mask = NDArray[np.bool_]
 NOTHING = np.zeros((120, 160), bool)

@@ -13,7 +13,8 @@ from PIL import Image
 from support.toy_model import PHOTO
 
 import pyiseg
-from pyiseg import cli, demo
+from pyiseg import demo
+from pyiseg.cli import main as cli
 
 
 @pytest.fixture

@@ -12,10 +12,10 @@ from support import toy_model
 
 torch = pytest.importorskip("torch")
 
-from export.clicking import Sequence, Sequences  # noqa: E402
-from export.config import NetworkConfig  # noqa: E402
-from export.data import Sample  # noqa: E402
-from export.losses import click_error, soft_iou  # noqa: E402
+from export.data.dataset import Sample  # noqa: E402
+from export.models.config import NetworkConfig  # noqa: E402
+from export.training.interaction import Sequence, Sequences  # noqa: E402
+from export.training.losses import click_error, soft_iou  # noqa: E402
 from pyiseg import Session, load_model  # noqa: E402
 
 

@@ -15,14 +15,14 @@ torch = pytest.importorskip("torch")
 
 from support import toy_network  # noqa: E402
 
-from export.click_config import ClickConfig  # noqa: E402
-from export.clicking import Clicker, mirrored_pairs  # noqa: E402
-from export.config import COMPACT, scaled  # noqa: E402
-from export.data import Sample  # noqa: E402
-from export.losses import mirror_difference  # noqa: E402
-from export.network import Network  # noqa: E402
-from export.settings import Settings, load_settings  # noqa: E402
-from export.trainer import Trainer  # noqa: E402
+from export.data.dataset import Sample  # noqa: E402
+from export.models.config import COMPACT, scaled  # noqa: E402
+from export.models.network import Network  # noqa: E402
+from export.training.click_config import ClickConfig  # noqa: E402
+from export.training.config import Settings, load_settings  # noqa: E402
+from export.training.interaction import Clicker, mirrored_pairs  # noqa: E402
+from export.training.losses import mirror_difference  # noqa: E402
+from export.training.trainer import Trainer  # noqa: E402
 
 ALL = {
     "long": 0.5,

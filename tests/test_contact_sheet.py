@@ -14,7 +14,7 @@ pytest.importorskip("torch")
 from PIL import Image
 
 from export import contact_sheet
-from export.data import Sample
+from export.data.dataset import Sample
 
 
 def test_outlines_void_and_weights_are_seen() -> None:

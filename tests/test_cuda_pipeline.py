@@ -15,7 +15,9 @@ from support.fake_engine import FakeEngines
 from support.toy_device import both, gpu, limited, pipeline_of
 from support.toy_model import CLICKS, PHOTO, photo
 
-from pyiseg import DeviceError, ModelError, Session, _core, cuda, device_history
+from pyiseg import DeviceError, ModelError, Session, _core
+from pyiseg.runtime import cuda
+from pyiseg.runtime import history as device_history
 
 __all__ = ["gpu"]  # a fixture
 

@@ -9,11 +9,11 @@ pytest.importorskip("torch")
 
 import cv2
 
-from export.clicking import Clicker
-from export.config import COMPACT
-from export.damage import LEAST, MOST, damaged
-from export.data import Sample
-from export.settings import ClickConfig
+from export.data.dataset import Sample
+from export.models.config import COMPACT
+from export.training.config import ClickConfig
+from export.training.interaction import Clicker
+from export.training.mask_noise import LEAST, MOST, damaged
 from pyiseg.evaluation.metrics import iou
 from pyiseg.session import Click
 

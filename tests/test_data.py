@@ -20,9 +20,9 @@ pytest.importorskip("scipy")
 from PIL import Image
 from support.data_configs import CONFIGS, SBD, SYNTH
 
-from export.data import DataConfig, TrainingData
-from export.pictures import Masked
-from export.real import RealImages, is_validation, photograph
+from export.data.dataset import DataConfig, TrainingData
+from export.data.io import Masked
+from export.data.mixed import RealImages, is_validation, photograph
 
 
 @pytest.fixture(scope="module")

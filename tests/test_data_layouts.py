@@ -16,10 +16,10 @@ pytest.importorskip("scipy")
 from PIL import Image
 from support.data_configs import CONFIGS
 
-from export.data import TrainingData
-from export.folder import FolderImages
-from export.pictures import DamagedFileError
-from export.sbd import SbdImages
+from export.data.dataset import TrainingData
+from export.data.folder import FolderImages
+from export.data.io import DamagedFileError
+from export.data.sbd import SbdImages
 from pyiseg.evaluation.datasets import DATASETS
 from pyiseg.evaluation.masks import read_instances
 

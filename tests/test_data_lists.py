@@ -14,9 +14,9 @@ pytest.importorskip("torch")
 
 from PIL import Image, features
 
-from export.data import DataConfig, TrainingData
-from export.mask_grades import OFFSETS
-from export.real import RealImages, is_validation, read_lists
+from export.data.dataset import DataConfig, TrainingData
+from export.data.mask_grades import OFFSETS
+from export.data.mixed import RealImages, is_validation, read_lists
 from pyiseg.evaluation.masks import DamagedFileError, read_index
 
 NEW = (("koma", 1.0),)

@@ -11,9 +11,9 @@ pytest.importorskip("torch")
 
 import cv2
 
-from export.compose import matched_color
-from export.degrade import WAYS, degraded
-from export.pictures import Array
+from export.data.composite import matched_color
+from export.data.degrade import WAYS, degraded
+from export.data.io import Array
 
 RAMP = np.ascontiguousarray(
     np.stack(np.meshgrid(np.linspace(0, 255, 96), np.linspace(255, 0, 64)), axis=-1)[..., [0, 1, 0]].astype(np.uint8)

@@ -13,7 +13,7 @@ from support.toy_device import OnDevice, both, gpu, pipeline_of
 from support.toy_model import CLICKS, PHOTO
 
 from pyiseg import DeviceError, Session
-from pyiseg.device_image import DeviceImage, is_device_array
+from pyiseg.runtime.device_image import DeviceImage, is_device_array
 
 __all__ = ["gpu"]  # a fixture
 

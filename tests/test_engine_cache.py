@@ -15,10 +15,11 @@ from typing import Any
 import pytest
 from support.engine_files import AHEAD, DAMAGE, ENGINE, KEY, PLAN, Builder, fetch
 
-from pyiseg import engine_cache, files
-from pyiseg.engine_cache import EngineCache, default_folder
-from pyiseg.engine_file import EngineRefusedError, kernels_of, read_header, write_engine
+from pyiseg import files
 from pyiseg.errors import DeviceError
+from pyiseg.tensorrt import cache as engine_cache
+from pyiseg.tensorrt.cache import EngineCache, default_folder
+from pyiseg.tensorrt.file import EngineRefusedError, kernels_of, read_header, write_engine
 
 
 @pytest.fixture

@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 from support.engine_files import AHEAD, DAMAGE, ENGINE, KEY, PLAN
 
-from pyiseg import _core, engine_file
-from pyiseg.engine_file import EngineKey, EngineRefusedError, read_engine, read_header, write_engine
-from pyiseg.gpu import GpuInfo, gpu_here
+from pyiseg import _core
+from pyiseg.tensorrt import file as engine_file
+from pyiseg.tensorrt.file import EngineKey, EngineRefusedError, read_engine, read_header, write_engine
+from pyiseg.tensorrt.gpu import GpuInfo, gpu_here
 
 
 def test_names_are_for_people_and_for_looking_up() -> None:

@@ -13,10 +13,10 @@ import filelock
 import pytest
 from support.engine_files import ENGINE, KEY, Builder, fetch
 
-from pyiseg import engine_cache
-from pyiseg.engine_cache import EngineCache
-from pyiseg.engine_file import write_engine
 from pyiseg.errors import DeviceError
+from pyiseg.tensorrt import cache as engine_cache
+from pyiseg.tensorrt.cache import EngineCache
+from pyiseg.tensorrt.file import write_engine
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ import logging, os, sys, time
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 from support.engine_files import ENGINE, KEY
-from pyiseg.engine_cache import EngineCache
+from pyiseg.tensorrt.cache import EngineCache
 logging.basicConfig(format="%(message)s")
 folder, how = Path(sys.argv[2]), sys.argv[3]
 

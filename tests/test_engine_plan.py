@@ -9,9 +9,9 @@ import pytest
 from support import toy_model
 
 import pyiseg
-from pyiseg.engine import GUIDE_STRIP
-from pyiseg.engine_plan import Plan, common_sizes, depends_on, network_file, plans, plans_for
 from pyiseg.model import Model
+from pyiseg.runtime.engine import GUIDE_STRIP
+from pyiseg.tensorrt.specs import Plan, common_sizes, depends_on, network_file, plans, plans_for
 
 
 def test_common_sizes_have_engines_of_their_own(model: Model) -> None:

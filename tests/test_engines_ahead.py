@@ -14,10 +14,12 @@ from support.engine_files import states
 from support.fake_tensorrt import with_fp16
 
 import pyiseg
-from pyiseg import cli, engines_cli, tensorrt
-from pyiseg.engine_cache import EngineCache
-from pyiseg.engine_plan import plans
+from pyiseg.cli import engines as engines_cli
+from pyiseg.cli import main as cli
 from pyiseg.model import Model
+from pyiseg.tensorrt import provider as tensorrt
+from pyiseg.tensorrt.cache import EngineCache
+from pyiseg.tensorrt.specs import plans
 
 LAYERS = """Layers:
 Name: a, LayerType: kgen, Inputs: [ { Name: x, Dimensions: [1,3], Datatype: Float, Format: f }], Constants: [], \

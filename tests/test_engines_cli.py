@@ -15,11 +15,14 @@ from support.engine_files import states
 from support.fake_tensorrt import GPU, Package, opened
 
 import pyiseg
-from pyiseg import cli, engine_cache, engines_cli, tensorrt
-from pyiseg.engine_cache import EngineCache
-from pyiseg.engine_file import EngineKey, kernels_of, write_engine
-from pyiseg.engine_plan import plans
+from pyiseg.cli import engines as engines_cli
+from pyiseg.cli import main as cli
 from pyiseg.model import Model
+from pyiseg.tensorrt import cache as engine_cache
+from pyiseg.tensorrt import provider as tensorrt
+from pyiseg.tensorrt.cache import EngineCache
+from pyiseg.tensorrt.file import EngineKey, kernels_of, write_engine
+from pyiseg.tensorrt.specs import plans
 
 DRIVER = "there is no NVIDIA driver; install one"
 HERE = f"multiprocessors, {platform.machine()}"

@@ -13,11 +13,13 @@ from matplotlib.figure import Figure
 from PIL import Image
 from support import toy_evaluation
 
-from pyiseg import cli, load_model
-from pyiseg.evaluation import plots, report, sheets
+from pyiseg import load_model
+from pyiseg.cli import main as cli
+from pyiseg.evaluation import contact_sheets as sheets
+from pyiseg.evaluation import plots, report
 from pyiseg.evaluation.evaluate import run_case, summarise
-from pyiseg.evaluation.record import read_report, write_report
 from pyiseg.evaluation.references import PAPER, REFERENCES, references
+from pyiseg.evaluation.results import read_report, write_report
 from pyiseg.evaluation.runner import Failure, read_cases
 
 

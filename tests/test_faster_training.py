@@ -7,11 +7,11 @@ import torch
 from support import toy_network
 from torch import nn
 
-from export import gradients
-from export.config import COMPACT, scaled
-from export.frozen import FrozenLayers
-from export.layers import FoldedConv, StandardisedConv
-from export.lite0 import Lite0, Lite2
+from export.models.config import COMPACT, scaled
+from export.models.efficientnet_lite0 import Lite0, Lite2
+from export.models.layers import FoldedConv, StandardisedConv
+from export.training import gradients
+from export.training.frozen import FrozenLayers
 
 
 @pytest.mark.parametrize(("channels", "out", "shape"), [(32, 40, (9, 13)), (48, 32, (1, 7)), (40, 64, (64, 5))])

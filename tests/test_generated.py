@@ -16,14 +16,14 @@ pytest.importorskip("torch")
 import cv2
 from PIL import Image
 
-from export.compose import Composer
-from export.data import DataConfig, TrainingData
-from export.generate_paint import Material, placed_cutout
-from export.generate_scene import Patch, Scene
-from export.generate_shapes import SHAPES, box, ellipse, filled, letters, outline, stroked, turned
-from export.generate_thin import STROKES, WIDEST
-from export.generated import KINDS, any_kind, generate
-from export.pictures import Masked
+from export.data.composite import Composer
+from export.data.dataset import DataConfig, TrainingData
+from export.data.generated.kinds import KINDS, any_kind, generate
+from export.data.generated.paint import Material, placed_cutout
+from export.data.generated.scene import Patch, Scene
+from export.data.generated.shapes import SHAPES, box, ellipse, filled, letters, outline, stroked, turned
+from export.data.generated.thin import STROKES, WIDEST
+from export.data.io import Masked
 
 SHAPE = (112, 144)
 

@@ -14,8 +14,8 @@ from support.toy_training import tiny  # noqa: E402
 
 from export import gpu_train, train  # noqa: E402
 from export.pack import pack  # noqa: E402
-from export.settings import Settings  # noqa: E402
-from export.trainer import Trainer  # noqa: E402
+from export.training.config import Settings  # noqa: E402
+from export.training.trainer import Trainer  # noqa: E402
 from export.weight_parts import join, split  # noqa: E402
 
 TRUNK = replace(

@@ -11,7 +11,7 @@ torch = pytest.importorskip("torch")
 
 import torch.nn.functional as F  # noqa: E402
 
-from export.guided_filter import (  # noqa: E402
+from export.models.guided_filter import (  # noqa: E402
     apply_coefficients,
     color_guide_statistics,
     color_guided_filter_coefficients,

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from support.native import MEAN_SCRATCH
 
 from pyiseg import _core
-from pyiseg.resampling import fixed_windows, windows
+from pyiseg.runtime.resample import fixed_windows, windows
 
 WINDOWS = fixed_windows("lanczos", 8, 5)
 SMOOTH = windows("bilinear", 8, 5)

@@ -23,8 +23,8 @@ def test_import_loads_numpy_and_the_extension_only() -> None:
     foreign = {name.partition(".")[0] for name in ours} - set(sys.stdlib_module_names) - {"pyiseg"}
     # An editable install brings its own import hook.
     assert {name for name in foreign if "editable" not in name} == set()
-    assert "pyiseg.cpu" not in ours
-    assert not any(name.startswith(("pyiseg.evaluation", "pyiseg.cli", "pyiseg.demo")) for name in ours)
+    assert "pyiseg.runtime.cpu" not in ours
+    assert not any(name.startswith(("pyiseg.evaluation", "pyiseg.cli.main", "pyiseg.demo")) for name in ours)
 
 
 def test_the_public_face() -> None:

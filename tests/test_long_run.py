@@ -16,9 +16,9 @@ torch = pytest.importorskip("torch")
 
 from support.toy_training import TINY, assert_equal, tiny, weights  # noqa: E402
 
-from export import beside, trainer  # noqa: E402
-from export.settings import Settings, load_settings  # noqa: E402
-from export.trainer import Trainer  # noqa: E402
+from export.training import beside, trainer  # noqa: E402
+from export.training.config import Settings, load_settings  # noqa: E402
+from export.training.trainer import Trainer  # noqa: E402
 
 CONSTANT = replace(TINY.optimiser, schedule="constant")
 
@@ -225,7 +225,7 @@ def test_a_full_disk_loses_nothing(
 
 def test_what_a_full_disk_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The cause, not PyTorch's words on positions in a file; and the old content stays."""
-    from export import command
+    from export import cli as command
 
     path = tmp_path / "checkpoint.pt"
     command.write_tensors(path, {"a": torch.ones(3)})

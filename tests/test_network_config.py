@@ -13,7 +13,7 @@ torch = pytest.importorskip("torch")
 
 from support.toy_network import VARIANTS  # noqa: E402
 
-from export.config import COMPACT, NETWORKS, PAPER, SMALL, Conv, Level, NetworkConfig, network_config, scaled  # noqa: E402
+from export.models.config import COMPACT, NETWORKS, PAPER, SMALL, Conv, Level, NetworkConfig, network_config, scaled  # noqa: E402
 
 
 @pytest.mark.parametrize(

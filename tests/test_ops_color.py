@@ -15,7 +15,7 @@ from support.native import Native
 from support.op_inputs import SHAPES, SIZES, blobs, image, random_clicks, rng
 
 from pyiseg.geometry import View
-from pyiseg.resampling import image_on_grid, windows
+from pyiseg.runtime.resample import image_on_grid, windows
 
 Float32 = NDArray[np.float32]
 

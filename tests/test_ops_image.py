@@ -17,7 +17,7 @@ from support.native import MEAN_SCRATCH, Native
 from support.op_inputs import rng
 
 from pyiseg import _core
-from pyiseg.resampling import fixed_windows, windows
+from pyiseg.runtime.resample import fixed_windows, windows
 
 FILTERS = {
     "box": Image.Resampling.BOX,

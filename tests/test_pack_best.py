@@ -14,10 +14,10 @@ from support import toy_data
 pytest.importorskip("torch")
 
 from export import pack as packing
-from export.data import DataConfig, TrainingData
+from export.data.dataset import DataConfig, TrainingData
+from export.data.mixed import is_validation
 from export.pack import unpack
 from export.pack_best import Item, pack_best, spread
-from export.real import is_validation
 
 # Names of 40 images, of which some are kept for choosing.
 SOURCES = {"ecssd": 16, "sbd": 12, "koma": 12}

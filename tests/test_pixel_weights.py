@@ -14,11 +14,11 @@ pytest.importorskip("torch")
 
 import torch
 
-from export.clickwise import Targets
-from export.data import DataConfig, Sample, TrainingData
-from export.losses import absolute_error, soft_iou
-from export.pictures import Grade
-from export.pixel_weights import EDGE_BAND, pixel_weights, thin_parts
+from export.data.dataset import DataConfig, Sample, TrainingData
+from export.data.io import Grade
+from export.data.pixel_weights import EDGE_BAND, pixel_weights, thin_parts
+from export.training.losses import absolute_error, soft_iou
+from export.training.step import Targets
 
 Array = np.ndarray  # type: ignore[type-arg]
 

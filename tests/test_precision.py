@@ -12,10 +12,10 @@ torch = pytest.importorskip("torch")
 
 from support.toy_training import assert_equal, tiny, weights  # noqa: E402
 
-from export import trainer as training  # noqa: E402
-from export.layers import BatchNormConv  # noqa: E402
-from export.precision import Choice, Chosen, choose_precision, trial  # noqa: E402
-from export.trainer import Trainer  # noqa: E402
+from export.models.layers import BatchNormConv  # noqa: E402
+from export.training import trainer as training  # noqa: E402
+from export.training.precision import Choice, Chosen, choose_precision, trial  # noqa: E402
+from export.training.trainer import Trainer  # noqa: E402
 
 
 @pytest.fixture(scope="module")

@@ -9,10 +9,10 @@ torch = pytest.importorskip("torch")
 
 from support.published import GOLDEN, assert_as_recorded  # noqa: E402
 
-from export.config import PAPER  # noqa: E402
 from export.drawn import drawn_weights  # noqa: E402
-from export.network import Network  # noqa: E402
-from export.published import our_state  # noqa: E402
+from export.models.config import PAPER  # noqa: E402
+from export.models.network import Network  # noqa: E402
+from export.models.published import our_state  # noqa: E402
 from pyiseg import _core  # noqa: E402
 
 

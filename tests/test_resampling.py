@@ -15,7 +15,7 @@ from support.native import Native
 from support.op_inputs import rng
 
 from pyiseg.geometry import View
-from pyiseg.resampling import Device, ImageMaps, fixed_windows, grid_guide, windows, working_image
+from pyiseg.runtime.resample import Device, ImageMaps, fixed_windows, grid_guide, windows, working_image
 
 # Sides of one pixel, sides smaller than the grid, sides that stay, shrink by a whole factor, by a little, by a lot.
 IMAGES = [

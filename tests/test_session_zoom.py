@@ -16,11 +16,13 @@ from support.fake_engine import FakeEngines
 from support.toy_device import OnDevice, gpu
 from support.toy_model import change_manifest, photo, same
 
-from pyiseg import ModelError, Session, _core, backend, cuda, device_history, load_model, zoom
-from pyiseg.cpu import CpuPipeline
+from pyiseg import ModelError, Session, _core, backend, load_model, zoom
+from pyiseg.crops import Parts
 from pyiseg.demo import PHOTO
 from pyiseg.geometry import View
-from pyiseg.parts import Parts
+from pyiseg.runtime import cuda
+from pyiseg.runtime import history as device_history
+from pyiseg.runtime.cpu import CpuPipeline
 from pyiseg.zoom import Box
 
 __all__ = ["gpu"]  # a fixture

@@ -9,9 +9,9 @@ import pytest
 
 pytest.importorskip("torch")
 
-from export.config import COMPACT, PAPER
-from export.plain import from_plain
-from export.settings import Settings, available, load_settings
+from export.models.config import COMPACT, PAPER
+from export.parsing import from_plain
+from export.training.config import Settings, available, load_settings
 
 
 def test_the_configurations_of_the_paper_and_the_default_are_there() -> None:

@@ -13,13 +13,13 @@ from support import toy_data
 
 pytest.importorskip("torch")
 
-from export.augment import SERVED_SIDE, close_window, native_window, paper_crop, random_window
-from export.compose import Composer
-from export.data import DataConfig, TrainingData
-from export.pictures import Masked
-from export.settings import load_settings
-from export.shapes import shape_of_batch
-from export.trainer import Trainer
+from export.data.augment import SERVED_SIDE, close_window, native_window, paper_crop, random_window
+from export.data.composite import Composer
+from export.data.dataset import DataConfig, TrainingData
+from export.data.io import Masked
+from export.data.shapes import shape_of_batch
+from export.training.config import load_settings
+from export.training.trainer import Trainer
 
 MIX = ((1.0, 0.5), (1.33, 0.25), (6.0, 0.25))
 

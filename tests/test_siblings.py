@@ -20,13 +20,15 @@ from onnx import TensorProto  # noqa: E402
 from support import toy_model, toy_network  # noqa: E402
 from support.sessions import run_sessions  # noqa: E402
 
-from export import add_fp16, drawn, onnx_files, siblings  # noqa: E402
-from export.config import PAPER, Conv, Level, NetworkConfig  # noqa: E402
-from export.network import Network  # noqa: E402
-from export.onnx_parts import folded, halved, rounded  # noqa: E402
-from export.parity import answers, differences  # noqa: E402
-from export.resnet import Bottleneck  # noqa: E402
-from export.siblings import HALF_PARITY, add_siblings  # noqa: E402
+from export import add_fp16, drawn  # noqa: E402
+from export.conversion import fp16 as siblings  # noqa: E402
+from export.conversion import writer as onnx_files  # noqa: E402
+from export.conversion.fp16 import HALF_PARITY, add_siblings  # noqa: E402
+from export.conversion.modules import folded, halved, rounded  # noqa: E402
+from export.conversion.parity import answers, differences  # noqa: E402
+from export.models.config import PAPER, Conv, Level, NetworkConfig  # noqa: E402
+from export.models.network import Network  # noqa: E402
+from export.models.resnet import Bottleneck  # noqa: E402
 from export.to_onnx import export_folder, load_network  # noqa: E402
 from pyiseg import ModelError, load_model  # noqa: E402
 

@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 torch = pytest.importorskip("torch")
 cv2 = pytest.importorskip("cv2")
 
-from export.clicking import Clicker, Sequence  # noqa: E402
-from export.config import COMPACT  # noqa: E402
-from export.damage import LEAST, damaged, seen_from_far  # noqa: E402
-from export.data import Sample  # noqa: E402
-from export.sampled import random_click, sampled_clicks  # noqa: E402
-from export.settings import ClickConfig, load_settings  # noqa: E402
-from export.starts import is_crop  # noqa: E402
+from export.data.dataset import Sample  # noqa: E402
+from export.models.config import COMPACT  # noqa: E402
+from export.training.config import ClickConfig, load_settings  # noqa: E402
+from export.training.interaction import Clicker, Sequence  # noqa: E402
+from export.training.mask_noise import LEAST, damaged, seen_from_far  # noqa: E402
+from export.training.sampled import random_click, sampled_clicks  # noqa: E402
+from export.training.starts import is_crop  # noqa: E402
 from pyiseg.evaluation.metrics import iou  # noqa: E402
 from pyiseg.session import Click  # noqa: E402
 

@@ -19,15 +19,15 @@ from support.fake_tensorrt import GPU, PACKAGES, Package, Severity, opened, plan
 from support.toy_model import replace_network
 
 import pyiseg
-from pyiseg import tensorrt
-from pyiseg.engine import GUIDE_STRIP
-from pyiseg.engine_cache import EngineCache
-from pyiseg.engine_file import EngineRefusedError, kernels_of, write_engine
-from pyiseg.engine_plan import plans
 from pyiseg.errors import DeviceError
 from pyiseg.geometry import View
 from pyiseg.model import Model
-from pyiseg.tensorrt import TensorRT
+from pyiseg.runtime.engine import GUIDE_STRIP
+from pyiseg.tensorrt import provider as tensorrt
+from pyiseg.tensorrt.cache import EngineCache
+from pyiseg.tensorrt.file import EngineRefusedError, kernels_of, write_engine
+from pyiseg.tensorrt.provider import TensorRT
+from pyiseg.tensorrt.specs import plans
 
 
 @pytest.fixture(params=PACKAGES)
@@ -111,7 +111,7 @@ def test_threads_open_a_package_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_no_package_is_imported_before_it_is_needed() -> None:
-    code = "import sys, pyiseg.tensorrt, pyiseg.cli; print([m for m in sys.modules if m.startswith('tensorrt')])"
+    code = "import sys, pyiseg.tensorrt.provider; print([m for m in sys.modules if m.startswith('tensorrt')])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
 

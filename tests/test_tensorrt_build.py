@@ -16,9 +16,9 @@ from support.fake_tensorrt import PACKAGES, Package, Severity, opened, plan_of
 from support.toy_model import replace_network
 
 import pyiseg
-from pyiseg.engine import GUIDE_STRIP
 from pyiseg.model import Model
-from pyiseg.tensorrt_callbacks import make_progress
+from pyiseg.runtime.engine import GUIDE_STRIP
+from pyiseg.tensorrt.callbacks import make_progress
 
 
 @pytest.fixture(params=PACKAGES)

@@ -13,9 +13,9 @@ import pytest
 from support.fake_tensorrt import PACKAGES, Package, Severity, opened, plan_of
 
 import pyiseg
-from pyiseg.engine_file import EngineRefusedError
 from pyiseg.model import Model
-from pyiseg.tensorrt_flavour import Flavour
+from pyiseg.tensorrt.file import EngineRefusedError
+from pyiseg.tensorrt.package import Flavour
 
 
 @pytest.fixture(params=PACKAGES)

@@ -7,10 +7,10 @@ import dataclasses
 import pytest
 from support.fake_tensorrt import GPU, PACKAGES, Package, opened
 
-from pyiseg.engine_cache import EngineCache
 from pyiseg.geometry import View
 from pyiseg.model import Model, Zoom
-from pyiseg.tensorrt import TensorRT
+from pyiseg.tensorrt.cache import EngineCache
+from pyiseg.tensorrt.provider import TensorRT
 
 
 @pytest.mark.parametrize("name", PACKAGES)

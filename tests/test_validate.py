@@ -16,8 +16,9 @@ pytest.importorskip("torch")
 
 from support.toy_list import GRAPHIC, PHOTO, write_list
 
-from export import validate, validation_report
-from export.validation_cases import read_cases
+from export import validate
+from export.validation import report as validation_report
+from export.validation.cases import read_cases
 from pyiseg.evaluation.evaluate import Run
 
 

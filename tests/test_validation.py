@@ -15,9 +15,9 @@ pytest.importorskip("torch")
 from support.toy_list import GRAPHIC, PHOTO, committed, write_list
 
 from export import validation_list
-from export.mask_grades import OFFSETS
-from export.real import is_validation
-from export.validation_cases import (
+from export.data.mask_grades import OFFSETS
+from export.data.mixed import is_validation
+from export.validation.cases import (
     LIST,
     SLICES,
     ListedCase,

@@ -17,10 +17,10 @@ torch = pytest.importorskip("torch")
 
 from support.toy_training import tiny  # noqa: E402
 
-from export import beside  # noqa: E402
-from export.log import read_log  # noqa: E402
-from export.trainer import Trainer  # noqa: E402
-from export.validations import LINES, Validations, commands_for, kept_of  # noqa: E402
+from export.training import beside  # noqa: E402
+from export.training.log import read_log  # noqa: E402
+from export.training.trainer import Trainer  # noqa: E402
+from export.training.validations import LINES, Validations, commands_for, kept_of  # noqa: E402
 
 SUMMARY = {"cases": 3, "noc85": 2.0, "noc90": 3.5, "noc95": 9.0, "auc": 0.9, "mean_iou": [0.5, 0.75]}
 # It reads the weights and prints a summary: auc is the number of pictures, so that a line is known by it.

@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from pyiseg.evaluation.evaluate import SHARES_ABOVE, SHARES_AFTER
-from pyiseg.evaluation.record import Report
+from pyiseg.evaluation.results import Report
 from pyiseg.files import written_whole
 
 # Okabe and Ito's colours, told apart by the colour-blind too; dark to light for what has an order.

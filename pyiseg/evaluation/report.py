@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from pyiseg.evaluation import plots, sheets
+from pyiseg.evaluation import contact_sheets as sheets
+from pyiseg.evaluation import plots
 from pyiseg.evaluation.datasets import Case
 from pyiseg.evaluation.evaluate import THRESHOLDS, Run
-from pyiseg.evaluation.record import Report
 from pyiseg.evaluation.references import Reference, references
+from pyiseg.evaluation.results import Report
 from pyiseg.files import written_whole
 from pyiseg.model import Model
 

@@ -17,8 +17,8 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from support.averaged_cases import CLICKS, GRID, cases, rules
 
 from pyiseg import _core
-from pyiseg.chain import Chain
 from pyiseg.model import Rules
+from pyiseg.runtime.click import Chain
 
 if __name__ == "__main__":
     recorded: dict[str, list[str]] = {}

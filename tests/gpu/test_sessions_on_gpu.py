@@ -17,8 +17,9 @@ from support import toy_model
 from support.toy_device import limited, pipeline_of
 from support.toy_model import CLICKS, PHOTO, photo
 
-from pyiseg import DeviceError, Session, _core, load_model, tensorrt
-from pyiseg.gpu import gpu_here
+from pyiseg import DeviceError, Session, _core, load_model
+from pyiseg.tensorrt import provider as tensorrt
+from pyiseg.tensorrt.gpu import gpu_here
 
 GUIDES: dict[str, dict[str, Any]] = {
     "image": {},
@@ -266,7 +267,7 @@ def test_a_device_that_failed_is_said_to_have(cuda: SimpleNamespace, toy: Path) 
     said = run(f"""
 import numpy as np
 from pyiseg import _core, DeviceError, load_model
-from pyiseg.cuda import CudaPipeline
+from pyiseg.runtime.cuda import CudaPipeline
 from pyiseg.geometry import View
 stream = _core.cuda.Stream()
 try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from export.data import DataConfig
+from export.data.dataset import DataConfig
 
 SBD = DataConfig(photographs="sbd", composed=0.0, augment="paper", order="epochs")
 ALPHA = DataConfig(photographs="folder", composed=0.5)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 
-from pyiseg.engine_cache import EngineCache
-from pyiseg.engine_file import EngineKey
-from pyiseg.engine_plan import Plan
+from pyiseg.tensorrt.cache import EngineCache
+from pyiseg.tensorrt.file import EngineKey
+from pyiseg.tensorrt.specs import Plan
 
 
 def states(printed: str) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Engines for the host stream: ONNX Runtime behind the face of pyiseg.engine, working on memory by its address."""
+"""Engines for the host stream: ONNX Runtime as in pyiseg.runtime.engine, working on memory by its address."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import numpy as np
 import onnxruntime as ort
 
 from pyiseg import DeviceError, Model
-from pyiseg.engine import Engine
 from pyiseg.geometry import View
+from pyiseg.runtime.engine import Engine
 
 DTYPES = {"tensor(float)": np.dtype(np.float32), "tensor(float16)": np.dtype(np.float16)}
 SCRATCH = 64
@@ -75,7 +75,7 @@ class FakeEngine:
 
 
 class FakeEngines:
-    """Engines of a model folder; see pyiseg.engine.Engines."""
+    """Engines of a model folder; see pyiseg.runtime.engine.Engines."""
 
     def __init__(self, *, half: bool = False, on_enqueue: Callable[[Any], None] = lambda stream: None) -> None:
         self.half, self.on_enqueue = half, on_enqueue

@@ -15,10 +15,10 @@ from typing import Any
 import onnx
 
 import pyiseg
-from pyiseg.engine_plan import Plan, plans
-from pyiseg.gpu import GpuInfo
 from pyiseg.model import Model
-from pyiseg.tensorrt_flavour import Flavour
+from pyiseg.tensorrt.gpu import GpuInfo
+from pyiseg.tensorrt.package import Flavour
+from pyiseg.tensorrt.specs import Plan, plans
 from support.fake_network import Config, Network, Profile, Tensor
 from support.toy_model import replace_network
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from pyiseg import _core
-from pyiseg.resampling import Device
+from pyiseg.runtime.resample import Device
 from support.devices import native
 
 Array = NDArray[Any]

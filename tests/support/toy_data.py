@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-# A picture that falls into the validation part, see export.real.is_validation.
+# A picture that falls into the validation part, see export.data.mixed.is_validation.
 HELD_OUT = 49
 
 TRAIN, VAL = ("2008_000001", "2008_000002", "2008_000003"), ("2009_000001",)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from pyiseg import Session, _core, backend
-from pyiseg.cuda import CudaPipeline
+from pyiseg.runtime.cuda import CudaPipeline
 from support.fake_engine import FakeEngines
 from support.toy_model import PHOTO
 

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from pyiseg.evaluation.evaluate import Run, summarise
-from pyiseg.evaluation.record import Report
+from pyiseg.evaluation.results import Report
 
 
 def write(path: Path, values: np.ndarray[Any, Any]) -> None:

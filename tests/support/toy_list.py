@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from export.validation_cases import LIST
+from export.validation.cases import LIST
 
 PHOTO = {"name": "49:1", "image": "49.png", "ids": [1], "source": "ecssd", "slices": ["small"]}
 GRAPHIC = {

@@ -7,9 +7,9 @@ from dataclasses import replace
 import torch
 from torch import nn
 
-from export.config import COMPACT, PAPER, SMALL, NetworkConfig, scaled
-from export.lite0 import Lite0
-from export.network import Network
+from export.models.config import COMPACT, PAPER, SMALL, NetworkConfig, scaled
+from export.models.efficientnet_lite0 import Lite0
+from export.models.network import Network
 
 _NO_STREAM = {"interaction": (), "feedback": False}
 

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from torch_engine import TorchEngine
 
 from pyiseg import Model
-from pyiseg.engine import Engine
 from pyiseg.geometry import View
+from pyiseg.runtime.engine import Engine
 
 HALF, SINGLE = np.dtype(np.float16), np.dtype(np.float32)
 

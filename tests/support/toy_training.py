@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import torch
 
-from export.config import COMPACT, scaled
-from export.settings import Settings, load_settings
-from export.trainer import Trainer
+from export.models.config import COMPACT, scaled
+from export.training.config import Settings, load_settings
+from export.training.trainer import Trainer
 
 TINY = load_settings("compact", ["run.sizes=[[0.0, 64]]", "run.batch=2", "clicks.clicks=2", "optimiser.warmup=1"])
 

@@ -1,0 +1,1 @@
+"""From a network in PyTorch to the files of a model folder."""

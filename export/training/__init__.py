@@ -1,0 +1,1 @@
+"""Training: clicks, losses, optimizers, runs."""

@@ -1,0 +1,264 @@
+"""The robot user's side of training: click maps, forced and cleaned answers, the next click. No gradients here.
+
+Between the network's calls everything goes through the parts that serve: the native ops and the robot of evaluation.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from export.data.dataset import Sample
+from export.models.config import NetworkConfig
+from export.training.click_config import ClickConfig
+from export.training.starts import begin
+from pyiseg import _core
+from pyiseg.evaluation.metrics import iou
+from pyiseg.evaluation.robot import next_click
+from pyiseg.geometry import View
+from pyiseg.runtime.click import NUMPY, Chain
+from pyiseg.runtime.guided_filter import ColorFilter, GuidedFilter, LearnedFilter
+from pyiseg.session import Click
+
+T = TypeVar("T")
+
+
+class Clicker:
+    """Starts click sequences for batches of samples."""
+
+    def __init__(self, config: NetworkConfig, clicks: ClickConfig | None = None, seed: int = 1, batch: int = 1) -> None:
+        self.config, self.clicks, self.seed = config, clicks or ClickConfig(), seed
+        # The ops and OpenCV let go of the interpreter: on a machine with a GPU this is what the GPU waits for.
+        self._pool = ThreadPoolExecutor(min(batch, os.cpu_count() or 1))
+
+    def start(self, samples: list[Sample], first: int, pairs: bool = False) -> Sequences:
+        """Begin a sequence for every sample.
+
+        Args:
+            samples: Their pictures are all of one size.
+            first: Number of the first one; all that is drawn here is drawn by it.
+            pairs: Whether they are `mirrored_pairs`, which are clicked alike.
+        """
+
+        def make(i: int) -> Sequence:
+            sequence = Sequence(self.config, samples[i])
+            if not (pairs and i % 2):
+                begin(sequence, self.clicks, self.config.zoom, self.seed, first + i)
+            return sequence
+
+        sequences = self._map(make, range(len(samples)))
+        if pairs:
+            for one, other in zip(sequences[::2], sequences[1::2], strict=True):
+                other.mirror(one)
+        return Sequences(sequences, self._map)
+
+    def _map(self, call: Callable[[int], T], items: Iterable[int]) -> list[T]:
+        return list(self._pool.map(call, items))
+
+
+class Sequences:
+    """Click sequences of one batch, in step."""
+
+    def __init__(
+        self, sequences: list[Sequence], run: Callable[[Callable[[int], float | None], Iterable[int]], list[float]]
+    ) -> None:
+        self.sequences, self._run = sequences, run
+        leads = [i for i, sequence in enumerate(sequences) if not sequence.mirrors]
+        self._turns = (leads, [i for i, sequence in enumerate(sequences) if sequence.mirrors])
+
+    def color_guide(self) -> Tensor | None:
+        """Return the color guide on the grid as `export.models.network.Network.guides` does; None with a learned guide.
+
+        Float32, shape (B, 9, h, w). The sequences' filters hold it already; PyTorch takes several times as long for it.
+        """
+        planes = []
+        for sequence in self.sequences:
+            if not isinstance(sequence.filter, ColorFilter):
+                return None
+            planes.append(np.concatenate([sequence.filter.image, sequence.filter.statistics]))
+        return torch.from_numpy(np.stack(planes))
+
+    def inputs(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Place the next click of each; return click maps, previous alpha and the clicks' own map (1, -1 or 0)."""
+        # A mirrored sequence clicks after the one that it mirrors has.
+        for turn in self._turns:
+            self._run(lambda i: self.sequences[i].click(), turn)
+        return self._inputs()
+
+    def again(self, alpha: Tensor, guides: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+        """Feed the network's answers back and return what it is asked for the same clicks with.
+
+        Args:
+            alpha, guides: As for `answer`, which is called with what comes of it.
+
+        Returns:
+            What `inputs` does.
+        """
+        answers = self._taken(alpha, guides)
+        self._run(lambda i: self.sequences[i].feed_back(answers[i]), range(len(answers)))
+        return self._inputs()
+
+    def _inputs(self) -> tuple[Tensor, Tensor, Tensor]:
+        maps = np.stack([s.chain.maps[0] for s in self.sequences])
+        previous = np.stack([s.chain.previous[0] for s in self.sequences])
+        clicks = np.stack([s.click_map() for s in self.sequences])[:, None]
+        return torch.from_numpy(maps), torch.from_numpy(previous), torch.from_numpy(clicks)
+
+    def answer(self, alpha: Tensor, guides: tuple[Tensor, Tensor]) -> float:
+        """Take the network's answers and return the mean IoU of the masks made of them.
+
+        Args:
+            alpha: Predictions, (B, 1, h, w).
+            guides: Full and grid guides, as :meth:`export.models.network.Network.guides` returns them.
+        """
+        answers = self._taken(alpha, guides)
+        ious = self._run(lambda i: self.sequences[i].answer(answers[i]), range(len(answers)))
+        return float(np.mean(ious))
+
+    def _taken(self, alpha: Tensor, guides: tuple[Tensor, Tensor]) -> NDArray[np.float32]:
+        """Hand the guides to the sequences that need them; return the answers, float32, shape (B, h, w)."""
+        answers: NDArray[np.float32] = alpha.detach()[:, 0].float().contiguous().cpu().numpy()
+        if self.sequences[0].guide is not None:
+            full, grid = (x.detach()[:, 0].float().contiguous().cpu().numpy() for x in guides)
+            for i, sequence in enumerate(self.sequences):
+                assert sequence.guide is not None
+                sequence.guide.full, sequence.guide.grid = full[i], grid[i]
+        return answers
+
+
+class GivenGuide:
+    """The learned guide of the network in training, for the last prediction; see `pyiseg.runtime.guided_filter`."""
+
+    def __init__(self, grid: tuple[int, int]) -> None:
+        self.grid = self.full = np.zeros(grid, np.float32)
+
+    def on_grid(self, clicks: NDArray[np.int32]) -> NDArray[np.float32]:
+        return self.grid
+
+    def at_image(self) -> NDArray[np.float32]:
+        return self.full
+
+
+class Sequence:
+    """One object's clicks so far.
+
+    Attributes:
+        guide: Where the learned guide goes before `answer`; None with the color guide.
+        selected: The alpha on the grid that the last click came to, float32, shape (h, w).
+    """
+
+    def __init__(self, config: NetworkConfig, sample: Sample) -> None:
+        self.truth, self.void, self.others = sample.alpha > 127, sample.valid == 0, sample.others == 1
+        height, width = self.truth.shape
+        grid = (height // config.grid_stride, width // config.grid_stride)
+        self.view, rules = View((height, width), (height, width), grid), config.rules
+        self.chain = Chain(rules, grid)
+        self.guide: GivenGuide | None = None
+        if rules.guide == "color":
+            self.filter: GuidedFilter = ColorFilter(rules, self.view, sample.image, NUMPY, np.zeros)
+        else:
+            self.guide = GivenGuide(grid)
+            self.filter = LearnedFilter(rules, self.guide, grid, _core, np.zeros)
+        self.clicks = np.zeros((0, 3), np.int32)
+        self.selected = np.zeros(grid, np.float32)
+        self.alpha = np.zeros(self.truth.shape, np.uint8)
+        self._answered = 0  # clicks that `selected` answers: the first ones
+        self._other: Sequence | None = None  # whose clicks are clicked here too, mirrored
+
+    def mirror(self, other: Sequence) -> None:
+        """Begin as another sequence has begun, on the mirror image of its picture, and from now on click as it does."""
+        self._other, self._answered = other, other._answered
+        self._follow()
+        self.selected = np.ascontiguousarray(other.selected[:, ::-1])
+        self.alpha = np.ascontiguousarray(other.alpha[:, ::-1])
+
+    @property
+    def mirrors(self) -> bool:
+        """Whether it clicks where another sequence does."""
+        return self._other is not None
+
+    def place(self, clicks: Iterable[Click]) -> None:
+        """Place clicks that nothing answers yet; before the next answer there is no other."""
+        for click in clicks:
+            self._add(click)
+
+    def take(self, mask: NDArray[np.bool_]) -> None:
+        """Take a mask, bool, shape (H, W), for the answer to all clicks so far."""
+        height, width = self.selected.shape
+        self.alpha[:] = np.where(mask, np.uint8(255), np.uint8(0))
+        self.selected = cv2.resize(mask.astype(np.float32), (width, height), interpolation=cv2.INTER_AREA)
+        self._answered = len(self.clicks)
+
+    def carry(self, alpha: NDArray[np.float32]) -> None:
+        """Take an alpha on the grid, float32, shape (h, w), for the answer to all clicks so far."""
+        self.selected, self._answered = alpha, len(self.clicks)
+        self.filter.apply(self.clicks, self.view.grid_clicks(self.clicks), alpha, self.alpha)
+
+    def click(self) -> None:
+        """Place the robot's next click, unless clicks wait or nothing is wrong, and fill the chain's inputs."""
+        if self._other is not None:
+            self._follow()
+        elif self._answered == len(self.clicks):
+            click = next_click(self.alpha >= 128, self.truth, self.void)
+            if click is not None:
+                self._add(click)
+        self._ask()
+
+    def click_map(self) -> NDArray[np.float32]:
+        """The clicks as a map: 1, -1 or 0."""
+        result = np.zeros(self.chain.answer.shape[2:], np.float32)
+        x, y, label = self.view.grid_clicks(self.clicks).T
+        result[y, x] = np.where(label == 1, 1, -1)
+        return result
+
+    def feed_back(self, output: NDArray[np.float32]) -> None:
+        """Take the network's output (h, w) as what it is fed next, for the same clicks."""
+        placed, prediction = self._predict(output)
+        self.selected = self.filter.on_grid(placed, prediction)
+        self._ask()
+
+    def answer(self, output: NDArray[np.float32]) -> float:
+        """Take the network's output (h, w) and return the IoU of the mask made of it."""
+        placed, prediction = self._predict(output)
+        self.filter.apply(self.clicks, placed, prediction, self.alpha)
+        self.selected = self.filter.on_grid(placed, prediction, applied=True)
+        return iou(self.alpha >= 128, self.truth, self.void)
+
+    def _follow(self) -> None:
+        """Take over the clicks of the sequence that this one mirrors."""
+        assert self._other is not None
+        self.clicks = self._other.clicks.copy()
+        self.clicks[:, 0] = self.truth.shape[1] - 1 - self.clicks[:, 0]
+
+    def _ask(self) -> None:
+        """Fill the chain's inputs for the clicks so far."""
+        placed = self.view.grid_clicks(self.clicks)
+        self.chain.before(placed, placed[: self._answered], self.selected)
+
+    def _predict(self, output: NDArray[np.float32]) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+        """Return the clicks on the grid, all of which are answered now, and what the chain makes of the output."""
+        self.chain.answer[0, 0] = output
+        placed, prediction = self.view.grid_clicks(self.clicks), np.empty_like(self.selected)
+        self.chain.after(placed, prediction)
+        self._answered = len(self.clicks)
+        return placed, prediction
+
+    def _add(self, click: Click) -> None:
+        self.clicks = np.concatenate([self.clicks, np.array([click], np.int32)])
+
+
+def mirrored_pairs(samples: list[Sample]) -> list[Sample]:
+    """Put in the place of every second sample the mirror image of the one before."""
+    result: list[Sample] = []
+    for sample in samples[::2]:
+        planes = (np.ascontiguousarray(x[:, ::-1]) if getattr(x, "ndim", 0) >= 2 else x for x in sample)
+        result += [sample, Sample(*planes)]
+    return result

@@ -1,0 +1,79 @@
+"""How a sequence begins: with clicks drawn from the mask, with a damaged mask, as a crop that is looked at closer.
+
+Serving meets all of these where training by the robot's first clicks does not: many clicks, errors that the network
+itself does not make, selections that a coarser look hands over.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from export.training.click_config import ClickConfig
+from export.training.click_sampling import bundled_clicks
+from export.training.mask_noise import damaged, seen_from_far
+from export.training.sampled import random_click, sampled_clicks
+from pyiseg.evaluation.robot import next_click
+from pyiseg.model import Zoom
+
+if TYPE_CHECKING:
+    from export.training.interaction import Sequence
+
+# Each kind of start draws from a stream of its own, so that no setting changes what another draws.
+BUNDLED, DAMAGED, SAMPLED = 2, 3, 4
+# A crop is at most so many times as large as the one that would be chosen for its object, see `pyiseg.zoom.choose`.
+LARGEST = 4.0
+
+
+def begin(sequence: Sequence, config: ClickConfig, zoom: Zoom | None, seed: int, number: int) -> None:
+    """Place the clicks that a sequence begins with, and the selection that answers them, if any.
+
+    Args:
+        sequence: A fresh one.
+        config: What begins how often.
+        zoom: When serving looks closer; a model that never does is met by no crops.
+        seed: Of the run.
+        number: Of the sample: what is drawn depends on the two only.
+    """
+    truth, void, others = sequence.truth, sequence.void, sequence.others
+    if config.strategy == "bundled":
+        sequence.place(bundled_clicks(np.random.default_rng([seed, BUNDLED, number]), truth, others, void))
+        return
+    damage, rng = np.random.default_rng([seed, DAMAGED, number]), np.random.default_rng([seed, SAMPLED, number])
+    sampled, carried, random = rng.random(3) < (config.sampled, config.carried, config.random_first)
+    damages = damage.random() < config.damaged
+    if not (truth & ~void).any():
+        return
+    if carried and zoom is not None and is_crop(zoom, truth):
+        # One click less than looks closer: that one is the robot's, into what is wrong.
+        clicks = sampled_clicks(rng, truth, others, void, config.sampled_clicks, zoom.from_click - 1)
+        sequence.place(clicks)
+        mask = damaged(damage, truth, clicks)
+        sequence.carry(seen_from_far(rng, mask, sequence.clicks, sequence.selected.shape))
+        return
+    if sampled:
+        clicks = sampled_clicks(rng, truth, others, void, config.sampled_clicks)
+    elif random:
+        clicks = [random_click(rng, truth, void)]
+    elif damages:
+        first = next_click(sequence.alpha >= 128, truth, void)
+        clicks = [] if first is None else [first]
+    else:
+        return
+    sequence.place(clicks)
+    if damages:
+        sequence.take(damaged(damage, truth, clicks))
+
+
+def is_crop(zoom: Zoom, truth: NDArray[np.bool_]) -> bool:
+    """Whether a picture may stand for a crop that serving looks at: whether the object is large enough in it.
+
+    Args:
+        zoom: When serving looks closer.
+        truth: The object, bool, shape (H, W); at least one pixel.
+    """
+    rows, columns = np.flatnonzero(truth.any(axis=1)), np.flatnonzero(truth.any(axis=0))
+    box = (rows[-1] - rows[0] + 1) * (columns[-1] - columns[0] + 1)
+    return bool(truth.size <= LARGEST * zoom.enlarge**2 * box)

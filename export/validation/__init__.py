@@ -1,0 +1,1 @@
+"""The validation list: its cases, its graphics, and reports on it."""

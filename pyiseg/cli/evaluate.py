@@ -1,0 +1,144 @@
+"""What ``pyiseg evaluate`` and ``pyiseg report`` do."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from pyiseg.evaluation import evaluate, masks, plots, report, runner
+from pyiseg.evaluation import results as record
+from pyiseg.model import load_model
+
+INCOMPLETE = 1
+"""Exit code where figures were written, but some cases could not be used."""
+
+
+def run(options: argparse.Namespace, say: Callable[[str], None]) -> int:
+    """Evaluate a model on a data set.
+
+    Args:
+        options: ``dataset``, ``folder``, ``model``, ``device``, ``robot``, ``clicks``, ``jobs``, and ``output`` and
+            ``report``, each a path or None.
+        say: Called with what to tell the user.
+
+    Returns:
+        The exit code, 0 or :data:`INCOMPLETE`.
+
+    Raises:
+        ValueError, OSError, pyiseg.PyisegError: Nothing could be measured, or it cannot be written.
+    """
+    output: Path | None = options.output
+    # Refused now rather than after the minutes of work that would be lost.
+    if output is not None and (output.suffix != ".json" or output.is_dir() or not output.parent.is_dir()):
+        raise ValueError(f"cannot write '{output}': a report is a .json file in a folder that exists")
+    _check_folder(options.report)
+    settings = runner.Settings(options.clicks, options.robot, options.device, options.jobs)
+    model = load_model(options.model)
+    cases = runner.read_cases(options.dataset, options.folder)
+    # The pictures of SBD are those of its training part too.
+    of_masks = {case.image for case in cases}
+    unmasked = [] if options.dataset == "sbd" else masks.without_mask(cases[0].image.parent, of_masks)
+    journal = None if output is None else output.with_name(f"{output.name}.partial.jsonl")
+    outcome = runner.run_cases(cases, model, settings, options.dataset, journal)
+    found = record.Report(
+        dataset=options.dataset,
+        model={"name": model.name, "sha256": dict(model.sha256), "serving": model.serving},
+        robot=settings.robot,
+        device=settings.device,
+        jobs=outcome.jobs,
+        versions=runner.versions(),
+        summary=evaluate.summarise(outcome.runs, settings.limit)
+        | {"failed": len(outcome.failed), "unmasked": len(unmasked)},
+        runs=outcome.runs,
+        # Where the files lie is nobody's business but the user's: reports are passed on.
+        failed=[
+            runner.Failure(name=failure.name, error=failure.error.replace(f"{options.folder}/", ""))
+            for failure in outcome.failed
+        ],
+        unmasked=unmasked,
+    )
+    if output is not None:
+        record.write_report(output, found)
+        say(f"wrote   {output}")
+    if journal is not None and not outcome.failed:
+        journal.unlink(missing_ok=True)
+    if options.report is not None:
+        drawn = report.write_sheets(options.report, found, cases, model, settings.device)
+        sets = report.labelled([(model.name, found)])
+        say(f"wrote   {report.write_folder(options.report, sets, {found.dataset: drawn})}")
+    say(_text(found.summary))
+    if outcome.failed:
+        say(f"failed       {len(outcome.failed)} of {len(cases)} cases could not be used and count nowhere, see above")
+        if journal is not None:
+            say(f"             mend them and run again: what was measured is kept in {journal}")
+    return INCOMPLETE if outcome.failed else 0
+
+
+def compare(options: argparse.Namespace, say: Callable[[str], None]) -> int:
+    """Make one folder of tables and plots from saved reports.
+
+    Args:
+        options: ``reports`` (paths), ``output`` (a folder), ``images`` (the data set's folder, or None), ``model``,
+            ``device``, which are for contact sheets of ``images``.
+        say: Called with what to tell the user.
+
+    Returns:
+        The exit code, 0.
+
+    Raises:
+        ValueError, OSError, pyiseg.PyisegError: A report cannot be read, the folder cannot be written, or a model or
+            device is given without ``images``.
+    """
+    _check_folder(options.output)
+    if options.images is None:
+        # Tables and plots are of the reports alone; who names a model expects it to be run.
+        for name, default in (("model", "default"), ("device", "cpu")):
+            given = getattr(options, name)
+            if given != default:
+                raise ValueError(
+                    f"--{name} {given} is for contact sheets only: pass --images with the data set's folder too, or "
+                    f"leave out --{name}"
+                )
+    named = [(path.stem, record.read_report(path)) for path in options.reports]
+    drawn = {}
+    if options.images is not None:
+        if len(named) > 1:
+            raise ValueError(
+                f"--images is for one report, not {len(named)}: contact sheets show one model on one data set"
+            )
+        found = named[0][1]
+        cases = runner.read_cases(found.dataset, options.images)
+        drawn[found.dataset] = report.write_sheets(
+            options.output, found, cases, load_model(options.model), options.device
+        )
+    say(f"wrote   {report.write_folder(options.output, report.labelled(named), drawn)}")
+    return 0
+
+
+def _check_folder(folder: Path | None) -> None:
+    if folder is not None and folder.exists() and not folder.is_dir():
+        raise ValueError(f"'{folder}' is a file; a report goes into a folder of its own")
+
+
+def _text(summary: Mapping[str, Any]) -> str:
+    """A summary for the terminal."""
+    lines = [f"cases        {summary['cases']}"]
+    for percent in (round(100 * threshold) for threshold in evaluate.THRESHOLDS):
+        failures = summary[f"failures{percent}"]
+        lines.append(
+            f"NoC@{percent}       {summary[f'noc{percent}']:.2f}  ({failures} not there after {summary['limit']})"
+        )
+    after = sorted({n for n in (1, 3, 5, 10, 20, summary["limit"]) if n <= summary["limit"]})
+    lines.append("mean IoU     " + "  ".join(f"{summary['mean_iou'][n - 1]:.4f} @{n}" for n in after))
+    interval = "" if summary["auc_ci95"] is None else f" ± {summary['auc_ci95']:.4f} (95 % confidence)"
+    clicks = "" if summary["limit"] == plots.LIMIT else f" ({summary['limit']} clicks)"
+    lines.append(f"AuC          {summary['auc']:.4f}{interval}{clicks}")
+    lines.append(f"boundary IoU {summary['mean_boundary_iou'][-1]:.4f} @{summary['limit']}")
+    made = summary["corrected_cases"]
+    corrected = sum(share * n for share, n in zip(summary["corrected"], made, strict=True)) / sum(made)
+    lines.append(f"corrected    {corrected:.1%} of the wrong region that a click is in")
+    lines.append(f"session      {summary['session_ms_median']:.1f} ms (median)")
+    lines.append(f"click        {summary['click_ms_median']:.1f} ms (median)")
+    return "\n".join(lines)

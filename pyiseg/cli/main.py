@@ -1,0 +1,237 @@
+"""The command line: ``pyiseg cut``, ``demo``, ``evaluate``, ``report``, ``engines``, ``info``.
+
+Errors are one line on standard error and exit code 2.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import os
+import sys
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NoReturn
+
+import pyiseg
+from pyiseg import Click, Session, backend, images
+from pyiseg.cli import engines as engines_cli
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Args:
+        arguments: As on the command line, without the program's name; None takes the program's own.
+
+    Returns:
+        The exit code: 0, or 1 where an evaluation is done but for some images, 2 after an error, 130 after Ctrl-C.
+    """
+    options = _parser().parse_args(arguments)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a file name must not fail what it names
+    try:
+        return options.run(options) or 0
+    except (pyiseg.PyisegError, ValueError, OSError) as error:
+        print(f"pyiseg: error: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    except MemoryError:
+        print("pyiseg: error: not enough memory for this picture; shrink it first", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+
+
+def _cut(options: argparse.Namespace) -> None:
+    outputs = [images.check_writable(path) for path in (options.output, options.alpha) if path is not None]
+    if not outputs:
+        raise ValueError(
+            "nothing to write; name the cut-out with -o cut.png, the matte with --alpha alpha.png, or both"
+        )
+    # An input that does not exist equals nothing, and is refused with a better message below.
+    if options.image.exists() and any(path.exists() and path.samefile(options.image) for path in outputs):
+        raise ValueError(f"'{options.image}' would be overwritten; choose another name for the output")
+    if len({path.resolve() for path in outputs}) < len(outputs):
+        raise ValueError(f"-o and --alpha both name '{options.output}'; choose two names")
+    session = _open(options.image, options)
+    _click_all(session, options.click)
+    if options.output is not None:
+        _save(options.output, session.cutout())
+    if options.alpha is not None:
+        _save(options.alpha, session.alpha)
+
+
+def _demo(options: argparse.Namespace) -> None:
+    from pyiseg import demo
+
+    folder: Path = options.output
+    folder.mkdir(parents=True, exist_ok=True)
+    session = _open(demo.PHOTO, options)
+    _click_all(session, demo.CLICKS)
+    _save(folder / "cutout.png", session.cutout())
+    _save(folder / "demo.png", demo.side_by_side(session))
+
+
+def _evaluate(options: argparse.Namespace) -> int:
+    with _extra_of(options):
+        from pyiseg.cli import evaluate as command
+
+        return command.run(options, _say)
+
+
+def _report(options: argparse.Namespace) -> int:
+    with _extra_of(options):
+        from pyiseg.cli import evaluate as command
+
+        return command.compare(options, _say)
+
+
+@contextmanager
+def _extra_of(options: argparse.Namespace) -> Iterator[None]:
+    """What only the evaluation needs is not installed with pyiseg itself."""
+    try:
+        yield
+    except ImportError as error:
+        raise ValueError(f"pyiseg {options.command} needs {error.name}: pip install 'pyiseg[evaluate]'") from error
+
+
+def _info(options: argparse.Namespace) -> None:
+    _say(f"pyiseg   {pyiseg.__version__}")
+    _say(f"devices  {', '.join(pyiseg.available_devices())}")
+    for label, text in backend.cuda_state():
+        _say(f"{label:8} {text}")
+    model = pyiseg.load_model(options.model)
+    _say(f"model    {model.name}: {model.description}")
+    _say(f"licence  {model.licence}")
+    _say(f"folder   {model.folder}")
+    _say(f"size     {sum(map(len, model.files.values())) / 1e6:.1f} MB")
+    for key, value in model.training.items():
+        # A whole configuration is for programs, which find it in model.json.
+        nested = isinstance(value, dict) and any(isinstance(inner, (dict, list)) for inner in value.values())
+        shown = "see model.json" if nested else value if isinstance(value, str) else json.dumps(value)
+        _say(f"training {key}: {shown}")
+
+
+def _open(path: Path, options: argparse.Namespace) -> Session:
+    start = time.perf_counter()
+    session = Session(path, model=options.model, device=options.device)
+    height, width = session.shape
+    _say(f"image   {width} x {height}, on {session.device}: {_milliseconds(start)} with loading the model")
+    return session
+
+
+def _click_all(session: Session, clicks: Iterable[Click]) -> None:
+    for number, (x, y, fg) in enumerate(clicks, 1):
+        start = time.perf_counter()
+        session.click(x, y, fg)
+        _say(f"click {number} ({x}, {y}) {'selects' if fg else 'removes'}: {_milliseconds(start)}")
+
+
+def _say(text: str) -> None:
+    """Print a line. That nobody reads on is no reason to lose a picture."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _milliseconds(start: float) -> str:
+    return f"{1000 * (time.perf_counter() - start):.0f} ms"
+
+
+def _save(path: Path, pixels: images.Pixels) -> None:
+    images.write(path, pixels)
+    _say(f"wrote   {path}")
+
+
+def _click(text: str) -> Click:
+    fields = text.split(",")
+    label = fields.pop().strip() if len(fields) == 3 else "fg"
+    try:
+        x, y = map(int, fields)
+        return Click(x, y, {"fg": True, "bg": False}[label])
+    except (ValueError, KeyError):
+        raise argparse.ArgumentTypeError(f"'{text}' is not X,Y or X,Y,bg with whole numbers, as in 320,240") from None
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a whole number of at least 1")
+    return int(text)
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """One line, without the usage that argparse puts before it."""
+        self.exit(2, f"pyiseg: error: {message} (see {self.prog} --help)\n")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="pyiseg", description="Select things in pictures by clicking on them.")
+    parser.add_argument("--version", action="version", version=f"pyiseg {pyiseg.__version__}")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+
+    model = _Parser(add_help=False)
+    model.add_argument("--model", default="default", metavar="FOLDER", help="model folder (default: the bundled one)")
+    device = _Parser(add_help=False)
+    device.add_argument("--device", default="cpu", metavar="NAME", help="cpu, cuda or auto (default: cpu)")
+
+    cut = commands.add_parser("cut", parents=[model, device], help="cut something out of a picture")
+    cut.add_argument("image", type=Path, help="the picture")
+    cut.add_argument(
+        "--click",
+        type=_click,
+        action="append",
+        required=True,
+        metavar="X,Y[,bg]",
+        help="pixel to click on, from the top left; with ,bg to remove what is there (repeat for more clicks)",
+    )
+    suffixes = ", ".join(images.LOSSLESS)
+    cut.add_argument("-o", "--output", type=Path, metavar="FILE", help=f"cut-out with transparency ({suffixes})")
+    cut.add_argument("--alpha", type=Path, metavar="FILE", help=f"matte in gray, 255 where selected ({suffixes})")
+    cut.set_defaults(run=_cut)
+
+    demo = commands.add_parser("demo", parents=[model, device], help="try it on a photograph that comes along")
+    demo.add_argument(
+        "-o", "--output", type=Path, default=Path("pyiseg-demo"), metavar="FOLDER", help="(default: %(default)s)"
+    )
+    demo.set_defaults(run=_demo)
+
+    evaluate = commands.add_parser("evaluate", parents=[model, device], help="let a robot user click on a data set")
+    evaluate.add_argument(
+        "dataset", choices=("grabcut", "berkeley", "sbd", "davis", "folder"), help="how the folder is laid out"
+    )
+    evaluate.add_argument("folder", type=Path, help="of the data set: images/ and masks/; sbd and davis have their own")
+    evaluate.add_argument(
+        "-o", "--output", type=Path, metavar="FILE", help="JSON with every case; a run that was interrupted goes on"
+    )
+    evaluate.add_argument("--report", type=Path, metavar="FOLDER", help="for tables, plots and contact sheets")
+    evaluate.add_argument("--clicks", type=_count, default=20, metavar="N", help="at most (default: %(default)s)")
+    evaluate.add_argument(
+        "--robot",
+        choices=("forte", "ritm"),
+        default="forte",
+        help="who clicks: in the largest wrong region, or deepest in all that is wrong (default: %(default)s)",
+    )
+    evaluate.add_argument("--jobs", type=_count, default=1, metavar="N", help="images at a time (default: %(default)s)")
+    evaluate.set_defaults(run=_evaluate, command="evaluate")
+
+    report = commands.add_parser("report", parents=[model, device], help="compare evaluations in tables and plots")
+    report.add_argument("reports", type=Path, nargs="+", metavar="FILE", help="what evaluate -o wrote")
+    report.add_argument(
+        "-o", "--output", type=Path, required=True, metavar="FOLDER", help="for report.md and its pictures"
+    )
+    report.add_argument(
+        "--images", type=Path, metavar="FOLDER", help="of the data set, to draw contact sheets too (of one report)"
+    )
+    report.set_defaults(run=_report, command="report")
+
+    engines_cli.add_to(commands, model, _say)
+
+    info = commands.add_parser("info", parents=[model], help="show version, devices and model")
+    info.set_defaults(run=_info)
+    return parser

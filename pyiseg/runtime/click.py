@@ -1,0 +1,88 @@
+"""Pre- and post-processing of a click: encode clicks, turn the network's output into a prediction.
+
+Serving on every device (`pyiseg.runtime.cpu`, `pyiseg.runtime.cuda`) and training (`export.training.interaction`) go
+through here. What differs is who does the work: the functions of `pyiseg._core` on NumPy arrays, or the methods of the
+same names of a native stream on its arrays, which only enqueue it. `pyiseg.runtime.guided_filter` makes alpha of
+predictions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from pyiseg import _core
+from pyiseg.model import Rules
+from pyiseg.runtime.resample import Device
+
+Float32: TypeAlias = npt.NDArray[np.float32]
+Clicks: TypeAlias = npt.NDArray[np.int32]
+
+NUMPY = Device(_core, np.empty, np.asarray)
+"""The functions of `pyiseg._core`, on numpy arrays."""
+
+
+def _copy(array: Float32, to: Float32) -> None:
+    np.copyto(to, array)
+
+
+class Chain:
+    """One image's grid. Its buffers are allocated here and written by every click; not for two threads at once.
+
+    Args:
+        rules: How clicks are encoded and predictions are finished.
+        grid: Height and width of the grid.
+        ops: Who does the work; every array below is of the kind it takes.
+        zeros: Makes an array of a shape and dtype, all zeros.
+        copy: Copies from one array to another.
+        dtypes: Of the network's inputs: float32 or, on a stream, float16.
+
+    Attributes:
+        maps: Click maps as the network reads them, shape (1, 2 * sigmas, h, w); filled by `before`.
+        previous: The fed-back alpha, shape (1, 1, h, w); filled by `before`.
+        answer: For the network's output, float32, shape (1, 1, h, w); read and overwritten by `after`.
+    """
+
+    def __init__(
+        self,
+        rules: Rules,
+        grid: tuple[int, int],
+        ops: Any = _core,
+        zeros: Callable[..., Any] = np.zeros,
+        copy: Callable[[Any, Any], None] = _copy,
+        dtypes: tuple[Any, Any] = (np.float32, np.float32),
+    ) -> None:
+        self._rules, self._ops, self._copy = rules, ops, copy
+        self.maps = zeros((1, 2 * len(rules.sigmas), *grid), dtypes[0])
+        self.previous = zeros((1, 1, *grid), dtypes[1])
+        self.answer = zeros((1, 1, *grid), np.float32)
+        self._labels = zeros(grid, np.int32)
+
+    def before(self, clicks: Any, answered: Any, alpha: Any) -> None:
+        """Fill the network's inputs.
+
+        Args:
+            clicks: int32, shape (N, 3), rows x, y, label on the grid, in the order they were made.
+            answered: Those of them that alpha answers; with none of them, nothing is fed back.
+            alpha: What is selected on the grid, float32, shape (h, w); see `pyiseg.runtime.guided_filter`.
+        """
+        self._ops.keep_clicked_regions(alpha, answered, 0, self._labels, self.previous[0, 0])
+        self._ops.click_maps(clicks, self._rules.sigmas, self.maps[0])
+
+    def after(self, clicks: Any, prediction: Any) -> None:
+        """Turn `answer` into a prediction: force the clicks, and drop what no click asked for, unless the filter does.
+
+        Args:
+            clicks: As `before` was given them.
+            prediction: Filled, float32, shape (h, w).
+        """
+        alpha = self.answer[0, 0]
+        self._ops.force_clicks(clicks, alpha)
+        if self._rules.cleaned_by_filter:
+            self._copy(alpha, prediction)
+        else:
+            # A region that goes takes its own edge with it; after the filter a rim of it would be left.
+            self._ops.keep_clicked_regions(alpha, clicks, self._rules.margin, self._labels, prediction)

@@ -1,0 +1,1 @@
+"""TensorRT: its packages, and engines: how they are specified, built, kept and run."""

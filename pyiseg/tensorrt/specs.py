@@ -1,0 +1,118 @@
+"""Which engines a model needs for a working size, and what each is built from."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Sequence
+from weakref import WeakKeyDictionary
+
+from pyiseg.geometry import View
+from pyiseg.model import Model
+from pyiseg.runtime.engine import GUIDE_STRIP
+
+Size = tuple[int, int]
+
+_ASPECTS = ((1, 1), (3, 4), (4, 3), (2, 3), (3, 2), (9, 16), (16, 9), (10, 16), (16, 10))  # height : width
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """What one engine is built for. Sizes are (height, width) in working pixels; those of a guide's in pixels.
+
+    Attributes:
+        part: "image", "click" or "guide".
+        low, best, high: The smallest and the largest size that it takes, and the one it is made fast for.
+        grid_stride: Working pixels to a grid pixel.
+    """
+
+    part: str
+    low: Size
+    best: Size
+    high: Size
+    grid_stride: int
+
+    @property
+    def static(self) -> bool:
+        """Whether it takes one size only."""
+        return self.low == self.high
+
+    @property
+    def size(self) -> str:
+        """As in a file's name: "384x512", or "32x32to512x512"."""
+        low, high = (f"{height}x{width}" for height, width in (self.low, self.high))
+        return high if self.static else f"{low}to{high}"
+
+    def grid(self, size: Size) -> Size:
+        """The grid of a working size."""
+        return size[0] // self.grid_stride, size[1] // self.grid_stride
+
+
+def working_size(model: Model, image: Size) -> Size:
+    """The working size of an image."""
+    fit = View.fit(image, long_side=model.long_side, multiple=model.multiple, grid_stride=model.grid_stride)
+    return fit.working
+
+
+def common_sizes(model: Model) -> tuple[Size, ...]:
+    """The working sizes that have engines of their own: those of the usual aspect ratios, both ways round."""
+    return tuple(dict.fromkeys(working_size(model, aspect) for aspect in _ASPECTS))
+
+
+def plans(model: Model, working: Size | None) -> tuple[Plan, ...]:
+    """The engines for a working size, in the order in which they are needed.
+
+    Args:
+        model: Without image.onnx there is none for "image", without guide.onnx none for "guide".
+        working: One of `common_sizes` gets engines for itself, any other those for all sizes; None stands for these.
+    """
+    if working in common_sizes(model):
+        low, best, high = working, working, working
+    else:
+        low, high = (model.multiple,) * 2, (model.long_side,) * 2
+        best = working_size(model, (3, 4))
+    made = {part: Plan(part, low, best, high, model.grid_stride) for part in ("image", "click")}
+    strip = (1, GUIDE_STRIP)
+    made["guide"] = Plan("guide", strip, strip, strip, 1)
+    return tuple(plan for part, plan in made.items() if f"{part}.onnx" in model.files)
+
+
+def plans_for(model: Model, sizes: Sequence[str]) -> tuple[Plan, ...]:
+    """The engines for some images, each once.
+
+    Args:
+        model: As for `plans`.
+        sizes: Of images, as in "480x640" (height, width), or "any" for the engines that take all other sizes. None at
+            all stands for `common_sizes` and "any".
+
+    Raises:
+        ValueError: One is no size.
+    """
+    working: list[Size | None] = []
+    for text in sizes:
+        match = re.fullmatch(r"([1-9]\d*)x([1-9]\d*)", text)
+        if match is None and text != "any":
+            raise ValueError(f"size is {text!r}; pass height and width of an image, as in 480x640, or any")
+        working.append(None if match is None else working_size(model, (int(match[1]), int(match[2]))))
+    working = working or [*common_sizes(model), None]
+    return tuple(dict.fromkeys(plan for size in working for plan in plans(model, size)))
+
+
+def network_file(model: Model, part: str) -> str:
+    """The file that a part's engine is built from: the one in FP16 if there is one. The guide needs FP32."""
+    if part != "guide" and model.has_fp16:
+        return f"{part}.fp16.onnx"
+    return f"{part}.onnx"
+
+
+def depends_on(model: Model, part: str) -> dict[str, str]:
+    """The SHA-256 of all files that a part's engine depends on, by name."""
+    if model not in _hashes:
+        _hashes[model] = model.sha256
+    # The features between them are inputs of "click"; what is FP16 has its weights in the FP32 file.
+    parts = [part, "image"] if part == "click" else [part]
+    names = {name for one in parts for name in (network_file(model, one), f"{one}.onnx")}
+    return {name: _hashes[model][name] for name in sorted(names & set(model.files))}
+
+
+_hashes: WeakKeyDictionary[Model, dict[str, str]] = WeakKeyDictionary()
