@@ -19,7 +19,7 @@ def test_without_a_device_errors_carry_expression_and_place() -> None:
     assert _core.cuda.device_count() == 0
     assert _core.cuda.runtime_version() >= 12000
     with pytest.raises(
-        _core.DeviceRuntimeError, match=r"^csrc/\S*cuda/stream\.h:\d+: cudaGetDevice\(.*\): .*\(cudaError\w+\)$"
+        _core.DeviceRuntimeError, match=r"^csrc/\S*cuda_stream\.h:\d+: cudaGetDevice\(.*\): .*\(cudaError\w+\)$"
     ):
         _core.cuda.Stream()
     with pytest.raises(_core.DeviceRuntimeError, match=r"^csrc/bind/cuda\.cpp:\d+: "):

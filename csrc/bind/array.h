@@ -8,7 +8,7 @@
 #include <utility>
 #include <vector>
 
-#include "../array.h"
+#include "../device/array.h"
 #include "checks.h"
 
 namespace pyiseg::bind {

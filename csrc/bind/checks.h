@@ -11,8 +11,8 @@
 #include <string>
 #include <vector>
 
-#include "../array.h"
-#include "../ops.h"
+#include "../device/array.h"
+#include "../ops/ops.h"
 
 namespace pyiseg::bind {
 

@@ -1,5 +1,5 @@
 // pyiseg._core.cuda: the ops on a CUDA device, enqueued on a stream.
-#include "../cuda/stream.h"
+#include "../device/cuda_stream.h"
 #include "device.h"
 
 namespace pyiseg::bind {

@@ -5,7 +5,7 @@
 #include <memory>
 #include <utility>
 
-#include "../click_graph.h"
+#include "../device/click_graph.h"
 #include "image_ops.h"
 #include "ops.h"
 

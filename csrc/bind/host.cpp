@@ -1,5 +1,5 @@
 // pyiseg._core.host: the face of a CUDA device over host memory, to try without a GPU what runs on one.
-#include "../host/stream.h"
+#include "../device/host_stream.h"
 #include "device.h"
 
 namespace pyiseg::bind {

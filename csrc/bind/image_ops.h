@@ -1,7 +1,7 @@
 // The ops of ops_image.h as Python sees them, once for all devices; see ops.h.
 #pragma once
 
-#include "../ops_image.h"
+#include "../ops/ops_image.h"
 #include "array.h"
 #include "checks.h"
 

@@ -1,7 +1,7 @@
 // pyiseg._core: the ops on numpy arrays, and the submodules host and, where it was built, cuda.
 #include <cstdlib>
 
-#include "../device_error.h"
+#include "../device/device_error.h"
 #include "image_ops.h"
 #include "ops.h"
 

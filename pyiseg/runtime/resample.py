@@ -2,7 +2,7 @@
 
 On a GPU the image must become the network's input, and a full-resolution guide the grid's, without a way back to the
 host. Here is what decides the numbers: which pixels are averaged with which weights. The windows are made with numpy
-once per pair of sizes; `csrc/ops_image.h` has the ops that apply them.
+once per pair of sizes; `csrc/ops/ops_image.h` has the ops that apply them.
 """
 
 from __future__ import annotations

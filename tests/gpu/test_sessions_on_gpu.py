@@ -259,7 +259,7 @@ try:
 except _core.DeviceRuntimeError as error:
     print(error)
 """)
-    assert "csrc/cuda/stream.h:" in said
+    assert "csrc/device/cuda_stream.h:" in said
     assert "cudaMemsetAsync(" in said or "cudaStreamSynchronize(" in said
 
 

@@ -6,9 +6,9 @@
 #include <memory>
 #include <utility>
 
+#include "../ops/ops.h"
 #include "array.h"
 #include "device_error.h"
-#include "ops.h"
 
 namespace pyiseg {
 

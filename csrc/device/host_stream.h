@@ -12,9 +12,9 @@
 #include <string>
 #include <utility>
 
-#include "../array.h"
-#include "../device_error.h"
-#include "../ops.h"
+#include "../ops/ops.h"
+#include "array.h"
+#include "device_error.h"
 #include "tape.h"
 
 namespace pyiseg {

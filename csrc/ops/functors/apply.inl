@@ -2,8 +2,8 @@
 
 #include <cstddef>
 
-#include "../math/bilinear.h"
-#include "../math/guided.h"
+#include "../../math/bilinear.h"
+#include "../../math/guided.h"
 #include "../ops.h"
 #include "access.h"
 #include "clicks.inl"

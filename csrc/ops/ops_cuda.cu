@@ -1,5 +1,5 @@
 // The ops on a CUDA stream.
-#include "cuda/check.h"
+#include "../device/cuda_check.h"
 #include "ops.h"
 
 namespace pyiseg {

@@ -2,7 +2,7 @@
 
 #include <cstddef>
 
-#include "../math/guided.h"
+#include "../../math/guided.h"
 #include "../ops.h"
 #include "access.h"
 #include "run.h"

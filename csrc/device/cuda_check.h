@@ -5,7 +5,7 @@
 
 #include <string>
 
-#include "../device_error.h"
+#include "device_error.h"
 
 namespace pyiseg {
 

@@ -6,8 +6,8 @@
 
 #include <cstdint>
 
-#include "host/tape.h"
-#include "math/half.h"
+#include "../device/tape.h"
+#include "../math/half.h"
 
 namespace pyiseg {
 

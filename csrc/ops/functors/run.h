@@ -1,7 +1,7 @@
 // How a functor walks over a run of pixels. A part of ops.inl.
 #pragma once
 
-#include "../math/host_device.h"
+#include "../../math/host_device.h"
 
 namespace pyiseg {
 namespace {

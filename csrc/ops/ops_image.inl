@@ -1,8 +1,8 @@
 // The body of every op of ops_image.h. Included by ops_cpu.cpp and ops_cuda.cu, after they have said what for_each
 // means.
 
-#include "ops/image.inl"
-#include "ops/planes.inl"
+#include "functors/image.inl"
+#include "functors/planes.inl"
 #include "ops_image.h"
 
 namespace pyiseg {

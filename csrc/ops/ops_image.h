@@ -1,12 +1,13 @@
 // The ops that bring images, guides and maps from one size to another, and their small helpers. As ops.h says:
 // buffers are the caller's, C-contiguous and apart, arguments are checked in bind/. Bodies in ops_image.inl.
 //
-// Resizing gives what Pillow's Image.reduce and Image.resize give, to the bit; pyiseg/runtime/resample.py makes the windows.
+// Resizing gives what Pillow's Image.reduce and Image.resize give, to the bit; pyiseg/runtime/resample.py makes the
+// windows.
 #pragma once
 
 #include <cstdint>
 
-#include "math/half.h"
+#include "../math/half.h"
 #include "ops.h"
 
 namespace pyiseg {

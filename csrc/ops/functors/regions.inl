@@ -2,8 +2,8 @@
 
 #include <cstddef>
 
-#include "../math/labels.h"
-#include "../math/store.h"
+#include "../../math/labels.h"
+#include "../../math/store.h"
 #include "../ops.h"
 #include "run.h"
 

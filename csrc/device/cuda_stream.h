@@ -7,9 +7,9 @@
 #include <memory>
 #include <string>
 
-#include "../array.h"
-#include "../ops.h"
-#include "check.h"
+#include "../ops/ops.h"
+#include "array.h"
+#include "cuda_check.h"
 
 namespace pyiseg {
 

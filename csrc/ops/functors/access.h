@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <cstring>
 
-#include "../math/host_device.h"
+#include "../../math/host_device.h"
 
 namespace pyiseg {
 namespace {

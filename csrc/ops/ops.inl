@@ -4,11 +4,11 @@
 
 #include <type_traits>
 
-#include "ops/apply.inl"
-#include "ops/clicks.inl"
-#include "ops/guided.inl"
-#include "ops/regions.inl"
-#include "ops/run.h"
+#include "functors/apply.inl"
+#include "functors/clicks.inl"
+#include "functors/guided.inl"
+#include "functors/regions.inl"
+#include "functors/run.h"
 
 namespace pyiseg {
 

@@ -4,9 +4,9 @@
 
 #include <cstddef>
 
-#include "../math/exp.h"
-#include "../math/guided.h"
-#include "../math/store.h"
+#include "../../math/exp.h"
+#include "../../math/guided.h"
+#include "../../math/store.h"
 #include "../ops.h"
 #include "access.h"
 

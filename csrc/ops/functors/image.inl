@@ -3,7 +3,7 @@
 
 #include <cstddef>
 
-#include "../math/resample.h"
+#include "../../math/resample.h"
 #include "../ops_image.h"
 #include "access.h"
 #include "run.h"
