@@ -82,7 +82,7 @@ exporting=$!
 
 shopt -s nullglob
 PYISEG_REQUIRE_GPU=1 step tests 200 "$python" -m pytest -q -p no:cacheprovider --durations=5 \
-    tests/test_ops*.py tests/test_resampling.py tests/test_streams.py tests/test_cuda*.py tests/gpu
+    tests/core tests/runtime/test_resampling.py tests/runtime/test_cuda_pipeline.py tests/gpu
 
 if [ -n "${TENSORRT_WHEELS:-}" ]; then
     step 'TensorRT wheels' 60 "$python" -m pip install --no-deps --no-index "$TENSORRT_WHEELS"/*.whl

@@ -1,7 +1,8 @@
 """The public face as recorded in tests/golden/api_surface.txt: names, signatures, commands and their options.
 
-A change here is a change for users. Where it is meant, `python tests/test_api_surface.py` records it anew, and
-CHANGELOG.md says it.
+A change here is a change for users. Where it is meant, record it anew, and say it in CHANGELOG.md:
+
+    PYTHONPATH=tests python tests/test_api_surface.py
 """
 
 from __future__ import annotations
@@ -13,15 +14,15 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import redirect_stdout, suppress
 from io import StringIO
-from pathlib import Path
 from unittest.mock import patch
 
 import pytest
+from support.paths import GOLDEN, ROOT
 
 import pyiseg
 from pyiseg.cli import main as cli
 
-RECORDED = Path(__file__).parent / "golden" / "api_surface.txt"
+RECORDED = GOLDEN / "api_surface.txt"
 EXPORT_COMMANDS = (
     "add_fp16",
     "align",
@@ -114,7 +115,7 @@ def test_export_commands_and_their_options_are_as_recorded() -> None:
 
 
 def test_every_export_command_is_recorded() -> None:
-    folder = Path(__file__).parents[1] / "export"
+    folder = ROOT / "export"
     found = {path.stem for path in folder.glob("*.py") if '__name__ == "__main__"' in path.read_text()}
     assert found == set(EXPORT_COMMANDS)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import cv2
@@ -11,12 +10,11 @@ import numpy.typing as npt
 import onnxruntime
 import pytest
 from PIL import Image
+from support.paths import GOLDEN
 
 from pyiseg import Click, Session, _core, load_model
 from pyiseg.demo import CLICKS, PHOTO
 from pyiseg.evaluation.metrics import iou
-
-GOLDEN = Path(__file__).parent / "golden" / "cat_mask.png"
 
 
 def drawn(width: int = 640, height: int = 480) -> tuple[npt.NDArray[np.uint8], list[npt.NDArray[np.bool_]]]:
@@ -68,7 +66,7 @@ def test_whole_session_on_the_demo_photograph() -> None:
     session = Session(PHOTO)
     for click in CLICKS:
         session.click(*click)
-    with Image.open(GOLDEN) as picture:
+    with Image.open(GOLDEN / "cat_mask.png") as picture:
         golden = np.asarray(picture) >= 128
     assert iou(session.mask, golden) > 0.99
     for x, y, fg in CLICKS:

@@ -13,10 +13,9 @@ import numpy as np
 import pytest
 from PIL import Image
 from support import toy_model
+from support.paths import ROOT
 
 pytest.importorskip("tqdm")
-
-ROOT = Path(__file__).resolve().parent.parent
 
 
 def data(root: Path, blurred: float = 2.0) -> Path:

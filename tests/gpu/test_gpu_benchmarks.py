@@ -9,6 +9,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from support.paths import ROOT
 
 pytest.importorskip("torch")
 
@@ -78,7 +79,7 @@ echo "ran $2"
 [ "$2-$PYISEG_REQUIRE_GPU" != pytest-1 ] || exit 3
 """)
     python.chmod(0o755)
-    script = Path(__file__).resolve().parent.parent.parent / "benchmarks" / "gpu_checks.sh"
+    script = ROOT / "benchmarks" / "gpu_checks.sh"
     environment = os.environ | {"PYTHON": str(python)}
     done = subprocess.run([script, out], env=environment, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 1

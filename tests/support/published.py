@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 from numpy.typing import NDArray
-
-GOLDEN = Path(__file__).parents[1] / "golden"
 
 
 def assert_as_recorded(alpha: NDArray[np.float32], recorded: NDArray[np.float32]) -> None:

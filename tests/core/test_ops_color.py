@@ -236,7 +236,7 @@ def test_area_windows_cover_everything_once() -> None:
         np.testing.assert_allclose(weights.sum(axis=0), result / size, atol=1e-9)
 
 
-# what is refused; the rest of it in tests/test_core.py
+# what is refused; the rest of it in tests/core/test_core.py
 
 
 def test_outputs_must_lie_apart() -> None:

@@ -7,7 +7,8 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from support.published import GOLDEN, assert_as_recorded  # noqa: E402
+from support.paths import GOLDEN  # noqa: E402
+from support.published import assert_as_recorded  # noqa: E402
 
 from export.drawn import drawn_weights  # noqa: E402
 from export.models.config import PAPER  # noqa: E402

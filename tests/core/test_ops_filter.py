@@ -1,4 +1,4 @@
-"""The guided filter and its lines on every device against support/reference.py; tests/test_ops.py has the other ops."""
+"""The guided filter and its lines on every device against support/reference.py."""
 
 from __future__ import annotations
 

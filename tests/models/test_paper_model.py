@@ -14,7 +14,8 @@ from support import toy_model
 torch = pytest.importorskip("torch")
 pytest.importorskip("onnx")
 
-from support.published import GOLDEN, assert_as_recorded  # noqa: E402
+from support.paths import GOLDEN  # noqa: E402
+from support.published import assert_as_recorded  # noqa: E402
 
 from export import import_published  # noqa: E402
 from export.drawn import drawn_weights  # noqa: E402

@@ -1,4 +1,4 @@
-"""What the ops of images say about arguments that are wrong; tests/test_core.py has the other ops."""
+"""What the ops of images say about arguments that are wrong; tests/core/test_core.py has the other ops."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What holds for the CUDA ops beyond tests/test_ops*.py and tests/test_streams.py."""
+"""What holds for the CUDA ops beyond tests/test_ops*.py and tests/core/test_streams.py."""
 
 from __future__ import annotations
 

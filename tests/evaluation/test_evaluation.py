@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 from scipy import ndimage
 from support import toy_evaluation
+from support.paths import GOLDEN
 from support.toy_evaluation import write
 
 from pyiseg import Click, Session, _core, load_model
@@ -286,4 +287,4 @@ def test_published_robot(published: np.lib.npyio.NpzFile) -> None:
 
 @pytest.fixture
 def published() -> np.lib.npyio.NpzFile:
-    return np.load(Path(__file__).parent / "golden" / "published_clicks.npz")
+    return np.load(GOLDEN / "published_clicks.npz")

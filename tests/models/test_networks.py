@@ -16,6 +16,7 @@ torch = pytest.importorskip("torch")
 onnx = pytest.importorskip("onnx")
 
 from support import toy_network  # noqa: E402
+from support.paths import ROOT  # noqa: E402
 from support.sessions import run_sessions  # noqa: E402
 from support.toy_network import VARIANTS  # noqa: E402
 
@@ -269,6 +270,6 @@ def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_shipped_weights_are_those_of_compact() -> None:
-    state = torch.load(Path(__file__).parents[1] / "export" / "weights" / "compact.pt", weights_only=True)
+    state = torch.load(ROOT / "export" / "weights" / "compact.pt", weights_only=True)
     assert load_network(state).config == COMPACT
     assert training_of(state)["pictures"] > 1000

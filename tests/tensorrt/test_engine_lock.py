@@ -12,6 +12,7 @@ from pathlib import Path
 import filelock
 import pytest
 from support.engine_files import ENGINE, KEY, Builder, fetch
+from support.paths import ROOT
 
 from pyiseg.errors import DeviceError
 from pyiseg.tensorrt import cache as engine_cache
@@ -54,7 +55,7 @@ print(len(EngineCache(folder / "cache").fetch([KEY], build, bytes).engine))
 
 
 def start(folder: Path, how: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-c", PROCESS, str(Path(__file__).parent), str(folder), how]
+    command = [sys.executable, "-c", PROCESS, str(ROOT / "tests"), str(folder), how]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 

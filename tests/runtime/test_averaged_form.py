@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from support.averaged_cases import CLICKS, GRID, Case, cases, rules
 from support.native import Native
+from support.paths import GOLDEN
 
 from pyiseg.model import Rules
 from pyiseg.runtime.click import Chain
 from pyiseg.runtime.guided_filter import LearnedFilter
 
-RECORDED = json.loads((Path(__file__).parent / "golden" / "averaged_filter.json").read_text())
+RECORDED = json.loads((GOLDEN / "averaged_filter.json").read_text())
 
 
 class GivenGuide:

@@ -18,6 +18,7 @@ onnx = pytest.importorskip("onnx")
 
 from onnx import TensorProto  # noqa: E402
 from support import toy_model, toy_network  # noqa: E402
+from support.paths import ROOT  # noqa: E402
 from support.sessions import run_sessions  # noqa: E402
 
 from export import add_fp16, drawn  # noqa: E402
@@ -232,7 +233,7 @@ def test_the_color_guide_has_no_file(network: Network, folder: Path, tmp_path: P
 
 def test_the_shipped_weights_do_in_fp16() -> None:
     """As trained, a sum behind the pyramid pooling is beyond 65504."""
-    state = torch.load(Path(__file__).parents[1] / "export" / "weights" / "compact.pt", weights_only=True)
+    state = torch.load(ROOT / "export" / "weights" / "compact.pt", weights_only=True)
     whole, sizes = rounded(folded(load_network(state))), ((64, 96),)
     _, mean = differences(answers(halved(whole), sizes), answers(whole, sizes))
     assert mean <= 5e-4
