@@ -20,7 +20,7 @@ import pytest
 from support.paths import GOLDEN, ROOT
 
 import pyiseg
-from pyiseg.cli import main as cli
+from pyiseg import cli
 
 RECORDED = GOLDEN / "api_surface.txt"
 EXPORT_COMMANDS = (

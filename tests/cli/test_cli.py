@@ -13,8 +13,7 @@ from PIL import Image
 from support.toy_model import PHOTO
 
 import pyiseg
-from pyiseg import demo
-from pyiseg.cli import main as cli
+from pyiseg import cli, demo
 
 
 @pytest.fixture

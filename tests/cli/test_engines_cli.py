@@ -15,8 +15,8 @@ from support.engine_files import states
 from support.fake_tensorrt import GPU, Package, opened
 
 import pyiseg
+from pyiseg import cli
 from pyiseg.cli import engines as engines_cli
-from pyiseg.cli import main as cli
 from pyiseg.model import Model
 from pyiseg.tensorrt import cache as engine_cache
 from pyiseg.tensorrt import provider as tensorrt

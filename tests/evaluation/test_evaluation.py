@@ -13,8 +13,7 @@ from support import toy_evaluation
 from support.paths import GOLDEN
 from support.toy_evaluation import write
 
-from pyiseg import Click, Session, _core, load_model
-from pyiseg.cli import main as cli
+from pyiseg import Click, Session, _core, cli, load_model
 from pyiseg.evaluation.datasets import DATASETS
 from pyiseg.evaluation.evaluate import Run, late_clicks, run_case, summarise
 from pyiseg.evaluation.metrics import (

@@ -13,8 +13,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 from support import toy_evaluation
 
-from pyiseg import load_model
-from pyiseg.cli import main as cli
+from pyiseg import cli, load_model
 from pyiseg.evaluation import contact_sheets as sheets
 from pyiseg.evaluation import plots, report
 from pyiseg.evaluation.evaluate import run_case, summarise

@@ -14,8 +14,7 @@ from PIL import Image
 from scipy.io import savemat
 from support import toy_evaluation, toy_model
 
-from pyiseg import ModelError, load_model
-from pyiseg.cli import main as cli
+from pyiseg import ModelError, cli, load_model
 from pyiseg.evaluation import runner
 from pyiseg.evaluation.evaluate import Run, run_case
 from pyiseg.evaluation.runner import Settings, read_cases, run_cases

@@ -14,8 +14,8 @@ from support.engine_files import states
 from support.fake_tensorrt import with_fp16
 
 import pyiseg
+from pyiseg import cli
 from pyiseg.cli import engines as engines_cli
-from pyiseg.cli import main as cli
 from pyiseg.model import Model
 from pyiseg.tensorrt import provider as tensorrt
 from pyiseg.tensorrt.cache import EngineCache
