@@ -137,7 +137,7 @@ def network_alone(place: Place, subject: Subject, size: Size, rate: float | None
         "p95_us": round(1e6 * float(np.percentile(seconds, 95)), 1),
     }
     if subject.flops is not None:
-        flops = subject.flops(session._parts.whole.view.working)
+        flops = subject.flops(session._crops.whole.view.working)
         result |= {"gflop": round(flops / 1e9, 3), "tflop_per_s": round(flops / median / 1e12, 3)}
         if rate is not None:
             result["of_matrix_rate"] = round(flops / median / rate, 4)

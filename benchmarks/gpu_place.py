@@ -107,7 +107,7 @@ def session_on(subject: Subject, image: Any) -> Session:
 
 def pipeline_of(session: Session) -> CudaPipeline:
     """What runs a session on a device."""
-    pipeline = session._parts.whole.pipeline
+    pipeline = session._crops.whole.pipeline
     assert isinstance(pipeline, CudaPipeline)
     return pipeline
 

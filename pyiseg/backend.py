@@ -74,16 +74,16 @@ class Pipeline(Protocol):
         """
         ...
 
-    def part(self, view: View, rgb: npt.NDArray[np.uint8]) -> Pipeline:
-        """The pipeline of a part of the image, on the same device.
+    def for_crop(self, view: View, rgb: npt.NDArray[np.uint8]) -> Pipeline:
+        """Return the pipeline of a crop of the image, on the same device.
 
         Args:
-            view: How the model sees the part.
-            rgb: The part, uint8, shape (H, W, 3), C-contiguous. It may be kept, so it must not change.
+            view: How the model sees the crop.
+            rgb: The crop, uint8, shape (H, W, 3), C-contiguous. It may be kept, so it must not change.
         """
         ...
 
-    def retire(self) -> None:
+    def offload(self) -> None:
         """Free what is held for predictions that were returned; a later pipeline of the same view goes on from them."""
         ...
 
@@ -258,10 +258,10 @@ def _cuda_pipeline(model: Model, view: View, image: npt.NDArray[np.uint8] | Devi
     except _core.DeviceRuntimeError as error:
         raise DeviceError(f"the GPU does not answer: {error}") from error
     gpu = _engines_of(index)
-    engines, of_parts = gpu.load(model, view), gpu.prepare(model)
+    engines, of_crops = gpu.load(model, view), gpu.prepare(model)
     # Whoever opens one picture after the other has no session in between; loading engines again takes longer than one.
-    _recent.append((engines, of_parts))
-    return CudaPipeline(model, view, image, native=_core.cuda, engines=engines, of_parts=of_parts)
+    _recent.append((engines, of_crops))
+    return CudaPipeline(model, view, image, native=_core.cuda, engines=engines, of_crops=of_crops)
 
 
 _recent: deque[Any] = deque(maxlen=2)

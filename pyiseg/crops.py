@@ -1,7 +1,7 @@
-"""The parts of one image that its networks look at: all of it, and, where a model zooms in, a box around the selection.
+"""The crops of one image that predictions are made on: the whole image and, zoomed in, at most one crop of it.
 
-A part is an image of its own, with its own view and pipeline. Every step of a session says which part its prediction
-belongs to; what is not in the part is not selected.
+A crop is an image of its own, with its own view and pipeline. Every step of a session says which crop its prediction
+belongs to; outside of that crop alpha is 0.
 """
 
 from __future__ import annotations
@@ -13,9 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from pyiseg import backend, zoom
-from pyiseg.geometry import View
+from pyiseg.geometry import Rect, View
 from pyiseg.model import Model
-from pyiseg.zoom import Box
 
 if TYPE_CHECKING:
     from pyiseg._core import Array
@@ -23,29 +22,29 @@ if TYPE_CHECKING:
 Clicks: TypeAlias = Sequence[tuple[int, int, bool]]
 
 
-class Selection(NamedTuple):
-    """What a click came to: a prediction, and the part whose pipeline made it."""
+class CropPrediction(NamedTuple):
+    """A prediction, and which crop it was made on."""
 
     prediction: backend.Prediction
-    box: Box
+    rect: Rect
 
 
-class Part(NamedTuple):
-    """A box of the image as a pipeline sees it."""
+class Crop(NamedTuple):
+    """A rectangle of the image, with the view and the pipeline that predict on it."""
 
-    box: Box
+    rect: Rect
     view: View
     pipeline: backend.Pipeline
 
     def clicks_in(self, clicks: Clicks) -> npt.NDArray[np.int32]:
-        """Those of some clicks on the image that lie in it, int32, shape (N, 3), rows x, y, label in its pixels."""
-        top, left = self.box.top, self.box.left
-        rows = [(x - left, y - top, fg) for x, y, fg in clicks if self.box.has(x, y)]
+        """Return the clicks that lie in the crop, int32, shape (N, 3), rows x, y, label in the crop's pixels."""
+        top, left = self.rect.top, self.rect.left
+        rows = [(x - left, y - top, fg) for x, y, fg in clicks if self.rect.has(x, y)]
         return np.array(rows, dtype=np.int32).reshape(-1, 3)
 
 
-class Parts:
-    """The parts of one image. Besides the whole at most one is held; others are made again when they are needed.
+class Crops:
+    """The crops of one image. Besides the whole, at most one is held; others are made again when they are needed.
 
     Not safe to be used from two threads at once.
 
@@ -68,9 +67,9 @@ class Parts:
         view = _fit(model, shape, model.long_side)
         self._model = model
         self.device, pipeline = backend.build(device, model, view, image, fall_back=fall_back)
-        self.whole = Part(Box(0, 0, *shape), view, pipeline)
+        self.whole = Crop(Rect(0, 0, *shape), view, pipeline)
         self._image: npt.NDArray[np.uint8] | None = image if isinstance(image, np.ndarray) else None
-        self._closer: Part | None = None
+        self._zoomed: Crop | None = None
 
     @property
     def image(self) -> npt.NDArray[np.uint8]:
@@ -80,7 +79,7 @@ class Parts:
             self._image.flags.writeable = False
         return self._image
 
-    def predict(self, clicks: Clicks, previous: Selection | None) -> Selection:
+    def predict(self, clicks: Clicks, previous: CropPrediction | None) -> CropPrediction:
         """Predict the selection after the last of some clicks; a pure function of its arguments and the image.
 
         Args:
@@ -89,25 +88,25 @@ class Parts:
         """
         if previous is None or not self._may_zoom(clicks):
             before = None if previous is None else previous.prediction
-            return Selection(self.whole.pipeline.predict(self.whole.clicks_in(clicks), before), self.whole.box)
+            return CropPrediction(self.whole.pipeline.predict(self.whole.clicks_in(clicks), before), self.whole.rect)
         x, y, fg = clicks[-1]
-        if not fg and not previous.box.has(x, y):
-            return previous  # Nothing is selected there: it is obeyed already.
-        part = self._part(previous.box)
-        alpha = part.pipeline.on_grid(part.clicks_in(clicks[:-1]), previous.prediction)
-        box = self._choose(part, alpha, clicks[-1])
-        found = self._look(box, clicks, previous, alpha)
-        if box == self.whole.box:
+        if not fg and not previous.rect.has(x, y):
+            return previous  # Alpha is 0 outside the crop, so a background click there changes nothing.
+        crop = self._crop(previous.rect)
+        alpha = crop.pipeline.on_grid(crop.clicks_in(clicks[:-1]), previous.prediction)
+        rect = self._choose(crop, alpha, clicks[-1])
+        found = self._predict_on(rect, clicks, previous, alpha)
+        if rect == self.whole.rect:
             return found
-        # What has grown to the part's edge would be cut off there.
+        # A selection that has grown to the crop's edge would be cut off there.
         wider = self._wider(found, clicks)
-        if wider != box:
-            found = self._look(wider, clicks, previous, alpha)
-            if wider != self.whole.box and self._wider(found, clicks) != wider:
-                found = self._look(self.whole.box, clicks, previous, alpha)
+        if wider != rect:
+            found = self._predict_on(wider, clicks, previous, alpha)
+            if wider != self.whole.rect and self._wider(found, clicks) != wider:
+                found = self._predict_on(self.whole.rect, clicks, previous, alpha)
         return found
 
-    def matte(self, clicks: Clicks, selection: Selection) -> npt.NDArray[np.uint8]:
+    def matte(self, clicks: Clicks, selection: CropPrediction) -> npt.NDArray[np.uint8]:
         """Render a selection at the image's own resolution; a pure function of its arguments and the image.
 
         Args:
@@ -117,27 +116,27 @@ class Parts:
         Returns:
             Alpha, uint8, shape (H, W). A fresh array.
         """
-        part = self._part(selection.box)
-        alpha = part.pipeline.matte(part.clicks_in(clicks), selection.prediction)
-        if part is self.whole:
+        crop = self._crop(selection.rect)
+        alpha = crop.pipeline.matte(crop.clicks_in(clicks), selection.prediction)
+        if crop is self.whole:
             return alpha
-        placed = np.zeros(self.whole.box.shape, dtype=np.uint8)
-        placed[part.box.slices] = alpha
+        placed = np.zeros(self.whole.rect.shape, dtype=np.uint8)
+        placed[crop.rect.slices] = alpha
         return placed
 
-    def matte_on_device(self, clicks: Clicks, selection: Selection | None) -> Array:
+    def matte_on_device(self, clicks: Clicks, selection: CropPrediction | None) -> Array:
         """What `matte` returns, on the device; without a selection, zeros. The next call overwrites it."""
         pipeline = cast("backend.DevicePipeline", self.whole.pipeline)
-        if selection is not None and selection.box != self.whole.box:
+        if selection is not None and selection.rect != self.whole.rect:
             return pipeline.to_device(self.matte(clicks, selection))
         prediction = None if selection is None else selection.prediction
         return pipeline.matte_on_device(self.whole.clicks_in(clicks), prediction)
 
-    def forget(self) -> None:
-        """Let go of the part that is held; predictions that belong to it stay good."""
-        if self._closer is not None:
-            self._closer.pipeline.retire()
-            self._closer = None
+    def release(self) -> None:
+        """Release the crop that is held; predictions made on it stay valid."""
+        if self._zoomed is not None:
+            self._zoomed.pipeline.offload()
+            self._zoomed = None
 
     def _may_zoom(self, clicks: Clicks) -> bool:
         """Whether there are clicks enough, counted from the first one that selects."""
@@ -145,48 +144,51 @@ class Parts:
         first = next((i for i, (_, _, fg) in enumerate(clicks) if fg), len(clicks))
         return rules is not None and len(clicks) - first >= rules.from_click
 
-    def _look(self, box: Box, clicks: Clicks, previous: Selection, alpha: npt.NDArray[np.float32]) -> Selection:
-        """Predict in a part, going on from the previous selection, whose alpha on its own grid is given."""
-        if box == self.whole.box:
-            self.forget()
-        part, before = self._part(box), previous.prediction
-        if box != previous.box:
-            before = part.pipeline.carry(zoom.carried(alpha, previous.box, box, part.view.grid))
-        return Selection(part.pipeline.predict(part.clicks_in(clicks), before), box)
+    def _predict_on(
+        self, rect: Rect, clicks: Clicks, previous: CropPrediction, alpha: npt.NDArray[np.float32]
+    ) -> CropPrediction:
+        """Predict on a crop, from the previous prediction, whose alpha on its own grid is given."""
+        if rect == self.whole.rect:
+            self.release()
+        crop, before = self._crop(rect), previous.prediction
+        if rect != previous.rect:
+            before = crop.pipeline.carry(zoom.resample_to_crop(alpha, previous.rect, rect, crop.view.grid))
+        return CropPrediction(crop.pipeline.predict(crop.clicks_in(clicks), before), rect)
 
-    def _wider(self, found: Selection, clicks: Clicks) -> Box:
-        """The box of a selection, or, where that is cut off at an edge that is not the image's, what shows more."""
-        rules, part = self._model.zoom, self._part(found.box)
-        alpha = part.pipeline.on_grid(part.clicks_in(clicks), found.prediction)
-        selected = zoom.around_selection(alpha, found.box)
-        whole = self.whole.box
-        if rules is None or selected is None or not zoom.is_cut(selected, found.box, whole):
-            return found.box
+    def _wider(self, found: CropPrediction, clicks: Clicks) -> Rect:
+        """Return a prediction's crop or, where its selection is cut off at an edge inside the image, a larger one."""
+        rules, crop = self._model.zoom, self._crop(found.rect)
+        alpha = crop.pipeline.on_grid(crop.clicks_in(clicks), found.prediction)
+        selected = zoom.selection_bounds(alpha, found.rect)
+        whole = self.whole.rect
+        if rules is None or selected is None or not zoom.touches_crop_edge(selected, found.rect, whole):
+            return found.rect
         x, y, _ = clicks[-1]
-        return zoom.choose(rules, whole.shape, self._model.long_side, whole, selected.with_pixel(x, y))
+        return zoom.choose_crop(rules, whole.shape, self._model.long_side, whole, selected.with_pixel(x, y))
 
-    def _choose(self, before: Part, alpha: npt.NDArray[np.float32], click: tuple[int, int, bool]) -> Box:
-        """The box to look at for a new click, of the part and the selection there were before it."""
+    def _choose(self, before: Crop, alpha: npt.NDArray[np.float32], click: tuple[int, int, bool]) -> Rect:
+        """Return the crop to predict on for a new click, from the last crop and its selection."""
         rules, (x, y, fg) = self._model.zoom, click
-        selected = zoom.around_selection(alpha, before.box)
+        selected = zoom.selection_bounds(alpha, before.rect)
         if rules is None or selected is None:
-            return self.whole.box
+            return self.whole.rect
         if fg:
             selected = selected.with_pixel(x, y)
-        box = zoom.choose(rules, self.whole.box.shape, self._model.long_side, before.box, selected)
-        return box if box.has(x, y) else before.box
+        rect = zoom.choose_crop(rules, self.whole.rect.shape, self._model.long_side, before.rect, selected)
+        return rect if rect.has(x, y) else before.rect
 
-    def _part(self, box: Box) -> Part:
-        if box == self.whole.box:
+    def _crop(self, rect: Rect) -> Crop:
+        if rect == self.whole.rect:
             return self.whole
-        if self._closer is None or self._closer.box != box:
+        if self._zoomed is None or self._zoomed.rect != rect:
             rules = self._model.zoom
-            assert rules is not None, "without rules there are no parts"
-            view = _fit(self._model, box.shape, zoom.long_side(rules, box, self._model.long_side, self._model.multiple))
-            self.forget()  # first, so that two are never held at once
-            pixels = np.ascontiguousarray(self.image[box.slices])
-            self._closer = Part(box, view, self.whole.pipeline.part(view, pixels))
-        return self._closer
+            assert rules is not None, "without zoom rules there is no crop"
+            long_side = zoom.long_side(rules, rect, self._model.long_side, self._model.multiple)
+            view = _fit(self._model, rect.shape, long_side)
+            self.release()  # first, so that two are never held at once
+            pixels = np.ascontiguousarray(self.image[rect.slices])
+            self._zoomed = Crop(rect, view, self.whole.pipeline.for_crop(view, pixels))
+        return self._zoomed
 
 
 def _fit(model: Model, shape: tuple[int, int], long_side: int) -> View:

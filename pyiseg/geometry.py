@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -122,3 +123,35 @@ class View:
             box = (0.0, start * h / height, float(w), rows.stop * h / height)
             size = (width, rows.stop - start)
             yield rows, np.stack([np.asarray(p.resize(size, Image.Resampling.BILINEAR, box=box)) for p in pictures])
+
+
+class Rect(NamedTuple):
+    """A rectangle of an image, in its pixels: rows top to bottom - 1, columns left to right - 1."""
+
+    top: int
+    left: int
+    bottom: int
+    right: int
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Height and width."""
+        return self.bottom - self.top, self.right - self.left
+
+    @property
+    def area(self) -> int:
+        """Number of pixels."""
+        return self.shape[0] * self.shape[1]
+
+    @property
+    def slices(self) -> tuple[slice, slice]:
+        """Rows and columns, to index an image's array with."""
+        return slice(self.top, self.bottom), slice(self.left, self.right)
+
+    def has(self, x: int, y: int) -> bool:
+        """Return whether a pixel lies in it."""
+        return self.left <= x < self.right and self.top <= y < self.bottom
+
+    def with_pixel(self, x: int, y: int) -> Rect:
+        """Return the smallest rectangle around it and a pixel."""
+        return Rect(min(self.top, y), min(self.left, x), max(self.bottom, y + 1), max(self.right, x + 1))

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pyiseg import backend, images
-from pyiseg.crops import Parts, Selection
+from pyiseg.crops import CropPrediction, Crops
 from pyiseg.errors import DeviceError
 from pyiseg.model import Model, load_model
 from pyiseg.runtime.device_image import DeviceImage, is_device_array
@@ -36,7 +36,7 @@ class _Step(NamedTuple):
     """A click and its result. The result is grid-sized; the full-resolution alpha is rendered from it when wanted."""
 
     click: Click
-    selection: Selection
+    selection: CropPrediction
 
 
 class Session:
@@ -80,7 +80,7 @@ class Session:
         source = DeviceImage(image) if is_device_array(image) else images.to_rgb(image)
         if isinstance(source, np.ndarray):
             source.flags.writeable = False
-        self._parts = Parts(loaded, chosen, source, fall_back=device == "auto")
+        self._crops = Crops(loaded, chosen, source, fall_back=device == "auto")
         self._lock = threading.Lock()
         self._steps: list[_Step] = []
         self._undone: list[_Step] = []
@@ -103,7 +103,7 @@ class Session:
             pyiseg.ModelError: The network failed.
             pyiseg.DeviceError: The GPU failed or has no memory left; so may everything else that draws.
         """
-        return self._add(x, y, fg, self._parts.matte)
+        return self._add(x, y, fg, self._crops.matte)
 
     def click_on_device(self, x: Number, y: Number, fg: bool | np.bool_ = True) -> Array:
         """Do what `click` does, but leave the matte on the GPU.
@@ -119,7 +119,7 @@ class Session:
             pyiseg.DeviceError: The session runs on the CPU; or the device failed.
         """
         self._needs_gpu("click_on_device")
-        return self._add(x, y, fg, self._parts.matte_on_device)
+        return self._add(x, y, fg, self._crops.matte_on_device)
 
     def undo(self) -> npt.NDArray[np.uint8]:
         """Take the last click back. With no click left, nothing happens.
@@ -152,7 +152,7 @@ class Session:
             Alpha, all zeros. A fresh array.
         """
         with self._lock:
-            self._parts.forget()  # first: it may fail, and then all is as it was
+            self._crops.release()  # first: it may fail, and then all is as it was
             self._steps.clear()
             self._undone.clear()
             return self._draw([])
@@ -178,7 +178,7 @@ class Session:
         self._needs_gpu("alpha_device")
         with self._lock:
             selection = self._steps[-1].selection if self._steps else None
-            return self._parts.matte_on_device(_clicks_of(self._steps), selection)
+            return self._crops.matte_on_device(_clicks_of(self._steps), selection)
 
     @property
     def mask(self) -> npt.NDArray[np.bool_]:
@@ -207,17 +207,17 @@ class Session:
         One that was given on a GPU is fetched when this is first asked for, or when a part of it is looked at closer.
         """
         with self._lock:
-            return self._parts.image
+            return self._crops.image
 
     @property
     def shape(self) -> tuple[int, int]:
         """Height and width of the image, and of every alpha."""
-        return self._parts.whole.box.shape
+        return self._crops.whole.rect.shape
 
     @property
     def device(self) -> str:
         """The device in use; what ``"auto"`` has come to."""
-        return self._parts.device
+        return self._crops.device
 
     def __reduce_ex__(self, protocol: SupportsIndex) -> NoReturn:
         """Refuse to be copied or pickled: two sessions would share one history and one set of buffers."""
@@ -230,14 +230,16 @@ class Session:
         height, width = self.shape
         return f"<pyiseg.Session of a {width} x {height} image, {len(self.clicks)} clicks, on '{self.device}'>"
 
-    def _add(self, x: Number, y: Number, fg: bool | np.bool_, draw: Callable[[list[Click], Selection], Drawn]) -> Drawn:
+    def _add(
+        self, x: Number, y: Number, fg: bool | np.bool_, draw: Callable[[list[Click], CropPrediction], Drawn]
+    ) -> Drawn:
         """Add a click, and draw its result."""
         height, width = self.shape
         new = Click(_pixel("x", x, width), _pixel("y", y, height), _truth(fg))
         with self._lock:
             previous = self._steps[-1].selection if self._steps else None
             clicks = [*_clicks_of(self._steps), new]
-            selection = self._parts.predict(clicks, previous)
+            selection = self._crops.predict(clicks, previous)
             drawn = draw(clicks, selection)
             # Last, so that nothing that goes wrong above leaves a trace.
             self._steps.append(_Step(new, selection))
@@ -252,7 +254,7 @@ class Session:
         """The matte after some steps; drawn before they become the session's, so that a failure changes nothing."""
         if not steps:
             return np.zeros(self.shape, dtype=np.uint8)
-        return self._parts.matte(_clicks_of(steps), steps[-1].selection)
+        return self._crops.matte(_clicks_of(steps), steps[-1].selection)
 
 
 def _clicks_of(steps: list[_Step]) -> list[Click]:

@@ -183,13 +183,13 @@ def test_cutout_and_mask(session: Session) -> None:
 def test_the_mask_is_alpha_from_128(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
     session.click(60, 30)
     monkeypatch.setattr(
-        session._parts.whole.pipeline, "matte", lambda clicks, lines: np.array([[0, 127, 128, 255]], np.uint8)
+        session._crops.whole.pipeline, "matte", lambda clicks, lines: np.array([[0, 127, 128, 255]], np.uint8)
     )
     assert session.mask.tolist() == [[False, False, True, True]]
 
 
 def test_only_what_earlier_clicks_asked_for_is_fed_back(session: Session) -> None:
-    pipeline, alpha = session._parts.whole.pipeline, np.zeros(session._parts.whole.view.grid, np.float32)
+    pipeline, alpha = session._crops.whole.pipeline, np.zeros(session._crops.whole.view.grid, np.float32)
     alpha[4:9, 4:9] = 0.75  # two islands, one to a click
     alpha[4:9, 20:25] = 0.75
     pipeline.predict(np.array([[16, 12, 1], [56, 12, 1]], np.int32), pipeline.carry(alpha))
@@ -201,7 +201,7 @@ def test_only_what_earlier_clicks_asked_for_is_fed_back(session: Session) -> Non
 def test_the_guide_covers_an_image_of_many_strips(toy: Path) -> None:
     rgb = photo(701, 303)
     luminance = rgb @ np.array([0.299, 0.587, 0.114]) / 255
-    guide = vars(vars(Session(rgb, model=toy)._parts.whole.pipeline)["_filter"])["_guide"].full
+    guide = vars(vars(Session(rgb, model=toy)._crops.whole.pipeline)["_filter"])["_guide"].full
     np.testing.assert_allclose(guide - guide.mean(), luminance - luminance.mean(), atol=1e-6)
     assert abs(guide.mean()) < 0.01
 

@@ -75,7 +75,7 @@ def test_devices(toy: Path) -> None:
 
 
 def break_predict(session: Session) -> Callable[..., Any]:
-    predict = session._parts.whole.pipeline.predict
+    predict = session._crops.whole.pipeline.predict
 
     def broken(*arguments: Any) -> Any:
         predict(*arguments)  # every buffer is written
@@ -89,7 +89,7 @@ def test_a_click_that_fails_leaves_the_session_as_it_was(session: Session, part:
     alphas = click_all(session)
     session.undo()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(session._parts.whole.pipeline, part, break_predict(session) if part == "predict" else None)
+        patch.setattr(session._crops.whole.pipeline, part, break_predict(session) if part == "predict" else None)
         with pytest.raises((RuntimeError, TypeError)):
             session.click(30, 30)
     with pytest.raises(ValueError, match="outside"):
@@ -116,7 +116,7 @@ def test_an_exception_from_outside_is_not_the_models(session: Session, monkeypat
             raise TimeUpError
 
     session.click(60, 30)
-    monkeypatch.setattr(vars(session._parts.whole.pipeline)["_networks"], "click", Interrupted())
+    monkeypatch.setattr(vars(session._crops.whole.pipeline)["_networks"], "click", Interrupted())
     with pytest.raises(TimeUpError):
         session.click(10, 12)
     assert session.clicks == ((60, 30, True),)

@@ -73,11 +73,11 @@ def test_the_full_guide_is_that_of_the_clicks_in_force(folder: Path) -> None:
     session = Session(rgb, model=folder)
     session.click(200, 350)
     session.click(50, 600, fg=False)
-    guide = vars(vars(session._parts.whole.pipeline)["_filter"])["_guide"]
-    grid = session._parts.whole.view.grid
+    guide = vars(vars(session._crops.whole.pipeline)["_filter"])["_guide"]
+    grid = session._crops.whole.view.grid
     assert grid == (64, 32)
     maps = np.empty((6, *grid), np.float32)
-    _core.click_maps(session._parts.whole.view.grid_clicks(session.clicks), toy_model.SIGMAS, maps)
+    _core.click_maps(session._crops.whole.view.grid_clicks(session.clicks), toy_model.SIGMAS, maps)
     large = [
         np.asarray(Image.fromarray(maps[i]).resize((303, 701), Image.Resampling.BILINEAR), np.float64) for i in (0, 3)
     ]
@@ -85,7 +85,7 @@ def test_the_full_guide_is_that_of_the_clicks_in_force(folder: Path) -> None:
     # One scalar is taken off both guides: the mean of the one on the grid.
     offset = expected - guide.full
     assert np.ptp(offset) < 1e-5
-    working = session._parts.whole.view.working_image(rgb)[0].transpose(1, 2, 0) @ np.array([0.299, 0.587, 0.114])
+    working = session._crops.whole.view.working_image(rgb)[0].transpose(1, 2, 0) @ np.array([0.299, 0.587, 0.114])
     on_grid = working - 0.25 * maps[0] + 0.5 * maps[3]
     np.testing.assert_allclose(offset.mean(), on_grid.mean(), atol=1e-5)
     np.testing.assert_allclose(guide.grid, on_grid - on_grid.mean(), atol=1e-5)
@@ -134,7 +134,7 @@ def test_the_clicks_change_the_guide_and_so_the_matte(folder: Path, tmp_path: Pa
 def test_drawing_depends_on_its_arguments_only(folder: Path) -> None:
     session = Session(PHOTO, model=folder)
     alphas = click_all(session)
-    pipeline = session._parts.whole.pipeline
+    pipeline = session._crops.whole.pipeline
     for count in (2, 4, 1):
         clicks = np.array(CLICKS[:count], np.int32)
         assert same(pipeline.matte(clicks, session._steps[count - 1].selection.prediction), alphas[count - 1])
@@ -148,7 +148,7 @@ def test_without_feedback_the_previous_answer_does_not_matter(tmp_path: Path) ->
     click_all(session)
     clicks = np.array(CLICKS, np.int32)
     np.testing.assert_array_equal(
-        session._parts.whole.pipeline.predict(clicks, None), session._steps[-1].selection.prediction
+        session._crops.whole.pipeline.predict(clicks, None), session._steps[-1].selection.prediction
     )
 
 
@@ -160,7 +160,7 @@ def test_without_filter_the_alpha_is_the_prediction_enlarged(tmp_path: Path, str
     session = Session(photo(32, 64), model=folder)
     alpha = session.click(45, 15)
     prediction = session._steps[0].selection.prediction
-    coefficients = vars(vars(session._parts.whole.pipeline)["_filter"])["_coefficients"]
+    coefficients = vars(vars(session._crops.whole.pipeline)["_filter"])["_coefficients"]
     assert not coefficients[:-1].any()
     np.testing.assert_array_equal(coefficients[-1], prediction)
     if stride == 1:
@@ -181,7 +181,7 @@ def test_clicks_are_obeyed_at_the_images_resolution(
             gpu.native = without_pinning(_core.host)
             monkeypatch.setattr(_core, "pin_image_clicks", lambda *arguments: None)
         session = Session(rgb, model=folder, device=device)
-        rows, columns = session._parts.whole.view.grid
+        rows, columns = session._crops.whole.view.grid
         for place in range(20):
             x, y = (2 + place % 5 * 3) * 400 // columns + 1, (2 + place // 5 * 2) * 300 // rows + 1
             session.reset()
@@ -218,10 +218,10 @@ def test_the_residual_form_leaves_the_prediction_on_the_grid_as_it_is(
     folder = toy_model.build(tmp_path / "toy", form="residual", color=color, grid_stride=1, eps=1e-2, radius=1)
     session = Session(photo(*size), model=folder)
     alpha = session.click(size[1] * 45 // 64, size[0] * 15 // 32)
-    pipeline, prediction = session._parts.whole.pipeline, session._steps[0].selection.prediction
+    pipeline, prediction = session._crops.whole.pipeline, session._steps[0].selection.prediction
     clicks = np.array(session.clicks, np.int32)
     np.testing.assert_array_equal(pipeline.on_grid(clicks, prediction), prediction)
-    if size == session._parts.whole.view.grid:
+    if size == session._crops.whole.view.grid:
         wanted = 255 * prediction
         assert np.abs(alpha - wanted).max() <= 0.51
     assert (prediction > 0).any()

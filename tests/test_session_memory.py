@@ -26,7 +26,7 @@ KINDS: dict[str, dict[str, Any]] = {
 
 def buffers(session: Session) -> dict[str, npt.NDArray[Any]]:
     """All arrays that a session's pipeline holds, by the names of those who hold them."""
-    pipeline = vars(session._parts.whole.pipeline)
+    pipeline = vars(session._crops.whole.pipeline)
     owners = {"chain": pipeline["_chain"], "filter": pipeline["_filter"]}
     if "_guide" in vars(owners["filter"]):
         owners["guide"] = vars(owners["filter"])["_guide"]
@@ -98,7 +98,7 @@ def test_a_click_allocates_its_answer_and_its_step_only(tmp_path: Path, kind: st
 def test_a_session_is_freed_with_its_last_name(toy: Path) -> None:
     session = Session(PHOTO, model=toy)
     session.click(3, 3)
-    pipeline = weakref.ref(session._parts.whole.pipeline)
+    pipeline = weakref.ref(session._crops.whole.pipeline)
     gc.disable()
     try:
         del session

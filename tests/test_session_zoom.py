@@ -17,19 +17,18 @@ from support.toy_device import OnDevice, gpu
 from support.toy_model import change_manifest, photo, same
 
 from pyiseg import ModelError, Session, _core, backend, load_model, zoom
-from pyiseg.crops import Parts
+from pyiseg.crops import Crops
 from pyiseg.demo import PHOTO
-from pyiseg.geometry import View
+from pyiseg.geometry import Rect, View
 from pyiseg.runtime import cuda
 from pyiseg.runtime import history as device_history
 from pyiseg.runtime.cpu import CpuPipeline
-from pyiseg.zoom import Box
 
 __all__ = ["gpu"]  # a fixture
 
 RULES = {"from_click": 3, "enlarge": 1.6, "below": 0.4, "magnify": 2.5}
 IMAGE = photo(240, 320)
-WHOLE = Box(0, 0, 240, 320)
+WHOLE = Rect(0, 0, 240, 320)
 # One small place, refined and let grow; then what is small no more.
 CLICKS = (
     *((60, 60, True), (66, 64, True), (58, 70, False), (64, 58, True), (84, 60, True), (60, 115, True)),
@@ -56,8 +55,8 @@ def zooming(tmp_path: Path) -> Path:
     return model(tmp_path / "zooming")
 
 
-def boxes(session: Session) -> list[Box]:
-    return [step.selection.box for step in session._steps]
+def boxes(session: Session) -> list[Rect]:
+    return [step.selection.rect for step in session._steps]
 
 
 def play(session: Session) -> list[npt.NDArray[np.uint8]]:
@@ -65,7 +64,7 @@ def play(session: Session) -> list[npt.NDArray[np.uint8]]:
 
 
 @pytest.mark.parametrize("variant", ["late", "color"])
-def test_small_selections_are_looked_at_closer(tmp_path: Path, variant: str) -> None:
+def test_small_selections_are_looked_at_zoomed(tmp_path: Path, variant: str) -> None:
     session = Session(IMAGE, model=model(tmp_path / "zooming", variant))
     alphas = play(session)
     looked = boxes(session)
@@ -84,23 +83,23 @@ def test_a_selection_is_not_cut_off_at_the_edge_of_a_part(zooming: Path, monkeyp
     def cut(session: Session) -> list[bool]:
         result = []
         for i, step in enumerate(session._steps):
-            part = session._parts._part(step.selection.box)
+            part = session._crops._crop(step.selection.rect)
             alpha = part.pipeline.on_grid(part.clicks_in(CLICKS[: i + 1]), step.selection.prediction)
-            selected = zoom.around_selection(alpha, part.box)
-            result.append(selected is not None and zoom.is_cut(selected, part.box, WHOLE))
+            selected = zoom.selection_bounds(alpha, part.rect)
+            result.append(selected is not None and zoom.touches_crop_edge(selected, part.rect, WHOLE))
         return result
 
     session = Session(IMAGE, model=zooming)
     play(session)
     assert not any(cut(session))
-    monkeypatch.setattr(Parts, "_wider", lambda self, found, clicks: found.box)
+    monkeypatch.setattr(Crops, "_wider", lambda self, found, clicks: found.rect)
     careless = Session(IMAGE, model=zooming)
     play(careless)
     assert any(cut(careless)), "this is a case where it would be"
     assert boxes(careless) != boxes(session)
 
 
-def test_without_rules_nothing_is_looked_at_closer(zooming: Path, toy: Path) -> None:
+def test_without_rules_nothing_is_looked_at_zoomed(zooming: Path, toy: Path) -> None:
     plain = dataclasses.replace(load_model(zooming), zoom=None)
     session, other = Session(IMAGE, model=plain), Session(IMAGE, model=toy)
     for one, two in zip(play(session), play(other), strict=True):
@@ -113,7 +112,7 @@ def test_a_part_is_an_image_of_its_own(zooming: Path) -> None:
     session, loaded = Session(IMAGE, model=zooming), load_model(zooming)
     for click in CLICKS[:2]:
         session.click(*click)
-    whole = session._parts.whole
+    whole = session._crops.whole
     before = whole.pipeline.on_grid(whole.clicks_in(CLICKS[:2]), session._steps[1].selection.prediction)
     alpha = session.click(*CLICKS[2])
     box = boxes(session)[2]
@@ -122,7 +121,7 @@ def test_a_part_is_an_image_of_its_own(zooming: Path) -> None:
     crop = np.ascontiguousarray(IMAGE[box.slices])
     _, pipeline = backend.build("cpu", loaded, view, crop, fall_back=False)
     clicks = np.array([(x - box.left, y - box.top, fg) for x, y, fg in CLICKS[:3]], np.int32)
-    carried = zoom.carried(before, whole.box, box, view.grid)
+    carried = zoom.resample_to_crop(before, whole.rect, box, view.grid)
     expected = pipeline.matte(clicks, pipeline.predict(clicks, pipeline.carry(carried)))
     assert same(np.ascontiguousarray(alpha[box.slices]), expected)
     np.testing.assert_array_equal(pipeline.on_grid(clicks[:2], pipeline.carry(carried)), carried)
@@ -145,7 +144,7 @@ def test_a_session_is_a_function_of_its_clicks(tmp_path: Path, variant: str, cle
     for click, alpha in zip(CLICKS[5:], alphas[5:], strict=True):
         assert same(session.click(*click), alpha)
     session.reset()
-    assert session._parts._closer is None
+    assert session._crops._zoomed is None
     for one, two in zip(play(session), alphas, strict=True):
         assert same(one, two)
 
@@ -213,7 +212,7 @@ def test_what_fails_while_looking_closer_leaves_the_session_as_it_was(zooming: P
     def broken(*_: Any, **__: Any) -> Any:
         raise MemoryError
 
-    for name, count in (("part", 2), ("predict", 3), ("matte", 3), ("on_grid", 3)):
+    for name, count in (("for_crop", 2), ("predict", 3), ("matte", 3), ("on_grid", 3)):
         session = Session(IMAGE, model=zooming)
         for click in CLICKS[:count]:
             session.click(*click)
@@ -230,14 +229,14 @@ def test_a_reset_that_fails_loses_nothing(zooming: Path, monkeypatch: pytest.Mon
     session = Session(IMAGE, model=zooming)
     for click in CLICKS[:4]:
         alpha = session.click(*click)
-    closer = session._parts._closer
+    closer = session._crops._zoomed
     assert closer is not None
 
     def broken() -> None:
         raise MemoryError
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(closer.pipeline, "retire", broken)
+        patch.setattr(closer.pipeline, "offload", broken)
         with pytest.raises(MemoryError):
             session.reset()
     assert session.clicks == CLICKS[:4]
@@ -249,8 +248,8 @@ def test_one_part_is_held_besides_the_whole(zooming: Path) -> None:
     pipelines = []
     for click in CLICKS[:6]:
         session.click(*click)
-        if session._parts._closer is not None:
-            pipelines.append(weakref.ref(session._parts._closer.pipeline))
+        if session._crops._zoomed is not None:
+            pipelines.append(weakref.ref(session._crops._zoomed.pipeline))
     assert len(set(boxes(session))) > 2
     assert len({pipeline() for pipeline in pipelines} - {None}) == 1
     for click in CLICKS[6:]:

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from pyiseg import _core
 from pyiseg.evaluation.metrics import iou
-from pyiseg.geometry import View
+from pyiseg.geometry import Rect, View
 from pyiseg.session import Click
-from pyiseg.zoom import Box, carried
+from pyiseg.zoom import resample_to_crop
 
 Mask = NDArray[np.bool_]
 
@@ -95,8 +95,8 @@ def seen_from_far(
     alpha = np.ascontiguousarray(soft.clip(0, 1), np.float32)
     height, width = mask.shape
     _core.force_clicks(View((height, width), (height, width), (h, w)).grid_clicks(clicks), alpha)
-    picture = Box(0, 0, height, width)
-    return carried(alpha, picture, picture, grid).clip(0, 1)
+    picture = Rect(0, 0, height, width)
+    return resample_to_crop(alpha, picture, picture, grid).clip(0, 1)
 
 
 def _pieces(mask: NDArray[np.uint8], clicks: Sequence[Click]) -> NDArray[np.uint8]:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 # Each kind of start draws from a stream of its own, so that no setting changes what another draws.
 BUNDLED, DAMAGED, SAMPLED = 2, 3, 4
-# A crop is at most so many times as large as the one that would be chosen for its object, see `pyiseg.zoom.choose`.
+# A crop is at most this many times as large as `pyiseg.zoom.choose_crop` would choose for its object.
 LARGEST = 4.0
 
 

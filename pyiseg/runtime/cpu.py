@@ -89,12 +89,12 @@ class CpuPipeline:
         """A prediction that stands for an alpha; see `pyiseg.backend.Pipeline.carry`."""
         return Carried(alpha)
 
-    def part(self, view: View, rgb: npt.NDArray[np.uint8]) -> CpuPipeline:
-        """The pipeline of a part of the image; see `pyiseg.backend.Pipeline.part`."""
+    def for_crop(self, view: View, rgb: npt.NDArray[np.uint8]) -> CpuPipeline:
+        """Return the pipeline of a crop; see `pyiseg.backend.Pipeline.for_crop`."""
         return CpuPipeline(self._model, view, rgb)
 
-    def retire(self) -> None:
-        """Nothing is held; see `pyiseg.backend.Pipeline.retire`."""
+    def offload(self) -> None:
+        """Nothing is held; see `pyiseg.backend.Pipeline.offload`."""
 
     def _on_grid(self, placed: npt.NDArray[np.int32], prediction: Float32 | Carried) -> Float32:
         """What `on_grid` returns, for clicks on the grid; not for long."""

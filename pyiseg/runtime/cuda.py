@@ -50,18 +50,18 @@ class CudaPipeline:
             ``borrow(stream)`` that gives a native array, which is used where it lies.
         native: The device, `pyiseg._core.cuda`.
         engines: "click", "image" (absent with early fusion) and "guide" (absent with the color guide).
-        of_parts: The same for images of any size: for parts that are looked at closer. None: those above.
+        of_crops: The same for images of any size: for crops that are zoomed in on. None: those above.
 
     Raises:
         DeviceError: The device or an engine failed, or there is no memory left; nothing of the pipeline stays then.
     """
 
     def __init__(
-        self, model: Model, view: View, image: Any, *, native: Any, engines: Engines, of_parts: Engines | None = None
+        self, model: Model, view: View, image: Any, *, native: Any, engines: Engines, of_crops: Engines | None = None
     ) -> None:
         with failures(native, "making a session"):
             self._native, self._model, self._view = native, model, view
-            self._of_parts = engines if of_parts is None else of_parts
+            self._of_crops = engines if of_crops is None else of_crops
             self._stream = native.Stream()
         with self._doing("making a session"):
             memory = self._memory = Memory(self._stream)
@@ -161,14 +161,14 @@ class CudaPipeline:
         """What stands for an alpha; see `pyiseg.backend.Pipeline.carry`."""
         return Prediction(host=alpha, carried=True)
 
-    def part(self, view: View, rgb: npt.NDArray[np.uint8]) -> CudaPipeline:
-        """The pipeline of a part of the image; see `pyiseg.backend.Pipeline.part`."""
-        with self._doing("looking closer"):  # on this device, whichever one is current for the caller
-            return CudaPipeline(self._model, view, rgb, native=self._native, engines=self._of_parts)
+    def for_crop(self, view: View, rgb: npt.NDArray[np.uint8]) -> CudaPipeline:
+        """Return the pipeline of a crop; see `pyiseg.backend.Pipeline.for_crop`."""
+        with self._doing("zooming in"):  # on this device, whichever one is current for the caller
+            return CudaPipeline(self._model, view, rgb, native=self._native, engines=self._of_crops)
 
-    def retire(self) -> None:
-        """Move all predictions that were returned to the host; see `pyiseg.backend.Pipeline.retire`."""
-        with self._doing("looking closer"):
+    def offload(self) -> None:
+        """Move all predictions that were returned to the host; see `pyiseg.backend.Pipeline.offload`."""
+        with self._doing("zooming in"):
             self._recent.move_to_host()
 
     def to_device(self, alpha: npt.NDArray[np.uint8]) -> Any:

@@ -57,7 +57,7 @@ def session_on(folder: Path, golden: dict[str, npt.NDArray[Any]]) -> Session:
     image = golden["image_rgb_uint8"]
     toy_model.change_manifest(folder, input={"long_side": max(image.shape), "multiple": 32})
     session = Session(image, model=folder)
-    assert session._parts.whole.view.image == session._parts.whole.view.working == session._parts.whole.view.grid
+    assert session._crops.whole.view.image == session._crops.whole.view.working == session._crops.whole.view.grid
     return session
 
 
@@ -77,7 +77,7 @@ def guide_of(held: dict[str, Any]) -> Any:
 def test_the_first_click_is_that_of_the_recording(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     golden = recording(0)
     session = session_on(folder, golden)
-    held = vars(session._parts.whole.pipeline)
+    held = vars(session._crops.whole.pipeline)
     answers = []
     run_click = held["_networks"].run_click
 
@@ -96,7 +96,7 @@ def test_the_first_click_is_that_of_the_recording(folder: Path, monkeypatch: pyt
 
     # The recording is of the filter's result; what no click asked for is dropped after it.
     expected = np.empty_like(answers[0])
-    clicks = session._parts.whole.view.grid_clicks(session.clicks)
+    clicks = session._crops.whole.view.grid_clicks(session.clicks)
     _core.keep_clicked_regions(golden["alpha"].copy(), clicks, 0, np.empty(expected.shape, np.int32), expected)
     assert 0.01 < (expected > 0).mean() < (golden["alpha"] > 0).mean()
     alpha = np.array(held["_filter"].on_grid(clicks, session._steps[0].selection.prediction))
@@ -108,7 +108,7 @@ def test_a_later_click_with_its_previous_alpha(folder: Path) -> None:
     """No clicks lead to the recorded previous alpha, so it is put where the chain puts its own."""
     golden = recording(1)
     session = session_on(folder, golden)
-    held = vars(session._parts.whole.pipeline)
+    held = vars(session._crops.whole.pipeline)
     chain, clicks = held["_chain"], np.ascontiguousarray(golden["clicks_x_y_fg"], np.int32)
     assert golden["prev_alpha"].any()
     chain.before(clicks, clicks[:0], np.zeros(chain.answer.shape[2:], np.float32))

@@ -109,7 +109,7 @@ def test_steps_hold_a_bounded_part_of_device_memory(
     assert made >= pipeline_of(session).nbytes
     for _ in range(6):
         session.click(20, 20)
-    step = 4 * session._parts.whole.view.grid[0] * session._parts.whole.view.grid[1]
+    step = 4 * session._crops.whole.view.grid[0] * session._crops.whole.view.grid[1]
     assert _core.host.allocated() == made + 2 * step
 
 
@@ -284,7 +284,7 @@ def test_out_of_memory_in_a_click(toy: Path, gpu: SimpleNamespace) -> None:
     cpu, probe = both(toy)
     probe.click(*CLICKS[0])
     most = _core.host.allocated()
-    made = most - 4 * probe._parts.whole.view.grid[0] * probe._parts.whole.view.grid[1]
+    made = most - 4 * probe._crops.whole.view.grid[0] * probe._crops.whole.view.grid[1]
     del probe
     gc.collect()
     # Making a session needs more for a moment than it keeps; a click's prediction comes on top of what it keeps.

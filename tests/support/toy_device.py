@@ -36,7 +36,7 @@ def gpu(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
 
 
 def pipeline_of(session: Session) -> CudaPipeline:
-    pipeline = session._parts.whole.pipeline
+    pipeline = session._crops.whole.pipeline
     assert isinstance(pipeline, CudaPipeline)
     return pipeline
 

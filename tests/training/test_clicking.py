@@ -36,8 +36,8 @@ def test_training_goes_through_what_serves(
     """Given the guide and the network outputs of a session, training feeds back and renders what the session does."""
     folder, rgb = toy_model.build(tmp_path / "toy", **kind), toy_model.photo(64, 64)
     session, rules = Session(rgb, model=folder), load_model(folder).rules
-    held = vars(session._parts.whole.pipeline)
-    pipeline, networks, chain = session._parts.whole.pipeline, held["_networks"], held["_chain"]
+    held = vars(session._crops.whole.pipeline)
+    pipeline, networks, chain = session._crops.whole.pipeline, held["_networks"], held["_chain"]
     outputs = []
     run_click = networks.run_click
 

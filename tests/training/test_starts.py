@@ -181,7 +181,7 @@ def test_a_look_from_far_is_coarse_and_obeys_the_clicks() -> None:
 
 @pytest.mark.parametrize(("radius", "may"), [(30, True), (16, True), (12, False), (4, False)])
 def test_a_crop_is_what_serving_would_look_at(radius: int, may: bool) -> None:
-    """The box around the object, enlarged, is at least a quarter of the crop, see `pyiseg.zoom.choose`."""
+    """The box around the object, enlarged, is at least a quarter of the crop, see `pyiseg.zoom.choose_crop`."""
     truth = disc(48, 48, radius)
     zoom = COMPACT.zoom
     assert zoom is not None
