@@ -80,19 +80,19 @@ def _on_grid(size: Size, rotate: bool) -> Iterator[Case]:
     yield case("click_maps, FP16", 12, (clicks,), (maps,), lambda ops, i, o: ops.click_maps(i[0], SIGMAS, o[0]), 1e-3)
     # Labels are written, joined (read; written where regions meet), resolved (read, written), and read with alpha.
     yield case(
-        "keep_clicked_regions, FP16",
+        "keep_clicked_components, FP16",
         8 + 4 + 8 + 10,
         (alpha, clicks),
         (labels, np.zeros(size, np.float16)),
-        lambda ops, i, o: ops.keep_clicked_regions(*i, 0, *o),
+        lambda ops, i, o: ops.keep_clicked_components(*i, 0, *o),
     )
     # And, for the margin, read and written along rows, read twice and written along columns.
     yield case(
-        "keep_clicked_regions, margin 4",
+        "keep_clicked_components, margin 4",
         8 + 4 + 8 + 8 + 12 + 12,
         (alpha, clicks),
         (labels, np.zeros(size, np.float32)),
-        lambda ops, i, o: ops.keep_clicked_regions(*i, 4, *o),
+        lambda ops, i, o: ops.keep_clicked_components(*i, 4, *o),
     )
     yield case(
         "guided_filter_coefficients, radius 2",
@@ -215,12 +215,12 @@ def _strips(size: Size, grid: Size) -> Iterator[Case]:
     wide, down = np.stack([_smooth((rows, w), 5)] * 2), windows("bilinear", rows, h)
     planes = np.stack([_smooth(size, 5)] * 2)
     yield Case(
-        "rgb_planes",
+        "hwc_to_chw",
         f"{length} pixels",
         15 * length,
         (rgb,),
         (image,),
-        lambda ops, i, o: ops.rgb_planes(*i, 0, *o),
+        lambda ops, i, o: ops.hwc_to_chw(*i, 0, *o),
     )
     yield Case(
         "resample_strip",

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 import pyiseg
-from pyiseg.files import written_whole
+from pyiseg.files import atomic_write
 
 PACKAGES = ("numpy", "onnxruntime", "Pillow", "opencv-python-headless", "torch")
 
@@ -46,7 +46,7 @@ def median_p95(seconds: Sequence[float]) -> dict[str, float]:
 def write_json(path: Path, content: dict[str, Any]) -> None:
     """Write a result whole: temporary file, then rename."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with written_whole(path) as file:
+    with atomic_write(path) as file:
         file.write(f"{json.dumps(content, indent=1)}\n".encode())
 
 

@@ -19,7 +19,7 @@ from export.conversion.parity import answers, differences
 from export.models.network import Network
 from export.to_onnx import PARITY, SIZES, list_files, load_network
 from pyiseg import load_model
-from pyiseg.files import written_whole
+from pyiseg.files import atomic_write
 
 
 def add_to_folder(network: Network, folder: Path, sizes: tuple[tuple[int, int], ...] = SIZES) -> bool:
@@ -57,7 +57,7 @@ def add_to_folder(network: Network, folder: Path, sizes: tuple[tuple[int, int], 
 
     def list_without(left_out: tuple[str, ...]) -> None:
         files = {name: entry for name, entry in list_files(folder).items() if not name.endswith(left_out)}
-        with written_whole(folder / "model.json") as file:
+        with atomic_write(folder / "model.json") as file:
             file.write((json.dumps(manifest | {"files": files}, indent=2) + "\n").encode())
 
     # Siblings are listed only while they are there, so that the folder is whole whenever this is interrupted.

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pyiseg.errors import PyisegError
-from pyiseg.files import written_whole
+from pyiseg.files import atomic_write
 
 # PyTorch itself is imported where it is needed: export.pack runs without.
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ def write_tensors(path: Path, state: Any) -> None:
     # By way of memory: writing to the file itself, torch.save hides a full disk behind an error about positions.
     buffer = io.BytesIO()
     torch.save(state, buffer)
-    with written_whole(path) as file:
+    with atomic_write(path) as file:
         file.write(buffer.getbuffer())
 
 

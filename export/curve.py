@@ -18,7 +18,7 @@ import matplotlib.pyplot as plt
 from export.cli import run_main
 from export.training.log import read_log
 from export.training.validations import LINES
-from pyiseg.files import written_whole
+from pyiseg.files import atomic_write
 
 # With fewer points than this a line alone may not be seen.
 FEW = 20
@@ -60,7 +60,7 @@ def draw(log: Path, picture: Path, window: int = 5) -> None:
     for axes in (left, right, *third):
         axes.grid(alpha=0.3)
         axes.legend(ncols=2, fontsize=8)
-    with written_whole(picture) as file:
+    with atomic_write(picture) as file:
         figure.savefig(file, dpi=110, format=picture.suffix[1:])
     plt.close(figure)
 

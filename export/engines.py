@@ -22,7 +22,7 @@ from export.cli import run_main, size_text
 from pyiseg import load_model
 from pyiseg.cli.engines import add_size_to
 from pyiseg.errors import DeviceError
-from pyiseg.files import written_whole
+from pyiseg.files import atomic_write
 from pyiseg.model import Model
 from pyiseg.tensorrt.file import EngineKey, EngineRefusedError, write_engine
 from pyiseg.tensorrt.package import Flavour
@@ -91,7 +91,7 @@ def build(model: Model, plan: Plan, target: tuple[int, int], trt: Flavour, folde
         "layers": dict(every),
         "layers_with_weights": dict(weighted),
     }
-    with written_whole(path.with_suffix(".json")) as file:
+    with atomic_write(path.with_suffix(".json")) as file:
         file.write((json.dumps(report, indent=2) + "\n").encode())
     counts = ", ".join(f"{every[name]} ({weighted[name]}) {name}" for name in ("FP16", "FP32", "mixed") if every[name])
     print(f"{key.stem}: {size_text(len(built.content))} in {seconds:.1f} s; layers (with weights): {counts}")

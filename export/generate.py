@@ -19,7 +19,7 @@ from export.data.degrade import degraded
 from export.data.generated.kinds import KINDS, generate
 from export.data.generated.paint import Material
 from export.data.io import Array, Masked
-from pyiseg.files import written_whole
+from pyiseg.files import atomic_write
 
 
 def contact_sheet(pictures: list[tuple[str, Masked]], columns: int = 4) -> Array:
@@ -76,7 +76,7 @@ def main() -> None:
             picture = picture._replace(image=degraded(rng, picture.image))
         pictures.append((f"{i} {kind}", picture))
     suffix = "JPEG" if arguments.out.suffix.lower() in (".jpg", ".jpeg") else "PNG"
-    with written_whole(arguments.out) as file:
+    with atomic_write(arguments.out) as file:
         Image.fromarray(contact_sheet(pictures, arguments.columns)).save(file, suffix, quality=90)
 
 

@@ -26,7 +26,7 @@ from export.models.config import PAPER
 from export.models.network import Network
 from export.models.published import check_published, our_state
 from export.to_onnx import check_target, describe, export_folder
-from pyiseg.files import written_whole
+from pyiseg.files import atomic_write
 
 LICENCE = "MIT (licence of the published weights, by their authors)"
 
@@ -101,7 +101,7 @@ def _run(args: argparse.Namespace) -> None:
     if args.weights is not None:
         args.weights.parent.mkdir(parents=True, exist_ok=True)
         kept = {"average": network.state_dict(), "training": record, "network_config": asdict(PAPER)}
-        with written_whole(args.weights) as file:
+        with atomic_write(args.weights) as file:
             torch.save(kept, file)
     if args.folder is not None:
         _, description = describe(PAPER)

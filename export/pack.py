@@ -26,7 +26,7 @@ from typing import Any
 from tqdm import tqdm
 
 from export.cli import run_main, size_text
-from pyiseg.files import written_whole
+from pyiseg.files import atomic_write
 
 LISTING = ".pack.json"
 """Name of the list in a shard, and of the record that unpacking keeps of which shards are there."""
@@ -79,14 +79,14 @@ def pack(data: Path, out: Path, max_mb: float = 48, only: Sequence[str] = ()) ->
     for number, shard in enumerate(tqdm(shards, unit="shard"), 1):
         path = out / f"shard-{number:04d}-of-{len(shards):04d}.tar"
         listing = {"set": identity, "shard": number, "of": len(shards), "files": shard.files}
-        with written_whole(path) as file:
+        with atomic_write(path) as file:
             _write(file, data, listing)
         if path.stat().st_size > limit:
             raise RuntimeError(f"{path} came out larger than {max_mb:g} MB: {path.stat().st_size} bytes")
         digest = _sha256_of(path)
         manifest.append({"name": path.name, "bytes": path.stat().st_size, "sha256": digest, "files": shard.files})
         written.append(path)
-    with written_whole(out / "manifest.json") as file:
+    with atomic_write(out / "manifest.json") as file:
         file.write(json.dumps({"set": identity, "shards": manifest}, indent=1).encode() + b"\n")
     return written
 
@@ -117,7 +117,7 @@ def unpack(shards: Sequence[Path], out: Path) -> list[int]:
             "of": listing["of"],
             "there": sorted({*state.get("there", []), listing["shard"]}),
         }
-        with written_whole(record) as file:
+        with atomic_write(record) as file:
             file.write(json.dumps(state).encode())
     return sorted(set(range(1, state.get("of", 0) + 1)) - set(state.get("there", [])))
 
@@ -227,7 +227,7 @@ def _place(tar: tarfile.TarFile, member: tarfile.TarInfo, target: Path, entry: d
     if hashlib.sha256(content).hexdigest() != entry["sha256"]:
         raise ValueError(f"{entry['name']} in it is damaged")
     target.parent.mkdir(parents=True, exist_ok=True)
-    with written_whole(target) as file:
+    with atomic_write(target) as file:
         file.write(content)
 
 

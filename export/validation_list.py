@@ -25,7 +25,7 @@ from export.cli import run_main
 from export.data.mixed import is_validation, photograph
 from export.validation.cases import LIST, read_records
 from pyiseg.evaluation.masks import read_index, read_pixels
-from pyiseg.files import written_whole
+from pyiseg.files import atomic_write
 
 Entry = dict[str, Any]
 
@@ -188,7 +188,7 @@ def main() -> None:
 
 def _run(data: Path, out: Path) -> None:
     entries = [*photographs(data), *graphics(LIST.parent / "graphics")]
-    with written_whole(out) as file:
+    with atomic_write(out) as file:
         file.write("".join(json.dumps(entry) + "\n" for entry in entries).encode())
     counts = Counter(name for entry in entries for name in (entry["source"], *set(entry["slices"]) - {entry["source"]}))
     print(f"{len(entries)} cases: " + ", ".join(f"{name} {count}" for name, count in counts.most_common()))

@@ -20,7 +20,7 @@ from typing import Any
 import torch
 
 from export.cli import in_half, read_checkpoint, run_main, size_text
-from pyiseg.files import written_whole
+from pyiseg.files import atomic_write
 
 _MAGIC = b"pyiseg weights, part: "
 # The first line of a part, which says what it is, is shorter than this.
@@ -57,7 +57,7 @@ def split(checkpoint: Path, out: Path, max_mb: float = 15) -> list[Path]:
     for number, piece in enumerate(pieces, 1):
         header = {"whole": whole, "part": number, "of": len(pieces), "sha256": hashlib.sha256(piece).hexdigest()}
         paths.append(out / f"{checkpoint.stem}-{number:02d}-of-{len(pieces):02d}.part")
-        with written_whole(paths[-1]) as file:
+        with atomic_write(paths[-1]) as file:
             file.write(_MAGIC + json.dumps(header).encode() + b"\n" + piece)
     return paths
 
@@ -83,7 +83,7 @@ def join(parts: Sequence[Path], target: Path) -> None:
     content = b"".join(pieces[number] for number in sorted(pieces))
     if hashlib.sha256(content).hexdigest() != whole:
         raise ValueError(f"the parts beside {first} are whole but do not make up what was split; split again")
-    with written_whole(target) as file:
+    with atomic_write(target) as file:
         file.write(content)
 
 

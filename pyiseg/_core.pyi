@@ -65,7 +65,7 @@ def pin_image_clicks(guide: _Guide, image_clicks: _Int, clicks: _Int, flags: _Fl
         coefficients: Shape (2, h, w) with a float32 guide, (4, h, w) with RGB; changed in place.
     """
 
-def keep_clicked_regions(
+def keep_clicked_components(
     alpha: _Float, clicks: _Int, margin: int, labels: _Int, out: _Float | NDArray[np.float16]
 ) -> None:
     """Keep the 8-connected regions of alpha > 0.5 that hold a foreground click, and soft pixels near them.
@@ -83,7 +83,7 @@ def zero_coefficients(alpha: _Float, kept: _Float, coefficients: _Float) -> None
 
     Args:
         alpha: Shape (h, w).
-        kept: Shape (h, w): what `keep_clicked_regions` made of it.
+        kept: Shape (h, w): what `keep_clicked_components` made of it.
         coefficients: Shape (2, h, w), changed in place.
     """
 
@@ -143,7 +143,7 @@ def apply_coefficients(coefficients: _Float, guide: _Guide, out: NDArray[np.floa
 mean_scratch: int
 """Length of the scratch that `mean` works in."""
 
-def rgb_planes(rgb: NDArray[np.uint8], first: int, out: _Float) -> None:
+def hwc_to_chw(rgb: NDArray[np.uint8], first: int, out: _Float) -> None:
     """Write pixels as planes, value / 255.
 
     Args:

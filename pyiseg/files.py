@@ -12,7 +12,7 @@ from typing import BinaryIO
 
 
 @contextmanager
-def written_whole(path: Path) -> Iterator[BinaryIO]:
+def atomic_write(path: Path) -> Iterator[BinaryIO]:
     """Open a file to write to that takes its name only when the block ends well; otherwise no trace of it stays.
 
     Args:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from pyiseg.files import written_whole
+from pyiseg.files import atomic_write
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -81,7 +81,7 @@ def write(path: str | os.PathLike[str], pixels: Pixels) -> None:
     options: dict[str, Any] = {".png": {}, ".webp": {"lossless": True, "exact": True}}.get(
         suffix, {"compression": "tiff_deflate"}
     )
-    with written_whole(target) as file:
+    with atomic_write(target) as file:
         Image.fromarray(pixels).save(file, format=Image.registered_extensions()[suffix], **options)
 
 

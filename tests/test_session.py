@@ -111,7 +111,7 @@ def test_a_click_is_the_documented_chain(tmp_path: Path, early_fusion: bool, str
         alpha = run("click.onnx", **inputs)[0][0, 0].copy()
         _core.force_clicks(placed, alpha)
         clean = np.empty_like(alpha)
-        _core.keep_clicked_regions(alpha, placed, 1, labels, clean)
+        _core.keep_clicked_components(alpha, placed, 1, labels, clean)
         coefficients = np.empty((len(on_grid) + 1, h, w), np.float32)
         if "color" in kind:
             statistics, scratch = np.empty((6, h, w), np.float32), np.empty((3, h, w), np.float32)
@@ -127,7 +127,7 @@ def test_a_click_is_the_documented_chain(tmp_path: Path, early_fusion: bool, str
             filtered = np.empty((h, w), np.float32)
             _core.apply_coefficients(coefficients, on_grid[0], filtered)
         previous = np.empty_like(filtered)
-        _core.keep_clicked_regions(filtered, placed, 0, labels, previous)
+        _core.keep_clicked_components(filtered, placed, 0, labels, previous)
         x, y, label = clicks[-1].tolist()
         found = session.click(x, y, bool(label))
         # Two runs of one chain; a rounding of the resizer may tip a value over the edge between two of 256 levels.
@@ -193,7 +193,7 @@ def test_only_what_earlier_clicks_asked_for_is_fed_back(session: Session) -> Non
     alpha[4:9, 4:9] = 0.75  # two islands, one to a click
     alpha[4:9, 20:25] = 0.75
     pipeline.predict(np.array([[16, 12, 1], [56, 12, 1]], np.int32), pipeline.carry(alpha))
-    fed_back = vars(pipeline)["_chain"].previous[0, 0]
+    fed_back = vars(pipeline)["_click_stage"].previous[0, 0]
     np.testing.assert_array_equal(fed_back[:, :16], alpha[:, :16])
     assert not fed_back[:, 16:].any()
 

@@ -49,14 +49,14 @@ def test_a_click_is_the_published_chain(folder: Path) -> None:
             lines, guide = answered
             filtered = np.empty((32, 64), np.float32)
             _core.apply_coefficients(lines, guide, filtered)
-            _core.keep_clicked_regions(filtered, clicks[:-1], 0, labels, previous)
+            _core.keep_clicked_components(filtered, clicks[:-1], 0, labels, previous)
         inputs = {"click_maps": maps[None], "previous_alpha": previous[None, None], "image": image}
         alpha = np.array(network.run(None, inputs)[0])[0, 0]
         guide = (luminance(rgb) - 0.25 * maps[0] + 0.5 * maps[3]).astype(np.float32)
         guide -= np.float32(guide.mean(dtype=np.float64))
         _core.force_clicks(clicks, alpha)
         clean = np.empty_like(alpha)
-        _core.keep_clicked_regions(alpha, clicks, 1, labels, clean)
+        _core.keep_clicked_components(alpha, clicks, 1, labels, clean)
         lines = np.empty_like(scratch)
         _core.guided_filter_coefficients(guide, clean, 2, 1e-3, False, scratch, lines)
         full = np.empty((32, 64), np.uint8)

@@ -27,7 +27,7 @@ KINDS: dict[str, dict[str, Any]] = {
 def buffers(session: Session) -> dict[str, npt.NDArray[Any]]:
     """All arrays that a session's pipeline holds, by the names of those who hold them."""
     pipeline = vars(session._crops.whole.pipeline)
-    owners = {"chain": pipeline["_chain"], "filter": pipeline["_filter"]}
+    owners = {"click stage": pipeline["_click_stage"], "filter": pipeline["_filter"]}
     if "_guide" in vars(owners["filter"]):
         owners["guide"] = vars(owners["filter"])["_guide"]
     held = {f"{owner} {name}": x for owner, what in owners.items() for name, x in vars(what).items()}
@@ -66,15 +66,15 @@ def test_clicks_reuse_the_buffers(tmp_path: Path, kind: str) -> None:
     session = Session(PHOTO, model=toy_model.build(tmp_path / "toy", **KINDS[kind]))
     before = {name: array.ctypes.data for name, array in buffers(session).items()}
     once = {"filter image", "filter statistics", "filter _rgb"} if kind == "color" else {"guide full", "guide grid"}
-    each_click = {f"chain {name}" for name in ("maps", "previous", "answer", "_labels")}
+    each_click = {f"click stage {name}" for name in ("maps", "previous", "answer", "_labels")}
     assert once | each_click | {"filter _scratch", "filter _coefficients"} <= before.keys()
     kept = {name: buffers(session)[name].copy() for name in once}
     for click in CLICKS:
         for name in each_click | {"filter _scratch", "filter _coefficients"}:
-            buffers(session)[name].fill(77 if name == "chain _labels" else np.nan)
+            buffers(session)[name].fill(77 if name == "click stage _labels" else np.nan)
         session.click(*click)
         # The network wrote into our buffer, not into one of its own.
-        assert np.isfinite(buffers(session)["chain answer"]).all()
+        assert np.isfinite(buffers(session)["click stage answer"]).all()
     assert {name: array.ctypes.data for name, array in buffers(session).items()} == before
     for name, array in kept.items():
         np.testing.assert_array_equal(buffers(session)[name], array)

@@ -70,7 +70,7 @@ void rgb_planes_(const Device& device, const ArrayRef& rgb, std::int64_t first, 
     const std::int64_t from = check_first(first, size);
     auto* o = output<float>(out, "out");
     check_apart(rgb, "rgb", out, "out");
-    rgb_planes(device, input<std::uint8_t>(rgb), static_cast<std::int64_t>(size.h) * size.w, from, length, o);
+    hwc_to_chw(device, input<std::uint8_t>(rgb), static_cast<std::int64_t>(size.h) * size.w, from, length, o);
 }
 
 template <class Device>
@@ -243,7 +243,7 @@ template <class Device, class Scope, class Bind>
 void add_image_ops(Scope& scope, const Bind& bind) {
     using py::arg;
     const auto free_gil = py::call_guard<py::gil_scoped_release>();
-    scope.def("rgb_planes", bind(&rgb_planes_<Device>), arg("rgb"), arg("first"), arg("out"), free_gil);
+    scope.def("hwc_to_chw", bind(&rgb_planes_<Device>), arg("rgb"), arg("first"), arg("out"), free_gil);
     scope.def("reduce_rgb", bind(&reduce_rgb_<Device>), arg("rgb"), arg("fx"), arg("fy"), arg("out"), free_gil);
     scope.def("resample_rgb_x", bind(&resample_rgb_x_<Device>), arg("rgb"), arg("starts"), arg("weights"), arg("out"),
               free_gil);

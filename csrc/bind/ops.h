@@ -77,9 +77,9 @@ void keep_clicked_regions_(const Device& device, const ArrayRef& alpha, const Ar
     check_apart(clicks, "clicks", out, "out");
     check_apart(clicks, "clicks", labels, "labels");
     if (half) {
-        keep_clicked_regions(device, input<float>(alpha), c, m, size, l, output<Half>(out, "out"));
+        keep_clicked_components(device, input<float>(alpha), c, m, size, l, output<Half>(out, "out"));
     } else {
-        keep_clicked_regions(device, input<float>(alpha), c, m, size, l, output<float>(out, "out"));
+        keep_clicked_components(device, input<float>(alpha), c, m, size, l, output<float>(out, "out"));
     }
 }
 
@@ -244,8 +244,8 @@ void add_ops(Scope& scope, const Bind& bind) {
     scope.def("click_maps", bind(&click_maps_<Device>), arg("clicks"), arg("sigmas"), arg("out"), free_gil);
     scope.def("force_clicks", bind(&force_clicks_<Device>), arg("clicks"), arg("alpha"), free_gil);
     scope.def("pin_clicks", bind(&pin_clicks_<Device>), arg("guide"), arg("clicks"), arg("coefficients"), free_gil);
-    scope.def("keep_clicked_regions", bind(&keep_clicked_regions_<Device>), arg("alpha"), arg("clicks"), arg("margin"),
-              arg("labels"), arg("out"), free_gil);
+    scope.def("keep_clicked_components", bind(&keep_clicked_regions_<Device>), arg("alpha"), arg("clicks"),
+              arg("margin"), arg("labels"), arg("out"), free_gil);
     scope.def("zero_coefficients", bind(&zero_coefficients_<Device>), arg("alpha"), arg("kept"), arg("coefficients"),
               free_gil);
     scope.def("guided_filter_coefficients", bind(&guided_filter_coefficients_<Device>), arg("guide"), arg("p"),

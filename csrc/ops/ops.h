@@ -77,8 +77,8 @@ void force_clicks(const Device& device, Clicks clicks, Size size, float* alpha);
 // Chebyshev distance margin of such a region; 0 elsewhere. labels (h, w) is scratch. T: float, Half with margin 0.
 // Moves 28 + sizeof(T) bytes a pixel, 24 more with a margin.
 template <class Device, class T>
-void keep_clicked_regions(const Device& device, const float* alpha, Clicks clicks, int margin, Size size,
-                          std::int32_t* labels, T* out);
+void keep_clicked_components(const Device& device, const float* alpha, Clicks clicks, int margin, Size size,
+                             std::int32_t* labels, T* out);
 
 // coefficients (2, h, w) become a = 0, b = 0, in place, where alpha > 0 and kept, which came of it, is 0.
 // Moves 24 bytes a pixel.

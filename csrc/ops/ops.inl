@@ -29,8 +29,8 @@ void pin_clicks(const Device& device, const float* guide, Clicks clicks, Size si
 }
 
 template <class Device, class T>
-void keep_clicked_regions(const Device& device, const float* alpha, Clicks clicks, int margin, Size size,
-                          std::int32_t* labels, T* out) {
+void keep_clicked_components(const Device& device, const float* alpha, Clicks clicks, int margin, Size size,
+                             std::int32_t* labels, T* out) {
     constexpr int run = Device::kRun;
     const int columns = runs(size.w, run);
     device.for_each(size.h, columns, StartRegions<run>{alpha, size, labels});
@@ -107,8 +107,8 @@ void apply_coefficients(const Device& device, const float* coefficients, Size gr
     template void pin_clicks(const Device&, const float*, Clicks, Size, float*);                                       \
     template void pin_image_clicks(const Device&, LearnedGuide, Size, Clicks, Clicks, Size, float*, float*);           \
     template void pin_image_clicks(const Device&, ColorGuide, Size, Clicks, Clicks, Size, float*, float*);             \
-    template void keep_clicked_regions(const Device&, const float*, Clicks, int, Size, std::int32_t*, float*);         \
-    template void keep_clicked_regions(const Device&, const float*, Clicks, int, Size, std::int32_t*, Half*);          \
+    template void keep_clicked_components(const Device&, const float*, Clicks, int, Size, std::int32_t*, float*);      \
+    template void keep_clicked_components(const Device&, const float*, Clicks, int, Size, std::int32_t*, Half*);       \
     template void zero_coefficients(const Device&, const float*, const float*, Size, float*);                          \
     template void guided_filter_coefficients(const Device&, const float*, const float*, int, float, bool, Size,        \
                                              float*, float*);                                                          \

@@ -27,7 +27,7 @@ using FloatWindows = Windows<double>;
 // out (3, length): pixels first, first + 1, ... of rgb (pixels, 3) as planes, value / 255 in FP32; 0 beyond the last.
 // Moves 15 bytes a pixel.
 template <class Device>
-void rgb_planes(const Device& device, const std::uint8_t* rgb, std::int64_t pixels, std::int64_t first, int length,
+void hwc_to_chw(const Device& device, const std::uint8_t* rgb, std::int64_t pixels, std::int64_t first, int length,
                 float* out);
 
 // out (ceil(h / fy), ceil(w / fx), 3): means of boxes of fy x fx pixels of rgb (h, w, 3), rounded as Pillow does, of

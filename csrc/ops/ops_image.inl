@@ -8,7 +8,7 @@
 namespace pyiseg {
 
 template <class Device>
-void rgb_planes(const Device& device, const std::uint8_t* rgb, std::int64_t pixels, std::int64_t first, int length,
+void hwc_to_chw(const Device& device, const std::uint8_t* rgb, std::int64_t pixels, std::int64_t first, int length,
                 float* out) {
     constexpr int run = Device::kRun;
     device.for_each(flat_rows(length), kFlatRow / run, RgbPlanes<run>{rgb + 3 * first, pixels - first, length, out});
@@ -98,7 +98,7 @@ void from_half(const Device& device, const Half* values, std::int64_t count, flo
 
 #define PYISEG_INSTANTIATE_IMAGE_OPS(Device)                                                                      \
     namespace pyiseg {                                                                                            \
-    template void rgb_planes(const Device&, const std::uint8_t*, std::int64_t, std::int64_t, int, float*);        \
+    template void hwc_to_chw(const Device&, const std::uint8_t*, std::int64_t, std::int64_t, int, float*);        \
     template void reduce_rgb(const Device&, const std::uint8_t*, Size, int, int, std::uint8_t*);                  \
     template void resample_rgb_x(const Device&, const std::uint8_t*, Size, const FixedWindows&, std::uint8_t*);   \
     template void resample_rgb_y(const Device&, const std::uint8_t*, Size, const FixedWindows&, std::uint8_t*);   \

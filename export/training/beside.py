@@ -18,7 +18,7 @@ from export.checkpoint import write_weights
 from export.training.config import RunConfig
 from export.training.log import Log
 from export.training.validations import Validations, commands_for
-from pyiseg.files import written_whole
+from pyiseg.files import atomic_write
 
 State = Callable[[], dict[str, Any]]
 
@@ -93,7 +93,7 @@ class Beside:
         training = write_weights(path, state, path)
         names = ("pictures", "updates", "minutes", "command", "started_from", "changes")
         record = {name: training[name] for name in names if name in training}
-        with written_whole(path.with_suffix(".json")) as file:
+        with atomic_write(path.with_suffix(".json")) as file:
             file.write(json.dumps(record, indent=1).encode() + b"\n")
 
     def _tell(self, line: dict[str, Any] | None) -> None:

@@ -24,7 +24,7 @@ from pyiseg import _core
 from pyiseg.evaluation.metrics import iou
 from pyiseg.evaluation.robot import next_click
 from pyiseg.geometry import View
-from pyiseg.runtime.click import NUMPY, Chain
+from pyiseg.runtime.click import NUMPY, ClickStage
 from pyiseg.runtime.guided_filter import ColorFilter, GuidedFilter, LearnedFilter
 from pyiseg.session import Click
 
@@ -107,8 +107,8 @@ class Sequences:
         return self._inputs()
 
     def _inputs(self) -> tuple[Tensor, Tensor, Tensor]:
-        maps = np.stack([s.chain.maps[0] for s in self.sequences])
-        previous = np.stack([s.chain.previous[0] for s in self.sequences])
+        maps = np.stack([s.click_stage.maps[0] for s in self.sequences])
+        previous = np.stack([s.click_stage.previous[0] for s in self.sequences])
         clicks = np.stack([s.click_map() for s in self.sequences])[:, None]
         return torch.from_numpy(maps), torch.from_numpy(previous), torch.from_numpy(clicks)
 
@@ -160,7 +160,7 @@ class Sequence:
         height, width = self.truth.shape
         grid = (height // config.grid_stride, width // config.grid_stride)
         self.view, rules = View((height, width), (height, width), grid), config.rules
-        self.chain = Chain(rules, grid)
+        self.click_stage = ClickStage(rules, grid)
         self.guide: GivenGuide | None = None
         if rules.guide == "color":
             self.filter: GuidedFilter = ColorFilter(rules, self.view, sample.image, NUMPY, np.zeros)
@@ -203,7 +203,7 @@ class Sequence:
         self.filter.apply(self.clicks, self.view.grid_clicks(self.clicks), alpha, self.alpha)
 
     def click(self) -> None:
-        """Place the robot's next click, unless clicks wait or nothing is wrong, and fill the chain's inputs."""
+        """Place the robot's next click, unless clicks wait or nothing is wrong, and fill the click stage's inputs."""
         if self._other is not None:
             self._follow()
         elif self._answered == len(self.clicks):
@@ -214,7 +214,7 @@ class Sequence:
 
     def click_map(self) -> NDArray[np.float32]:
         """The clicks as a map: 1, -1 or 0."""
-        result = np.zeros(self.chain.answer.shape[2:], np.float32)
+        result = np.zeros(self.click_stage.answer.shape[2:], np.float32)
         x, y, label = self.view.grid_clicks(self.clicks).T
         result[y, x] = np.where(label == 1, 1, -1)
         return result
@@ -239,15 +239,15 @@ class Sequence:
         self.clicks[:, 0] = self.truth.shape[1] - 1 - self.clicks[:, 0]
 
     def _ask(self) -> None:
-        """Fill the chain's inputs for the clicks so far."""
+        """Fill the click stage's inputs for the clicks so far."""
         placed = self.view.grid_clicks(self.clicks)
-        self.chain.before(placed, placed[: self._answered], self.selected)
+        self.click_stage.encode(placed, placed[: self._answered], self.selected)
 
     def _predict(self, output: NDArray[np.float32]) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-        """Return the clicks on the grid, all of which are answered now, and what the chain makes of the output."""
-        self.chain.answer[0, 0] = output
+        """Return all clicks on the grid and the prediction that comes of the output for them."""
+        self.click_stage.answer[0, 0] = output
         placed, prediction = self.view.grid_clicks(self.clicks), np.empty_like(self.selected)
-        self.chain.after(placed, prediction)
+        self.click_stage.postprocess(placed, prediction)
         self._answered = len(self.clicks)
         return placed, prediction
 

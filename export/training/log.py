@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from pyiseg.files import written_whole
+from pyiseg.files import atomic_write
 
 
 class Log:
@@ -26,7 +26,7 @@ class Log:
         if self.path.exists():
             # Lines that were written after the checkpoint: their updates will be made again.
             kept = [values for values in read_log(self.path) if values.get("updates", updates + 1) <= updates]
-            with written_whole(self.path) as file:
+            with atomic_write(self.path) as file:
                 file.writelines(f"{json.dumps(values)}\n".encode() for values in kept)
 
     def write(self, values: dict[str, Any]) -> None:

@@ -19,7 +19,7 @@ from typing import Any
 
 from export.checkpoint import write_weights
 from export.training.log import read_log
-from pyiseg.files import written_whole
+from pyiseg.files import atomic_write
 
 LINES = "validation.jsonl"
 KEPT = ("cases", "noc85", "noc90", "noc95", "auc", "mean_iou")
@@ -58,7 +58,7 @@ class Validations:
         self.weights: Path | None = None
         if self.lines.exists():
             kept = [line for line in read_log(self.lines) if line.get("pictures", pictures + 1) <= pictures]
-            with written_whole(self.lines) as file:
+            with atomic_write(self.lines) as file:
                 file.writelines(f"{json.dumps(line)}\n".encode() for line in kept)
         done = self._done()
         for path in self._waiting():

@@ -9,7 +9,7 @@ from typing import Any
 
 from pyiseg.evaluation.evaluate import Run, late_clicks, summarise, to_the_limit
 from pyiseg.evaluation.metrics import clicks_to_reach, mean_with_interval
-from pyiseg.files import written_whole
+from pyiseg.files import atomic_write
 
 FORMAT = 1
 IOU_AFTER = (1, 3, 5, 10, 20)
@@ -95,7 +95,7 @@ def write_results(
     for table, those in zip(results, runs, strict=True):
         ious = {run.name: [round(value, 4) for value in run.ious] for run in those}
         content["results"].append({**table, "ious": ious})
-    with written_whole(path) as file:
+    with atomic_write(path) as file:
         file.write(f"{json.dumps(content, allow_nan=False)}\n".encode())
 
 

@@ -14,7 +14,7 @@ from PIL import Image, ImageDraw, ImageFont
 from pyiseg.evaluation.datasets import Case
 from pyiseg.evaluation.evaluate import Run
 from pyiseg.evaluation.metrics import iou
-from pyiseg.files import written_whole
+from pyiseg.files import atomic_write
 from pyiseg.model import Model
 from pyiseg.session import Click, Session
 
@@ -55,7 +55,7 @@ def contact_sheet(
             draw.text((left, top + _CAPTION // 2), _cut(caption), fill=_INK, font=plain, anchor="lm")
             sheet.paste(picture, (left, top + _CAPTION))
         top += height
-    with written_whole(path) as file:
+    with atomic_write(path) as file:
         sheet.save(file, format="PNG", optimize=True)
 
 

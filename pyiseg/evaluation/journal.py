@@ -12,7 +12,7 @@ from typing import Any
 
 from pyiseg.evaluation.datasets import Case
 from pyiseg.evaluation.evaluate import Run
-from pyiseg.files import written_whole
+from pyiseg.files import atomic_write
 
 
 class Journal:
@@ -78,7 +78,7 @@ class Journal:
                 self._finished[run.name] = run, int(entry["jobs"]), list(entry["bytes"])
                 whole.append(line)
         # Written anew, so that a line without an end is not continued.
-        with written_whole(self.path) as file:
+        with atomic_write(self.path) as file:
             file.write(b"".join(line + b"\n" for line in whole))
         self._started = True
 

@@ -13,7 +13,7 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from pyiseg.evaluation.evaluate import SHARES_ABOVE, SHARES_AFTER
 from pyiseg.evaluation.results import Report
-from pyiseg.files import written_whole
+from pyiseg.files import atomic_write
 
 # Okabe and Ito's colours, told apart by the colour-blind too; dark to light for what has an order.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -148,5 +148,5 @@ def _style(index: int) -> dict[str, Any]:
 
 
 def _write(path: Path, figure: Figure) -> None:
-    with written_whole(path) as file:
+    with atomic_write(path) as file:
         figure.savefig(file, format="png", dpi=150)

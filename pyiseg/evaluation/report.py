@@ -11,7 +11,7 @@ from pyiseg.evaluation.datasets import Case
 from pyiseg.evaluation.evaluate import THRESHOLDS, Run
 from pyiseg.evaluation.references import Reference, references
 from pyiseg.evaluation.results import Report
-from pyiseg.files import written_whole
+from pyiseg.files import atomic_write
 from pyiseg.model import Model
 
 TITLES = {"grabcut": "GrabCut", "berkeley": "Berkeley", "sbd": "SBD", "davis": "DAVIS", "folder": "Folder"}
@@ -74,7 +74,7 @@ def write_folder(
             parts += [f"### Published figures on {title}", reference_table(dataset), _CAVEAT]
         parts += [f"### {what}\n\n![{what}]({file})" for what, file in pictures]
     page = folder / PAGE
-    with written_whole(page) as file:
+    with atomic_write(page) as file:
         file.write(("\n\n".join(parts) + "\n").encode())
     return page
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from pyiseg.evaluation.evaluate import Run
 from pyiseg.evaluation.runner import Failure
-from pyiseg.files import written_whole
+from pyiseg.files import atomic_write
 
 FORMAT = 1
 
@@ -49,7 +49,7 @@ def write_report(path: Path, report: Report) -> None:
         path: Its folder must exist.
         report: What to write.
     """
-    with written_whole(path) as file:
+    with atomic_write(path) as file:
         file.write(f"{json.dumps({'format': FORMAT, **asdict(report)}, allow_nan=False)}\n".encode())
 
 

@@ -29,8 +29,8 @@ def _copy(array: Float32, to: Float32) -> None:
     np.copyto(to, array)
 
 
-class Chain:
-    """One image's grid. Its buffers are allocated here and written by every click; not for two threads at once.
+class ClickStage:
+    """Pre- and post-processing of clicks on one grid. Every click writes its buffers; not for two threads at once.
 
     Args:
         rules: How clicks are encoded and predictions are finished.
@@ -41,9 +41,9 @@ class Chain:
         dtypes: Of the network's inputs: float32 or, on a stream, float16.
 
     Attributes:
-        maps: Click maps as the network reads them, shape (1, 2 * sigmas, h, w); filled by `before`.
-        previous: The fed-back alpha, shape (1, 1, h, w); filled by `before`.
-        answer: For the network's output, float32, shape (1, 1, h, w); read and overwritten by `after`.
+        maps: Click maps as the network reads them, shape (1, 2 * sigmas, h, w); filled by `encode`.
+        previous: The fed-back alpha, shape (1, 1, h, w); filled by `encode`.
+        answer: For the network's output, float32, shape (1, 1, h, w); read and overwritten by `postprocess`.
     """
 
     def __init__(
@@ -61,22 +61,22 @@ class Chain:
         self.answer = zeros((1, 1, *grid), np.float32)
         self._labels = zeros(grid, np.int32)
 
-    def before(self, clicks: Any, answered: Any, alpha: Any) -> None:
+    def encode(self, clicks: Any, previous_clicks: Any, alpha: Any) -> None:
         """Fill the network's inputs.
 
         Args:
             clicks: int32, shape (N, 3), rows x, y, label on the grid, in the order they were made.
-            answered: Those of them that alpha answers; with none of them, nothing is fed back.
+            previous_clicks: Those of them that alpha was predicted for; with none of them, nothing is fed back.
             alpha: What is selected on the grid, float32, shape (h, w); see `pyiseg.runtime.guided_filter`.
         """
-        self._ops.keep_clicked_regions(alpha, answered, 0, self._labels, self.previous[0, 0])
+        self._ops.keep_clicked_components(alpha, previous_clicks, 0, self._labels, self.previous[0, 0])
         self._ops.click_maps(clicks, self._rules.sigmas, self.maps[0])
 
-    def after(self, clicks: Any, prediction: Any) -> None:
-        """Turn `answer` into a prediction: force the clicks, and drop what no click asked for, unless the filter does.
+    def postprocess(self, clicks: Any, prediction: Any) -> None:
+        """Turn `answer` into a prediction: force the clicks and drop components without one, unless the filter does.
 
         Args:
-            clicks: As `before` was given them.
+            clicks: As for `encode`.
             prediction: Filled, float32, shape (h, w).
         """
         alpha = self.answer[0, 0]
@@ -85,4 +85,4 @@ class Chain:
             self._copy(alpha, prediction)
         else:
             # A region that goes takes its own edge with it; after the filter a rim of it would be left.
-            self._ops.keep_clicked_regions(alpha, clicks, self._rules.margin, self._labels, prediction)
+            self._ops.keep_clicked_components(alpha, clicks, self._rules.margin, self._labels, prediction)

@@ -18,7 +18,7 @@ from pyiseg import _core
 from pyiseg.errors import ModelError
 from pyiseg.geometry import View
 from pyiseg.model import Model
-from pyiseg.runtime.click import NUMPY, Chain, Float32
+from pyiseg.runtime.click import NUMPY, ClickStage, Float32
 from pyiseg.runtime.guided_filter import ColorFilter, GuidedFilter, LearnedFilter
 
 _STRIP = 1 << 16  # Pixels given to guide.onnx at a time: with 64 channels, 16 MiB, whatever the image's size.
@@ -39,20 +39,20 @@ class CpuPipeline:
 
     def __init__(self, model: Model, view: View, rgb: npt.NDArray[np.uint8]) -> None:
         self._model, self._view, self._networks = model, view, _networks_of(model)
-        self._chain = Chain(model.rules, view.grid)
+        self._click_stage = ClickStage(model.rules, view.grid)
         planes = view.working_image(rgb)
         self._filter = self._make_filter(rgb, planes)
         working = ort.OrtValue.ortvalue_from_numpy(planes)
         inputs = {
             "image": working,
-            "click_maps": ort.OrtValue.ortvalue_from_numpy(self._chain.maps),
-            "previous_alpha": ort.OrtValue.ortvalue_from_numpy(self._chain.previous),
+            "click_maps": ort.OrtValue.ortvalue_from_numpy(self._click_stage.maps),
+            "previous_alpha": ort.OrtValue.ortvalue_from_numpy(self._click_stage.previous),
             **self._networks.features_of(working),
         }
         self._binding = self._networks.click.io_binding()
         for wanted in self._networks.click.get_inputs():
             self._binding.bind_ortvalue_input(wanted.name, inputs[wanted.name])
-        self._binding.bind_ortvalue_output("alpha", ort.OrtValue.ortvalue_from_numpy(self._chain.answer))
+        self._binding.bind_ortvalue_output("alpha", ort.OrtValue.ortvalue_from_numpy(self._click_stage.answer))
 
     def _make_filter(self, rgb: npt.NDArray[np.uint8], planes: Float32) -> GuidedFilter:
         rules, view, networks = self._model.rules, self._view, self._networks
@@ -69,10 +69,10 @@ class CpuPipeline:
         """Predict the selection after the last of some clicks; see `pyiseg.backend.Pipeline.predict`."""
         placed = self._view.grid_clicks(clicks)
         alpha = np.zeros(self._view.grid, np.float32) if previous is None else self._on_grid(placed[:-1], previous)
-        self._chain.before(placed, placed[:-1], alpha)
+        self._click_stage.encode(placed, placed[:-1], alpha)
         self._networks.run_click(self._binding)
         prediction = np.empty(self._view.grid, dtype=np.float32)
-        self._chain.after(placed, prediction)
+        self._click_stage.postprocess(placed, prediction)
         return prediction
 
     def matte(self, clicks: npt.NDArray[np.int32], prediction: Float32) -> npt.NDArray[np.uint8]:

@@ -25,7 +25,7 @@ from pyiseg import _core
 from pyiseg.errors import ModelError
 from pyiseg.geometry import View
 from pyiseg.model import Model
-from pyiseg.runtime.click import Chain
+from pyiseg.runtime.click import ClickStage
 from pyiseg.runtime.device_guide import ClickGuide, ImageGuide
 from pyiseg.runtime.engine import Engine, Execution
 from pyiseg.runtime.guided_filter import ColorFilter, GuidedFilter, LearnedFilter
@@ -70,15 +70,17 @@ class CudaPipeline:
             self._stream.copy(working_image(Memory(self._stream).device, view, self._rgb), self._working)
             inputs = engines["click"].inputs
             dtypes = inputs["click_maps"], inputs.get("previous_alpha", np.dtype(np.float32))
-            self._chain = Chain(model.rules, view.grid, self._stream, memory.zeros, self._stream.copy, dtypes)
+            self._click_stage = ClickStage(
+                model.rules, view.grid, self._stream, memory.zeros, self._stream.copy, dtypes
+            )
             self._features = self._look(engines)
             self._click = self._open(
                 engines["click"],
                 {
                     "image": self._working,
-                    "click_maps": self._chain.maps,
-                    "previous_alpha": self._chain.previous,
-                    "alpha": self._chain.answer,
+                    "click_maps": self._click_stage.maps,
+                    "previous_alpha": self._click_stage.previous,
+                    "alpha": self._click_stage.answer,
                     **self._features,
                 },
             )
@@ -279,9 +281,9 @@ class CudaPipeline:
     def _enqueue(self) -> None:
         """Enqueue a whole click: `_clicks` and `_fed_back` in, `_prediction`, `_alpha` and the next `_fed_back` out."""
         clicks, answered, image_clicks = self._clicks[0], self._clicks[1], self._clicks[2]
-        self._chain.before(clicks, answered, self._fed_back)
+        self._click_stage.encode(clicks, answered, self._fed_back)
         self._click.enqueue(self._stream)
-        self._chain.after(clicks, self._prediction)
+        self._click_stage.postprocess(clicks, self._prediction)
         self._filter.apply(image_clicks, clicks, self._prediction, self._alpha)
         self._stream.copy(self._filter.on_grid(clicks, self._prediction, applied=True), self._fed_back)
 

@@ -58,7 +58,7 @@ class ImageGuide:
         temporary = Memory(stream)  # the guide never changes, so what makes it is needed only now
         strips, padded = _Strips(temporary, engine), _padded(memory, shape)
         for first in range(0, shape[0] * shape[1], GUIDE_STRIP):
-            stream.rgb_planes(rgb, first, strips.image)
+            stream.hwc_to_chw(rgb, first, strips.image)
             strips.run(padded, first)
         self._full, mean = padded.view(shape), temporary.empty((1,))
         averaged = grid_guide(temporary.device, view, self._full)
@@ -116,7 +116,7 @@ class ClickGuide:
         stream, strips, (height, width) = self._stream, self._strips, self._view.image
         self._image_maps.fill(self._maps)
         for first in range(0, height * width, GUIDE_STRIP):
-            stream.rgb_planes(self._rgb, first, strips.image)
+            stream.hwc_to_chw(self._rgb, first, strips.image)
             self._image_maps.strip(first, strips.maps)
             strips.run(self._padded, first)
         stream.subtract(self._mean, self._full)

@@ -33,7 +33,7 @@ class GuidedFilter(Protocol):
     """The guided filter of one image. Its buffers are written by every call; not for two threads at once.
 
     Clicks are int32, shape (N, 3), rows x, y, label, on the image and on the grid, in the order they were made. A
-    prediction is what `pyiseg.runtime.click.Chain.after` filled, float32, shape (h, w).
+    prediction is what `pyiseg.runtime.click.ClickStage.after` filled, float32, shape (h, w).
     """
 
     def on_grid(self, clicks: Any, prediction: Any, *, applied: bool = False) -> Any:
@@ -145,6 +145,6 @@ class LearnedFilter:
             return
         if rules.cleaned_by_filter:
             ops.apply_coefficients(coefficients, guide, self._alpha)
-            ops.keep_clicked_regions(self._alpha, clicks, rules.margin, self._labels, self._kept)
+            ops.keep_clicked_components(self._alpha, clicks, rules.margin, self._labels, self._kept)
             ops.zero_coefficients(self._alpha, self._kept, coefficients)
         ops.pin_clicks(guide, clicks, coefficients)

@@ -31,7 +31,7 @@ class Ops(Protocol):
     Arrays are the device's; ``starts``, ``weights`` are those of `Windows`.
     """
 
-    def rgb_planes(self, rgb: Any, first: int, out: Any) -> None:
+    def hwc_to_chw(self, rgb: Any, first: int, out: Any) -> None:
         """Write pixels first, first + 1, ... of rgb (H, W, 3) to out (1, 3, h, w) as value / 255; 0 beyond the last."""
         ...
 
@@ -165,7 +165,7 @@ def working_image(device: Device, view: View, rgb: Any) -> Any:
         resample(picture, *_uploaded(device, made), resized)
         picture = resized
     planes = device.empty((1, 3, rows, columns), np.float32)
-    device.ops.rgb_planes(picture, 0, planes)
+    device.ops.hwc_to_chw(picture, 0, planes)
     return planes
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from pyiseg.errors import DeviceError
-from pyiseg.files import written_whole
+from pyiseg.files import atomic_write
 
 log = logging.getLogger("pyiseg")
 
@@ -106,7 +106,7 @@ class TensorRTEngine:
         try:
             content = bytes(self._kernels.serialize())
             if len(content) > self._saved:
-                with written_whole(self.kernels) as file:
+                with atomic_write(self.kernels) as file:
                     file.write(content)
                 self._saved = len(content)
         except (OSError, RuntimeError, TypeError) as error:

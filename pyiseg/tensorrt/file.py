@@ -14,7 +14,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from pyiseg.files import written_whole
+from pyiseg.files import atomic_write
 from pyiseg.model import Model
 from pyiseg.tensorrt.gpu import GpuInfo
 from pyiseg.tensorrt.specs import Plan, depends_on
@@ -206,7 +206,7 @@ def write_engine(folder: Path, key: EngineKey, engine: bytes, seconds: float, mo
         "folder": None if model is None else str(model),
     }
     path = folder / key.name
-    with written_whole(path) as file:
+    with atomic_write(path) as file:
         file.write(_MAGIC + json.dumps(header).encode() + b"\n")
         file.write(engine)
     return path

@@ -34,7 +34,7 @@ GOOD: dict[str, Callable[[], dict[str, Any]]] = {
     "click_maps": lambda: {"clicks": CLICKS, "sigmas": [1.0, 2.0], "out": f32(4, H, W)},
     "force_clicks": lambda: {"clicks": CLICKS, "alpha": f32(H, W)},
     "pin_clicks": lambda: {"guide": f32(H, W), "clicks": CLICKS, "coefficients": f32(2, H, W)},
-    "keep_clicked_regions": lambda: {
+    "keep_clicked_components": lambda: {
         "alpha": f32(H, W),
         "clicks": CLICKS,
         "margin": 1,
@@ -97,11 +97,11 @@ BAD = [
     ("pin_clicks", "clicks", np.array([[0, 6, 1]], np.int32), r"clicks\[0\] is \(0, 6, 1\); .* y in 0..5"),
     ("pin_clicks", "coefficients", f32(2, H, W + 2), r"coefficients has size \(6, 10\) but guide has"),
     ("pin_clicks", "coefficients", read_only(f32(2, H, W)), "coefficients is read-only"),
-    ("keep_clicked_regions", "margin", -1, "margin is -1; it must not be negative"),
-    ("keep_clicked_regions", "labels", f32(H, W), "labels has dtype float32; it must be int32"),
-    ("keep_clicked_regions", "labels", np.zeros((H, W + 1), np.int32), r"labels has size \(6, 9\) but alpha has"),
-    ("keep_clicked_regions", "out", f32(H + 1, W), r"out has size \(7, 8\) but alpha has \(6, 8\)"),
-    ("keep_clicked_regions", "clicks", np.array([[0, 6, 1]], np.int32), r"clicks\[0\] is \(0, 6, 1\)"),
+    ("keep_clicked_components", "margin", -1, "margin is -1; it must not be negative"),
+    ("keep_clicked_components", "labels", f32(H, W), "labels has dtype float32; it must be int32"),
+    ("keep_clicked_components", "labels", np.zeros((H, W + 1), np.int32), r"labels has size \(6, 9\) but alpha has"),
+    ("keep_clicked_components", "out", f32(H + 1, W), r"out has size \(7, 8\) but alpha has \(6, 8\)"),
+    ("keep_clicked_components", "clicks", np.array([[0, 6, 1]], np.int32), r"clicks\[0\] is \(0, 6, 1\)"),
     ("zero_coefficients", "kept", f32(H, W + 1), r"kept has size \(6, 9\) but alpha has \(6, 8\)"),
     (
         "zero_coefficients",
@@ -188,7 +188,7 @@ def test_bad_arguments_are_named(op: str, name: str, value: Any, message: str) -
 @pytest.mark.parametrize(
     ("op", "a", "b"),
     [
-        ("keep_clicked_regions", "alpha", "out"),
+        ("keep_clicked_components", "alpha", "out"),
         ("apply_coefficients", "guide", "out"),
         ("guided_filter_coefficients", "scratch", "coefficients"),
         ("guided_filter_coefficients", "guide", "coefficients"),
@@ -231,7 +231,7 @@ def everything(h: int = 150, w: int = 210) -> list[np.ndarray]:
     large, small = np.zeros((600, 900), np.uint8), f32(h, w)
     _core.click_maps(clicks, [2.0, 4.0, 16.0], maps)
     _core.force_clicks(clicks, p)
-    _core.keep_clicked_regions(p, clicks, 3, labels, kept)
+    _core.keep_clicked_components(p, clicks, 3, labels, kept)
     _core.guided_filter_coefficients(guide, kept, 2, 1e-4, False, scratch, coefficients)
     _core.apply_coefficients(coefficients, r.normal(0, 0.2, large.shape).astype(np.float32), large)
     _core.apply_coefficients(coefficients, guide, small)

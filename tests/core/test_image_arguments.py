@@ -26,7 +26,7 @@ def f32(*shape: int) -> NDArray[np.float32]:
 
 
 GOOD: dict[str, Callable[[], dict[str, Any]]] = {
-    "rgb_planes": lambda: {"rgb": u8(6, 8, 3), "first": 0, "out": f32(1, 3, 6, 8)},
+    "hwc_to_chw": lambda: {"rgb": u8(6, 8, 3), "first": 0, "out": f32(1, 3, 6, 8)},
     "reduce_rgb": lambda: {"rgb": u8(6, 8, 3), "fx": 3, "fy": 2, "out": u8(3, 3, 3)},
     "resample_rgb_x": lambda: {"rgb": u8(6, 8, 3), **vars(WINDOWS), "out": u8(6, 5, 3)},
     "resample_rgb_y": lambda: {"rgb": u8(8, 6, 3), **vars(WINDOWS), "out": u8(5, 6, 3)},
@@ -49,13 +49,13 @@ GOOD: dict[str, Callable[[], dict[str, Any]]] = {
 }
 
 BAD = [
-    ("rgb_planes", "rgb", u8(6, 8, 4), r"rgb has shape \(6, 8, 4\); it must be \(h, w, 3\)"),
-    ("rgb_planes", "rgb", f32(6, 8, 3), "rgb has dtype float32; it must be uint8"),
-    ("rgb_planes", "rgb", u8(0, 8, 3), r"rgb has size \(0, 8\)"),
-    ("rgb_planes", "first", -1, r"first is -1; it must lie in 0\.\.47"),
-    ("rgb_planes", "first", 48, r"first is 48; it must lie in 0\.\.47"),
-    ("rgb_planes", "out", f32(3, 6, 8), r"out has shape \(3, 6, 8\); it must have 4 axes"),
-    ("rgb_planes", "out", f32(1, 2, 6, 8), r"out has shape \(1, 2, 6, 8\); it must be \(1, 3, h, w\)"),
+    ("hwc_to_chw", "rgb", u8(6, 8, 4), r"rgb has shape \(6, 8, 4\); it must be \(h, w, 3\)"),
+    ("hwc_to_chw", "rgb", f32(6, 8, 3), "rgb has dtype float32; it must be uint8"),
+    ("hwc_to_chw", "rgb", u8(0, 8, 3), r"rgb has size \(0, 8\)"),
+    ("hwc_to_chw", "first", -1, r"first is -1; it must lie in 0\.\.47"),
+    ("hwc_to_chw", "first", 48, r"first is 48; it must lie in 0\.\.47"),
+    ("hwc_to_chw", "out", f32(3, 6, 8), r"out has shape \(3, 6, 8\); it must have 4 axes"),
+    ("hwc_to_chw", "out", f32(1, 2, 6, 8), r"out has shape \(1, 2, 6, 8\); it must be \(1, 3, h, w\)"),
     ("reduce_rgb", "fx", 0, r"\(fx, fy\) is \(0, 2\); both must be at least 1"),
     ("reduce_rgb", "fy", 65536, r"\(3, 65536\); .* product at most 65536"),
     ("reduce_rgb", "out", u8(2, 3, 3), "its axis 0 must be 3, after rgb and fy"),

@@ -111,8 +111,8 @@ def test_an_obeyed_click_is_not_pinned(device: Any) -> None:
 @pytest.mark.parametrize("shape", SHAPES)
 def test_keep_clicked_regions(device: Any, shape: tuple[int, int], n: int, margin: int) -> None:
     alpha, clicks = blobs(*shape), random_clicks(n, *shape)
-    kept = device.keep_clicked_regions(alpha, clicks, margin)
-    expected = reference.keep_clicked_regions(alpha, clicks, margin)
+    kept = device.keep_clicked_components(alpha, clicks, margin)
+    expected = reference.keep_clicked_components(alpha, clicks, margin)
     np.testing.assert_allclose(kept, expected, rtol=0, atol=tolerances.REGIONS)
 
 
@@ -125,7 +125,7 @@ def test_regions_are_those_of_opencv(device: Any, name: str) -> None:
         clicks[0, 2] = 1
         wanted = {labels[y, x] for x, y, fg in clicks.tolist() if fg} - {0}
         expected = np.where(np.isin(labels, list(wanted)), alpha, 0)
-        np.testing.assert_array_equal(device.keep_clicked_regions(alpha, clicks, 0), expected)
+        np.testing.assert_array_equal(device.keep_clicked_components(alpha, clicks, 0), expected)
 
 
 def test_margin_keeps_soft_pixels_near_a_kept_region_only(device: Any) -> None:
@@ -133,7 +133,7 @@ def test_margin_keeps_soft_pixels_near_a_kept_region_only(device: Any) -> None:
     alpha[4, 4] = 0.9  # clicked
     alpha[4, 7] = 0.8  # a region of its own, inside the margin of the clicked one
     alpha[4, 22] = 0.7  # far away
-    kept = device.keep_clicked_regions(alpha, np.array([[4, 4, 1]], np.int32), 3)
+    kept = device.keep_clicked_components(alpha, np.array([[4, 4, 1]], np.int32), 3)
     expected = np.zeros_like(alpha)
     expected[1:8, 1:8] = np.float32(0.4)
     expected[4, 4] = np.float32(0.9)
@@ -146,14 +146,14 @@ def test_only_a_foreground_click_above_one_half_keeps_a_region(device: Any) -> N
     alpha[:, :3] = 1
     background_click = np.array([[1, 1, 0]], np.int32)
     click_outside = np.array([[5, 1, 1]], np.int32)
-    assert not device.keep_clicked_regions(alpha, background_click, 2).any()
-    assert not device.keep_clicked_regions(alpha, click_outside, 2).any()
-    assert not device.keep_clicked_regions(alpha, np.empty((0, 3), np.int32), 2).any()
+    assert not device.keep_clicked_components(alpha, background_click, 2).any()
+    assert not device.keep_clicked_components(alpha, click_outside, 2).any()
+    assert not device.keep_clicked_components(alpha, np.empty((0, 3), np.int32), 2).any()
 
 
 def test_nan_is_no_part_of_a_region(device: Any) -> None:
     alpha = np.array([[1, np.nan, 1, 0.3]], np.float32)
-    kept = device.keep_clicked_regions(alpha, np.array([[0, 0, 1]], np.int32), 4)
+    kept = device.keep_clicked_components(alpha, np.array([[0, 0, 1]], np.int32), 4)
     np.testing.assert_array_equal(kept, np.array([[1, 0, 0, 0.3]], np.float32))
 
 

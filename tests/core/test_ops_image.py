@@ -50,13 +50,13 @@ def floats_of(*shape: int) -> NDArray[np.float32]:
 @pytest.mark.parametrize("size", SIZES)
 def test_planes_are_the_quotient_by_255(native: Native, size: tuple[int, int]) -> None:
     rgb = bytes_of(*size, 3)
-    planes = native.run("rgb_planes", rgb, 0, shape=(1, 3, *size), dtype=np.float32)
+    planes = native.run("hwc_to_chw", rgb, 0, shape=(1, 3, *size), dtype=np.float32)
     np.testing.assert_array_equal(planes[0], np.divide(rgb.transpose(2, 0, 1), np.float32(255)))
 
 
 def test_every_byte_becomes_its_quotient(native: Native) -> None:
     rgb = np.repeat(np.arange(256, dtype=np.uint8), 3).reshape(16, 16, 3)
-    planes = native.run("rgb_planes", rgb, 0, shape=(1, 3, 16, 16), dtype=np.float32)
+    planes = native.run("hwc_to_chw", rgb, 0, shape=(1, 3, 16, 16), dtype=np.float32)
     np.testing.assert_array_equal(planes[0, 1].ravel(), np.arange(256, dtype=np.float32) / np.float32(255))
 
 
@@ -67,7 +67,7 @@ STRIPS = [(0, 1), (0, 3737), (0, 1024), (1, 1023), (37, 2050), (3736, 1), (3736,
 @pytest.mark.parametrize(("first", "length"), STRIPS)
 def test_a_strip_of_planes_ends_in_zeros(native: Native, first: int, length: int) -> None:
     rgb = bytes_of(37, 101, 3)
-    strip = native.run("rgb_planes", rgb, first, shape=(1, 3, 1, length), dtype=np.float32)[0, :, 0]
+    strip = native.run("hwc_to_chw", rgb, first, shape=(1, 3, 1, length), dtype=np.float32)[0, :, 0]
     there = rgb.reshape(-1, 3)[first : first + length].T / np.float32(255)
     np.testing.assert_array_equal(strip[:, : there.shape[1]], there)
     assert not strip[:, there.shape[1] :].any()
@@ -252,7 +252,7 @@ def everything(native: Native) -> list[NDArray[Any]]:
     scratch, flat = np.zeros(MEAN_SCRATCH), planes[0].ravel()
     f32, u8, run = np.float32, np.uint8, native.run
     return [
-        run("rgb_planes", rgb, 11, shape=(1, 3, 1, 131072), dtype=f32),
+        run("hwc_to_chw", rgb, 11, shape=(1, 3, 1, 131072), dtype=f32),
         run("reduce_rgb", rgb, 3, 2, shape=(150, 137, 3), dtype=u8),
         run("resample_rgb_x", rgb, fixed_across.starts, fixed_across.weights, shape=(300, 256, 3), dtype=u8),
         run("resample_rgb_y", rgb, fixed_down.starts, fixed_down.weights, shape=(192, 411, 3), dtype=u8),

@@ -104,9 +104,9 @@ def test_streams_check_as_the_functions_do(device: Any) -> None:
     with pytest.raises(ValueError, match=r"out has shape \(2, 12, 17\); its first axis must be 4"):
         stream.click_maps(clicks, [1.0, 2.0], stream.empty((2, H, W)))
     with pytest.raises(ValueError, match="alpha and out share memory"):
-        stream.keep_clicked_regions(alpha, clicks, 0, labels, alpha)
+        stream.keep_clicked_components(alpha, clicks, 0, labels, alpha)
     with pytest.raises(ValueError, match="margin is 1; it must be 0 where out is float16"):
-        stream.keep_clicked_regions(alpha, clicks, 1, labels, stream.empty((H, W), np.float16))
+        stream.keep_clicked_components(alpha, clicks, 1, labels, stream.empty((H, W), np.float16))
 
 
 def test_half_precision_is_rounded_single_precision(device: Any) -> None:
@@ -115,8 +115,8 @@ def test_half_precision_is_rounded_single_precision(device: Any) -> None:
     maps = ops.click_maps(clicks, SIGMAS, *alpha.shape)
     half = ops.click_maps(clicks, SIGMAS, *alpha.shape, np.float16)
     np.testing.assert_array_equal(half, maps.astype(np.float16))
-    kept = ops.keep_clicked_regions(alpha, clicks, 0)
-    np.testing.assert_array_equal(ops.keep_clicked_regions(alpha, clicks, 0, np.float16), kept.astype(np.float16))
+    kept = ops.keep_clicked_components(alpha, clicks, 0)
+    np.testing.assert_array_equal(ops.keep_clicked_components(alpha, clicks, 0, np.float16), kept.astype(np.float16))
 
 
 def test_a_negative_label_ends_the_clicks(device: Any) -> None:
@@ -128,7 +128,7 @@ def test_a_negative_label_ends_the_clicks(device: Any) -> None:
         lambda rows: ops.click_maps(rows, SIGMAS, *alpha.shape),
         lambda rows: ops.force_clicks(rows, alpha),
         lambda rows: ops.pin_clicks(alpha, rows, lines),
-        lambda rows: ops.keep_clicked_regions(alpha, rows, 2),
+        lambda rows: ops.keep_clicked_components(alpha, rows, 2),
     ):
         np.testing.assert_array_equal(call(longer), call(clicks))
 

@@ -280,7 +280,7 @@ def test_published_robot(published: np.lib.npyio.NpzFile) -> None:
         assert iou(mask, truth, void) == pytest.approx(float(published[f"{i}_iou_without_void"]), abs=1e-12)
         click = np.array([[*published[f"{i}_fg_click_x_y"], 1]], np.int32)
         kept, labels = np.empty_like(prediction), np.empty(prediction.shape, np.int32)
-        _core.keep_clicked_regions(prediction, click, 0, labels, kept)
+        _core.keep_clicked_components(prediction, click, 0, labels, kept)
         np.testing.assert_array_equal(kept, published[f"{i}_kept_connected"])
 
 

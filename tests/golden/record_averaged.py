@@ -18,19 +18,19 @@ from support.averaged_cases import CLICKS, GRID, cases, rules
 
 from pyiseg import _core
 from pyiseg.model import Rules
-from pyiseg.runtime.click import Chain
+from pyiseg.runtime.click import ClickStage
 
 if __name__ == "__main__":
     recorded: dict[str, list[str]] = {}
     for case in cases():
-        chain, lines = Chain(rules(case, Rules), GRID), np.zeros((2, *GRID), np.float32)
+        click_stage, lines = ClickStage(rules(case, Rules), GRID), np.zeros((2, *GRID), np.float32)
         hashes = []
         for n, output in enumerate(case.outputs):
             clicks = CLICKS[: n + 1]
-            chain.before(clicks, clicks[:-1], lines, case.grid_guide)
-            made = [chain.previous, chain.maps]
-            chain.answer[0, 0] = output
-            chain.after(clicks, case.grid_guide, lines)
+            click_stage.encode(clicks, clicks[:-1], lines, case.grid_guide)
+            made = [click_stage.previous, click_stage.maps]
+            click_stage.answer[0, 0] = output
+            click_stage.postprocess(clicks, case.grid_guide, lines)
             for dtype in (np.float32, np.uint8):
                 made.append(np.empty(case.guide.shape, dtype))
                 _core.apply_lines(lines, case.guide, made[-1])

@@ -83,7 +83,7 @@ def test_the_first_click_is_that_of_the_recording(folder: Path, monkeypatch: pyt
 
     def spy(binding: object) -> None:
         run_click(binding)
-        answers.append(held["_chain"].answer[0, 0].copy())
+        answers.append(held["_click_stage"].answer[0, 0].copy())
 
     monkeypatch.setattr(held["_networks"], "run_click", spy)
     ((x, y, fg),) = golden["clicks_x_y_fg"].tolist()
@@ -97,7 +97,7 @@ def test_the_first_click_is_that_of_the_recording(folder: Path, monkeypatch: pyt
     # The recording is of the filter's result; what no click asked for is dropped after it.
     expected = np.empty_like(answers[0])
     clicks = session._crops.whole.view.grid_clicks(session.clicks)
-    _core.keep_clicked_regions(golden["alpha"].copy(), clicks, 0, np.empty(expected.shape, np.int32), expected)
+    _core.keep_clicked_components(golden["alpha"].copy(), clicks, 0, np.empty(expected.shape, np.int32), expected)
     assert 0.01 < (expected > 0).mean() < (golden["alpha"] > 0).mean()
     alpha = np.array(held["_filter"].on_grid(clicks, session._steps[0].selection.prediction))
     assert_as_recorded(alpha, expected)
@@ -105,17 +105,17 @@ def test_the_first_click_is_that_of_the_recording(folder: Path, monkeypatch: pyt
 
 
 def test_a_later_click_with_its_previous_alpha(folder: Path) -> None:
-    """No clicks lead to the recorded previous alpha, so it is put where the chain puts its own."""
+    """No clicks lead to the recorded previous alpha, so it is put where the click stage puts its own."""
     golden = recording(1)
     session = session_on(folder, golden)
     held = vars(session._crops.whole.pipeline)
-    chain, clicks = held["_chain"], np.ascontiguousarray(golden["clicks_x_y_fg"], np.int32)
+    click_stage, clicks = held["_click_stage"], np.ascontiguousarray(golden["clicks_x_y_fg"], np.int32)
     assert golden["prev_alpha"].any()
-    chain.before(clicks, clicks[:0], np.zeros(chain.answer.shape[2:], np.float32))
-    np.testing.assert_allclose(chain.maps[0], golden["click_maps_bg3_fg3"], atol=5e-4)  # recorded in FP16
-    chain.previous[0, 0] = golden["prev_alpha"]
+    click_stage.encode(clicks, clicks[:0], np.zeros(click_stage.answer.shape[2:], np.float32))
+    np.testing.assert_allclose(click_stage.maps[0], golden["click_maps_bg3_fg3"], atol=5e-4)  # recorded in FP16
+    click_stage.previous[0, 0] = golden["prev_alpha"]
     held["_networks"].run_click(held["_binding"])
-    alpha = chain.answer[0, 0].copy()
+    alpha = click_stage.answer[0, 0].copy()
     np.testing.assert_allclose(alpha, golden["alpha_before_guided_filter"], atol=1e-4)
     guide = guide_of(held).on_grid(clicks)
     _core.force_clicks(clicks, alpha)

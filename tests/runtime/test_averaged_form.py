@@ -13,7 +13,7 @@ from support.native import Native
 from support.paths import GOLDEN
 
 from pyiseg.model import Rules
-from pyiseg.runtime.click import Chain
+from pyiseg.runtime.click import ClickStage
 from pyiseg.runtime.guided_filter import LearnedFilter
 
 RECORDED = json.loads((GOLDEN / "averaged_filter.json").read_text())
@@ -41,18 +41,18 @@ def test_it_is_that_of_version_0_1(case: Case, device: str, applied: bool) -> No
         return native.there(np.zeros(shape, dtype))
 
     streams = {} if device == "cpu" else {"ops": native.ops, "zeros": zeros, "copy": native.ops.copy}
-    chain = Chain(own, GRID, **streams)
+    click_stage = ClickStage(own, GRID, **streams)
     made_of = LearnedFilter(own, GivenGuide(native, case), GRID, native.ops, zeros)
     alpha, prediction, hashes = zeros(GRID), zeros(GRID), []
     for n, output in enumerate(case.outputs):
         clicks, answered = native.there(CLICKS[: n + 1].copy()), native.there(CLICKS[:n].copy())
-        chain.before(clicks, answered, alpha)
-        made = [native.here(chain.previous).copy(), native.here(chain.maps).copy()]
+        click_stage.encode(clicks, answered, alpha)
+        made = [native.here(click_stage.previous).copy(), native.here(click_stage.maps).copy()]
         if device == "cpu":
-            chain.answer[0, 0] = output
+            click_stage.answer[0, 0] = output
         else:
-            native.ops.upload(output[None, None], chain.answer)
-        chain.after(clicks, prediction)
+            native.ops.upload(output[None, None], click_stage.answer)
+        click_stage.postprocess(clicks, prediction)
         rendered = zeros(case.guide.shape, np.uint8)
         made_of.apply(None, clicks, prediction, rendered)
         exact = zeros(case.guide.shape)

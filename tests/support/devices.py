@@ -55,9 +55,11 @@ class CpuOps:
 
         return self._run(alpha.shape, np.float32, call)
 
-    def keep_clicked_regions(self, alpha: Array, clicks: Array, margin: int, dtype: Any = np.float32) -> Array:
+    def keep_clicked_components(self, alpha: Array, clicks: Array, margin: int, dtype: Any = np.float32) -> Array:
         labels = np.full(alpha.shape, -77, np.int32)
-        return self._run(alpha.shape, dtype, lambda out: _core.keep_clicked_regions(alpha, clicks, margin, labels, out))
+        return self._run(
+            alpha.shape, dtype, lambda out: _core.keep_clicked_components(alpha, clicks, margin, labels, out)
+        )
 
     def zero_coefficients(self, alpha: Array, kept: Array, coefficients: Array) -> Array:
         def call(out: Array) -> None:
@@ -114,9 +116,9 @@ class StreamOps:
         self.stream.force_clicks(self._up(clicks), out)
         return self._down(out)
 
-    def keep_clicked_regions(self, alpha: Array, clicks: Array, margin: int, dtype: Any = np.float32) -> Array:
+    def keep_clicked_components(self, alpha: Array, clicks: Array, margin: int, dtype: Any = np.float32) -> Array:
         labels, out = self._room(alpha.shape, np.int32), self._room(alpha.shape, dtype)
-        self.stream.keep_clicked_regions(self._up(alpha), self._up(clicks), margin, labels, out)
+        self.stream.keep_clicked_components(self._up(alpha), self._up(clicks), margin, labels, out)
         return self._down(out)
 
     def zero_coefficients(self, alpha: Array, kept: Array, coefficients: Array) -> Array:

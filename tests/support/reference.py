@@ -90,7 +90,7 @@ def _grow(mask: NDArray[np.bool_], reach: int) -> NDArray[np.bool_]:
     return np.any([padded[dy : dy + h, dx : dx + w] for dy in steps for dx in steps], axis=0)
 
 
-def keep_clicked_regions(alpha: NDArray[np.floating], clicks: NDArray[np.int32], margin: int) -> Array:
+def keep_clicked_components(alpha: NDArray[np.floating], clicks: NDArray[np.int32], margin: int) -> Array:
     """Alpha in the 8-connected regions > 0.5 that hold a foreground click, and where <= 0.5 within margin of one."""
     inside = alpha > 0.5
     kept = np.zeros(alpha.shape, bool)

@@ -1,4 +1,4 @@
-"""What a click is trained with: its losses, and a chain that is the one that serves."""
+"""What a click is trained with: its losses, and a click stage that is the one that serves."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ def test_training_goes_through_what_serves(
     folder, rgb = toy_model.build(tmp_path / "toy", **kind), toy_model.photo(64, 64)
     session, rules = Session(rgb, model=folder), load_model(folder).rules
     held = vars(session._crops.whole.pipeline)
-    pipeline, networks, chain = session._crops.whole.pipeline, held["_networks"], held["_chain"]
+    pipeline, networks, click_stage = session._crops.whole.pipeline, held["_networks"], held["_click_stage"]
     outputs = []
     run_click = networks.run_click
 
     def spy(binding: object) -> None:
         run_click(binding)
-        outputs.append(torch.from_numpy(chain.answer.copy()))
+        outputs.append(torch.from_numpy(click_stage.answer.copy()))
 
     monkeypatch.setattr(networks, "run_click", spy)
     config = replace(
@@ -66,8 +66,8 @@ def test_training_goes_through_what_serves(
     for _ in range(4):
         sequence.click()
         previous = pipeline.predict(sequence.clicks, previous)
-        np.testing.assert_array_equal(sequence.chain.maps, chain.maps)
-        np.testing.assert_array_equal(sequence.chain.previous, chain.previous)
+        np.testing.assert_array_equal(sequence.click_stage.maps, click_stage.maps)
+        np.testing.assert_array_equal(sequence.click_stage.previous, click_stage.previous)
         sequences.answer(outputs[-1], guides)
         np.testing.assert_array_equal(sequence.selected, pipeline.on_grid(sequence.clicks, previous))
         np.testing.assert_array_equal(sequence.alpha, pipeline.matte(sequence.clicks, previous))

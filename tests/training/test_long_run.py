@@ -234,7 +234,7 @@ def test_what_a_full_disk_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         def write(self, _: object) -> None:
             raise OSError(errno.ENOSPC, "No space left on device")
 
-    real = command.written_whole
+    real = command.atomic_write
     from contextlib import contextmanager
 
     @contextmanager
@@ -242,7 +242,7 @@ def test_what_a_full_disk_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         with real(target):
             yield Full()
 
-    monkeypatch.setattr(command, "written_whole", onto_a_full_disk)
+    monkeypatch.setattr(command, "atomic_write", onto_a_full_disk)
     with pytest.raises(OSError, match=r"cannot write: No space left on device.*checkpoint\.pt"):
         command.write_tensors(path, {"a": torch.zeros(3)})
     assert torch.equal(torch.load(path, weights_only=True)["a"], torch.ones(3))

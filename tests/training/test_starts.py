@@ -112,7 +112,7 @@ def test_what_a_sequence_begins_with(name: str) -> None:
         # What waits for an answer is asked about as it is; else the robot clicks into what is wrong.
         waits = len(before) > 0 and not answered
         assert len(sequence.clicks) == len(before) + (not waits)
-        assert sequence.chain.previous.any() == answered
+        assert sequence.click_stage.previous.any() == answered
         sequence.answer(np.zeros_like(sequence.selected))
         after = len(sequence.clicks)
         sequence.click()

@@ -1,4 +1,4 @@
-// Functors of keep_clicked_regions. A part of ops.inl.
+// Functors of keep_clicked_components. A part of ops.inl.
 
 #include <cstddef>
 
