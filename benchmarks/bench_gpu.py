@@ -30,7 +30,7 @@ from machine import describe, write_json
 from pyiseg import DeviceError, _core
 from pyiseg.tensorrt import provider as tensorrt
 from pyiseg.tensorrt.cache import EngineCache
-from pyiseg.tensorrt.specs import plans, working_size
+from pyiseg.tensorrt.specs import engine_specs, working_size
 
 SIZES: dict[str, Size] = {
     "480x640": (480, 640),
@@ -110,10 +110,10 @@ def building(subject: Subject) -> dict[str, float]:
     assert isinstance(engines, tensorrt.TensorRT)
     seconds = {}
     for working in (working_size(subject.model, (480, 640)), None):
-        for plan in plans(subject.model, working):
+        for spec in engine_specs(subject.model, working):
             with tempfile.TemporaryDirectory() as folder:
                 anew = tensorrt.TensorRT(engines.gpu, EngineCache(Path(folder)), engines.trt)
-                seconds[f"{plan.part} {plan.size}"] = round(anew.fetch(subject.model, plan).seconds or 0.0, 2)
+                seconds[f"{spec.network} {spec.size}"] = round(anew.fetch(subject.model, spec).seconds or 0.0, 2)
     return seconds
 
 

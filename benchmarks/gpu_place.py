@@ -23,7 +23,7 @@ from pyiseg import DeviceError, Model, Session, _core, backend, load_model
 from pyiseg.demo import CLICKS, PHOTO
 from pyiseg.geometry import View
 from pyiseg.runtime.cuda import CudaPipeline
-from pyiseg.runtime.engine import Engines
+from pyiseg.runtime.engine import EngineProvider
 from pyiseg.tensorrt import provider as tensorrt
 from pyiseg.tensorrt.cache import EngineCache
 from pyiseg.tensorrt.gpu import GpuInfo, gpu_here
@@ -53,7 +53,7 @@ class Subject:
 
     name: str
     model: Model
-    engines: Engines
+    engines: EngineProvider
     runs: str
     flops: Callable[[Size], float] | None = None
     release: Callable[[], None] = lambda: None

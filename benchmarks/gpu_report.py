@@ -59,7 +59,7 @@ def _bench(found: Json) -> Iterator[str]:
         versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
         yield f"{gpu['name']} (compute capability {gpu['compute_capability']}), driver {gpu['driver'] or 'unknown'}; "
         yield f"{machine['cores']} cores ({machine['processor']}), Python {machine['python']}, {versions}."
-    yield "Engines: " + "; ".join(f"{name} by {runs}" for name, runs in machine["engines"].items()) + "."
+    yield "EngineProvider: " + "; ".join(f"{name} by {runs}" for name, runs in machine["engines"].items()) + "."
     yield from (f"{note}." for note in found.get("notes", ()))
     yield ""
     for title, key, unit in (

@@ -60,14 +60,14 @@ class _Copying:
         self.addresses: dict[str, int] = {}
 
     def bind(self, name: str, address: int) -> None:
-        """See `pyiseg.runtime.engine.Execution.bind`."""
+        """See `pyiseg.runtime.engine.ExecutionContext.bind`."""
         self.addresses[name] = address
 
-    def use_scratch(self, address: int) -> None:
-        """See `pyiseg.runtime.engine.Execution.use_scratch`."""
+    def set_device_memory(self, address: int) -> None:
+        """See `pyiseg.runtime.engine.ExecutionContext.set_device_memory`."""
 
     def enqueue(self, stream: Any) -> None:
-        """See `pyiseg.runtime.engine.Execution.enqueue`."""
+        """See `pyiseg.runtime.engine.ExecutionContext.enqueue`."""
         engine, (name, plane) = self.engine, self.engine.source
         dtype, pixels = engine.inputs[name], self.shape[2] * self.shape[3]
         start = self.addresses[name] + plane * pixels * dtype.itemsize

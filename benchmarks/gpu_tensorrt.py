@@ -24,8 +24,8 @@ from pyiseg.geometry import View
 from pyiseg.runtime.cuda import CudaPipeline
 from pyiseg.tensorrt import provider as tensorrt
 from pyiseg.tensorrt.gpu import gpu_here
-from pyiseg.tensorrt.package import Flavour
-from pyiseg.tensorrt.specs import plans
+from pyiseg.tensorrt.package import TensorRTPackage
+from pyiseg.tensorrt.specs import engine_specs
 
 SIZE: Size = (480, 640)
 CLICKS = 3
@@ -56,26 +56,29 @@ class Trials:
         return result
 
 
-def try_target(trials: Trials, trt: Flavour, name: str, target: Size) -> None:
+def try_target(trials: Trials, trt: TensorRTPackage, name: str, target: Size) -> None:
     """Build, load and run all engines of the default model for one target."""
     model = load_model()
     view = View.fit(SIZE, long_side=model.long_side, multiple=model.multiple, grid_stride=model.grid_stride)
     package, engines = f"{trt.name} {trt.version}", {}
-    for plan in plans(model, view.working):
+    for spec in engine_specs(model, view.working):
 
-        def build(plan: Any = plan) -> tuple[bytes, str]:
+        def build(spec: Any = spec) -> tuple[bytes, str]:
             start = time.perf_counter()
-            content = trt.build(model, plan, target).content
+            content = trt.build(model, spec, target).content
             return content, f"{time.perf_counter() - start:.1f} s, {len(content) / 1e6:.1f} MB"
 
-        built = trials.attempt(package, name, f"build {plan.part} {plan.size}", build)
+        built = trials.attempt(package, name, f"build {spec.network} {spec.size}", build)
         if built is not None:
             loaded = trials.attempt(
-                package, name, f"load {plan.part}", lambda plan=plan, built=built: (trt.load(built, plan.part), "")
+                package,
+                name,
+                f"load {spec.network}",
+                lambda spec=spec, built=built: (trt.load(built, spec.network), ""),
             )
             if loaded is not None:
-                engines[plan.part] = loaded
-    if len(engines) == len(plans(model, view.working)):
+                engines[spec.network] = loaded
+    if len(engines) == len(engine_specs(model, view.working)):
         trials.attempt(package, name, "click", lambda: click(model, view, engines))
 
 
@@ -107,7 +110,7 @@ def main(arguments: list[str] | None = None) -> int:
         if trt is None:
             continue
         own = info.compute_capability if info is not None else (8, 0)
-        # What has no name of its own is built for CURRENT, see `Flavour.build`.
+        # What has no name of its own is built for CURRENT, see `TensorRTPackage.build`.
         targets = {"SM{}{}".format(*own): own}
         if trt.portable and own not in trt.targets:
             targets = {"SM80": (8, 0), "CURRENT": own}

@@ -47,7 +47,7 @@ _finished: list[Any] = []  # pools of executions that are gone
 
 
 class TorchEngines:
-    """Engines of one network; see `pyiseg.runtime.engine.Engines`. Which model folder they stand for, the caller knows.
+    """Engines of one network; see `pyiseg.runtime.engine.EngineProvider`. The caller knows of which model folder.
 
     Convolutions and products of FP32 are computed in FP32, not TF32, and always by the same algorithm: this sets
     PyTorch's switches for the whole process.
@@ -83,7 +83,7 @@ class TorchEngines:
             self._engines["guide"] = TorchEngine(part, planes, dtypes("guide"), device, channels_last=False)
 
     def load(self, model: Model, view: View) -> Mapping[str, Engine]:
-        """Return the engines; see `pyiseg.runtime.engine.Engines.load`."""
+        """Return the engines; see `pyiseg.runtime.engine.EngineProvider.load`."""
         return dict(self._engines)
 
 
@@ -156,7 +156,7 @@ class TorchEngine:
 
 
 class TorchExecution:
-    """A network at work for one session; see `pyiseg.runtime.engine.Execution`. It needs no scratch: it has a pool.
+    """A network of one session; see `pyiseg.runtime.engine.ExecutionContext`. It needs no scratch: it has a pool.
 
     Args:
         engine: The network.
@@ -184,18 +184,18 @@ class TorchExecution:
         return 0 if self._pool is None else sum(segment["total_size"] for segment in self._pool.snapshot())
 
     def bind(self, name: str, address: int) -> None:
-        """Say where a tensor lies; see `pyiseg.runtime.engine.Execution.bind`."""
+        """Say where a tensor lies; see `pyiseg.runtime.engine.ExecutionContext.bind`."""
         # The guide's strips are bound over and over, also while capturing.
         if (name, address) not in self._over:
             shape, dtype = self._all[name]
             self._over[name, address] = tensor_over(address, shape, dtype, self._engine.device)
         self._bound[name] = self._over[name, address]
 
-    def use_scratch(self, address: int) -> None:
-        """Nothing is needed; see `pyiseg.runtime.engine.Execution.use_scratch`."""
+    def set_device_memory(self, address: int) -> None:
+        """Nothing is needed; see `pyiseg.runtime.engine.ExecutionContext.set_device_memory`."""
 
     def enqueue(self, stream: Any) -> None:
-        """Enqueue the network; see `pyiseg.runtime.engine.Execution.enqueue`."""
+        """Enqueue the network; see `pyiseg.runtime.engine.ExecutionContext.enqueue`."""
         engine = self._engine
         if self._pool is None:
             bound = dict(self._bound)

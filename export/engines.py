@@ -25,9 +25,9 @@ from pyiseg.errors import DeviceError
 from pyiseg.files import atomic_write
 from pyiseg.model import Model
 from pyiseg.tensorrt.file import EngineKey, EngineRefusedError, write_engine
-from pyiseg.tensorrt.package import Flavour
+from pyiseg.tensorrt.package import TensorRTPackage
 from pyiseg.tensorrt.provider import flavour
-from pyiseg.tensorrt.specs import Plan, plans_for
+from pyiseg.tensorrt.specs import EngineSpec, engine_specs_for
 
 LEAST_FP16 = 0.5
 """Of the layers that multiply by weights, at least so many must compute in FP16; or of all, where there are none."""
@@ -63,7 +63,7 @@ def precisions(layers: str) -> tuple[Counter[str], Counter[str]]:
     return every, +weighted
 
 
-def build(model: Model, plan: Plan, target: tuple[int, int], trt: Flavour, folder: Path) -> None:
+def build(model: Model, spec: EngineSpec, target: tuple[int, int], trt: TensorRTPackage, folder: Path) -> None:
     """Build one engine, write it and its JSON file, and say what became of it.
 
     Raises:
@@ -71,11 +71,11 @@ def build(model: Model, plan: Plan, target: tuple[int, int], trt: Flavour, folde
         DeviceError: It cannot be built.
     """
     start = time.perf_counter()
-    built = trt.build(model, plan, target, describe=True)
+    built = trt.build(model, spec, target, describe=True)
     seconds = time.perf_counter() - start
-    key = EngineKey.of(model, plan, trt.name, trt.version, target)
+    key = EngineKey.of(model, spec, trt.name, trt.version, target)
     every, weighted = precisions(_inspected(trt, built.content, key.stem) or built.layers)
-    if plan.part != "guide" and model.has_fp16:
+    if spec.network != "guide" and model.has_fp16:
         judged = weighted or every
         if judged["FP16"] + judged["mixed"] < LEAST_FP16 * max(1, judged.total()):
             raise RuntimeError(
@@ -97,7 +97,7 @@ def build(model: Model, plan: Plan, target: tuple[int, int], trt: Flavour, folde
     print(f"{key.stem}: {size_text(len(built.content))} in {seconds:.1f} s; layers (with weights): {counts}")
 
 
-def _inspected(trt: Flavour, content: bytes, title: str) -> str:
+def _inspected(trt: TensorRTPackage, content: bytes, title: str) -> str:
     """What the engine inspector says; "" without a GPU, where only the builder's own description is to be had."""
     try:
         return trt.load(content, title).layers()
@@ -124,8 +124,8 @@ def _run(args: argparse.Namespace) -> None:
         raise ValueError(f"--sm {' '.join(foreign)}: {trt.name} {trt.version} builds for {', '.join(known)}")
     model = load_model(args.model)
     for name in dict.fromkeys(args.sm):
-        for plan in plans_for(model, args.size):
-            build(model, plan, known[name], trt, args.out)
+        for spec in engine_specs_for(model, args.size):
+            build(model, spec, known[name], trt, args.out)
 
 
 if __name__ == "__main__":

@@ -292,7 +292,7 @@ def test_a_click_asks_for_no_engine_and_no_gpu(zooming: Path, monkeypatch: pytes
     """A part takes the engines for any size that the session was made with, on the session's GPU."""
     asked = []
 
-    class Engines(FakeEngines):
+    class EngineProvider(FakeEngines):
         def load(self, model: Any, view: Any) -> Any:
             asked.append(view.image)
             return super().load(model, view)
@@ -302,7 +302,7 @@ def test_a_click_asks_for_no_engine_and_no_gpu(zooming: Path, monkeypatch: pytes
             return super().load(model, None)
 
     monkeypatch.setattr(backend, "why_not_cuda", lambda: "")
-    monkeypatch.setattr(backend, "_engines_of", lambda index: asked.append(index) or Engines())
+    monkeypatch.setattr(backend, "_engines_of", lambda index: asked.append(index) or EngineProvider())
     native = SimpleNamespace(**vars(_core.host), device_index=lambda: 1)
     monkeypatch.setattr(_core, "cuda", native, raising=False)
     session = Session(IMAGE, model=zooming, device="cuda")

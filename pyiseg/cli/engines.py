@@ -16,19 +16,19 @@ from pyiseg.errors import DeviceError
 from pyiseg.model import MANIFEST, load_model
 from pyiseg.tensorrt import provider as tensorrt
 from pyiseg.tensorrt.cache import EngineCache, difference
-from pyiseg.tensorrt.file import EngineKey, EngineRefusedError, Header, kernels_of, read_engine, read_header
+from pyiseg.tensorrt.file import EngineKey, EngineRefusedError, Header, read_engine, read_header, runtime_cache_of
 from pyiseg.tensorrt.gpu import GpuInfo, gpu_here
-from pyiseg.tensorrt.package import Flavour
-from pyiseg.tensorrt.specs import plans_for
+from pyiseg.tensorrt.package import TensorRTPackage
+from pyiseg.tensorrt.specs import engine_specs_for
 
-Say = Callable[[str], None]
+Echo = Callable[[str], None]
 
 INCOMPLETE = 1
 """Exit code where some files could not be deleted."""
 
 
 @dataclasses.dataclass(frozen=True)
-class Verdict:
+class EngineStatus:
     """Whether an engine can be used here.
 
     Attributes:
@@ -43,21 +43,21 @@ class Verdict:
 
 
 @dataclasses.dataclass(frozen=True)
-class Here:
+class Environment:
     """What there is to use engines with; None for what there is not."""
 
-    trt: Flavour | None
+    trt: TensorRTPackage | None
     gpu: GpuInfo | None
 
     @classmethod
-    def find(cls) -> Here:
+    def find(cls) -> Environment:
         """Look."""
         trt = None
         with contextlib.suppress(DeviceError):
             trt = tensorrt.flavour()
         return cls(trt, gpu_here())
 
-    def judge(self, path: Path) -> Verdict:
+    def check(self, path: Path) -> EngineStatus:
         """Read a file, whole, and say whether it can be used."""
         key = None
         try:
@@ -66,25 +66,25 @@ class Here:
             read_engine(path)
         except (EngineRefusedError, OSError) as error:
             # What cannot be opened is not known to be bad.
-            return Verdict(key, str(error), not isinstance(error, OSError))
+            return EngineStatus(key, str(error), not isinstance(error, OSError))
         if _changed(header):
-            return Verdict(key, f"its model in '{header.folder}' has changed", True)
+            return EngineStatus(key, f"its model in '{header.folder}' has changed", True)
         trt, gpu = self.trt, self.gpu
         if trt is None or trt.name != key.flavour:
-            return Verdict(key, f"{key.flavour} is not installed, or not the one in use", False)
+            return EngineStatus(key, f"{key.flavour} is not installed, or not the one in use", False)
         if trt.version != key.version:
-            return Verdict(key, difference(key, dataclasses.replace(key, version=trt.version)), True)
+            return EngineStatus(key, difference(key, dataclasses.replace(key, version=trt.version)), True)
         if gpu is None:
-            return Verdict(key, "no GPU here", False)
+            return EngineStatus(key, "no GPU here", False)
         capability = "{}.{}".format(*gpu.compute_capability)
         if key.compute_capability != capability or key.gpu not in (None, gpu.name):
-            return Verdict(key, f"for another GPU than {gpu.name}", False)
+            return EngineStatus(key, f"for another GPU than {gpu.name}", False)
         if key.multiprocessors not in (None, gpu.multiprocessors) or key.machine != platform.machine():
             here = dataclasses.replace(key, machine=platform.machine(), multiprocessors=gpu.multiprocessors)
-            return Verdict(key, difference(key, here), False)
+            return EngineStatus(key, difference(key, here), False)
         if key.driver not in (None, gpu.driver):
-            return Verdict(key, difference(key, dataclasses.replace(key, driver=gpu.driver)), True)
-        return Verdict(key, "usable", False)
+            return EngineStatus(key, difference(key, dataclasses.replace(key, driver=gpu.driver)), True)
+        return EngineStatus(key, "usable", False)
 
 
 def _cache() -> EngineCache:
@@ -95,57 +95,57 @@ def _cache() -> EngineCache:
     return cache
 
 
-def list_engines(options: argparse.Namespace, say: Say) -> None:
+def list_engines(options: argparse.Namespace, echo: Echo) -> None:
     """Show what is in the cache."""
-    cache, here = _cache(), Here.find()
-    say(f"folder  {cache.folder}")
+    cache, environment = _cache(), Environment.find()
+    echo(f"folder  {cache.folder}")
     total = 0
     for path in cache.files():
-        verdict, size = here.judge(path), _size(path)
+        status, size = environment.check(path), _size(path)
         if size is None:
             continue
         total += size
-        say(f"{_megabytes(size)}  {_title(verdict.key)}: {verdict.state}")
-        say(f"{'':8}  {path.name}")
-    say(f"{_megabytes(total)}  in {_count(cache)}")
+        echo(f"{_megabytes(size)}  {_title(status.key)}: {status.state}")
+        echo(f"{'':8}  {path.name}")
+    echo(f"{_megabytes(total)}  in {_count(cache)}")
 
 
-def build_engines(options: argparse.Namespace, say: Say) -> None:
+def build_engines(options: argparse.Namespace, echo: Echo) -> None:
     """Build engines, so that no session has to wait for them.
 
     Args:
-        options: ``model``, and ``size``, a list as `pyiseg.tensorrt.specs.plans_for` takes it.
-        say: Called with what to tell the user.
+        options: ``model``, and ``size``, a list as `pyiseg.tensorrt.specs.engine_specs_for` takes it.
+        echo: Called with what to tell the user.
 
     Raises:
         DeviceError: TensorRT or the GPU is missing, or an engine cannot be built.
         ModelError, ValueError: There is no such model, or size.
     """
     model = load_model(options.model)
-    wanted = plans_for(model, options.size)
+    wanted = engine_specs_for(model, options.size)
     reason, gpu = why_not_cuda(), gpu_here()
     if reason or gpu is None:
         raise DeviceError(f"engines cannot be built here: {reason or 'the GPU does not answer'}")
     engines = tensorrt.TensorRT(gpu)
-    say(f"for {gpu.name}, with {engines.trt.name} {engines.trt.version}, in {engines.cache.folder}")
-    for plan in wanted:
-        fetched = engines.fetch(model, plan)
+    echo(f"for {gpu.name}, with {engines.trt.name} {engines.trt.version}, in {engines.cache.folder}")
+    for spec in wanted:
+        fetched = engines.fetch(model, spec)
         how = "was there" if fetched.seconds is None else f"built in {fetched.seconds:.1f} s"
         size = None if fetched.path is None else _size(fetched.path)
-        say(f"{plan.part:5} {plan.size}: {how}" + ("" if size is None else f", {_megabytes(size).strip()}"))
+        echo(f"{spec.network:5} {spec.size}: {how}" + ("" if size is None else f", {_megabytes(size).strip()}"))
 
 
-def clean_engines(options: argparse.Namespace, say: Say) -> int:
+def clean_engines(options: argparse.Namespace, echo: Echo) -> int:
     """Delete engines: those that will never be used again or, with ``options.all``, all of them.
 
     Returns:
         The exit code, 0 or `INCOMPLETE`.
     """
-    cache, here = _cache(), Here.find()
+    cache, environment = _cache(), Environment.find()
     freed, failed = 0, 0
     for path in cache.files():
-        verdict = here.judge(path)
-        if not (options.all or verdict.stale):
+        status = environment.check(path)
+        if not (options.all or status.stale):
             continue
         size = _size(path)
         try:
@@ -154,19 +154,19 @@ def clean_engines(options: argparse.Namespace, say: Say) -> int:
             continue
         except OSError as error:
             failed += 1
-            say(f"cannot delete {path}: {error.strerror}")
+            echo(f"cannot delete {path}: {error.strerror}")
             continue
         freed += size or 0
-        say(f"deleted {path.name}" + (f" ({verdict.state})" if verdict.stale else ""))
+        echo(f"deleted {path.name}" + (f" ({status.state})" if status.stale else ""))
     for path in cache.leftovers():
         with contextlib.suppress(OSError):
             path.unlink()
-    say(f"{_megabytes(freed).strip()} freed; {_count(cache)} left in {cache.folder}")
+    echo(f"{_megabytes(freed).strip()} freed; {_count(cache)} left in {cache.folder}")
     return INCOMPLETE if failed else 0
 
 
 def add_size_to(parser: argparse.ArgumentParser) -> None:
-    """Add the option that says which engines to build; see `pyiseg.tensorrt.specs.plans_for`."""
+    """Add the option that says which engines to build; see `pyiseg.tensorrt.specs.engine_specs_for`."""
     parser.add_argument(
         "--size",
         nargs="+",
@@ -177,21 +177,21 @@ def add_size_to(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_to(commands: Any, model: argparse.ArgumentParser, say: Say) -> None:
+def add_to(commands: Any, model: argparse.ArgumentParser, echo: Echo) -> None:
     """Add the command to a command line.
 
     Args:
         commands: What ``add_subparsers`` gave.
         model: A parent parser with ``--model``.
-        say: Called with what to tell the user.
+        echo: Called with what to tell the user.
     """
     engines = commands.add_parser("engines", help="TensorRT engines that are kept: list, build, clean")
     engines = engines.add_subparsers(title="commands", required=True, metavar="COMMAND")
     listing = engines.add_parser("list", help="show what is kept, and whether it can be used here")
-    listing.set_defaults(run=lambda options: list_engines(options, say))
+    listing.set_defaults(run=lambda options: list_engines(options, echo))
     build = engines.add_parser("build", parents=[model], help="build engines now rather than at first use")
     add_size_to(build)
-    build.set_defaults(run=lambda options: build_engines(options, say))
+    build.set_defaults(run=lambda options: build_engines(options, echo))
     clean = engines.add_parser("clean", help="delete engines; nothing else is touched")
     which = clean.add_mutually_exclusive_group()
     which.add_argument(
@@ -200,7 +200,7 @@ def add_to(commands: Any, model: argparse.ArgumentParser, say: Say) -> None:
         help="only those that the TensorRT in use, with this driver, cannot use any more (the default)",
     )
     which.add_argument("--all", action="store_true", help="all of them")
-    clean.set_defaults(run=lambda options: clean_engines(options, say))
+    clean.set_defaults(run=lambda options: clean_engines(options, echo))
 
 
 def _changed(header: Header) -> bool:
@@ -218,7 +218,7 @@ def _title(key: EngineKey | None) -> str:
     if key is None:
         return "unknown"
     driver = "" if key.driver is None else f", CUDA {key.driver} driver"
-    return f"{key.model} {key.plan.part} {key.plan.size}, {key.flavour} {key.version}, {key.target}{driver}"
+    return f"{key.model} {key.spec.network} {key.spec.size}, {key.flavour} {key.version}, {key.target}{driver}"
 
 
 def _count(cache: EngineCache) -> str:
@@ -233,7 +233,7 @@ def _size(engine: Path) -> int | None:
     except FileNotFoundError:
         return None
     with contextlib.suppress(FileNotFoundError):
-        size += kernels_of(engine).stat().st_size
+        size += runtime_cache_of(engine).stat().st_size
     return size
 
 

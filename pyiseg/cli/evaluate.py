@@ -15,13 +15,13 @@ INCOMPLETE = 1
 """Exit code where figures were written, but some cases could not be used."""
 
 
-def run(options: argparse.Namespace, say: Callable[[str], None]) -> int:
+def run(options: argparse.Namespace, echo: Callable[[str], None]) -> int:
     """Evaluate a model on a data set.
 
     Args:
         options: ``dataset``, ``folder``, ``model``, ``device``, ``robot``, ``clicks``, ``jobs``, and ``output`` and
             ``report``, each a path or None.
-        say: Called with what to tell the user.
+        echo: Called with what to tell the user.
 
     Returns:
         The exit code, 0 or :data:`INCOMPLETE`.
@@ -61,28 +61,28 @@ def run(options: argparse.Namespace, say: Callable[[str], None]) -> int:
     )
     if output is not None:
         record.write_report(output, found)
-        say(f"wrote   {output}")
+        echo(f"wrote   {output}")
     if journal is not None and not outcome.failed:
         journal.unlink(missing_ok=True)
     if options.report is not None:
         drawn = report.write_sheets(options.report, found, cases, model, settings.device)
         sets = report.labelled([(model.name, found)])
-        say(f"wrote   {report.write_folder(options.report, sets, {found.dataset: drawn})}")
-    say(_text(found.summary))
+        echo(f"wrote   {report.write_folder(options.report, sets, {found.dataset: drawn})}")
+    echo(_text(found.summary))
     if outcome.failed:
-        say(f"failed       {len(outcome.failed)} of {len(cases)} cases could not be used and count nowhere, see above")
+        echo(f"failed       {len(outcome.failed)} of {len(cases)} cases could not be used and count nowhere, see above")
         if journal is not None:
-            say(f"             mend them and run again: what was measured is kept in {journal}")
+            echo(f"             mend them and run again: what was measured is kept in {journal}")
     return INCOMPLETE if outcome.failed else 0
 
 
-def compare(options: argparse.Namespace, say: Callable[[str], None]) -> int:
+def compare(options: argparse.Namespace, echo: Callable[[str], None]) -> int:
     """Make one folder of tables and plots from saved reports.
 
     Args:
         options: ``reports`` (paths), ``output`` (a folder), ``images`` (the data set's folder, or None), ``model``,
             ``device``, which are for contact sheets of ``images``.
-        say: Called with what to tell the user.
+        echo: Called with what to tell the user.
 
     Returns:
         The exit code, 0.
@@ -113,7 +113,7 @@ def compare(options: argparse.Namespace, say: Callable[[str], None]) -> int:
         drawn[found.dataset] = report.write_sheets(
             options.output, found, cases, load_model(options.model), options.device
         )
-    say(f"wrote   {report.write_folder(options.output, report.labelled(named), drawn)}")
+    echo(f"wrote   {report.write_folder(options.output, report.labelled(named), drawn)}")
     return 0
 
 

@@ -27,7 +27,7 @@ from pyiseg.geometry import View
 from pyiseg.model import Model
 from pyiseg.runtime.click import ClickStage
 from pyiseg.runtime.device_guide import ClickGuide, ImageGuide
-from pyiseg.runtime.engine import Engine, Execution
+from pyiseg.runtime.engine import Engine, ExecutionContext
 from pyiseg.runtime.guided_filter import ColorFilter, GuidedFilter, LearnedFilter
 from pyiseg.runtime.history import Prediction, RecentPredictions
 from pyiseg.runtime.memory import Memory, failures
@@ -36,7 +36,7 @@ from pyiseg.runtime.resample import working_image
 CAPACITY = 64  # Clicks that a captured graph has room for; one more, and it is captured anew with twice as many.
 CAPTURES = 3  # Tries to capture a click: another thread that waits for the whole device spoils one.
 
-Engines: TypeAlias = Mapping[str, Engine]
+EngineProvider: TypeAlias = Mapping[str, Engine]
 log = logging.getLogger("pyiseg")
 
 
@@ -57,7 +57,14 @@ class CudaPipeline:
     """
 
     def __init__(
-        self, model: Model, view: View, image: Any, *, native: Any, engines: Engines, of_crops: Engines | None = None
+        self,
+        model: Model,
+        view: View,
+        image: Any,
+        *,
+        native: Any,
+        engines: EngineProvider,
+        of_crops: EngineProvider | None = None,
     ) -> None:
         with failures(native, "making a session"):
             self._native, self._model, self._view = native, model, view
@@ -200,7 +207,7 @@ class CudaPipeline:
                     self._stream.synchronize()
                 raise
 
-    def _make_filter(self, engines: Engines) -> GuidedFilter:
+    def _make_filter(self, engines: EngineProvider) -> GuidedFilter:
         memory, view, rules = self._memory, self._view, self._model.rules
         if "guide" not in engines:
             return ColorFilter(rules, view, self._rgb, Memory(self._stream).device, memory.zeros)
@@ -210,7 +217,7 @@ class CudaPipeline:
             return LearnedFilter(rules, seeing, view.grid, self._stream, memory.zeros)
         return LearnedFilter(rules, ImageGuide(memory, view, guide, self._rgb), view.grid, self._stream, memory.zeros)
 
-    def _look(self, engines: Engines) -> dict[str, Any]:
+    def _look(self, engines: EngineProvider) -> dict[str, Any]:
         """Run the image stream, and keep its features."""
         if "image" not in engines:
             return {}
@@ -219,14 +226,14 @@ class CudaPipeline:
         features = {name: self._memory.empty(execution.outputs[name], dtype) for name, dtype in engine.outputs.items()}
         # Its scratch is given back when the image has been looked at: a click needs it no more.
         scratch = self._stream.empty((execution.scratch_bytes,), np.uint8)
-        execution.use_scratch(scratch.ptr)
+        execution.set_device_memory(scratch.ptr)
         for name, array in {"image": self._working, **features}.items():
             execution.bind(name, array.ptr)
         execution.enqueue(self._stream)
         self._stream.synchronize()
         return features
 
-    def _open(self, engine: Engine, arrays: Mapping[str, Any]) -> Execution:
+    def _open(self, engine: Engine, arrays: Mapping[str, Any]) -> ExecutionContext:
         for name, dtype in {**engine.inputs, **engine.outputs}.items():
             has = arrays[name].dtype if name in arrays else None
             if has != dtype:
@@ -235,7 +242,7 @@ class CudaPipeline:
                     "export the model again"
                 )
         execution = engine.open({name: arrays[name].shape for name in engine.inputs})
-        execution.use_scratch(self._memory.empty((execution.scratch_bytes,), np.uint8).ptr)
+        execution.set_device_memory(self._memory.empty((execution.scratch_bytes,), np.uint8).ptr)
         for name in (*engine.inputs, *engine.outputs):
             execution.bind(name, arrays[name].ptr)
         return execution

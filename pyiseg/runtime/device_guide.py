@@ -27,7 +27,7 @@ class _Strips:
         self.maps = memory.empty((1, 2, 1, GUIDE_STRIP)) if "click_maps" in engine.inputs else None
         arrays = {"image": self.image} | ({} if self.maps is None else {"click_maps": self.maps})
         self._execution = engine.open({name: array.shape for name, array in arrays.items()})
-        self._execution.use_scratch(memory.empty((self._execution.scratch_bytes,), np.uint8).ptr)
+        self._execution.set_device_memory(memory.empty((self._execution.scratch_bytes,), np.uint8).ptr)
         for name, array in arrays.items():
             self._execution.bind(name, array.ptr)
 

@@ -14,7 +14,7 @@ GUIDE_STRIP = 1 << 17
 """Pixels given to the guide's engine at a time: the last strip is filled up, so that one shape serves any image."""
 
 
-class Execution(Protocol):
+class ExecutionContext(Protocol):
     """An engine at work for one session, on inputs of fixed shapes. Not for two threads at once."""
 
     @property
@@ -24,14 +24,14 @@ class Execution(Protocol):
 
     @property
     def scratch_bytes(self) -> int:
-        """Device memory that it works in; whoever opened it gives it that much by `use_scratch`. May be 0."""
+        """Device memory that it works in; whoever opened it gives it that much by `set_device_memory`. May be 0."""
         ...
 
     def bind(self, name: str, address: int) -> None:
         """Say where an input or output lies in device memory. All must be bound before `enqueue`."""
         ...
 
-    def use_scratch(self, address: int) -> None:
+    def set_device_memory(self, address: int) -> None:
         """Give it `scratch_bytes` of device memory, which it holds until it is dropped."""
         ...
 
@@ -60,7 +60,7 @@ class Engine(Protocol):
         """Dtypes of the outputs by name, likewise."""
         ...
 
-    def open(self, shapes: Mapping[str, tuple[int, ...]]) -> Execution:
+    def open(self, shapes: Mapping[str, tuple[int, ...]]) -> ExecutionContext:
         """Make what one session needs of its own.
 
         Args:
@@ -72,11 +72,11 @@ class Engine(Protocol):
         ...
 
 
-class Engines(Protocol):
+class EngineProvider(Protocol):
     """Where engines come from."""
 
     def load(self, model: Model, view: View) -> Mapping[str, Engine]:
-        """Engines for one way of seeing images: "click", "image" unless fused early, "guide" if it is learned.
+        """Return the engines of a model: "click", "image" unless fused early, "guide" if it is learned.
 
         Raises:
             DeviceError: They cannot be built or loaded.

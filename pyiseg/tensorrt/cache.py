@@ -211,7 +211,7 @@ def difference(old: EngineKey, new: EngineKey) -> str:
         return f"it was built with a CUDA {old.driver} driver, and this is a CUDA {new.driver} driver"
     if old.files != new.files:
         return f"the files of the model {new.model} have changed"
-    return f"it was built for other sizes than {new.plan.size}"
+    return f"it was built for other sizes than {new.spec.size}"
 
 
 def _written(path: Path) -> float | None:

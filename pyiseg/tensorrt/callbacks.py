@@ -28,8 +28,8 @@ class NoMemoryError(DeviceError):
     """There is too little free memory now; it may work later."""
 
 
-class Heard:
-    """What TensorRT said while something was listening.
+class LogCapture:
+    """What TensorRT said while something was capture.
 
     Attributes:
         thread: The thread that is listened to; None for all of them.
@@ -50,7 +50,7 @@ class Heard:
         """Whether an error is CUDA's, or want of memory: neither says anything against an engine."""
         return self._errs(_CUDA) or self._errs(_NO_MEMORY)
 
-    def said(self, reason: object = "") -> str:
+    def messages(self, reason: object = "") -> str:
         """The errors or, where there are none, the warnings; and what was raised, if anything was."""
         errors = [text for severity, text in self.lines if severity <= ERROR]
         said = errors or [text for severity, text in self.lines if severity <= WARNING]
@@ -64,7 +64,7 @@ class Heard:
             reason: What was raised; "" where nothing was.
             way_out: What to do unless it was want of memory, or the driver.
         """
-        failed = f"{doing}: {self.said(reason)}"
+        failed = f"{doing}: {self.messages(reason)}"
         if self._errs(_NO_MEMORY) or isinstance(reason, MemoryError):
             return NoMemoryError(f"{failed}; there is too little free memory: end what else uses the GPU")
         if self._errs(_DRIVER) or _DRIVER.search(str(reason)):
@@ -85,7 +85,7 @@ def make_log(trt: Any) -> Any:
     class Log(trt.ILogger):  # type: ignore[misc]
         def __init__(self) -> None:
             trt.ILogger.__init__(self)
-            self._listeners: list[Heard] = []
+            self._listeners: list[LogCapture] = []
             self._lock = threading.Lock()
 
         def log(self, severity: Any, text: str) -> None:
@@ -93,24 +93,24 @@ def make_log(trt: Any) -> Any:
             if level <= WARNING:
                 log.debug("TensorRT: %s", text)
             with self._lock:
-                for heard in self._listeners:
-                    if level <= heard.severity and heard.thread in (None, threading.get_ident()):
-                        heard.lines.append((level, text))
+                for logs in self._listeners:
+                    if level <= logs.severity and logs.thread in (None, threading.get_ident()):
+                        logs.lines.append((level, text))
 
         @contextmanager
-        def listening(self, severity: int = WARNING, *, all_threads: bool = False) -> Iterator[Heard]:
+        def capture(self, severity: int = WARNING, *, all_threads: bool = False) -> Iterator[LogCapture]:
             """Keep what is said meanwhile: in this thread, whose session is not to fail of what others do.
 
             TensorRT has threads of its own where it builds and loads; there, listen to all of them.
             """
-            heard = Heard(severity, None if all_threads else threading.get_ident())
+            logs = LogCapture(severity, None if all_threads else threading.get_ident())
             with self._lock:
-                self._listeners.append(heard)
+                self._listeners.append(logs)
             try:
-                yield heard
+                yield logs
             finally:
                 with self._lock:
-                    self._listeners.remove(heard)
+                    self._listeners.remove(logs)
 
     return Log()
 

@@ -65,13 +65,13 @@ class TensorRTEngine:
 
     def _context(self) -> Any:
         doing = f"cannot make an execution context of {self.title}"
-        with self.log.listening() as heard:
+        with self.log.capture() as logs:
             try:
                 context = self._new_context()
             except Exception as error:
-                raise heard.error(doing, error) from error
+                raise logs.error(doing, error) from error
             if context is None:
-                raise heard.error(doing)
+                raise logs.error(doing)
             return context
 
     def _new_context(self) -> Any:
@@ -121,41 +121,41 @@ class TensorRTEngine:
 
 
 class TensorRTExecution:
-    """An execution context; see `pyiseg.runtime.engine.Execution`. It keeps its engine."""
+    """An execution context; see `pyiseg.runtime.engine.ExecutionContext`. It keeps its engine."""
 
     def __init__(self, engine: TensorRTEngine, context: Any, shapes: Mapping[str, tuple[int, ...]]) -> None:
         # Attributes die in the order they were set: the context before the engine and the kernels that it uses.
         self._context = context
         self._engine = engine
-        with engine.log.listening() as heard:
+        with engine.log.capture() as logs:
             for name, shape in shapes.items():
                 if not context.set_input_shape(name, tuple(shape)):
-                    raise heard.error(f"{engine.title} was not built for '{name}' of shape {tuple(shape)}")
+                    raise logs.error(f"{engine.title} was not built for '{name}' of shape {tuple(shape)}")
             self.outputs = {name: tuple(context.get_tensor_shape(name)) for name in engine.outputs}
             unknown = [f"'{name}' {shape}" for name, shape in self.outputs.items() if min(shape, default=0) < 0]
             if unknown:
-                raise heard.error(f"{engine.title}: shapes of outputs are not known: {', '.join(unknown)}")
+                raise logs.error(f"{engine.title}: shapes of outputs are not known: {', '.join(unknown)}")
             # For these very shapes; what the engine states is for the largest it takes.
             self.scratch_bytes = int(context.update_device_memory_size_for_shapes())
-            if heard.failed:
-                raise heard.error(f"{engine.title} cannot be used for these shapes")
+            if logs.failed:
+                raise logs.error(f"{engine.title} cannot be used for these shapes")
 
     def bind(self, name: str, address: int) -> None:
-        """Say where a tensor lies; see `pyiseg.runtime.engine.Execution.bind`."""
-        with self._engine.log.listening() as heard:
+        """Say where a tensor lies; see `pyiseg.runtime.engine.ExecutionContext.bind`."""
+        with self._engine.log.capture() as logs:
             if not self._context.set_tensor_address(name, address):
-                raise heard.error(f"{self._engine.title} does not take {address:#x} as the address of '{name}'")
+                raise logs.error(f"{self._engine.title} does not take {address:#x} as the address of '{name}'")
 
-    def use_scratch(self, address: int) -> None:
-        """Give it its scratch memory; see `pyiseg.runtime.engine.Execution.use_scratch`."""
+    def set_device_memory(self, address: int) -> None:
+        """Give it its scratch memory; see `pyiseg.runtime.engine.ExecutionContext.set_device_memory`."""
         self._context.set_device_memory(address, self.scratch_bytes)
 
     def enqueue(self, stream: Any) -> None:
-        """Enqueue the network; see `pyiseg.runtime.engine.Execution.enqueue`."""
-        with self._engine.log.listening() as heard:
+        """Enqueue the network; see `pyiseg.runtime.engine.ExecutionContext.enqueue`."""
+        with self._engine.log.capture() as logs:
             try:
                 enqueued = self._context.execute_async_v3(stream.handle)
             except Exception as error:
-                raise heard.error(f"{self._engine.title} failed", error) from error
+                raise logs.error(f"{self._engine.title} failed", error) from error
             if not enqueued:
-                raise heard.error(f"{self._engine.title} failed")
+                raise logs.error(f"{self._engine.title} failed")

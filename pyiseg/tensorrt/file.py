@@ -17,7 +17,7 @@ from typing import Any
 from pyiseg.files import atomic_write
 from pyiseg.model import Model
 from pyiseg.tensorrt.gpu import GpuInfo
-from pyiseg.tensorrt.specs import Plan, depends_on
+from pyiseg.tensorrt.specs import EngineSpec, depends_on
 
 FORMAT = 2
 """Raised when engines are built or kept in another way, so that older ones are built again."""
@@ -39,7 +39,7 @@ class EngineKey:
 
     Attributes:
         model: The model's name.
-        plan: Part and sizes.
+        spec: Part and sizes.
         files: SHA-256 of the ONNX files by name, as pairs.
         flavour, version: The TensorRT package.
         gpu, multiprocessors, driver: See `pyiseg.tensorrt.gpu.GpuInfo`; None for an engine that was built ahead of
@@ -50,7 +50,7 @@ class EngineKey:
     """
 
     model: str
-    plan: Plan
+    spec: EngineSpec
     files: tuple[tuple[str, str], ...]
     flavour: str
     version: str
@@ -62,24 +62,26 @@ class EngineKey:
     format: int = FORMAT
 
     @classmethod
-    def of(cls, model: Model, plan: Plan, flavour: str, version: str, target: GpuInfo | tuple[int, int]) -> EngineKey:
+    def of(
+        cls, model: Model, spec: EngineSpec, flavour: str, version: str, target: GpuInfo | tuple[int, int]
+    ) -> EngineKey:
         """The key of an engine for a GPU, or for all of a compute capability."""
-        files = tuple(depends_on(model, plan.part).items())
+        files = tuple(depends_on(model, spec.network).items())
         gpu: tuple[str | None, int | None, str | None] = (None, None, None)
         if isinstance(target, GpuInfo):
             gpu, target = (target.name, target.multiprocessors, target.driver), target.compute_capability
         capability = "{}.{}".format(*target)
-        return cls(model.name, plan, files, flavour, version, *gpu, capability, platform.machine())
+        return cls(model.name, spec, files, flavour, version, *gpu, capability, platform.machine())
 
     @classmethod
     def from_json(cls, content: Any) -> EngineKey:
         """The key of a header; ValueError, TypeError, KeyError or AttributeError for what is none."""
         plan = content["plan"]
-        low, best, high = ((int(height), int(width)) for height, width in (plan["low"], plan["best"], plan["high"]))
+        least, best, most = ((int(height), int(width)) for height, width in (plan["low"], plan["best"], plan["high"]))
         gpu, driver = (None if content[name] is None else str(content[name]) for name in ("gpu", "driver"))
         return cls(
             model=str(content["model"]),
-            plan=Plan(str(plan["part"]), low, best, high, int(plan["grid_stride"])),
+            spec=EngineSpec(str(plan["part"]), least, best, most, int(plan["grid_stride"])),
             files=tuple(sorted((str(name), str(digest)) for name, digest in content["files"].items())),
             flavour=str(content["flavour"]),
             version=str(content["version"]),
@@ -92,8 +94,17 @@ class EngineKey:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """As it stands in a header."""
-        return {**dataclasses.asdict(self), "files": dict(self.files)}
+        """Return the key as it stands in a header."""
+        spec = self.spec
+        plan = {
+            "part": spec.network,
+            "low": spec.min,
+            "best": spec.opt,
+            "high": spec.max,
+            "grid_stride": spec.grid_stride,
+        }
+        own = {field.name: getattr(self, field.name) for field in dataclasses.fields(self) if field.name != "spec"}
+        return {**own, "plan": plan, "files": dict(self.files)}
 
     @property
     def target(self) -> str:
@@ -103,7 +114,7 @@ class EngineKey:
     @property
     def stem(self) -> str:
         """The file's name up to the digest, as in "compact-click-384x512-sm89"."""
-        readable = (self.model, self.plan.part, self.plan.size, self.target)
+        readable = (self.model, self.spec.network, self.spec.size, self.target)
         return "-".join(re.sub(r"[^a-z0-9.]+", "_", text.lower())[:48] for text in readable)
 
     @property
@@ -113,7 +124,7 @@ class EngineKey:
         return f"{self.stem}-{digest[:16]}.engine"
 
 
-def kernels_of(engine: Path) -> Path:
+def runtime_cache_of(engine: Path) -> Path:
     """The file beside an engine's that TensorRT-RTX's compiled kernels are kept in."""
     return engine.with_suffix(".kernels")
 

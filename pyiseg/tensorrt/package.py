@@ -11,10 +11,10 @@ from typing import Any
 
 from pyiseg.errors import ModelError
 from pyiseg.model import Model
-from pyiseg.tensorrt.callbacks import VERBOSE, WARNING, Heard, interruptible, make_log, make_progress
+from pyiseg.tensorrt.callbacks import VERBOSE, WARNING, LogCapture, interruptible, make_log, make_progress
 from pyiseg.tensorrt.engine import TensorRTEngine
 from pyiseg.tensorrt.file import EngineRefusedError
-from pyiseg.tensorrt.specs import Plan, Size, network_file
+from pyiseg.tensorrt.specs import EngineSpec, Size, network_file
 
 VARIABLE = "PYISEG_TRT"
 PACKAGES = {"tensorrt": "pip install 'pyiseg[tensorrt]'", "tensorrt_rtx": "pip install 'pyiseg[tensorrt-rtx]'"}
@@ -36,7 +36,7 @@ class Built:
     layers: str
 
 
-class Flavour:
+class TensorRTPackage:
     """One TensorRT package.
 
     Attributes:
@@ -60,12 +60,14 @@ class Flavour:
         names = (name for name in vars(self.trt.ComputeCapability) if name.startswith("SM"))
         return tuple(sorted((int(name[2:-1]), int(name[-1])) for name in names))
 
-    def build(self, model: Model, plan: Plan, compute_capability: tuple[int, int], *, describe: bool = False) -> Built:
+    def build(
+        self, model: Model, spec: EngineSpec, compute_capability: tuple[int, int], *, describe: bool = False
+    ) -> Built:
         """Build an engine; a progress bar is shown on a terminal, and Ctrl-C ends it.
 
         Args:
             model: Its folder must be as it was when the model was read.
-            plan: Part and sizes.
+            spec: Part and sizes.
             compute_capability: Of the GPU it is for. TensorRT proper builds for the GPU that is there.
             describe: Whether to describe the layers.
 
@@ -73,7 +75,7 @@ class Flavour:
             DeviceError: TensorRT cannot read the network, or cannot build it.
             ModelError: The network is none that pyiseg can run, or the folder has changed.
         """
-        title = f"{model.name}-{plan.part} {plan.size}"
+        title = f"{model.name}-{spec.network} {spec.size}"
         doing = f"{self.name} {self.version} cannot build the engine {title}"
         if self.portable and compute_capability not in self.targets:
             known = ", ".join("{}.{}".format(*target) for target in self.targets)
@@ -85,20 +87,20 @@ class Flavour:
         progress = make_progress(self.trt, title)
         severity = VERBOSE if describe else WARNING
         try:
-            with interruptible(progress), self.log.listening(severity, all_threads=True) as heard:
+            with interruptible(progress), self.log.capture(severity, all_threads=True) as logs:
                 try:
                     # Kept by a name each: TensorRT's objects refer to one another without holding on.
                     builder = self.trt.Builder(self.log)
-                    network, _parser = self._network(builder, model, plan.part, heard)
-                    shapes = self._shapes(builder, network, model, plan, heard)
-                    config = self._config(builder, plan, network, shapes, compute_capability, describe)
+                    network, _parser = self._network(builder, model, spec.network, logs)
+                    shapes = self._shapes(builder, network, model, spec, logs)
+                    config = self._config(builder, spec, network, shapes, compute_capability, describe)
                     config.progress_monitor = progress
                     content = builder.build_serialized_network(network, config)
                 except (RuntimeError, TypeError, MemoryError) as error:  # as pybind11 passes on what C++ throws
-                    raise heard.error(doing, error, again) from error
+                    raise logs.error(doing, error, again) from error
                 if content is None:
-                    raise heard.error(doing, way_out=again)
-                layers = [text for _, text in heard.lines if "LayerType: " in text]
+                    raise logs.error(doing, way_out=again)
+                layers = [text for _, text in logs.lines if "LayerType: " in text]
                 return Built(bytes(content), "\n".join(layers))
         finally:
             progress.close()
@@ -110,19 +112,19 @@ class Flavour:
             EngineRefusedError: TensorRT does not take it.
             DeviceError: There is no memory left for it, or CUDA failed, whatever the engine is.
         """
-        with self.log.listening(all_threads=True) as heard:
+        with self.log.capture(all_threads=True) as logs:
             try:
                 runtime = self.trt.Runtime(self.log)
                 engine = runtime.deserialize_cuda_engine(content)
             except (RuntimeError, TypeError, MemoryError) as error:
-                raise heard.error(f"cannot load the engine {title}", error) from error
+                raise logs.error(f"cannot load the engine {title}", error) from error
         if engine is None:
-            if heard.cuda_failed:
-                raise heard.error(f"cannot load the engine {title}")
-            raise EngineRefusedError(f"{self.name} {self.version} does not take it: {heard.said()}")
+            if logs.cuda_failed:
+                raise logs.error(f"cannot load the engine {title}")
+            raise EngineRefusedError(f"{self.name} {self.version} does not take it: {logs.messages()}")
         return TensorRTEngine(self.trt, self.log, engine, runtime, f"the engine {title}")
 
-    def _network(self, builder: Any, model: Model, part: str, heard: Heard) -> tuple[Any, Any]:
+    def _network(self, builder: Any, model: Model, part: str, logs: LogCapture) -> tuple[Any, Any]:
         """A part's network, and the parser, which owns its weights."""
         network = builder.create_network(1 << int(self.trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
         parser = self.trt.OnnxParser(network, self.log)
@@ -133,7 +135,7 @@ class Flavour:
             self._check_unchanged(model, f"{part}.onnx")
         if not parser.parse(model.files[name], str(path)):
             errors = [str(parser.get_error(index)) for index in range(parser.num_errors)]
-            raise heard.error(f"{self.name} {self.version} cannot read '{path}'", "; ".join(errors))
+            raise logs.error(f"{self.name} {self.version} cannot read '{path}'", "; ".join(errors))
         return network, parser
 
     def _check_unchanged(self, model: Model, name: str) -> None:
@@ -145,23 +147,23 @@ class Flavour:
         if not same:
             raise ModelError(f"'{path}' has changed or gone since the model was loaded; load it again")
 
-    def _shapes(self, builder: Any, network: Any, model: Model, plan: Plan, heard: Heard) -> Shapes:
+    def _shapes(self, builder: Any, network: Any, model: Model, spec: EngineSpec, logs: LogCapture) -> Shapes:
         """The smallest, the best and the largest shape of each input."""
-        sizes = (plan.low, plan.best, plan.high)
+        sizes = (spec.min, spec.opt, spec.max)
         inputs = {tensor.name: tensor for tensor in (network.get_input(i) for i in range(network.num_inputs))}
         known = {
             "image": sizes,
-            "click_maps": tuple(map(plan.grid, sizes)),
-            "previous_alpha": tuple(map(plan.grid, sizes)),
+            "click_maps": tuple(map(spec.grid, sizes)),
+            "previous_alpha": tuple(map(spec.grid, sizes)),
         }
         shapes: Shapes = {
             name: tuple((1, inputs[name].shape[1], *size) for size in known[name]) for name in inputs.keys() & known
         }
         if missing := inputs.keys() - known:
-            features = self._features(builder, model, sizes, heard) if "image.onnx" in model.files else {}
+            features = self._features(builder, model, sizes, logs) if "image.onnx" in model.files else {}
             if foreign := missing - features.keys():
                 raise ModelError(
-                    f"'{model.folder / network_file(model, plan.part)}' takes {', '.join(sorted(foreign))}, which "
+                    f"'{model.folder / network_file(model, spec.network)}' takes {', '.join(sorted(foreign))}, which "
                     "nothing gives; export the model again"
                 )
             shapes |= {name: features[name] for name in missing}
@@ -170,9 +172,9 @@ class Flavour:
             tensor.shape = tuple(a if a == b else -1 for a, b in zip(low, high, strict=True))
         return shapes
 
-    def _features(self, builder: Any, model: Model, sizes: tuple[Size, ...], heard: Heard) -> Shapes:
+    def _features(self, builder: Any, model: Model, sizes: tuple[Size, ...], logs: LogCapture) -> Shapes:
         """Shapes of the image network's outputs, as TensorRT derives them."""
-        network, _parser = self._network(builder, model, "image", heard)
+        network, _parser = self._network(builder, model, "image", logs)
         image = network.get_input(0)
         outputs = [network.get_output(i) for i in range(network.num_outputs)]
         channels = image.shape[1]
@@ -186,7 +188,7 @@ class Flavour:
     def _config(
         self,
         builder: Any,
-        plan: Plan,
+        spec: EngineSpec,
         network: Any,
         shapes: Shapes,
         compute_capability: tuple[int, int],
@@ -207,7 +209,7 @@ class Flavour:
             target = getattr(known, "SM{}{}".format(*compute_capability), known.CURRENT)
             if not config.set_compute_capability(target, 0):
                 raise RuntimeError("compute capability {}.{} is not supported".format(*compute_capability))
-        if not plan.static:
+        if not spec.static:
             profile = builder.create_optimization_profile()
             for name, (low, best, high) in shapes.items():
                 profile.set_shape(name, low, best, high)

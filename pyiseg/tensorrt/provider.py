@@ -18,10 +18,10 @@ from pyiseg.model import Model
 from pyiseg.tensorrt.cache import EngineCache, Fetched
 from pyiseg.tensorrt.callbacks import NoMemoryError
 from pyiseg.tensorrt.engine import TensorRTEngine
-from pyiseg.tensorrt.file import EngineKey, kernels_of
+from pyiseg.tensorrt.file import EngineKey, runtime_cache_of
 from pyiseg.tensorrt.gpu import GpuInfo
-from pyiseg.tensorrt.package import PACKAGES, VARIABLE, Flavour
-from pyiseg.tensorrt.specs import Plan, plans
+from pyiseg.tensorrt.package import PACKAGES, VARIABLE, TensorRTPackage
+from pyiseg.tensorrt.specs import EngineSpec, engine_specs
 
 __all__ = ["PACKAGES", "VARIABLE", "GpuInfo", "TensorRT", "flavour", "why_not"]
 
@@ -30,7 +30,7 @@ OLDEST = (10, 3)  # of tensorrt
 _opening = threading.Lock()
 
 
-def flavour(name: str | None = None) -> Flavour:
+def flavour(name: str | None = None) -> TensorRTPackage:
     """The TensorRT package to use, imported.
 
     Args:
@@ -76,7 +76,7 @@ def why_not() -> str:
 
 
 @functools.cache
-def _opened(package: str) -> Flavour:
+def _opened(package: str) -> TensorRTPackage:
     """A package, opened once: its logger must outlive all that it makes."""
     trt = importlib.import_module(package)
     if not hasattr(trt, "Builder"):
@@ -85,11 +85,11 @@ def _opened(package: str) -> Flavour:
     if package == "tensorrt" and tuple(map(int, version.split(".")[:2])) < OLDEST:
         oldest = ".".join(map(str, OLDEST))
         raise DeviceError(f"TensorRT {version} is too old: pip install --upgrade 'tensorrt>={oldest}'")
-    return Flavour(package, version, trt)
+    return TensorRTPackage(package, version, trt)
 
 
 class TensorRT:
-    """Engines for one GPU; see `pyiseg.runtime.engine.Engines`. One is enough for a process; all threads may use it.
+    """Engines for one GPU; see `pyiseg.runtime.engine.EngineProvider`. One serves all threads of a process.
 
     An engine comes from another session, from the cache, or is built. It is loaded once, shared by all sessions that
     need it, and freed with the last of them.
@@ -103,7 +103,7 @@ class TensorRT:
         DeviceError: TensorRT is not installed.
     """
 
-    def __init__(self, gpu: GpuInfo, cache: EngineCache | None = None, trt: Flavour | None = None) -> None:
+    def __init__(self, gpu: GpuInfo, cache: EngineCache | None = None, trt: TensorRTPackage | None = None) -> None:
         self.gpu = gpu
         self.cache = cache or EngineCache()
         self.trt = trt or flavour()
@@ -112,7 +112,7 @@ class TensorRT:
         self._building = threading.Lock()
 
     def load(self, model: Model, view: View) -> Mapping[str, TensorRTEngine]:
-        """Get the engines for one way of seeing images; see `pyiseg.runtime.engine.Engines.load`."""
+        """Get the engines for one way of seeing images; see `pyiseg.runtime.engine.EngineProvider.load`."""
         return self._all(model, view.working)
 
     def prepare(self, model: Model) -> Mapping[str, TensorRTEngine]:
@@ -127,11 +127,11 @@ class TensorRT:
 
     def _all(self, model: Model, working: tuple[int, int] | None) -> Mapping[str, TensorRTEngine]:
         try:
-            return {plan.part: self.fetch(model, plan).engine for plan in plans(model, working)}
+            return {spec.network: self.fetch(model, spec).engine for spec in engine_specs(model, working)}
         except DeviceError as error:
             raise type(error)(f"{error}; pass device='cpu' to do without a GPU") from error
 
-    def fetch(self, model: Model, plan: Plan) -> Fetched[TensorRTEngine]:
+    def fetch(self, model: Model, spec: EngineSpec) -> Fetched[TensorRTEngine]:
         """Get one engine, and how it was come by.
 
         Raises:
@@ -139,31 +139,31 @@ class TensorRT:
                 not tried again.
             ModelError: The model's folder has changed, or its networks do not belong together.
         """
-        key = self._key(model, plan, self.gpu)
+        key = self._key(model, spec, self.gpu)
         # Who finds it open does not wait for others to be built.
         engine = self._open.get(key)
         if engine is None and key not in self._failed:
             with self._building:
                 engine = self._open.get(key)
                 if engine is None and key not in self._failed:
-                    fetched = self._fetch(model, plan, key)
+                    fetched = self._fetch(model, spec, key)
                     self._open[key] = fetched.engine
                     return fetched
         if engine is None:
             raise DeviceError(self._failed[key])
         return Fetched(engine, None, None)
 
-    def _fetch(self, model: Model, plan: Plan, key: EngineKey) -> Fetched[TensorRTEngine]:
+    def _fetch(self, model: Model, spec: EngineSpec, key: EngineKey) -> Fetched[TensorRTEngine]:
         keys = [key]
         if self.trt.portable:
-            keys.append(self._key(model, plan, self.gpu.compute_capability))
+            keys.append(self._key(model, spec, self.gpu.compute_capability))
 
         tried = False
 
         def build() -> bytes:
             nonlocal tried
             tried = True
-            return self.trt.build(model, plan, self.gpu.compute_capability).content
+            return self.trt.build(model, spec, self.gpu.compute_capability).content
 
         try:
             fetched = self.cache.fetch(keys, build, lambda content: self.trt.load(content, key.stem), model.folder)
@@ -172,8 +172,8 @@ class TensorRT:
                 self._failed[key] = str(error)
             raise
         if self.trt.portable and fetched.path is not None:
-            fetched.engine.kernels = kernels_of(fetched.path)
+            fetched.engine.kernels = runtime_cache_of(fetched.path)
         return fetched
 
-    def _key(self, model: Model, plan: Plan, target: GpuInfo | tuple[int, int]) -> EngineKey:
-        return EngineKey.of(model, plan, self.trt.name, self.trt.version, target)
+    def _key(self, model: Model, spec: EngineSpec, target: GpuInfo | tuple[int, int]) -> EngineKey:
+        return EngineKey.of(model, spec, self.trt.name, self.trt.version, target)

@@ -17,30 +17,32 @@ _ASPECTS = ((1, 1), (3, 4), (4, 3), (2, 3), (3, 2), (9, 16), (16, 9), (10, 16), 
 
 
 @dataclasses.dataclass(frozen=True)
-class Plan:
-    """What one engine is built for. Sizes are (height, width) in working pixels; those of a guide's in pixels.
+class EngineSpec:
+    """The network and the sizes that one engine is built for.
+
+    Sizes are (height, width) in pixels of the network input; those of a guide in pixels.
 
     Attributes:
-        part: "image", "click" or "guide".
-        low, best, high: The smallest and the largest size that it takes, and the one it is made fast for.
+        network: "image", "click" or "guide".
+        min, opt, max: The smallest size that it takes, the one it is optimized for, and the largest.
         grid_stride: Working pixels to a grid pixel.
     """
 
-    part: str
-    low: Size
-    best: Size
-    high: Size
+    network: str
+    min: Size
+    opt: Size
+    max: Size
     grid_stride: int
 
     @property
     def static(self) -> bool:
         """Whether it takes one size only."""
-        return self.low == self.high
+        return self.min == self.max
 
     @property
     def size(self) -> str:
         """As in a file's name: "384x512", or "32x32to512x512"."""
-        low, high = (f"{height}x{width}" for height, width in (self.low, self.high))
+        low, high = (f"{height}x{width}" for height, width in (self.min, self.max))
         return high if self.static else f"{low}to{high}"
 
     def grid(self, size: Size) -> Size:
@@ -59,7 +61,7 @@ def common_sizes(model: Model) -> tuple[Size, ...]:
     return tuple(dict.fromkeys(working_size(model, aspect) for aspect in _ASPECTS))
 
 
-def plans(model: Model, working: Size | None) -> tuple[Plan, ...]:
+def engine_specs(model: Model, working: Size | None) -> tuple[EngineSpec, ...]:
     """The engines for a working size, in the order in which they are needed.
 
     Args:
@@ -71,13 +73,13 @@ def plans(model: Model, working: Size | None) -> tuple[Plan, ...]:
     else:
         low, high = (model.multiple,) * 2, (model.long_side,) * 2
         best = working_size(model, (3, 4))
-    made = {part: Plan(part, low, best, high, model.grid_stride) for part in ("image", "click")}
+    made = {part: EngineSpec(part, low, best, high, model.grid_stride) for part in ("image", "click")}
     strip = (1, GUIDE_STRIP)
-    made["guide"] = Plan("guide", strip, strip, strip, 1)
-    return tuple(plan for part, plan in made.items() if f"{part}.onnx" in model.files)
+    made["guide"] = EngineSpec("guide", strip, strip, strip, 1)
+    return tuple(spec for part, spec in made.items() if f"{part}.onnx" in model.files)
 
 
-def plans_for(model: Model, sizes: Sequence[str]) -> tuple[Plan, ...]:
+def engine_specs_for(model: Model, sizes: Sequence[str]) -> tuple[EngineSpec, ...]:
     """The engines for some images, each once.
 
     Args:
@@ -95,7 +97,7 @@ def plans_for(model: Model, sizes: Sequence[str]) -> tuple[Plan, ...]:
             raise ValueError(f"size is {text!r}; pass height and width of an image, as in 480x640, or any")
         working.append(None if match is None else working_size(model, (int(match[1]), int(match[2]))))
     working = working or [*common_sizes(model), None]
-    return tuple(dict.fromkeys(plan for size in working for plan in plans(model, size)))
+    return tuple(dict.fromkeys(spec for size in working for spec in engine_specs(model, size)))
 
 
 def network_file(model: Model, part: str) -> str:

@@ -21,8 +21,8 @@ from pyiseg.model import Model
 from pyiseg.tensorrt import cache as engine_cache
 from pyiseg.tensorrt import provider as tensorrt
 from pyiseg.tensorrt.cache import EngineCache
-from pyiseg.tensorrt.file import EngineKey, kernels_of, write_engine
-from pyiseg.tensorrt.specs import plans
+from pyiseg.tensorrt.file import EngineKey, runtime_cache_of, write_engine
+from pyiseg.tensorrt.specs import engine_specs
 
 DRIVER = "there is no NVIDIA driver; install one"
 HERE = f"multiprocessors, {platform.machine()}"
@@ -52,8 +52,8 @@ def bare(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def key_of(model: Model, part: str = "guide") -> EngineKey:
-    plan = next(plan for plan in plans(model, (96, 128)) if plan.part == part)
-    return EngineKey.of(model, plan, "tensorrt", "10.16.1", GPU)
+    spec = next(spec for spec in engine_specs(model, (96, 128)) if spec.network == part)
+    return EngineKey.of(model, spec, "tensorrt", "10.16.1", GPU)
 
 
 def keep(cache: EngineCache, key: EngineKey, folder: Path | None = None) -> Path:
@@ -210,13 +210,13 @@ def test_files_that_vanish_meanwhile(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     stays, goes = keep(cache, key_of(model)), keep(cache, key_of(model, "click"))
-    judge = engines_cli.Here.judge
+    judge = engines_cli.Environment.check
 
-    def judged(self: engines_cli.Here, path: Path) -> engines_cli.Verdict:
+    def judged(self: engines_cli.Environment, path: Path) -> engines_cli.EngineStatus:
         goes.unlink(missing_ok=True)
         return judge(self, path)
 
-    monkeypatch.setattr(engines_cli.Here, "judge", judged)
+    monkeypatch.setattr(engines_cli.Environment, "check", judged)
     assert cli.main(["engines", "list"]) == 0
     assert set(states(capsys.readouterr().out)) == {stays.name}
     keep(cache, key_of(model, "click"))
@@ -227,7 +227,7 @@ def test_files_that_vanish_meanwhile(
 def test_kernels_are_counted_and_cleaned(
     package: Package, cache: EngineCache, model: Model, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    kernels_of(keep(cache, key_of(model))).write_bytes(bytes(2_000_000))
+    runtime_cache_of(keep(cache, key_of(model))).write_bytes(bytes(2_000_000))
     assert cli.main(["engines", "list"]) == 0
     assert capsys.readouterr().out.endswith("  3.0 MB  in 1 engine\n")
     assert cli.main(["engines", "clean"]) == 0

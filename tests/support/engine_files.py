@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from pyiseg.tensorrt.cache import EngineCache
 from pyiseg.tensorrt.file import EngineKey
-from pyiseg.tensorrt.specs import Plan
+from pyiseg.tensorrt.specs import EngineSpec
 
 
 def states(printed: str) -> dict[str, str]:
@@ -16,12 +16,12 @@ def states(printed: str) -> dict[str, str]:
     return {name.strip(): line.rpartition(": ")[2] for line, name in zip(lines[::2], lines[1::2], strict=True)}
 
 
-PLAN = Plan("click", (384, 512), (384, 512), (384, 512), 2)
+SPEC = EngineSpec("click", (384, 512), (384, 512), (384, 512), 2)
 
 
 KEY = EngineKey(
     model="Compact v2",
-    plan=PLAN,
+    spec=SPEC,
     files=(("click.onnx", "0a" * 32), ("image.onnx", "0b" * 32)),
     flavour="tensorrt",
     version="10.9.0.34",

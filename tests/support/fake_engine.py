@@ -33,7 +33,7 @@ class FakeExecution:
         assert name in self.shapes or name in self.outputs, name
         self.addresses[name] = address
 
-    def use_scratch(self, address: int) -> None:
+    def set_device_memory(self, address: int) -> None:
         self.scratch = address
 
     def enqueue(self, stream: Any) -> None:
@@ -75,7 +75,7 @@ class FakeEngine:
 
 
 class FakeEngines:
-    """Engines of a model folder; see pyiseg.runtime.engine.Engines."""
+    """Engines of a model folder; see pyiseg.runtime.engine.EngineProvider."""
 
     def __init__(self, *, half: bool = False, on_enqueue: Callable[[Any], None] = lambda stream: None) -> None:
         self.half, self.on_enqueue = half, on_enqueue

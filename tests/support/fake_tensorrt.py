@@ -17,8 +17,8 @@ import onnx
 import pyiseg
 from pyiseg.model import Model
 from pyiseg.tensorrt.gpu import GpuInfo
-from pyiseg.tensorrt.package import Flavour
-from pyiseg.tensorrt.specs import Plan, plans
+from pyiseg.tensorrt.package import TensorRTPackage
+from pyiseg.tensorrt.specs import EngineSpec, engine_specs
 from support.fake_network import Config, Network, Profile, Tensor
 from support.toy_model import replace_network
 
@@ -254,12 +254,12 @@ class Package(types.ModuleType):
         self.Runtime = Runtime
 
 
-def opened(package: Package) -> Flavour:
-    return Flavour(package.__name__, package.__version__, package)
+def opened(package: Package) -> TensorRTPackage:
+    return TensorRTPackage(package.__name__, package.__version__, package)
 
 
-def plan_of(model: Model, part: str, working: tuple[int, int] | None = (96, 128)) -> Plan:
-    return next(plan for plan in plans(model, working) if plan.part == part)
+def plan_of(model: Model, part: str, working: tuple[int, int] | None = (96, 128)) -> EngineSpec:
+    return next(spec for spec in engine_specs(model, working) if spec.network == part)
 
 
 def with_fp16(folder: Path) -> Model:

@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.engine_files import AHEAD, DAMAGE, ENGINE, KEY, PLAN, Builder, fetch
+from support.engine_files import AHEAD, DAMAGE, ENGINE, KEY, SPEC, Builder, fetch
 
 from pyiseg import files
 from pyiseg.errors import DeviceError
 from pyiseg.tensorrt import cache as engine_cache
 from pyiseg.tensorrt.cache import EngineCache, default_folder
-from pyiseg.tensorrt.file import EngineRefusedError, kernels_of, read_header, write_engine
+from pyiseg.tensorrt.file import EngineRefusedError, read_header, runtime_cache_of, write_engine
 
 
 @pytest.fixture
@@ -84,7 +84,7 @@ def test_a_folder_under_the_name_does_no_harm(cache: EngineCache, caplog: pytest
         ({"driver": "12.4"}, "built with a CUDA 12.4 driver, and this is a CUDA 13.0 driver"),
         ({"multiprocessors": 64}, "built for NVIDIA GeForce RTX 4090 .64 multiprocessors, x86_64., and this is NVIDIA"),
         ({"files": (("click.onnx", "0d" * 32),)}, "the files of the model Compact v2 have changed"),
-        ({"plan": dataclasses.replace(PLAN, grid_stride=4)}, "built for other sizes than 384x512"),
+        ({"spec": dataclasses.replace(SPEC, grid_stride=4)}, "built for other sizes than 384x512"),
     ],
 )
 def test_what_is_out_of_date_is_built_again_and_kept(
@@ -220,8 +220,8 @@ def test_what_killed_processes_left(cache: EngineCache, monkeypatch: pytest.Monk
 
 
 def test_kernels_go_with_their_engine(cache: EngineCache) -> None:
-    kernels = kernels_of(write_engine(cache.folder, KEY, ENGINE, 1.0))
-    others = kernels_of(cache.folder / AHEAD.name), cache.folder / "my.kernels"
+    kernels = runtime_cache_of(write_engine(cache.folder, KEY, ENGINE, 1.0))
+    others = runtime_cache_of(cache.folder / AHEAD.name), cache.folder / "my.kernels"
     for path in (kernels, *others):
         path.touch()
     assert cache.leftovers() == [others[0]]

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.engine_files import AHEAD, DAMAGE, ENGINE, KEY, PLAN
+from support.engine_files import AHEAD, DAMAGE, ENGINE, KEY, SPEC
 
 from pyiseg import _core
 from pyiseg.tensorrt import file as engine_file
@@ -26,9 +26,9 @@ def test_names_are_for_people_and_for_looking_up() -> None:
             for name in ("model", "flavour", "version", "gpu", "driver", "compute_capability", "machine")
         ),
         {"multiprocessors": 64},
-        *({"plan": dataclasses.replace(PLAN, **{name: (32, 32)})} for name in ("low", "best", "high")),
-        {"plan": dataclasses.replace(PLAN, part="image")},
-        {"plan": dataclasses.replace(PLAN, grid_stride=4)},
+        *({"spec": dataclasses.replace(SPEC, **{name: (32, 32)})} for name in ("min", "opt", "max")),
+        {"spec": dataclasses.replace(SPEC, network="image")},
+        {"spec": dataclasses.replace(SPEC, grid_stride=4)},
         {"files": (("click.onnx", "0a" * 32), ("image.onnx", "0c" * 32))},
         {"files": KEY.files[:1]},
         {"format": 3},

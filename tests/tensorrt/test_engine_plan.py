@@ -11,43 +11,43 @@ from support import toy_model
 import pyiseg
 from pyiseg.model import Model
 from pyiseg.runtime.engine import GUIDE_STRIP
-from pyiseg.tensorrt.specs import Plan, common_sizes, depends_on, network_file, plans, plans_for
+from pyiseg.tensorrt.specs import EngineSpec, common_sizes, depends_on, engine_specs, engine_specs_for, network_file
 
 
 def test_common_sizes_have_engines_of_their_own(model: Model) -> None:
     sizes = {(128, 128), (96, 128), (128, 96), (64, 128), (128, 64)}
     assert set(common_sizes(model)) == sizes
     for working in sizes:
-        image, click, guide = plans(model, working)
-        assert image.low == image.best == image.high == working
-        assert (image.part, image.static, image.size) == ("image", True, "x".join(map(str, working)))
-        assert click == Plan("click", working, working, working, 2)
-        assert guide.high == guide.low == (1, GUIDE_STRIP)
+        image, click, guide = engine_specs(model, working)
+        assert image.min == image.opt == image.max == working
+        assert (image.network, image.static, image.size) == ("image", True, "x".join(map(str, working)))
+        assert click == EngineSpec("click", working, working, working, 2)
+        assert guide.max == guide.min == (1, GUIDE_STRIP)
 
 
 def test_all_other_sizes_share_engines(model: Model) -> None:
-    found = plans(model, (32, 128))
-    assert found == plans(model, (128, 32)) == plans(model, None)
+    found = engine_specs(model, (32, 128))
+    assert found == engine_specs(model, (128, 32)) == engine_specs(model, None)
     image = found[0]
-    assert (image.low, image.best, image.high) == ((32, 32), (96, 128), (128, 128))
+    assert (image.min, image.opt, image.max) == ((32, 32), (96, 128), (128, 128))
     assert (image.static, image.size) == (False, "32x32to128x128")
-    assert image.grid(image.best) == (48, 64)
+    assert image.grid(image.opt) == (48, 64)
 
 
 def test_engines_for_image_sizes(model: Model, tmp_path: Path) -> None:
-    assert {plan.size for plan in plans_for(model, [])} == {
+    assert {spec.size for spec in engine_specs_for(model, [])} == {
         *("128x128", "96x128", "128x96", "64x128", "128x64", "32x32to128x128"),
         f"1x{GUIDE_STRIP}",
     }
-    assert len(plans_for(model, [])) == 2 * 6 + 1
+    assert len(engine_specs_for(model, [])) == 2 * 6 + 1
     assert {(320, 512), (512, 320)} <= set(common_sizes(dataclasses.replace(model, long_side=512)))
-    assert plans_for(model, ["480x640", "960x1280"]) == plans(model, (96, 128))
-    assert plans_for(model, ["any"]) == plans_for(model, ["10x400", "any"]) == plans(model, None)
+    assert engine_specs_for(model, ["480x640", "960x1280"]) == engine_specs(model, (96, 128))
+    assert engine_specs_for(model, ["any"]) == engine_specs_for(model, ["10x400", "any"]) == engine_specs(model, None)
     for wrong in ("480", "480x", "0x10", "480X640", "-1x3", "4x4x4"):
         with pytest.raises(ValueError, match=f"size is '{wrong}'; .*480x640, or any"):
-            plans_for(model, ["any", wrong])
+            engine_specs_for(model, ["any", wrong])
     early = pyiseg.load_model(toy_model.build(tmp_path / "early", early_fusion=True))
-    assert [plan.part for plan in plans(early, (64, 64))] == ["click", "guide"]
+    assert [spec.network for spec in engine_specs(early, (64, 64))] == ["click", "guide"]
 
 
 def test_an_engine_depends_on_the_files_it_is_built_from(model: Model, half: Model) -> None:

@@ -19,7 +19,7 @@ from pyiseg.cli import engines as engines_cli
 from pyiseg.model import Model
 from pyiseg.tensorrt import provider as tensorrt
 from pyiseg.tensorrt.cache import EngineCache
-from pyiseg.tensorrt.specs import plans
+from pyiseg.tensorrt.specs import engine_specs
 
 LAYERS = """Layers:
 Name: a, LayerType: kgen, Inputs: [ { Name: x, Dimensions: [1,3], Datatype: Float, Format: f }], Constants: [], \
@@ -82,8 +82,8 @@ def test_the_default_model_computes_in_fp16() -> None:
     engines = pytest.importorskip("export.engines")
     pytest.importorskip("tensorrt_rtx")
     model = pyiseg.load_model()
-    plan = next(plan for plan in plans(model, (384, 512)) if plan.part == "click")
-    built = tensorrt.flavour("tensorrt_rtx").build(model, plan, (8, 9), describe=True)
+    spec = next(spec for spec in engine_specs(model, (384, 512)) if spec.network == "click")
+    built = tensorrt.flavour("tensorrt_rtx").build(model, spec, (8, 9), describe=True)
     every, weighted = engines.precisions(built.layers)
     assert weighted["FP16"] > 3 * weighted["FP32"]
     assert every["FP32"] > 0  # norms, and sums over the picture

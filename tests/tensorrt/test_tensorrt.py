@@ -25,9 +25,9 @@ from pyiseg.model import Model
 from pyiseg.runtime.engine import GUIDE_STRIP
 from pyiseg.tensorrt import provider as tensorrt
 from pyiseg.tensorrt.cache import EngineCache
-from pyiseg.tensorrt.file import EngineRefusedError, kernels_of, write_engine
+from pyiseg.tensorrt.file import EngineRefusedError, runtime_cache_of, write_engine
 from pyiseg.tensorrt.provider import TensorRT
-from pyiseg.tensorrt.specs import plans
+from pyiseg.tensorrt.specs import engine_specs
 
 
 @pytest.fixture(params=PACKAGES)
@@ -169,10 +169,10 @@ def test_threads_build_once(model: Model, cache: EngineCache) -> None:
 def test_engines_built_ahead_of_time(package: Package, model: Model, cache: EngineCache) -> None:
     trt = opened(package)
     engines = TensorRT(GPU, cache, trt)
-    for plan in plans(model, (96, 128)):
-        key = engines._key(model, plan, GPU.compute_capability)
+    for spec in engine_specs(model, (96, 128)):
+        key = engines._key(model, spec, GPU.compute_capability)
         assert "-sm80-" in key.name
-        write_engine(cache.folder, key, trt.build(model, plan, (8, 0)).content, 1.0)
+        write_engine(cache.folder, key, trt.build(model, spec, (8, 0)).content, 1.0)
     package.built.clear()
     engines.load(model, view_of(model))
     # Engines of TensorRT proper belong to one GPU and driver.
@@ -249,7 +249,7 @@ def test_kernels_are_kept_beside_their_engine(package: Package, model: Model, ca
         return engine
 
     execution()
-    (path,) = (kernels_of(engine) for engine in cache.files())
+    (path,) = (runtime_cache_of(engine) for engine in cache.files())
     if package.__name__ != "tensorrt_rtx":
         assert not path.exists()
         return

@@ -158,14 +158,14 @@ def test_networks_that_do_not_belong_together(package: Package, model: Model) ->
 
 
 @pytest.fixture
-def listening() -> Iterator[None]:
+def capture() -> Iterator[None]:
     """Ctrl-C raises, also where the tests were started in the background, by a shell that has it ignored there."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
 
 
-@pytest.mark.usefixtures("listening")
+@pytest.mark.usefixtures("capture")
 def test_ctrl_c_ends_a_build(package: Package, model: Model) -> None:
     before = signal.getsignal(signal.SIGINT)
     goes_on: list[bool] = []
@@ -184,7 +184,7 @@ def test_ctrl_c_ends_a_build(package: Package, model: Model) -> None:
     assert signal.getsignal(signal.SIGINT) is before
 
 
-@pytest.mark.usefixtures("listening")
+@pytest.mark.usefixtures("capture")
 def test_ctrl_c_again_is_the_programs_own(package: Package, model: Model, caplog: pytest.LogCaptureFixture) -> None:
     def build(config: Any) -> None:
         signal.raise_signal(signal.SIGINT)

@@ -15,7 +15,7 @@ from support.fake_tensorrt import PACKAGES, Package, Severity, opened, plan_of
 import pyiseg
 from pyiseg.model import Model
 from pyiseg.tensorrt.file import EngineRefusedError
-from pyiseg.tensorrt.package import Flavour
+from pyiseg.tensorrt.package import TensorRTPackage
 
 
 @pytest.fixture(params=PACKAGES)
@@ -23,7 +23,7 @@ def package(request: pytest.FixtureRequest) -> Package:
     return Package(*PACKAGES[request.param])
 
 
-def made(trt: Flavour, model: Model) -> Any:
+def made(trt: TensorRTPackage, model: Model) -> Any:
     return trt.load(trt.build(model, plan_of(model, "click", None), (8, 0)).content, "toy-click")
 
 
@@ -48,7 +48,7 @@ def test_an_execution(package: Package, engine: Any) -> None:
     assert context.strategy == "USER_MANAGED"
     assert context.shapes == SHAPES
     assert execution.outputs == {"alpha": (1, 1, 48, 64)}
-    execution.use_scratch(512)
+    execution.set_device_memory(512)
     assert (execution.scratch_bytes, context.scratch) == (4 * 64, (512, 4 * 64))
     execution.bind("alpha", 1024)
     execution.enqueue(types.SimpleNamespace(handle=77))
