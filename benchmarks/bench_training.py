@@ -34,7 +34,7 @@ from export.training.config import load_settings
 from export.training.trainer import Trainer
 from pyiseg import _core
 _core.set_num_threads(1)
-settings = load_settings("compact", ["run.sizes=[[0.0,384]]", "clicks.free_clicks=0", *json.loads(sys.argv[2])])
+settings = load_settings("compact", ["run.sizes=[[0.0,384]]", "clicks.warmup_clicks=0", *json.loads(sys.argv[2])])
 with tempfile.TemporaryDirectory() as out:
     trainer = Trainer(settings, Path(sys.argv[1]), Path(out), Path("export/weights/compact.pt"))
     try:
@@ -103,7 +103,7 @@ def main() -> None:
     parser.add_argument("data", type=Path, help="folder of the training data")
     parser.add_argument("--old", type=Path, required=True, help="checkout to compare with")
     parser.add_argument("--old-python", default=sys.executable, help="the Python that has it installed")
-    parser.add_argument("--frozen", type=int, nargs="*", default=[], help="further values of optimiser.frozen to time")
+    parser.add_argument("--frozen", type=int, nargs="*", default=[], help="further values of optimizer.frozen to time")
     parser.add_argument("--rounds", type=int, default=12)
     parser.add_argument("-o", "--output", type=Path)
     args = parser.parse_args()
@@ -112,7 +112,7 @@ def main() -> None:
     arms["new"] = Arm(here, sys.executable, args.data, 1, cores, [])
     arms["new, a process a core"] = Arm(here, sys.executable, args.data, cores, 1, [])
     for blocks in args.frozen:
-        settings = [f"optimiser.frozen={blocks}"]
+        settings = [f"optimizer.frozen={blocks}"]
         arms[f"new, a process a core, frozen={blocks}"] = Arm(here, sys.executable, args.data, cores, 1, settings)
     taken: dict[str, list[float]] = {name: [] for name in arms}
     for _ in tqdm(range(args.rounds)):

@@ -1,9 +1,9 @@
 """A run's training for some minutes on a rented GPU, from what small transfers bring to what they take back.
 
-    python -m export.gpu_train compact IN OUT --minutes 20 --workers 14 --set optimiser.schedule=constant …
+    python -m export.gpu_train compact IN OUT --minutes 20 --workers 14 --set optimizer.schedule=constant …
 
 IN is a folder with the data, as shards of `export.pack` or as a data folder under ``data``, and what to go on from:
-``checkpoint.pt`` (the run goes on as a branch: with its optimiser and its samples), or weights, as ``weights.pt`` or in
+``checkpoint.pt`` (the run goes on as a branch: with its optimizer and its samples), or weights, as ``weights.pt`` or in
 the parts of `export.weight_parts`. OUT gets the run in ``run`` and its averaged weights, FP16, in ``parts`` of at most
 15 MB each: join them with `export.weight_parts` and go on with ``export.train --start``. Other options are those of
 `export.train`. Arithmetic is bfloat16 unless --set run.precision says otherwise. Called again after it was stopped, it

@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeVar, Union
 T = TypeVar("T")
 
 
-def from_plain(cls: type[T], values: Mapping[str, Any], where: str = "") -> T:
+def from_dict(cls: type[T], values: Mapping[str, Any], where: str = "") -> T:
     """Build a dataclass from a table of plain values; what is not named keeps its default.
 
     Lists become tuples, tables become the dataclasses they stand for, whole numbers become floats where floats are
@@ -26,6 +26,7 @@ def from_plain(cls: type[T], values: Mapping[str, Any], where: str = "") -> T:
     Raises:
         ValueError: A name or a value does not fit; the message says where and what would.
     """
+    values = renamed(cls, values)
     hints = typing.get_type_hints(cls)
     fields = [field.name for field in dataclasses.fields(cls)]  # type: ignore[arg-type]
     unknown = sorted(set(values) - set(fields))
@@ -41,13 +42,40 @@ def from_plain(cls: type[T], values: Mapping[str, Any], where: str = "") -> T:
     return cls(**built)
 
 
+def renamed(cls: type[Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a table with names that settings had before replaced by those that they have now.
+
+    A field that was renamed says so in its metadata: ``field(default=…, metadata={"was": "its old name"})``. Files,
+    checkpoints and command lines that hold the old name go on working.
+
+    Args:
+        cls: As for :func:`from_dict`.
+        values: A table by field names; tables within it are translated too.
+
+    Raises:
+        ValueError: A setting is given under both of its names.
+    """
+    hints = typing.get_type_hints(cls)
+    now = {f.metadata["was"]: f.name for f in dataclasses.fields(cls) if "was" in f.metadata}
+    result: dict[str, Any] = {}
+    for old, value in values.items():
+        name = now.get(old, old)
+        if name in result:
+            raise ValueError(f"'{name}' was called '{next(o for o, n in now.items() if n == name)}': give it once")
+        inner = hints.get(name)
+        if dataclasses.is_dataclass(inner) and isinstance(value, Mapping):
+            value = renamed(typing.cast(type[Any], inner), value)
+        result[name] = value
+    return result
+
+
 def _value(kind: Any, value: Any, where: str) -> Any:
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if dataclasses.is_dataclass(kind):
         if dataclasses.is_dataclass(value):
             return value
         if isinstance(value, Mapping):
-            return from_plain(typing.cast(type[Any], kind), value, where)
+            return from_dict(typing.cast(type[Any], kind), value, where)
     elif origin in (Union, types.UnionType):
         if value in (None, "none") and type(None) in arguments:
             return None

@@ -5,15 +5,15 @@
     torchrun --nproc-per-node 4 -m export.train paper --data SBD --out runs/paper --set run.precision=bf16
 
 A configuration is one of export/configs/ or the path of such a file. With --resume a run goes on from its last
-checkpoint, or begins where there is none: same samples, same schedule, same optimiser state. Stopped by Ctrl-C or
+checkpoint, or begins where there is none: same samples, same schedule, same optimizer state. Stopped by Ctrl-C or
 SIGTERM, it writes a checkpoint first. --start begins a new run, with a schedule of its own, from earlier weights.
 
-    python -m export.train compact --data DATA --out runs/long --set optimiser.schedule=constant \
+    python -m export.train compact --data DATA --out runs/long --set optimizer.schedule=constant \
         --set 'run.sizes=[[0, 384]]' --resume
     python -m export.train compact --data DATA --out runs/long-decay --branch runs/long/checkpoint.pt \
-        --set optimiser.schedule=decay --set run.pictures=6000 --set 'run.sizes=[[0, 384]]'
+        --set optimizer.schedule=decay --set run.pictures=6000 --set 'run.sizes=[[0, 384]]'
 
---branch goes on from another run's checkpoint, optimiser state and all, for run.pictures more, and leaves that run as
+--branch goes on from another run's checkpoint, optimizer state and all, for run.pictures more, and leaves that run as
 it is: with a constant rate, what is to be used is a branch whose rate decays. --resume --allow-changes goes on with the
 settings that are given now, and records what changed.
 """
@@ -86,7 +86,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             finished = trainer.run()
             if distributed.rank() == 0:
                 end = "finished" if finished else "stopped; go on with --resume"
-                print(f"{end}: {trainer.pictures} pictures, {trainer.optimiser.updates} updates, {trainer.checkpoint}")
+                print(f"{end}: {trainer.pictures} pictures, {trainer.optimizer.updates} updates, {trainer.checkpoint}")
             if not finished:
                 sys.exit(130)
 
@@ -97,11 +97,11 @@ def notice(trainer: Trainer) -> None:
     if settings.run.validate_every and settings.data.photographs != "mixed":
         print("notice: run.validate_every needs data.photographs 'mixed': validations will fail", file=sys.stderr)
     updates = total // (settings.run.batch * distributed.world())
-    if settings.optimiser.update == "click":
+    if settings.optimizer.update == "click":
         updates *= settings.clicks.clicks
-    if not settings.run.minutes and not trainer.first and settings.optimiser.warmup > updates / 2:
+    if not settings.run.minutes and not trainer.first and settings.optimizer.warmup > updates / 2:
         print(
-            f"notice: optimiser.warmup is {settings.optimiser.warmup} updates and the run has {updates}: "
+            f"notice: optimizer.warmup is {settings.optimizer.warmup} updates and the run has {updates}: "
             "its rates hardly rise; set the warmup lower",
             file=sys.stderr,
         )
@@ -125,7 +125,7 @@ def dry_run(settings: Settings, options: argparse.Namespace, device: torch.devic
         trainer = Trainer(settings, options.data, Path(out), **begins)
         trainer.run()
         Trainer(settings, options.data, Path(out), resume=True, device=device)
-    print(f"{settings.name}: {trainer.pictures} pictures, {trainer.optimiser.updates} updates: all is there")
+    print(f"{settings.name}: {trainer.pictures} pictures, {trainer.optimizer.updates} updates: all is there")
 
 
 if __name__ == "__main__":

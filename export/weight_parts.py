@@ -3,7 +3,7 @@
     python -m export.weight_parts split runs/paper/checkpoint.pt PARTS --max-mb 15
     python -m export.weight_parts join PARTS/*.part paper.pt
 
-`split` keeps the weights that ship, in FP16, and what is on record about them; the optimiser's state stays behind. Each
+`split` keeps the weights that ship, in FP16, and what is on record about them; the optimizer's state stays behind. Each
 part says which weights it belongs to and carries its SHA-256. MB are 10^6 bytes.
 """
 

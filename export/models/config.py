@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from export.models.config_check import check
-from export.parsing import from_plain
+from export.parsing import from_dict
 from pyiseg.model import Rules, Zoom
 
 ZOOM = Zoom()
@@ -200,7 +200,7 @@ def network_config(values: Mapping[str, Any]) -> NetworkConfig:
     Raises:
         ValueError: There is no such field, a value is of another type, or values contradict each other.
     """
-    return from_plain(NetworkConfig, values, "network")
+    return from_dict(NetworkConfig, values, "network")
 
 
 def scaled(config: NetworkConfig, divisor: int) -> NetworkConfig:

@@ -146,7 +146,7 @@ class Lite0(nn.Module):
             ValueError: There are fewer blocks.
         """
         if not 0 <= blocks <= len(self.blocks):
-            raise ValueError(f"optimiser.frozen is {blocks}; the image encoder has {len(self.blocks)} blocks")
+            raise ValueError(f"optimizer.frozen is {blocks}; the image encoder has {len(self.blocks)} blocks")
         if self.stem.click_channels or blocks == 0:
             return []
         self.frozen_blocks = blocks

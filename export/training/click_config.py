@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 SHARES = ("damaged", "long", "sampled", "random_first", "carried", "two_passes")
 # What a value may be, both ends included.
 CLICK_RANGES: dict[str, tuple[float, float]] = {
     **dict.fromkeys(("clicks", "long_clicks", "sampled_clicks"), (1, math.inf)),
-    **dict.fromkeys(("free_clicks", "loss_growth"), (0, math.inf)),
+    **dict.fromkeys(("warmup_clicks", "loss_growth"), (0, math.inf)),
     **dict.fromkeys(SHARES, (0, 1)),
-    "free_from": (0, math.inf),
+    "warmup_from": (0, math.inf),
 }
 
 
@@ -24,12 +24,13 @@ class ClickConfig:
         strategy: "robot" clicks one at a time into the largest error of the last answer (Forte et al. 2020);
             "bundled" draws all clicks of a picture from its mask alone, for one answer (Xu et al. 2016).
         clicks: Clicks with a loss in each picture; 1 for "bundled".
-        free_clicks: At most so many clicks more come before those, without a loss, so that late clicks are met too.
-        free_from: Share of the run after which they come; above 1 a number of pictures.
+        warmup_clicks: At most so many clicks more come before those, without a loss, so that late clicks are met too.
+        warmup_from: Share of the run after which they come; above 1 a number of pictures.
         damaged: Share of the pictures whose clicks begin with one on the object and its true mask, damaged, as the
             answer (`export.training.mask_noise`), so that errors are met that the network itself does not make; for
             "robot", as is all below.
-        long: Share of the batches, from `free_from` on, with more clicks before those with a loss than `free_clicks`.
+        long: Share of the batches, from `warmup_from` on, with more clicks before those with a loss than
+            `warmup_clicks`.
         long_clicks: So many clicks at most such a batch comes to, those with a loss counted.
         sampled: Share of the pictures whose first clicks are drawn from the mask, inside and outside, and placed at
             once, as RITM does (`export.training.sampled`); where `damaged` falls on the same picture, its mask
@@ -47,8 +48,8 @@ class ClickConfig:
 
     strategy: Literal["robot", "bundled"] = "robot"
     clicks: int = 3
-    free_clicks: int = 3
-    free_from: float = 0.1
+    warmup_clicks: int = field(default=3, metadata={"was": "free_clicks"})
+    warmup_from: float = field(default=0.1, metadata={"was": "free_from"})
     damaged: float = 0.0
     long: float = 0.0
     long_clicks: int = 20
@@ -60,14 +61,14 @@ class ClickConfig:
     loss_growth: float = 1.0
 
     def __post_init__(self) -> None:
-        if self.strategy == "bundled" and (self.clicks, self.free_clicks) != (1, 0):
-            raise ValueError("clicks.strategy 'bundled' gives one answer a picture: set clicks to 1, free_clicks to 0")
+        if self.strategy == "bundled" and (self.clicks, self.warmup_clicks) != (1, 0):
+            raise ValueError("clicks.strategy 'bundled' predicts once per image: set clicks to 1, warmup_clicks to 0")
         for name in SHARES:
             if self.strategy == "bundled" and getattr(self, name):
                 given = f"clicks.{name} is {getattr(self, name)}"
                 raise ValueError(f"{given}, but clicks.strategy 'bundled' has no next click: make it 0")
-        if self.long and self.long_clicks <= self.free_clicks + self.clicks:
+        if self.long and self.long_clicks <= self.warmup_clicks + self.clicks:
             raise ValueError(
                 f"clicks.long_clicks is {self.long_clicks}, but batches that are not long come to as many as "
-                f"{self.free_clicks + self.clicks}: make it larger, or clicks.long 0"
+                f"{self.warmup_clicks + self.clicks}: make it larger, or clicks.long 0"
             )

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from export.data.dataset import DataConfig
 from export.models.config import NETWORKS, NetworkConfig
-from export.parsing import from_plain
+from export.parsing import from_dict, renamed
 from export.training.click_config import CLICK_RANGES, ClickConfig
 
 if sys.version_info >= (3, 11):
@@ -50,11 +50,11 @@ class LossConfig:
 
 
 @dataclass(frozen=True)
-class OptimiserConfig:
+class OptimizerConfig:
     """How weights follow their gradients.
 
     Attributes:
-        name: The optimiser: AdamW or RAdam of PyTorch; Muon (Jordan et al. 2024), whose updates of the weights of
+        name: The optimizer: AdamW or RAdam of PyTorch; Muon (Jordan et al. 2024), whose updates of the weights of
             convolutions are orthogonal matrices, with AdamW for all others; SOAP (Vyas et al. 2024), Adam in the
             eigenbases of the gradients. The last two need the package pytorch_optimizer. Weight decay is apart from the
             gradient in all of them.
@@ -70,10 +70,10 @@ class OptimiserConfig:
         update: After the clicks of a "picture", or after each "click", as the paper does.
         frozen: Blocks of a pretrained EfficientNet-Lite0 that stay as they are, with the stem: 3 is all up to stride 4,
             5 up to stride 8, 11 half of those at stride 16.
-        average: Decay of the moving average of the weights, per update; the average is what is exported. 0: the
-            weights themselves.
-        averaged_before: Updates that the moving average counts as seen where the run begins. Its decay rises to
-            `average` with the updates it has seen, so that initial weights which are noise are soon forgotten. Weights
+        ema: Decay of the exponential moving average of the weights, per update; the average is what is exported. 0:
+            the weights themselves.
+        ema_updates: Updates that the moving average counts as seen where the run begins. Its decay rises to
+            `ema` with the updates it has seen, so that initial weights which are noise are soon forgotten. Weights
             to start from that are an average themselves are to be kept: give the updates behind them.
     """
 
@@ -88,9 +88,9 @@ class OptimiserConfig:
     norm_decay: float = 0.0
     clip_norm: float = 5.0
     update: Literal["picture", "click"] = "picture"
-    average: float = 0.998
+    ema: float = field(default=0.998, metadata={"was": "average"})
     frozen: int = 3
-    averaged_before: int = 0
+    ema_updates: int = field(default=0, metadata={"was": "averaged_before"})
 
 
 @dataclass(frozen=True)
@@ -131,10 +131,10 @@ INF = math.inf
 RANGES: dict[str, dict[str, tuple[float, float]]] = {
     "clicks": CLICK_RANGES,
     "loss": dict.fromkeys(("iou", "click", "grid_iou", "focal", "absolute", "mirror"), (0, INF)),
-    "optimiser": {
+    "optimizer": {
         **dict.fromkeys(("lr", "encoder_lr", "warmup", "weight_decay", "norm_decay", "clip_norm", "frozen"), (0, INF)),
-        "averaged_before": (0, INF),
-        **dict.fromkeys(("steps", "average", "beta2"), (0, 1)),
+        "ema_updates": (0, INF),
+        **dict.fromkeys(("steps", "ema", "beta2"), (0, 1)),
     },
     "run": {
         **dict.fromkeys(("epochs", "pictures", "minutes", "seed", "validate_every", "weights_every"), (0, INF)),
@@ -152,7 +152,7 @@ class Settings:
     data: DataConfig = field(default_factory=DataConfig)
     clicks: ClickConfig = field(default_factory=ClickConfig)
     loss: LossConfig = LossConfig()
-    optimiser: OptimiserConfig = OptimiserConfig()
+    optimizer: OptimizerConfig = field(default=OptimizerConfig(), metadata={"was": "optimiser"})
     run: RunConfig = RunConfig()
 
     def __post_init__(self) -> None:
@@ -177,9 +177,9 @@ class Settings:
                 f"run.sizes is {run.sizes}: its shares must rise from 0 and stay below 1, or be numbers of pictures, "
                 "all above 1 but the first"
             )
-        if self.optimiser.schedule == "constant" and (changes := self._shares_by_pictures()):
+        if self.optimizer.schedule == "constant" and (changes := self._shares_by_pictures()):
             raise ValueError(
-                "a run with optimiser.schedule 'constant' may become longer, which would move what begins at a share "
+                "a run with optimizer.schedule 'constant' may become longer, which would move what begins at a share "
                 f"of it: give numbers of pictures, as in {' '.join(changes)}"
             )
         if any(side < 32 or side % 32 for _, side in run.sizes):
@@ -208,19 +208,19 @@ class Settings:
         plain = asdict(self)
         run = plain["run"]
         del run["minutes"], run["validate_every"], run["weights_every"], plain["network"]["zoom"]
-        if self.optimiser.schedule == "constant":
+        if self.optimizer.schedule == "constant":
             del run["pictures"], run["epochs"], run["precision"]
         return plain
 
     def _shares_by_pictures(self) -> list[str]:
         """Return what is given as a share of the run as numbers of pictures, in the command line's words."""
-        length, sizes, free_from = self.run.pictures or 10_000, self.run.sizes, self.clicks.free_from
+        length, sizes, warmup_from = self.run.pictures or 10_000, self.run.sizes, self.clicks.warmup_from
         changes = []
         if 0 < sizes[-1][0] < 1:
             pairs = ", ".join(f"[{round(share * length)}, {side}]" for share, side in sizes)
             changes.append(f"--set 'run.sizes=[{pairs}]'")
-        if 0 < free_from < 1:
-            changes.append(f"--set clicks.free_from={round(free_from * length)}")
+        if 0 < warmup_from < 1:
+            changes.append(f"--set clicks.warmup_from={round(warmup_from * length)}")
         return changes
 
 
@@ -249,7 +249,7 @@ def load_settings(name: str | Path, changes: Sequence[str] = ()) -> Settings:
         inner: Any = value
         for part in reversed(key.split(".")):
             inner = {part: inner}
-        table = _merged(table, inner)
+        table = _merged(table, renamed(Settings, inner))
     changed = {change.partition("=")[0] for change in changes}
     for given, other in (("pictures", "epochs"), ("epochs", "pictures")):
         # A run has one length: whoever gives it one way takes back the other.
@@ -260,7 +260,7 @@ def load_settings(name: str | Path, changes: Sequence[str] = ()) -> Settings:
     if base not in NETWORKS:
         raise ValueError(f"network.base is {base!r}; there are {', '.join(NETWORKS)}")
     table["network"] = {**asdict(NETWORKS[base]), **network}
-    return from_plain(Settings, table)
+    return from_dict(Settings, table)
 
 
 def available() -> list[str]:
@@ -276,7 +276,7 @@ def _read(path: Path, above: tuple[Path, ...] = ()) -> dict[str, Any]:
             raise ValueError(f"no file at '{path}'; check the path")
         raise ValueError(f"there is no configuration '{path.stem}'; there are {', '.join(available())}")
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        table = renamed(Settings, tomllib.loads(path.read_text(encoding="utf-8")))
     except tomllib.TOMLDecodeError as error:
         raise ValueError(f"{path} is not TOML: {error}") from error
     base = table.pop("base", None)

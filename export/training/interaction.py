@@ -31,16 +31,16 @@ from pyiseg.session import Click
 T = TypeVar("T")
 
 
-class Clicker:
-    """Starts click sequences for batches of samples."""
+class SimulatedUser:
+    """Starts click episodes for batches of samples."""
 
     def __init__(self, config: NetworkConfig, clicks: ClickConfig | None = None, seed: int = 1, batch: int = 1) -> None:
         self.config, self.clicks, self.seed = config, clicks or ClickConfig(), seed
         # The ops and OpenCV let go of the interpreter: on a machine with a GPU this is what the GPU waits for.
         self._pool = ThreadPoolExecutor(min(batch, os.cpu_count() or 1))
 
-    def start(self, samples: list[Sample], first: int, pairs: bool = False) -> Sequences:
-        """Begin a sequence for every sample.
+    def start(self, samples: list[Sample], first: int, pairs: bool = False) -> Episodes:
+        """Begin a episode for every sample.
 
         Args:
             samples: Their pictures are all of one size.
@@ -48,49 +48,49 @@ class Clicker:
             pairs: Whether they are `mirrored_pairs`, which are clicked alike.
         """
 
-        def make(i: int) -> Sequence:
-            sequence = Sequence(self.config, samples[i])
+        def make(i: int) -> Episode:
+            episode = Episode(self.config, samples[i])
             if not (pairs and i % 2):
-                begin(sequence, self.clicks, self.config.zoom, self.seed, first + i)
-            return sequence
+                begin(episode, self.clicks, self.config.zoom, self.seed, first + i)
+            return episode
 
-        sequences = self._map(make, range(len(samples)))
+        episodes = self._map(make, range(len(samples)))
         if pairs:
-            for one, other in zip(sequences[::2], sequences[1::2], strict=True):
+            for one, other in zip(episodes[::2], episodes[1::2], strict=True):
                 other.mirror(one)
-        return Sequences(sequences, self._map)
+        return Episodes(episodes, self._map)
 
     def _map(self, call: Callable[[int], T], items: Iterable[int]) -> list[T]:
         return list(self._pool.map(call, items))
 
 
-class Sequences:
-    """Click sequences of one batch, in step."""
+class Episodes:
+    """Click episodes of one batch, in step."""
 
     def __init__(
-        self, sequences: list[Sequence], run: Callable[[Callable[[int], float | None], Iterable[int]], list[float]]
+        self, episodes: list[Episode], run: Callable[[Callable[[int], float | None], Iterable[int]], list[float]]
     ) -> None:
-        self.sequences, self._run = sequences, run
-        leads = [i for i, sequence in enumerate(sequences) if not sequence.mirrors]
-        self._turns = (leads, [i for i, sequence in enumerate(sequences) if sequence.mirrors])
+        self.episodes, self._run = episodes, run
+        leads = [i for i, episode in enumerate(episodes) if not episode.mirrors]
+        self._turns = (leads, [i for i, episode in enumerate(episodes) if episode.mirrors])
 
     def color_guide(self) -> Tensor | None:
         """Return the color guide on the grid as `export.models.network.Network.guides` does; None with a learned guide.
 
-        Float32, shape (B, 9, h, w). The sequences' filters hold it already; PyTorch takes several times as long for it.
+        Float32, shape (B, 9, h, w). The episodes' filters hold it already; PyTorch takes several times as long for it.
         """
         planes = []
-        for sequence in self.sequences:
-            if not isinstance(sequence.filter, ColorFilter):
+        for episode in self.episodes:
+            if not isinstance(episode.filter, ColorFilter):
                 return None
-            planes.append(np.concatenate([sequence.filter.image, sequence.filter.statistics]))
+            planes.append(np.concatenate([episode.filter.image, episode.filter.statistics]))
         return torch.from_numpy(np.stack(planes))
 
     def inputs(self) -> tuple[Tensor, Tensor, Tensor]:
         """Place the next click of each; return click maps, previous alpha and the clicks' own map (1, -1 or 0)."""
-        # A mirrored sequence clicks after the one that it mirrors has.
+        # A mirrored episode clicks after the one that it mirrors has.
         for turn in self._turns:
-            self._run(lambda i: self.sequences[i].click(), turn)
+            self._run(lambda i: self.episodes[i].click(), turn)
         return self._inputs()
 
     def again(self, alpha: Tensor, guides: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
@@ -103,13 +103,13 @@ class Sequences:
             What `inputs` does.
         """
         answers = self._taken(alpha, guides)
-        self._run(lambda i: self.sequences[i].feed_back(answers[i]), range(len(answers)))
+        self._run(lambda i: self.episodes[i].feed_back(answers[i]), range(len(answers)))
         return self._inputs()
 
     def _inputs(self) -> tuple[Tensor, Tensor, Tensor]:
-        maps = np.stack([s.click_stage.maps[0] for s in self.sequences])
-        previous = np.stack([s.click_stage.previous[0] for s in self.sequences])
-        clicks = np.stack([s.click_map() for s in self.sequences])[:, None]
+        maps = np.stack([s.click_stage.maps[0] for s in self.episodes])
+        previous = np.stack([s.click_stage.previous[0] for s in self.episodes])
+        clicks = np.stack([s.click_map() for s in self.episodes])[:, None]
         return torch.from_numpy(maps), torch.from_numpy(previous), torch.from_numpy(clicks)
 
     def answer(self, alpha: Tensor, guides: tuple[Tensor, Tensor]) -> float:
@@ -120,17 +120,17 @@ class Sequences:
             guides: Full and grid guides, as :meth:`export.models.network.Network.guides` returns them.
         """
         answers = self._taken(alpha, guides)
-        ious = self._run(lambda i: self.sequences[i].answer(answers[i]), range(len(answers)))
+        ious = self._run(lambda i: self.episodes[i].answer(answers[i]), range(len(answers)))
         return float(np.mean(ious))
 
     def _taken(self, alpha: Tensor, guides: tuple[Tensor, Tensor]) -> NDArray[np.float32]:
-        """Hand the guides to the sequences that need them; return the answers, float32, shape (B, h, w)."""
+        """Hand the guides to the episodes that need them; return the answers, float32, shape (B, h, w)."""
         answers: NDArray[np.float32] = alpha.detach()[:, 0].float().contiguous().cpu().numpy()
-        if self.sequences[0].guide is not None:
+        if self.episodes[0].guide is not None:
             full, grid = (x.detach()[:, 0].float().contiguous().cpu().numpy() for x in guides)
-            for i, sequence in enumerate(self.sequences):
-                assert sequence.guide is not None
-                sequence.guide.full, sequence.guide.grid = full[i], grid[i]
+            for i, episode in enumerate(self.episodes):
+                assert episode.guide is not None
+                episode.guide.full, episode.guide.grid = full[i], grid[i]
         return answers
 
 
@@ -147,7 +147,7 @@ class GivenGuide:
         return self.full
 
 
-class Sequence:
+class Episode:
     """One object's clicks so far.
 
     Attributes:
@@ -171,10 +171,10 @@ class Sequence:
         self.selected = np.zeros(grid, np.float32)
         self.alpha = np.zeros(self.truth.shape, np.uint8)
         self._answered = 0  # clicks that `selected` answers: the first ones
-        self._other: Sequence | None = None  # whose clicks are clicked here too, mirrored
+        self._other: Episode | None = None  # whose clicks are clicked here too, mirrored
 
-    def mirror(self, other: Sequence) -> None:
-        """Begin as another sequence has begun, on the mirror image of its picture, and from now on click as it does."""
+    def mirror(self, other: Episode) -> None:
+        """Begin as another episode has begun, on the mirror image of its picture, and from now on click as it does."""
         self._other, self._answered = other, other._answered
         self._follow()
         self.selected = np.ascontiguousarray(other.selected[:, ::-1])
@@ -182,7 +182,7 @@ class Sequence:
 
     @property
     def mirrors(self) -> bool:
-        """Whether it clicks where another sequence does."""
+        """Whether it clicks where another episode does."""
         return self._other is not None
 
     def place(self, clicks: Iterable[Click]) -> None:
@@ -233,7 +233,7 @@ class Sequence:
         return iou(self.alpha >= 128, self.truth, self.void)
 
     def _follow(self) -> None:
-        """Take over the clicks of the sequence that this one mirrors."""
+        """Take over the clicks of the episode that this one mirrors."""
         assert self._other is not None
         self.clicks = self._other.clicks.copy()
         self.clicks[:, 0] = self.truth.shape[1] - 1 - self.clicks[:, 0]

@@ -13,25 +13,25 @@ from torch import nn
 
 from export.models.network import Network
 from export.training import distributed
-from export.training.config import OptimiserConfig
+from export.training.config import OptimizerConfig
 from export.training.rules import optimizer_of
 
 
-class Optimiser:
+class Optimizer:
     """A network's weights on their way, and their moving average.
 
     Attributes:
         network: What is trained.
-        average: Moving average of its weights; the network itself where none is wanted.
+        ema: Exponential moving average of its weights; the network itself where none is wanted.
         updates: How many were made.
     """
 
-    def __init__(self, network: Network, config: OptimiserConfig, scaled: bool = False) -> None:
+    def __init__(self, network: Network, config: OptimizerConfig, scaled: bool = False) -> None:
         self.network, self.config = network, config
         network.image.encoder.freeze(config.frozen)
         self.trained = [p for p in network.parameters() if p.requires_grad]
-        self.average = copy.deepcopy(network).eval() if config.average else network
-        self.rule = optimizer_of(config, self._groups())
+        self.ema = copy.deepcopy(network).eval() if config.ema else network
+        self.optimizer = optimizer_of(config, self._groups())
         self.scaler = torch.amp.GradScaler("cuda", enabled=scaled)
         self.updates = 0
         self.trial = False
@@ -52,29 +52,29 @@ class Optimiser:
             progress: Share of the run that has passed, 0..1.
         """
         if self.trial:
-            self.rule.zero_grad(set_to_none=True)
+            self.optimizer.zero_grad(set_to_none=True)
             return
         factor = self.factor(progress)
-        for group in self.rule.param_groups:
+        for group in self.optimizer.param_groups:
             group["lr"] = group["peak"] * factor
         # Before the check for overflow: one process's must stop the step in all of them.
         distributed.average_gradients(self.trained)
-        self.scaler.unscale_(self.rule)
+        self.scaler.unscale_(self.optimizer)
         if self.config.clip_norm:
             torch.nn.utils.clip_grad_norm_(self.trained, self.config.clip_norm)
         scale = self.scaler.get_scale()
-        self.scaler.step(self.rule)
+        self.scaler.step(self.optimizer)
         self.scaler.update()
-        self.rule.zero_grad(set_to_none=True)
+        self.optimizer.zero_grad(set_to_none=True)
         if self.scaler.get_scale() >= scale:  # else gradients overflowed, and there was no step
-            self._average()
+            self._update_ema()
         self.updates += 1
 
     def factor(self, progress: float) -> float:
         """Share of the peak rates that is in force."""
         config = self.config
         if config.schedule == "decay":
-            # A branch begins at the full rate with an optimiser that knows its gradients.
+            # A branch begins at the full rate with an optimizer that knows its gradients.
             return 1 - 0.99 * progress
         if config.schedule == "cosine":
             now = 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * progress))
@@ -86,8 +86,8 @@ class Optimiser:
         """Everything that an update depends on, besides the settings."""
         return {
             "network": self.network.state_dict(),
-            "average": self.average.state_dict(),
-            "optimizer": self.rule.state_dict(),
+            "average": self.ema.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
             "scaler": self.scaler.state_dict(),
             "updates": self.updates,
         }
@@ -96,33 +96,33 @@ class Optimiser:
         """Go on from what `state` returned, at the rates and decays of these settings.
 
         Raises:
-            ValueError: The state is of another network, or of an optimiser of another kind.
+            ValueError: The state is of another network, or of an optimizer of another kind.
         """
         self._check(state["optimizer"])
         try:
             self.network.load_state_dict(state["network"])
-            if self.config.average:
-                self.average.load_state_dict(state["average"])
+            if self.config.ema:
+                self.ema.load_state_dict(state["average"])
         except RuntimeError as error:
             raise ValueError(
                 f"it holds the weights of another network: {str(error).splitlines()[-1].strip()}"
             ) from None
-        groups = [{**group, "params": None} for group in self.rule.param_groups]
-        self.rule.load_state_dict(state["optimizer"])
-        for group, own in zip(self.rule.param_groups, groups, strict=True):
+        groups = [{**group, "params": None} for group in self.optimizer.param_groups]
+        self.optimizer.load_state_dict(state["optimizer"])
+        for group, own in zip(self.optimizer.param_groups, groups, strict=True):
             # PyTorch brings the rates of the saved run along; those of the settings count.
             group.update({name: value for name, value in own.items() if name != "params"})
         self.scaler.load_state_dict(state["scaler"])
         self.updates = state["updates"]
 
     def _check(self, saved: dict[str, Any]) -> None:
-        """Refuse the state of an optimiser whose weights are in other groups: its moments would go to wrong ones."""
-        mine, theirs = self.rule.param_groups, saved["param_groups"]
+        """Refuse the state of an optimizer whose weights are in other groups: its moments would go to wrong ones."""
+        mine, theirs = self.optimizer.param_groups, saved["param_groups"]
         now, then = ([len(group["params"]) for group in groups] for groups in (mine, theirs))
         if now != then:
             raise ValueError(
                 f"its weights are in groups of {then} by rate and decay, those of these settings in groups of {now}: "
-                "give the network, and optimiser.lr, encoder_lr, weight_decay and norm_decay, as they were"
+                "give the network, and optimizer.lr, encoder_lr, weight_decay and norm_decay, as they were"
             )
 
     def _groups(self) -> list[dict[str, Any]]:
@@ -147,11 +147,11 @@ class Optimiser:
             for (rate, d, matrix), ps in groups.items()
         ]
 
-    def _average(self) -> None:
-        if not self.config.average:
+    def _update_ema(self) -> None:
+        if not self.config.ema:
             return
-        seen = self.updates + self.config.averaged_before
-        decay = min(self.config.average, (1 + seen) / (10 + seen))
+        seen = self.updates + self.config.ema_updates
+        decay = min(self.config.ema, (1 + seen) / (10 + seen))
         with torch.no_grad():
-            for mean, now in zip(self.average.parameters(), self.network.parameters(), strict=True):
+            for mean, now in zip(self.ema.parameters(), self.network.parameters(), strict=True):
                 mean.lerp_(now, 1 - decay)

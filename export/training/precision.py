@@ -12,7 +12,7 @@ from typing import Literal
 import torch
 
 from export.data.dataset import Sample
-from export.training.step import PRECISIONS, Clickwise
+from export.training.step import PRECISIONS, ClickLoop
 
 # bfloat16 costs accuracy, so a difference that noise could make is not enough: it must save this share of the time.
 GAIN = 0.1
@@ -65,23 +65,23 @@ def choose_precision(
     return Choice("bf16" if bf16 < (1 - GAIN) * fp32 else "fp32", fp32, bf16)
 
 
-def trial(clickwise: Clickwise, samples: list[Sample], first: int, progress: float) -> Choice:
+def trial(click_loop: ClickLoop, samples: list[Sample], first: int, progress: float) -> Choice:
     """Choose the precision by the time that a batch takes, forth and back; weights and random state stay as they are.
 
     Args:
-        clickwise: What trains; its precision is left as it is.
-        samples, first, progress: A batch of the run, see `export.training.step.Clickwise.train`.
+        click_loop: What trains; its precision is left as it is.
+        samples, first, progress: A batch of the run, see `export.training.step.ClickLoop.train`.
     """
-    device, before = clickwise.device, clickwise.precision
+    device, before = click_loop.device, click_loop.precision
 
     def update(precision: Chosen) -> None:
-        clickwise.precision = PRECISIONS[precision]
-        clickwise.train(samples, first, progress)
+        click_loop.precision = PRECISIONS[precision]
+        click_loop.train(samples, first, progress)
         if device.type == "cuda":
             torch.cuda.synchronize(device)
 
-    with clickwise.optimiser.on_trial(), torch.random.fork_rng([device] if device.type == "cuda" else []):
+    with click_loop.optimizer.on_trial(), torch.random.fork_rng([device] if device.type == "cuda" else []):
         try:
             return choose_precision(update, hopeless=HOPELESS if device.type == "cpu" else math.inf)
         finally:
-            clickwise.precision = before
+            click_loop.precision = before

@@ -8,11 +8,11 @@ from typing import Any
 import torch
 
 from export.cli import read_checkpoint
-from export.parsing import from_plain
+from export.parsing import from_dict
 from export.training.config import Settings
 
 # Settings that decide what the numbers of a checkpoint mean.
-FIXED = ("network.", "optimiser.name")
+FIXED = ("network.", "optimizer.name")
 # What a checkpoint needs, besides weights, for another run to branch from it.
 NEEDED = ("average", "network", "optimizer", "scaler", "updates", "pictures", "settings")
 
@@ -39,7 +39,7 @@ def changes_since(state: dict[str, Any], settings: Settings, around: dict[str, A
         For each setting that differs, by name, a text: "0.1, now 0.2".
     """
     # What an older version did not know yet was as it is now when it is not set.
-    then = identity_of(from_plain(Settings, state["settings"]), state["around"])
+    then = identity_of(from_dict(Settings, state["settings"]), state["around"])
     now = identity_of(settings, around)
     return {name: f"{then.get(name)}, now {now.get(name)}" for name in now | then if now.get(name) != then.get(name)}
 
@@ -77,7 +77,7 @@ def read_branch(path: Path, settings: Settings) -> tuple[dict[str, Any], str]:
         The checkpoint, and a text for the record that says where the branch begins.
 
     Raises:
-        ValueError: It holds weights alone, or is of a run with another network or optimiser.
+        ValueError: It holds weights alone, or is of a run with another network or optimizer.
     """
     state = read_checkpoint(path)
     if missing := [name for name in NEEDED if name not in state]:
@@ -85,14 +85,14 @@ def read_branch(path: Path, settings: Settings) -> tuple[dict[str, Any], str]:
             f"{path} has no {', '.join(map(repr, missing))}: a branch needs the checkpoint.pt of a run; from weights "
             f"alone begin a run of its own with --start {path}"
         )
-    then = from_plain(Settings, state["settings"])
+    then = from_dict(Settings, state["settings"])
     there, here = (flat(each.identity()["network"]) for each in (then, settings))
     if names := [name for name in there | here if there.get(name) != here.get(name)]:
         raise ValueError(f"{path} is of a run with another network ({', '.join(names)}): give the same one")
-    if then.optimiser.name != settings.optimiser.name:
+    if then.optimizer.name != settings.optimizer.name:
         raise ValueError(
-            f"{path} is of a run with optimiser.name '{then.optimiser.name}', whose state the optimiser "
-            f"'{settings.optimiser.name}' cannot take over: give the same one"
+            f"{path} is of a run with optimizer.name '{then.optimizer.name}', whose state the optimizer "
+            f"'{settings.optimizer.name}' cannot take over: give the same one"
         )
     return state, f"branch of {described(path, state)}"
 

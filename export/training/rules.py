@@ -1,4 +1,4 @@
-"""Optimizers by the name that `export.training.config.OptimiserConfig` has for them."""
+"""Optimizers by the name that `export.training.config.OptimizerConfig` has for them."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from typing import Any
 
 import torch
 
-from export.training.config import OptimiserConfig
+from export.training.config import OptimizerConfig
 
 Groups = list[dict[str, Any]]
 
 
-def optimizer_of(config: OptimiserConfig, groups: Groups) -> torch.optim.Optimizer:
+def optimizer_of(config: OptimizerConfig, groups: Groups) -> torch.optim.Optimizer:
     """Make the optimizer of a run.
 
     Args:
@@ -32,7 +32,7 @@ def optimizer_of(config: OptimiserConfig, groups: Groups) -> torch.optim.Optimiz
     try:
         import pytorch_optimizer
     except ImportError:
-        raise ValueError(f"optimiser.name '{config.name}' needs a package: pip install pytorch_optimizer") from None
+        raise ValueError(f"optimizer.name '{config.name}' needs a package: pip install pytorch_optimizer") from None
     if config.name == "soap":
         # Eigenbases of channels only: those of a kernel's 3 or 5 rows and columns are not worth their time.
         return pytorch_optimizer.SOAP(groups, betas=(0.95, 0.95), max_precondition_dim=512)  # type: ignore[no-any-return]

@@ -1,4 +1,4 @@
-"""How a sequence begins: with clicks drawn from the mask, with a damaged mask, as a crop that is looked at closer.
+"""How a episode begins: with clicks drawn from the mask, with a damaged mask, as a crop that is looked at closer.
 
 Serving meets all of these where training by the robot's first clicks does not: many clicks, errors that the network
 itself does not make, selections that a coarser look hands over.
@@ -19,7 +19,7 @@ from pyiseg.evaluation.robot import next_click
 from pyiseg.model import Zoom
 
 if TYPE_CHECKING:
-    from export.training.interaction import Sequence
+    from export.training.interaction import Episode
 
 # Each kind of start draws from a stream of its own, so that no setting changes what another draws.
 BUNDLED, DAMAGED, SAMPLED = 2, 3, 4
@@ -27,19 +27,19 @@ BUNDLED, DAMAGED, SAMPLED = 2, 3, 4
 LARGEST = 4.0
 
 
-def begin(sequence: Sequence, config: ClickConfig, zoom: Zoom | None, seed: int, number: int) -> None:
-    """Place the clicks that a sequence begins with, and the selection that answers them, if any.
+def begin(episode: Episode, config: ClickConfig, zoom: Zoom | None, seed: int, number: int) -> None:
+    """Place the clicks that a episode begins with, and the selection that answers them, if any.
 
     Args:
-        sequence: A fresh one.
+        episode: A fresh one.
         config: What begins how often.
         zoom: When serving looks closer; a model that never does is met by no crops.
         seed: Of the run.
         number: Of the sample: what is drawn depends on the two only.
     """
-    truth, void, others = sequence.truth, sequence.void, sequence.others
+    truth, void, others = episode.truth, episode.void, episode.others
     if config.strategy == "bundled":
-        sequence.place(bundled_clicks(np.random.default_rng([seed, BUNDLED, number]), truth, others, void))
+        episode.place(bundled_clicks(np.random.default_rng([seed, BUNDLED, number]), truth, others, void))
         return
     damage, rng = np.random.default_rng([seed, DAMAGED, number]), np.random.default_rng([seed, SAMPLED, number])
     sampled, carried, random = rng.random(3) < (config.sampled, config.carried, config.random_first)
@@ -49,22 +49,22 @@ def begin(sequence: Sequence, config: ClickConfig, zoom: Zoom | None, seed: int,
     if carried and zoom is not None and is_crop(zoom, truth):
         # One click less than looks closer: that one is the robot's, into what is wrong.
         clicks = sampled_clicks(rng, truth, others, void, config.sampled_clicks, zoom.from_click - 1)
-        sequence.place(clicks)
+        episode.place(clicks)
         mask = damaged(damage, truth, clicks)
-        sequence.carry(seen_from_far(rng, mask, sequence.clicks, sequence.selected.shape))
+        episode.carry(seen_from_far(rng, mask, episode.clicks, episode.selected.shape))
         return
     if sampled:
         clicks = sampled_clicks(rng, truth, others, void, config.sampled_clicks)
     elif random:
         clicks = [random_click(rng, truth, void)]
     elif damages:
-        first = next_click(sequence.alpha >= 128, truth, void)
+        first = next_click(episode.alpha >= 128, truth, void)
         clicks = [] if first is None else [first]
     else:
         return
-    sequence.place(clicks)
+    episode.place(clicks)
     if damages:
-        sequence.take(damaged(damage, truth, clicks))
+        episode.take(damaged(damage, truth, clicks))
 
 
 def is_crop(zoom: Zoom, truth: NDArray[np.bool_]) -> bool:

@@ -10,9 +10,9 @@ from torch import Tensor
 from export.data.dataset import Sample
 from export.models.network import Features
 from export.training.config import LossConfig, Settings
-from export.training.interaction import Clicker, mirrored_pairs
+from export.training.interaction import SimulatedUser, mirrored_pairs
 from export.training.losses import absolute_error, click_error, mirror_difference, normalised_focal, soft_iou
-from export.training.optimizer import Optimiser
+from export.training.optimizer import Optimizer
 
 Guides = tuple[Tensor, Tensor]
 
@@ -60,21 +60,21 @@ class Targets:
         return torch.stack([weight * terms[name]() for name, weight in weights.items() if weight]).sum(dim=0).mean()
 
 
-class Clickwise:
+class ClickLoop:
     """Trains a network click by click, as its settings say.
 
     What does not depend on the clicks is gone through once a picture, forth and back, unless the weights change
     between the clicks: with late fusion that is nearly all of the cost.
     """
 
-    def __init__(self, settings: Settings, optimiser: Optimiser, device: torch.device) -> None:
-        self.settings, self.optimiser, self.device = settings, optimiser, device
-        self.network = optimiser.network
+    def __init__(self, settings: Settings, optimizer: Optimizer, device: torch.device) -> None:
+        self.settings, self.optimizer, self.device = settings, optimizer, device
+        self.network = optimizer.network
         clicks, run = settings.clicks, settings.run
-        self.clicker = Clicker(settings.network, clicks, run.seed, run.batch)
+        self.user = SimulatedUser(settings.network, clicks, run.seed, run.batch)
         # "auto" is FP32 until it is decided.
         self.precision = PRECISIONS.get(settings.run.precision)
-        once = settings.optimiser.update == "picture"
+        once = settings.optimizer.update == "picture"
         self.features_once = once and not settings.network.early_clicks
         network = settings.network
         # Colors learn nothing: they are never asked of the network.
@@ -100,7 +100,7 @@ class Clickwise:
         if self.features_once:
             with self._autocast():
                 features = {name: hold(x, shared) for name, x in net.click.share(net.image(image)).items()}
-        steps = self.clicker.start(samples, first, pairs)
+        steps = self.user.start(samples, first, pairs)
         colors = steps.color_guide()
         if colors is not None:
             # Planes, not pixels: the filter goes over the colors one by one.
@@ -131,27 +131,27 @@ class Clickwise:
                     refined = net.refine(forced, *used)
                     loss = targets.loss(self.settings.loss, logits, alpha, refined, clicks)
                     weighted = weights[k - free] * loss
-                    self._backward(weighted if self.settings.optimiser.update == "click" else weighted / config.clicks)
+                    self._backward(weighted if self.settings.optimizer.update == "click" else weighted / config.clicks)
                     metrics[f"loss_{k - free + 1}"] = loss.detach()  # type: ignore[assignment]
-                    if self.settings.optimiser.update == "click":
-                        self.optimiser.step(progress)
+                    if self.settings.optimizer.update == "click":
+                        self.optimizer.step(progress)
             metrics[f"iou_{k + 1}"] = steps.answer(alpha, used)
-        if self.settings.optimiser.update == "picture":
+        if self.settings.optimizer.update == "picture":
             reached = [(made, held.grad) for made, held in shared if held.grad is not None]
             torch.autograd.backward([made for made, _ in reached], [grad for _, grad in reached])
-            self.optimiser.step(progress)
+            self.optimizer.step(progress)
         return {name: float(value) for name, value in metrics.items()}
 
     def _free(self, first: int, progress: float) -> int:
         """Draw how many clicks without a loss come first."""
         config = self.settings.clicks
-        if (first if config.free_from > 1 else progress) <= config.free_from:
+        if (first if config.warmup_from > 1 else progress) <= config.warmup_from:
             return 0
         rng = np.random.default_rng([self.settings.run.seed, FREE, first])
-        few = int(rng.integers(config.free_clicks + 1))
+        few = int(rng.integers(config.warmup_clicks + 1))
         if rng.random() >= config.long:
             return few
-        return int(rng.integers(config.free_clicks + 1, config.long_clicks - config.clicks + 1))
+        return int(rng.integers(config.warmup_clicks + 1, config.long_clicks - config.clicks + 1))
 
     def _twice(self, first: int) -> bool:
         """Draw whether clicks are predicted twice."""
@@ -165,7 +165,7 @@ class Clickwise:
         return [float(weight) for weight in weights / weights.mean()]
 
     def _backward(self, loss: Tensor) -> None:
-        self.optimiser.scaler.scale(loss).backward()
+        self.optimizer.scaler.scale(loss).backward()
 
     def _autocast(self) -> torch.autocast:
         return torch.autocast(self.device.type, dtype=self.precision, enabled=self.precision is not None)

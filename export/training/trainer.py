@@ -26,10 +26,10 @@ from export.training.beside import Beside
 from export.training.config import Settings
 from export.training.frozen import FrozenLayers
 from export.training.log import Log, means
-from export.training.optimizer import Optimiser
+from export.training.optimizer import Optimizer
 from export.training.precision import trial
 from export.training.resuming import changes_since, check_changes, read_branch, weights_of
-from export.training.step import PRECISIONS, Clickwise
+from export.training.step import PRECISIONS, ClickLoop
 from export.training.stopping import asked_to_stop
 
 __all__ = ["Trainer", "weights_of"]
@@ -52,7 +52,7 @@ class Trainer:
         workers: Processes that make training pictures; 0 for one thread.
         device: Where the networks run.
         command: For the record.
-        branch: Checkpoint of another run to go on from: with its weights, their average, the optimiser's state and the
+        branch: Checkpoint of another run to go on from: with its weights, their average, the optimizer's state and the
             numbers of the samples that follow, but for a length of its own. That run stays as it is.
         allow_changes: Whether a run that goes on may do so with other settings, which its checkpoint then records.
         validation: More options of the `export.validate` that ``run.validate_every`` asks for.
@@ -105,8 +105,8 @@ class Trainer:
                 raise ValueError(f"{start} holds the weights of another network than this run's: {error}") from None
         # GroupNorm on a GPU would turn every tensor back.
         network.to(self.device, memory_format=torch.channels_last if lite else torch.contiguous_format)
-        self.optimiser = Optimiser(network, settings.optimiser, scaled=run.precision == "fp16")
-        self.clickwise = Clickwise(settings, self.optimiser, self.device)
+        self.optimizer = Optimizer(network, settings.optimizer, scaled=run.precision == "fp16")
+        self.click_loop = ClickLoop(settings, self.optimizer, self.device)
         self.data = Numbered(data, {side for _, side in run.sizes}, run.seed, settings.data)
         self.total = run.pictures or round(run.epochs * self.data.epoch)
         self.pictures, self.first, self.seconds = 0, 0, 0.0
@@ -151,7 +151,7 @@ class Trainer:
     def _run(self, stop: threading.Event) -> None:
         self.out.mkdir(parents=True, exist_ok=True)
         first = distributed.rank() == 0
-        log = Log(self.out, self.optimiser.updates) if first else None
+        log = Log(self.out, self.optimizer.updates) if first else None
         beside = self._beside.begin(self.pictures, self.seconds, log) if first else None
         saved = logged = time.monotonic()
         recent: list[dict[str, float]] = []
@@ -202,10 +202,10 @@ class Trainer:
         Raises:
             ValueError: The loss is not finite. The last checkpoint is as it was.
         """
-        metrics = self.clickwise.train(samples, self._first_of(samples), self.progress())
+        metrics = self.click_loop.train(samples, self._first_of(samples), self.progress())
         if not all(map(math.isfinite, metrics.values())):
             raise ValueError(
-                f"the loss is no longer finite after {self.pictures} pictures: begin anew with a lower optimiser.lr"
+                f"the loss is no longer finite after {self.pictures} pictures: begin anew with a lower optimizer.lr"
             )
         self.pictures += len(samples) * distributed.world()
         return metrics
@@ -213,7 +213,7 @@ class Trainer:
     def state(self) -> dict[str, Any]:
         """Everything that the run goes on from, and its record."""
         return {
-            **self.optimiser.state(),
+            **self.optimizer.state(),
             "pictures": self.pictures,
             "first": self.first,
             "seconds": self.seconds,
@@ -248,26 +248,26 @@ class Trainer:
             raise ValueError(f"--out is the folder of the run to branch from, {branch}: choose another --out")
         if begun and not resume:
             raise ValueError(f"{self.checkpoint} exists, so this run has begun: add --resume, or choose another --out")
-        if self.settings.optimiser.schedule == "decay" and branch is None and not begun:
-            raise ValueError("optimiser.schedule 'decay' ends a run that there is: name its checkpoint with --branch")
+        if self.settings.optimizer.schedule == "decay" and branch is None and not begun:
+            raise ValueError("optimizer.schedule 'decay' ends a run that there is: name its checkpoint with --branch")
 
     def _branch(self, branch: Path) -> None:
         state, self.started_from = distributed.from_first(lambda: read_branch(branch, self.settings))
         try:
-            self.optimiser.load(state)
+            self.optimizer.load(state)
         except ValueError as error:
             raise ValueError(f"{branch}: {error}") from None
         self.pictures = self.first = state["pictures"]
 
     def _load(self, allow_changes: bool) -> None:
-        # Onto the CPU: the optimiser's counts belong there, and the rest is copied to where it is needed.
+        # Onto the CPU: the optimizer's counts belong there, and the rest is copied to where it is needed.
         state = distributed.from_first(lambda: read_checkpoint(self.checkpoint))
         if "settings" not in state:
             raise ValueError(f"{self.checkpoint} is of an earlier version: begin a new --out from it with --start")
         changes = changes_since(state, self.settings, self._around())
         check_changes(changes, self.checkpoint, allow_changes)
         try:
-            self.optimiser.load(state)
+            self.optimizer.load(state)
         except ValueError as error:
             raise ValueError(f"{self.checkpoint}: {error}") from None
         self.pictures, self.seconds, self.started_from = state["pictures"], state["seconds"], state["started_from"]
@@ -277,9 +277,9 @@ class Trainer:
 
     def _choose_precision(self, batch: list[Sample], log: Log | None) -> None:
         """Decide run.precision "auto" by the time this batch takes; all processes take what the first one found."""
-        found = trial(self.clickwise, batch, self._first_of(batch), self.progress())
+        found = trial(self.click_loop, batch, self._first_of(batch), self.progress())
         choice = distributed.from_first(lambda: found)
-        self.clickwise.precision = PRECISIONS[choice.precision]
+        self.click_loop.precision = PRECISIONS[choice.precision]
         if log is not None:
             tqdm.write(str(choice), sys.stderr)
             log.write({**self._standing(), "precision": choice.precision, "fp32": choice.fp32, "bf16": choice.bf16})
@@ -311,8 +311,8 @@ class Trainer:
 
     def _standing(self) -> dict[str, float]:
         return {
-            "updates": self.optimiser.updates,
+            "updates": self.optimizer.updates,
             "pictures": self.pictures,
             "minutes": round(self.seconds / 60, 2),
-            "rate": self.optimiser.rule.param_groups[0]["lr"],
+            "rate": self.optimizer.optimizer.param_groups[0]["lr"],
         }

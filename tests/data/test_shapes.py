@@ -115,7 +115,7 @@ def test_samples_have_the_shape_asked_for(tmp_path: Path) -> None:
 def test_a_run_with_shapes(tmp_path: Path) -> None:
     """Batches of several shapes train, and a resumed run goes on with the shapes of an uninterrupted one."""
     changes = ["data.shapes=[[1.0, 0.4], [2.0, 0.6]]", "run.sizes=[[0.0, 64]]", "run.batch=2", "clicks.clicks=1"]
-    settings = load_settings("compact", [*changes, "run.pictures=12", "clicks.free_clicks=0", "optimiser.warmup=1"])
+    settings = load_settings("compact", [*changes, "run.pictures=12", "clicks.warmup_clicks=0", "optimizer.warmup=1"])
     trainer = Trainer(settings, toy_data.build(tmp_path / "data"), tmp_path / "run")
     numbers = trainer._numbers()
     whole = [numbers() for _ in range(12)]

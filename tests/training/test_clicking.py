@@ -14,7 +14,7 @@ torch = pytest.importorskip("torch")
 
 from export.data.dataset import Sample  # noqa: E402
 from export.models.config import NetworkConfig  # noqa: E402
-from export.training.interaction import Sequence, Sequences  # noqa: E402
+from export.training.interaction import Episode, Episodes  # noqa: E402
 from export.training.losses import click_error, soft_iou  # noqa: E402
 from pyiseg import Session, load_model  # noqa: E402
 
@@ -58,17 +58,17 @@ def test_training_goes_through_what_serves(
     )
     truth = np.zeros((64, 64), np.uint8)
     truth[16:32, 32:] = 255
-    sequence = Sequence(config, Sample(rgb, truth, np.ones_like(truth), np.zeros_like(truth)))
-    sequences = Sequences([sequence], lambda call, items: [call(i) for i in items])
+    episode = Episode(config, Sample(rgb, truth, np.ones_like(truth), np.zeros_like(truth)))
+    episodes = Episodes([episode], lambda call, items: [call(i) for i in items])
     guide = vars(held["_filter"]).get("_guide")
     guides = () if guide is None else tuple(torch.from_numpy(x)[None, None] for x in (guide.full, guide.grid))
     previous = None
     for _ in range(4):
-        sequence.click()
-        previous = pipeline.predict(sequence.clicks, previous)
-        np.testing.assert_array_equal(sequence.click_stage.maps, click_stage.maps)
-        np.testing.assert_array_equal(sequence.click_stage.previous, click_stage.previous)
-        sequences.answer(outputs[-1], guides)
-        np.testing.assert_array_equal(sequence.selected, pipeline.on_grid(sequence.clicks, previous))
-        np.testing.assert_array_equal(sequence.alpha, pipeline.matte(sequence.clicks, previous))
-    assert len(sequence.clicks) == 4
+        episode.click()
+        previous = pipeline.predict(episode.clicks, previous)
+        np.testing.assert_array_equal(episode.click_stage.maps, click_stage.maps)
+        np.testing.assert_array_equal(episode.click_stage.previous, click_stage.previous)
+        episodes.answer(outputs[-1], guides)
+        np.testing.assert_array_equal(episode.selected, pipeline.on_grid(episode.clicks, previous))
+        np.testing.assert_array_equal(episode.alpha, pipeline.matte(episode.clicks, previous))
+    assert len(episode.clicks) == 4

@@ -20,7 +20,7 @@ from export.models.config import COMPACT, scaled  # noqa: E402
 from export.models.network import Network  # noqa: E402
 from export.training.click_config import ClickConfig  # noqa: E402
 from export.training.config import Settings, load_settings  # noqa: E402
-from export.training.interaction import Clicker, mirrored_pairs  # noqa: E402
+from export.training.interaction import SimulatedUser, mirrored_pairs  # noqa: E402
 from export.training.losses import mirror_difference  # noqa: E402
 from export.training.trainer import Trainer  # noqa: E402
 
@@ -34,7 +34,7 @@ ALL = {
     "damaged": 0.3,
     "two_passes": 0.5,
     "loss_growth": 1.5,
-    "free_from": 0.0,
+    "warmup_from": 0.0,
 }
 
 
@@ -44,14 +44,14 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def tiny(**clicks: Any) -> Settings:
-    settings = load_settings("compact", ["run.sizes=[[0.0, 64]]", "run.batch=2", "optimiser.warmup=1"])
+    settings = load_settings("compact", ["run.sizes=[[0.0, 64]]", "run.batch=2", "optimizer.warmup=1"])
     run, network = replace(settings.run, pictures=12), scaled(COMPACT, 8)
     return replace(settings, network=network, run=run, clicks=replace(settings.clicks, **clicks))
 
 
 def free(data: Path, out: Path, progress: float = 0.5, **clicks: Any) -> list[int]:
-    clickwise = Trainer(tiny(**clicks), data, out).clickwise
-    return [clickwise._free(first, progress) for first in range(0, 1200, 4)]
+    click_loop = Trainer(tiny(**clicks), data, out).click_loop
+    return [click_loop._free(first, progress) for first in range(0, 1200, 4)]
 
 
 def test_long_batches_come_to_many_clicks(data: Path, tmp_path: Path) -> None:
@@ -74,8 +74,8 @@ def test_long_batches_come_to_many_clicks(data: Path, tmp_path: Path) -> None:
 def test_later_clicks_may_weigh_more(growth: float, weights: tuple[float, ...], data: Path, tmp_path: Path) -> None:
     trainer = Trainer(tiny(loss_growth=growth), data, tmp_path)
     lost: list[float] = []
-    trainer.clickwise._backward = lambda loss: lost.append(float(loss.detach()))  # type: ignore[method-assign]
-    trainer.optimiser.step = lambda progress: None  # type: ignore[method-assign]
+    trainer.click_loop._backward = lambda loss: lost.append(float(loss.detach()))  # type: ignore[method-assign]
+    trainer.optimizer.step = lambda progress: None  # type: ignore[method-assign]
     metrics = trainer.update([trainer.data[64, 0], trainer.data[64, 1]])
     assert lost == pytest.approx([metrics[f"loss_{k + 1}"] * weights[k] / 3 for k in range(3)], rel=1e-5)
 
@@ -87,7 +87,7 @@ def test_a_second_pass_is_fed_the_first(variant: str, data: Path, tmp_path: Path
     loss = replace(settings.loss, focal=0.0 if settings.network.output == "clip" else 1.0)
     trainer = Trainer(replace(settings, loss=loss), data, tmp_path)
     calls: list[tuple[Any, ...]] = []
-    stream = trainer.optimiser.network.click
+    stream = trainer.optimizer.network.click
     with torch.no_grad():
         stream.head.bias.fill_(0.6)  # nearly all is selected, and so fed back
     stream.register_forward_hook(lambda module, inputs, output: calls.append((*inputs[:2], output)))
@@ -105,10 +105,10 @@ def test_a_second_pass_is_fed_the_first(variant: str, data: Path, tmp_path: Path
 
 
 def test_the_share_of_batches_with_two_passes_is_kept(data: Path, tmp_path: Path) -> None:
-    clickwise = Trainer(tiny(two_passes=0.3), data, tmp_path).clickwise
-    twice = [clickwise._twice(first) for first in range(0, 1200, 4)]
+    click_loop = Trainer(tiny(two_passes=0.3), data, tmp_path).click_loop
+    twice = [click_loop._twice(first) for first in range(0, 1200, 4)]
     assert 60 <= sum(twice) <= 120
-    assert twice == [clickwise._twice(first) for first in range(0, 1200, 4)]
+    assert twice == [click_loop._twice(first) for first in range(0, 1200, 4)]
 
 
 def test_resumed_equals_uninterrupted_with_everything_on(data: Path, tmp_path: Path) -> None:
@@ -122,7 +122,7 @@ def test_resumed_equals_uninterrupted_with_everything_on(data: Path, tmp_path: P
     resumed = Trainer(settings, data, tmp_path / "part", resume=True)
     resumed.run()
     assert resumed.pictures == whole.pictures == 12
-    state, other = (trainer.optimiser.network.state_dict() for trainer in (whole, resumed))
+    state, other = (trainer.optimizer.network.state_dict() for trainer in (whole, resumed))
     for name, x in state.items():
         assert torch.equal(x, other[name]), name
 
@@ -131,7 +131,7 @@ def test_checkpoints_from_before_these_settings_go_on(data: Path, tmp_path: Path
     trainer = Trainer(tiny(), data, tmp_path)
     trainer.save()
     state = torch.load(trainer.checkpoint, weights_only=True)
-    for name in set(ALL) - {"free_from", "damaged"}:
+    for name in set(ALL) - {"warmup_from", "damaged"}:
         del state["settings"]["clicks"][name]
     torch.save(state, trainer.checkpoint)
     assert Trainer(tiny(), data, tmp_path, resume=True).pictures == 0
@@ -158,7 +158,7 @@ def samples(count: int) -> list[Sample]:
 
 def test_the_filters_hold_the_color_guide_that_the_network_computes() -> None:
     network, batch = Network(scaled(COMPACT, 8), pretrained=False), samples(2)
-    found = Clicker(COMPACT).start(batch, 0).color_guide()
+    found = SimulatedUser(COMPACT).start(batch, 0).color_guide()
     image = torch.from_numpy(np.stack([s.image for s in batch])).permute(0, 3, 1, 2).float() / 255
     full, expected = network.guides(image)
     assert full is image or torch.equal(full, image)
@@ -167,7 +167,7 @@ def test_the_filters_hold_the_color_guide_that_the_network_computes() -> None:
     torch.testing.assert_close(found[:, :3], expected[:, :3], atol=1e-6, rtol=0)
     torch.testing.assert_close(found[:, 3:], expected[:, 3:], atol=1e-3 * float(expected.max()), rtol=1e-4)
     learned = toy_network.VARIANTS["learned"]
-    assert Clicker(learned).start(batch, 0).color_guide() is None
+    assert SimulatedUser(learned).start(batch, 0).color_guide() is None
 
 
 STARTS = {"robot": {}, "sampled": {"sampled": 1.0}, "damaged": {"damaged": 1.0}, "carried": {"carried": 1.0}}
@@ -178,8 +178,8 @@ def test_mirrored_pairs_are_clicked_alike(name: str) -> None:
     pairs = mirrored_pairs(samples(4))
     for one, other in zip(pairs[::2], pairs[1::2], strict=True):
         assert all((a[:, ::-1] == b).all() for a, b in zip(one[:4], other[:4], strict=True))
-    steps = Clicker(COMPACT, ClickConfig(**STARTS[name]), batch=4).start(pairs, 0, pairs=True)
-    alone = Clicker(COMPACT, ClickConfig(**STARTS[name])).start(pairs[::2], 0)
+    steps = SimulatedUser(COMPACT, ClickConfig(**STARTS[name]), batch=4).start(pairs, 0, pairs=True)
+    alone = SimulatedUser(COMPACT, ClickConfig(**STARTS[name])).start(pairs[::2], 0)
     for k in range(3):
         maps, previous, clicks = steps.inputs()
         if k == 0 and name == "robot":
@@ -193,7 +193,7 @@ def test_mirrored_pairs_are_clicked_alike(name: str) -> None:
         alpha = torch.zeros_like(previous)
         alpha[:, :, 4:8, 4:8] = 0.8
         steps.answer(alpha, (alpha, alpha))
-    for one, other in zip(steps.sequences[::2], steps.sequences[1::2], strict=True):
+    for one, other in zip(steps.episodes[::2], steps.episodes[1::2], strict=True):
         assert len(one.clicks) == len(other.clicks) >= 3
         np.testing.assert_array_equal(one.clicks[:, 0], 63 - other.clicks[:, 0])
         np.testing.assert_array_equal(one.clicks[:, 1:], other.clicks[:, 1:])

@@ -1,4 +1,4 @@
-"""Sequences that begin with a damaged mask."""
+"""Episodes that begin with a damaged mask."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import cv2
 from export.data.dataset import Sample
 from export.models.config import COMPACT
 from export.training.config import ClickConfig
-from export.training.interaction import Clicker
+from export.training.interaction import SimulatedUser
 from export.training.mask_noise import LEAST, MOST, damaged
 from pyiseg.evaluation.metrics import iou
 from pyiseg.session import Click
@@ -51,21 +51,21 @@ def sample(truth: np.ndarray) -> Sample:  # type: ignore[type-arg]
 
 
 def test_the_share_of_damaged_starts_is_kept() -> None:
-    clicker = Clicker(COMPACT, ClickConfig(damaged=0.5))
-    begun = [len(clicker.start([sample(disc(96, 30))], first).sequences[0].clicks) for first in range(200)]
+    user = SimulatedUser(COMPACT, ClickConfig(damaged=0.5))
+    begun = [len(user.start([sample(disc(96, 30))], first).episodes[0].clicks) for first in range(200)]
     assert set(begun) == {0, 1}
     assert 70 <= sum(begun) <= 130
-    again = Clicker(COMPACT, ClickConfig(damaged=0.5)).start([sample(disc(96, 30))], 7).sequences[0]
+    again = SimulatedUser(COMPACT, ClickConfig(damaged=0.5)).start([sample(disc(96, 30))], 7).episodes[0]
     assert len(again.clicks) == begun[7], "a sample depends on its number only"
-    assert all(len(Clicker(COMPACT).start([sample(disc(96, 30))], i).sequences[0].clicks) == 0 for i in range(20))
+    assert all(len(SimulatedUser(COMPACT).start([sample(disc(96, 30))], i).episodes[0].clicks) == 0 for i in range(20))
 
 
 def test_the_next_click_corrects_the_damage_and_it_is_fed_back() -> None:
     truth = disc(96, 30)
     seen = 0
     for first in range(20):
-        steps = Clicker(COMPACT, ClickConfig(damaged=1.0)).start([sample(truth)], first)
-        sequence = steps.sequences[0]
+        steps = SimulatedUser(COMPACT, ClickConfig(damaged=1.0)).start([sample(truth)], first)
+        sequence = steps.episodes[0]
         wrong = (sequence.alpha >= 128) != truth
         _, previous, _ = steps.inputs()
         assert sequence.clicks[0, 2] == 1
@@ -78,6 +78,7 @@ def test_the_next_click_corrects_the_damage_and_it_is_fed_back() -> None:
 
 
 def test_an_empty_picture_is_left_as_it_is() -> None:
-    sequence = Clicker(COMPACT, ClickConfig(damaged=1.0)).start([sample(np.zeros((64, 64), bool))], 0).sequences[0]
-    assert len(sequence.clicks) == 0
-    assert not sequence.alpha.any()
+    user = SimulatedUser(COMPACT, ClickConfig(damaged=1.0))
+    episode = user.start([sample(np.zeros((64, 64), bool))], 0).episodes[0]
+    assert len(episode.clicks) == 0
+    assert not episode.alpha.any()

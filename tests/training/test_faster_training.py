@@ -98,7 +98,7 @@ def test_frozen_layers_are_those_of_the_network(stream: type[Lite0], blocks: int
 
 
 def test_only_what_is_there_can_be_frozen() -> None:
-    with pytest.raises(ValueError, match=r"optimiser\.frozen is 17; the image encoder has 16 blocks"):
+    with pytest.raises(ValueError, match=r"optimizer\.frozen is 17; the image encoder has 16 blocks"):
         Lite0(pretrained=False).freeze(17)
     early = Lite0(pretrained=False, click_channels=6)
     assert early.freeze(3) == []

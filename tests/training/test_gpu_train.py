@@ -19,7 +19,7 @@ from export.training.trainer import Trainer  # noqa: E402
 from export.weight_parts import join, split  # noqa: E402
 
 TRUNK = replace(
-    tiny(4), optimiser=replace(tiny().optimiser, schedule="constant"), clicks=replace(tiny().clicks, free_from=0.0)
+    tiny(4), optimizer=replace(tiny().optimizer, schedule="constant"), clicks=replace(tiny().clicks, warmup_from=0.0)
 )
 
 
@@ -65,7 +65,7 @@ def test_from_shards_to_parts(begin: str, brought: Path, tmp_path: Path, setting
     branched = begin == "checkpoint.pt"
     assert (back["pictures"], back["updates"]) == ((8, 4) if branched else (4, 2))
     assert back["started_from"].startswith("branch of checkpoint.pt" if branched else "weights.pt: 4 pictures")
-    assert back["settings"]["optimiser"]["schedule"] == "constant"
+    assert back["settings"]["optimizer"]["schedule"] == "constant"
     assert Trainer(TRUNK, tmp_path / "data", tmp_path / "next", start=tmp_path / "back.pt").pictures == 0
     # Called again it is over; the parts are made anew.
     gpu_train.main(command)

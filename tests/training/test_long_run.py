@@ -20,7 +20,7 @@ from export.training import beside, trainer  # noqa: E402
 from export.training.config import Settings, load_settings  # noqa: E402
 from export.training.trainer import Trainer  # noqa: E402
 
-CONSTANT = replace(TINY.optimiser, schedule="constant")
+CONSTANT = replace(TINY.optimizer, schedule="constant")
 
 
 @pytest.fixture(scope="module")
@@ -29,12 +29,12 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def constant(pictures: int = 16, **run: object) -> Settings:
-    clicks = replace(TINY.clicks, free_from=4)
-    return replace(tiny(pictures, **run), optimiser=CONSTANT, clicks=clicks)
+    clicks = replace(TINY.clicks, warmup_from=4)
+    return replace(tiny(pictures, **run), optimizer=CONSTANT, clicks=clicks)
 
 
 def decay(pictures: int, **run: object) -> Settings:
-    return replace(constant(pictures, **run), optimiser=replace(CONSTANT, schedule="decay"))
+    return replace(constant(pictures, **run), optimizer=replace(CONSTANT, schedule="decay"))
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -52,12 +52,12 @@ def test_a_run_made_longer_equals_one_that_was_as_long(data: Path, tmp_path: Pat
     assert longer.changes == []
 
 
-def test_sizes_and_free_clicks_by_pictures(data: Path, tmp_path: Path) -> None:
+def test_sizes_and_warmup_clicks_by_pictures(data: Path, tmp_path: Path) -> None:
     run = Trainer(constant(10**6, sizes=((0.0, 64), (4, 96), (8, 32))), data, tmp_path)
     numbers = run._numbers()
     squares = [(64, 0), (64, 2), (96, 4), (96, 6), (32, 8)]
     assert [numbers()[0] for _ in range(5)] == [((side, side), first) for side, first in squares]
-    free = [run.clickwise._free(first, 1.0) for first in range(0, 60, 2)]
+    free = [run.click_loop._free(first, 1.0) for first in range(0, 60, 2)]
     assert free[:3] == [0, 0, 0]
     assert set(free[3:]) == {0, 1, 2, 3}
 
@@ -66,7 +66,7 @@ def test_precision_may_change_at_a_constant_rate_only(data: Path, tmp_path: Path
     for name, settings in (("constant", constant), ("cosine", tiny)):
         Trainer(settings(), data, tmp_path / name).save()
     resumed = Trainer(constant(precision="bf16"), data, tmp_path / "constant", resume=True)
-    assert resumed.clickwise.precision == torch.bfloat16
+    assert resumed.click_loop.precision == torch.bfloat16
     with pytest.raises(ValueError, match=r"began with run\.precision=fp32, now bf16"):
         Trainer(tiny(precision="bf16"), data, tmp_path / "cosine", resume=True)
 
@@ -75,14 +75,14 @@ def test_precision_may_change_at_a_constant_rate_only(data: Path, tmp_path: Path
 def test_rates(schedule: str, data: Path, tmp_path: Path) -> None:
     Trainer(constant(), data, tmp_path / "from").save()
     settings = {"cosine": tiny(), "constant": constant(), "decay": decay(16)}[schedule]
-    settings = replace(settings, optimiser=replace(settings.optimiser, warmup=10))
+    settings = replace(settings, optimizer=replace(settings.optimizer, warmup=10))
     branch = tmp_path / "from" / "checkpoint.pt" if schedule == "decay" else None
-    optimiser = Trainer(settings, data, tmp_path / "to", branch=branch).optimiser
+    optimizer = Trainer(settings, data, tmp_path / "to", branch=branch).optimizer
     warm = 1.0 if schedule == "decay" else 0.1
-    assert optimiser.factor(0.0) == pytest.approx(warm)
-    optimiser.updates = 20
+    assert optimizer.factor(0.0) == pytest.approx(warm)
+    optimizer.updates = 20
     ends = {"cosine": (0.505, 0.01), "constant": (1.0, 1.0), "decay": (0.505, 0.01)}[schedule]
-    assert (optimiser.factor(0.5), optimiser.factor(1.0)) == pytest.approx(ends)
+    assert (optimizer.factor(0.5), optimizer.factor(1.0)) == pytest.approx(ends)
 
 
 def test_settings_are_changed_when_asked_and_recorded(data: Path, tmp_path: Path) -> None:
@@ -92,21 +92,21 @@ def test_settings_are_changed_when_asked_and_recorded(data: Path, tmp_path: Path
     changed = replace(
         constant(12, batch=1),
         data=replace(TINY.data, merged=0.5),
-        optimiser=replace(CONSTANT, lr=5e-4, weight_decay=0.02),
+        optimizer=replace(CONSTANT, lr=5e-4, weight_decay=0.02),
     )
     with pytest.raises(ValueError, match=r"data\.merged=0\.0, now 0\.5.*add --allow-changes"):
         Trainer(changed, data, tmp_path, resume=True)
     second = Trainer(changed, data, tmp_path, resume=True, allow_changes=True)
     for name, x in weights(second).items():
         assert torch.equal(x, after[name]), name
-    assert second.optimiser.rule.state_dict()["state"][0]["step"] == 4
-    assert {group["peak"] for group in second.optimiser.rule.param_groups} == {5e-4, TINY.optimiser.encoder_lr}
-    assert {group["weight_decay"] for group in second.optimiser.rule.param_groups} == {0.02, 0.0}
+    assert second.optimizer.optimizer.state_dict()["state"][0]["step"] == 4
+    assert {group["peak"] for group in second.optimizer.optimizer.param_groups} == {5e-4, TINY.optimizer.encoder_lr}
+    assert {group["weight_decay"] for group in second.optimizer.optimizer.param_groups} == {0.02, 0.0}
     second.run()
     recorded = {
         "data.merged": "0.0, now 0.5",
-        "optimiser.lr": "0.001, now 0.0005",
-        "optimiser.weight_decay": "0.01, now 0.02",
+        "optimizer.lr": "0.001, now 0.0005",
+        "optimizer.weight_decay": "0.01, now 0.02",
         "run.batch": "2, now 1",
     }
     again = Trainer(changed, data, tmp_path, resume=True)
@@ -114,17 +114,17 @@ def test_settings_are_changed_when_asked_and_recorded(data: Path, tmp_path: Path
     assert again.pictures == 12
 
 
-@pytest.mark.parametrize("what", ["network", "optimiser"])
+@pytest.mark.parametrize("what", ["network", "optimizer"])
 def test_what_may_not_change(what: str, data: Path, tmp_path: Path) -> None:
     Trainer(constant(), data, tmp_path / "run").save()
     other = {
         "network": replace(constant(), network=replace(constant().network, eps=1e-3)),
-        "optimiser": replace(constant(), optimiser=replace(CONSTANT, name="radam")),
+        "optimizer": replace(constant(), optimizer=replace(CONSTANT, name="radam")),
     }[what]
-    name = {"network": "network.eps", "optimiser": "optimiser.name"}[what]
+    name = {"network": "network.eps", "optimizer": "optimizer.name"}[what]
     with pytest.raises(ValueError, match=rf"{name} must stay"):
         Trainer(other, data, tmp_path / "run", resume=True, allow_changes=True)
-    with pytest.raises(ValueError, match=r"eps|optimiser\.name 'adamw'"):
+    with pytest.raises(ValueError, match=r"eps|optimizer\.name 'adamw'"):
         Trainer(other, data, tmp_path / "branch", branch=tmp_path / "run" / "checkpoint.pt")
 
 
@@ -143,10 +143,10 @@ def test_a_branch_goes_on_and_leaves_its_run_alone(data: Path, tmp_path: Path) -
     assert_equal(same, longer)
 
     whole = Trainer(decay(8), data, tmp_path / "whole", branch=origin)
-    assert (whole.progress(), whole.pictures, whole.optimiser.updates) == (0, 8, 4)
+    assert (whole.progress(), whole.pictures, whole.optimizer.updates) == (0, 8, 4)
     whole.run()
     assert whole.pictures == 16
-    assert whole.optimiser.rule.param_groups[0]["lr"] < 0.5 * whole.optimiser.rule.param_groups[0]["peak"]
+    assert whole.optimizer.optimizer.param_groups[0]["lr"] < 0.5 * whole.optimizer.optimizer.param_groups[0]["peak"]
     assert whole.started_from.startswith("branch of checkpoint.pt: 8 pictures, 4 updates by python -m export.train")
 
     parts = Trainer(decay(8), data, tmp_path / "parts", branch=origin)
@@ -164,7 +164,7 @@ def test_branches_that_cannot_be(data: Path, tmp_path: Path) -> None:
     trunk = Trainer(constant(), data, tmp_path / "trunk")
     trunk.save()
     origin, out = trunk.checkpoint, tmp_path / "out"
-    torch.save({"average": trunk.optimiser.average.state_dict()}, tmp_path / "weights.pt")
+    torch.save({"average": trunk.optimizer.ema.state_dict()}, tmp_path / "weights.pt")
     for arguments, message in (
         ({"branch": origin, "start": origin}, "not both"),
         ({"branch": origin, "out": tmp_path / "trunk", "resume": True}, "choose another --out"),
@@ -179,12 +179,12 @@ def test_branches_that_cannot_be(data: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(("before", "kept"), [(0, 0.1), (10**6, 0.998)])
 def test_an_average_to_start_from_is_kept(before: int, kept: float, data: Path, tmp_path: Path) -> None:
     """After the first update: of initial noise a tenth is left, of an average to start from nearly all."""
-    settings = replace(constant(), optimiser=replace(CONSTANT, averaged_before=before))
+    settings = replace(constant(), optimizer=replace(CONSTANT, ema_updates=before))
     run = Trainer(settings, data, tmp_path)
-    start = {name: x.clone() for name, x in run.optimiser.network.named_parameters()}
+    start = {name: x.clone() for name, x in run.optimizer.network.named_parameters()}
     run.update([run.data[64, 0], run.data[64, 1]])
-    now = dict(run.optimiser.network.named_parameters())
-    for name, mean in run.optimiser.average.named_parameters():
+    now = dict(run.optimizer.network.named_parameters())
+    for name, mean in run.optimizer.ema.named_parameters():
         torch.testing.assert_close(mean, kept * start[name] + (1 - kept) * now[name], rtol=1e-4, atol=1e-6, msg=name)
 
 
@@ -265,7 +265,7 @@ def test_weights_every_so_often_and_at_the_end(data: Path, tmp_path: Path, monke
     record = json.loads((tmp_path / "weights.json").read_text())
     assert (record["pictures"], record["updates"], record["command"]) == (10, 5, "python -m export.train compact")
     state = torch.load(tmp_path / "weights.pt", weights_only=True)
-    for name, x in run.optimiser.average.state_dict().items():
+    for name, x in run.optimizer.ema.state_dict().items():
         assert torch.equal(state["average"][name], x.half() if x.is_floating_point() else x), name
     started = Trainer(constant(), data, tmp_path / "next", start=tmp_path / "weights.pt")
     assert started.started_from.startswith("weights.pt: 10 pictures, 5 updates by python -m export.train")
@@ -282,12 +282,15 @@ def test_weights_that_cannot_be_written_end_no_run(
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        (["optimiser.schedule=constant"], r"'run\.sizes=\[\[0, 256\], \[27000, 320\]\]' --set clicks\.free_from=6000"),
+        (
+            ["optimizer.schedule=constant"],
+            r"'run\.sizes=\[\[0, 256\], \[27000, 320\]\]' --set clicks\.warmup_from=6000",
+        ),
         (["run.sizes=[[0.0, 64], [0.5, 96], [3000, 128]]"], "all above 1 but the first"),
         (["run.sizes=[[0.0, 64], [1.0, 96]]"], "stay below 1"),
         (["run.validate_every=-1"], "run.validate_every is -1; it must be at least 0"),
         (["run.weights_every=-1"], "run.weights_every is -1"),
-        (["optimiser.averaged_before=-1"], "optimiser.averaged_before is -1"),
+        (["optimizer.ema_updates=-1"], "optimizer.ema_updates is -1"),
     ],
 )
 def test_settings_of_a_long_run_that_are_wrong(changes: list[str], message: str) -> None:

@@ -58,13 +58,13 @@ def test_trying_leaves_no_trace(data: Path, tmp_path: Path) -> None:
     tried, other = (Trainer(tiny(precision="auto"), data, tmp_path / name) for name in ("tried", "other"))
     batch = [tried.data[64, 0], tried.data[64, 1]]
     before, random = weights(tried), torch.get_rng_state()
-    choice = trial(tried.clickwise, batch, 0, 0.0)
+    choice = trial(tried.click_loop, batch, 0, 0.0)
     assert min(choice.fp32, choice.bf16) > 0
     for name, x in weights(tried).items():
         assert torch.equal(x, before[name]), name
     assert torch.equal(torch.get_rng_state(), random)
-    assert (tried.optimiser.updates, tried.clickwise.precision) == (0, None)
-    assert all(p.grad is None for p in tried.optimiser.network.parameters())
+    assert (tried.optimizer.updates, tried.click_loop.precision) == (0, None)
+    assert all(p.grad is None for p in tried.optimizer.network.parameters())
     assert tried.update(batch) == other.update(batch)
     assert_equal(tried, other)
 
@@ -76,7 +76,7 @@ def test_a_run_takes_what_was_chosen(
     monkeypatch.setattr(training, "trial", lambda *_: Choice(chosen, 2.0, 1.5))
     run = Trainer(tiny(4, precision="auto"), data, tmp_path / "auto")
     run.run()
-    assert run.clickwise.precision == kind
+    assert run.click_loop.precision == kind
     first = json.loads((tmp_path / "auto" / "log.jsonl").read_text().splitlines()[0])
     assert (first["precision"], first["fp32"], first["bf16"]) == (chosen, 2.0, 1.5)
     fixed = Trainer(tiny(4, precision=chosen), data, tmp_path / "fixed")

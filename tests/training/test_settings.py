@@ -6,12 +6,13 @@ from dataclasses import asdict
 from pathlib import Path
 
 import pytest
+from support.paths import ROOT
 
-pytest.importorskip("torch")
+torch = pytest.importorskip("torch")
 
-from export.models.config import COMPACT, PAPER
-from export.parsing import from_plain
-from export.training.config import Settings, available, load_settings
+from export.models.config import COMPACT, PAPER  # noqa: E402
+from export.parsing import from_dict  # noqa: E402
+from export.training.config import CONFIGS, Settings, available, load_settings  # noqa: E402
 
 
 def test_the_configurations_of_the_paper_and_the_default_are_there() -> None:
@@ -23,18 +24,18 @@ def test_the_configurations_of_the_paper_and_the_default_are_there() -> None:
 def test_each_loads_and_survives_a_checkpoint(name: str) -> None:
     settings = load_settings(name)
     assert settings.name == name
-    assert from_plain(Settings, asdict(settings)) == settings
+    assert from_dict(Settings, asdict(settings)) == settings
 
 
 def test_the_paper_in_figures() -> None:
     """Section 3.4 of Forte et al. 2020."""
     settings = load_settings("ablation-t-i-f-g")
-    optimiser, run = settings.optimiser, settings.run
+    optimizer, run = settings.optimizer, settings.run
     assert settings.network == PAPER
-    assert (optimiser.name, optimiser.lr, optimiser.weight_decay, optimiser.norm_decay) == ("radam", 1e-5, 0.005, 1e-5)
-    assert [share * run.epochs for share in optimiser.steps] == pytest.approx([14, 17, 20])
+    assert (optimizer.name, optimizer.lr, optimizer.weight_decay, optimizer.norm_decay) == ("radam", 1e-5, 0.005, 1e-5)
+    assert [share * run.epochs for share in optimizer.steps] == pytest.approx([14, 17, 20])
     assert (run.epochs, run.batch, run.sizes) == (25, 1, ((0.0, 352),))
-    assert (settings.clicks.clicks, optimiser.update) == (4, "click")
+    assert (settings.clicks.clicks, optimizer.update) == (4, "click")
 
 
 def test_the_ablations_differ_in_one_thing_each() -> None:
@@ -45,7 +46,7 @@ def test_the_ablations_differ_in_one_thing_each() -> None:
     assert [s.network.feedback for s in settings] == [False, False, False, True, True]
     assert [s.network.radius > 0 for s in settings] == [False] * 4 + [True]
     assert [s.network.fusion for s in settings] == ["early", "early", "both", "both", "both"]
-    assert len({(s.optimiser, s.run, s.data) for s in settings}) == 1
+    assert len({(s.optimizer, s.run, s.data) for s in settings}) == 1
 
 
 def test_settings_can_be_changed_one_by_one() -> None:
@@ -71,8 +72,8 @@ def test_a_file_of_ones_own(tmp_path: Path) -> None:
         ("compact", "run.batch=2.5", "run.batch is 2.5; it must be a whole number"),
         ("compact", "run.batch=0", "run.batch is 0; it must be at least 1"),
         ("compact", "run.minutes=-5", "run.minutes is -5"),
-        ("compact", "optimiser.average=1.5", "optimiser.average is 1.5; it must be from 0 to 1"),
-        ("compact", "optimiser.steps=[14, 17]", "optimiser.steps"),
+        ("compact", "optimizer.ema=1.5", "optimizer.ema is 1.5; it must be from 0 to 1"),
+        ("compact", "optimizer.steps=[14, 17]", "optimizer.steps"),
         ("compact", "run.sizes=[[0.5, 64], [0.0, 96]]", "must rise from 0"),
         ("compact", "run.sizes=[[0.0, 0]]", "multiples of 32"),
         ("paper", "loss={iou=0.0, click=0.0}", "nothing would be learnt"),
@@ -80,8 +81,8 @@ def test_a_file_of_ones_own(tmp_path: Path) -> None:
         ("compact", "run.sizes=[[0.0, 100]]", "multiples of 32"),
         ("compact", "run.sizes=[[0.0]]", r"run.sizes\[0\]"),
         ("compact", "run.epochs=-3", "give one"),
-        ("compact", "optimiser.lr=nan", "optimiser.lr is nan"),
-        ("compact", "optimiser.lr=inf", "optimiser.lr is inf"),
+        ("compact", "optimizer.lr=nan", "optimizer.lr is nan"),
+        ("compact", "optimizer.lr=inf", "optimizer.lr is inf"),
         ("compact", "run.sizes=64", "a list of a list of a number and a whole number"),
         ("compact", "run=8", "run is 8; it must be a section: set run.epochs"),
         ("compact", "pictures=8", "did you mean run.pictures"),
@@ -89,7 +90,7 @@ def test_a_file_of_ones_own(tmp_path: Path) -> None:
         ("compact", "run.batch", "is no change"),
         ("compact", "network.base=huge", "network.base is 'huge'; there are compact"),
         ("compact", "network.interaction=[]", "interaction"),
-        ("compact", "clicks.strategy=bundled", "one answer a picture"),
+        ("compact", "clicks.strategy=bundled", "predicts once per image"),
         ("paper", "loss.focal=1.0", "network.output 'clip'"),
     ],
 )
@@ -122,3 +123,32 @@ def test_files_that_name_themselves_or_nothing(tmp_path: Path) -> None:
 def test_a_length_given_one_way_takes_back_the_other() -> None:
     assert load_settings("paper", ["run.pictures=600"]).run.epochs == 0
     assert load_settings("compact", ["run.epochs=2"]).run.pictures == 0
+
+
+def test_settings_go_on_working_under_their_old_names(tmp_path: Path) -> None:
+    now = load_settings("compact", ["optimizer.lr=2e-3", "optimizer.ema=0.5", "clicks.warmup_clicks=1"])
+    old = ["optimiser.lr=2e-3", "optimiser.average=0.5", "clicks.free_clicks=1"]
+    assert load_settings("compact", old) == now
+    (tmp_path / "compact.toml").write_text((CONFIGS / "compact.toml").read_text())
+    own = tmp_path / "own.toml"
+    own.write_text('base = "compact"\n[optimiser]\nlr = 2e-3\naverage = 0.5\n[clicks]\nfree_clicks = 1\n')
+    assert load_settings(own) == now
+    # As checkpoints hold them.
+    plain = asdict(now)
+    plain["optimiser"] = plain.pop("optimizer")
+    plain["optimiser"]["average"] = plain["optimiser"].pop("ema")
+    plain["clicks"]["free_clicks"] = plain["clicks"].pop("warmup_clicks")
+    assert from_dict(Settings, plain) == now
+
+
+def test_a_setting_under_both_of_its_names_is_refused() -> None:
+    values = {**asdict(load_settings("compact")), "optimiser": {"lr": 1.0}}
+    with pytest.raises(ValueError, match="'optimizer' was called 'optimiser': give it once"):
+        from_dict(Settings, values)
+
+
+@pytest.mark.parametrize("name", ["compact.pt", "long-run.pt"])
+def test_settings_of_weights_that_were_written_before(name: str) -> None:
+    training = torch.load(ROOT / "export" / "weights" / name, weights_only=True)["training"]
+    settings, then = from_dict(Settings, training["settings"]), training["settings"]["optimiser"]
+    assert (settings.optimizer.lr, settings.optimizer.ema) == (then["lr"], then["average"])

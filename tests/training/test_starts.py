@@ -1,4 +1,4 @@
-"""How sequences begin, and how many clicks a batch comes to."""
+"""How episodes begin, and how many clicks a batch comes to."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ cv2 = pytest.importorskip("cv2")
 from export.data.dataset import Sample  # noqa: E402
 from export.models.config import COMPACT  # noqa: E402
 from export.training.config import ClickConfig, load_settings  # noqa: E402
-from export.training.interaction import Clicker, Sequence  # noqa: E402
+from export.training.interaction import Episode, SimulatedUser  # noqa: E402
 from export.training.mask_noise import LEAST, damaged, seen_from_far  # noqa: E402
 from export.training.sampled import random_click, sampled_clicks  # noqa: E402
 from export.training.starts import is_crop  # noqa: E402
@@ -33,13 +33,13 @@ def disc(x: int, y: int, radius: int) -> Mask:
 TRUTH, OTHERS = disc(40, 48, 24), disc(84, 20, 9)
 
 
-def start(config: ClickConfig, number: int, truth: Mask = TRUTH, void: Mask = NOTHING) -> Sequence:
+def start(config: ClickConfig, number: int, truth: Mask = TRUTH, void: Mask = NOTHING) -> Episode:
     image = np.random.default_rng(0).integers(0, 256, (96, 96, 3), np.uint8)
     sample = Sample(image, truth * np.uint8(255), (~void).astype(np.uint8), OTHERS.astype(np.uint8))
-    return Clicker(COMPACT, config).start([sample], number).sequences[0]
+    return SimulatedUser(COMPACT, config).start([sample], number).episodes[0]
 
 
-def begun(config: ClickConfig, count: int = 100) -> list[Sequence]:
+def begun(config: ClickConfig, count: int = 100) -> list[Episode]:
     return [start(config, number) for number in range(count)]
 
 
@@ -82,7 +82,7 @@ def test_extreme_objects_are_sampled(truth: Mask) -> None:
         assert truth[y, x]
 
 
-# What a sequence begins with: clicks that nothing answers yet, or that a selection answers.
+# What a episode begins with: clicks that nothing answers yet, or that a selection answers.
 STARTS = {
     "as before": (ClickConfig(), {0}, False),
     "damaged": (ClickConfig(damaged=1.0), {1}, True),
@@ -101,29 +101,29 @@ def test_what_a_sequence_begins_with(name: str) -> None:
     config, counts, answered = STARTS[name]
     seen = set()
     for number in range(30):
-        sequence, same = start(config, number), start(config, number)
-        before = sequence.clicks
+        episode, same = start(config, number), start(config, number)
+        before = episode.clicks
         np.testing.assert_array_equal(before, same.clicks)
-        np.testing.assert_array_equal(sequence.selected, same.selected)
+        np.testing.assert_array_equal(episode.selected, same.selected)
         seen.add(len(before))
         assert len(before) in counts
-        assert sequence.selected.any() == sequence.alpha.any() == answered
-        sequence.click()
+        assert episode.selected.any() == episode.alpha.any() == answered
+        episode.click()
         # What waits for an answer is asked about as it is; else the robot clicks into what is wrong.
         waits = len(before) > 0 and not answered
-        assert len(sequence.clicks) == len(before) + (not waits)
-        assert sequence.click_stage.previous.any() == answered
-        sequence.answer(np.zeros_like(sequence.selected))
-        after = len(sequence.clicks)
-        sequence.click()
-        assert len(sequence.clicks) == after + 1, "the robot goes on"
+        assert len(episode.clicks) == len(before) + (not waits)
+        assert episode.click_stage.previous.any() == answered
+        episode.answer(np.zeros_like(episode.selected))
+        after = len(episode.clicks)
+        episode.click()
+        assert len(episode.clicks) == after + 1, "the robot goes on"
     if "sampled" in name and "few" not in name:
         assert len(seen) > 4
 
 
 @pytest.mark.parametrize("share", ["damaged", "sampled", "random_first", "carried"])
 def test_shares_are_kept(share: str) -> None:
-    count = sum(len(sequence.clicks) > 0 for sequence in begun(replace(ClickConfig(), **{share: 0.5})))
+    count = sum(len(episode.clicks) > 0 for episode in begun(replace(ClickConfig(), **{share: 0.5})))
     assert 35 <= count <= 65
 
 
@@ -138,7 +138,7 @@ def test_one_setting_does_not_change_what_another_draws() -> None:
 
 
 def test_a_random_first_click_is_not_the_deepest() -> None:
-    places = {tuple(sequence.clicks[0]) for sequence in begun(ClickConfig(random_first=1.0), 20)}
+    places = {tuple(episode.clicks[0]) for episode in begun(ClickConfig(random_first=1.0), 20)}
     assert len(places) > 15
 
 
@@ -146,10 +146,10 @@ def test_a_random_first_click_is_not_the_deepest() -> None:
 @pytest.mark.parametrize("void", [NOTHING, ~NOTHING], ids=["empty", "void"])
 def test_where_nothing_is_wanted_nothing_begins(setting: str, void: Mask) -> None:
     truth = void  # empty, or all of it not judged
-    sequence = start(replace(ClickConfig(), **{setting: 1.0}), 0, truth, void)
-    sequence.click()
-    assert len(sequence.clicks) == 0
-    assert not sequence.selected.any()
+    episode = start(replace(ClickConfig(), **{setting: 1.0}), 0, truth, void)
+    episode.click()
+    assert len(episode.clicks) == 0
+    assert not episode.selected.any()
 
 
 def test_damage_obeys_every_click_on_the_spot() -> None:
@@ -186,8 +186,8 @@ def test_a_crop_is_what_serving_would_look_at(radius: int, may: bool) -> None:
     zoom = COMPACT.zoom
     assert zoom is not None
     assert is_crop(zoom, truth) == may
-    sequence = start(ClickConfig(carried=1.0), 0, truth)
-    assert bool(len(sequence.clicks)) == may
+    episode = start(ClickConfig(carried=1.0), 0, truth)
+    assert bool(len(episode.clicks)) == may
 
 
 @pytest.mark.parametrize(

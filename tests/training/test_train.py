@@ -42,18 +42,18 @@ def test_each_configuration_trains_twenty_steps(name: str, data: Path, sbd: Path
     """At toy size: channels divided, pictures of 64 x 64, and rates at which twenty steps show."""
     settings = load_settings(name)
     network = scaled(settings.network, 16)
-    optimiser = replace(settings.optimiser, lr=1e-3, encoder_lr=1e-3, warmup=0)
+    optimizer = replace(settings.optimizer, lr=1e-3, encoder_lr=1e-3, warmup=0)
     run = replace(settings.run, sizes=((0.0, 64),), epochs=0.0, pictures=20, batch=1)
-    settings = replace(settings, network=network, optimiser=optimiser, run=run)
+    settings = replace(settings, network=network, optimizer=optimizer, run=run)
     trainer = Trainer(settings, sbd if settings.data.photographs == "sbd" else data, tmp_path)
     before = weights(trainer)
     trainer.run()
     last = json.loads((tmp_path / "log.jsonl").read_text().splitlines()[-1])
     assert last["pictures"] == 20
-    assert last["updates"] == 20 * (settings.clicks.clicks if optimiser.update == "click" else 1)
+    assert last["updates"] == 20 * (settings.clicks.clicks if optimizer.update == "click" else 1)
     assert all(np.isfinite(value) for value in last.values())
     assert {f"iou_{k + 1}" for k in range(settings.clicks.clicks)} <= last.keys()
-    trained = {name for name, p in trainer.optimiser.network.named_parameters() if p.requires_grad}
+    trained = {name for name, p in trainer.optimizer.network.named_parameters() if p.requires_grad}
     moved = {name for name, x in weights(trainer).items() if not torch.equal(x, before[name])}
     # The guide counts by its differences only, and without the filter not at all.
     counts = {name for name in trained if network.radius > 0 or not name.startswith("guide.")} - {"guide.out.bias"}
@@ -72,10 +72,10 @@ def test_what_is_held_has_the_gradients_of_what_is_not(data: Path, tmp_path: Pat
     gradients = []
     for once in (True, False):
         trainer = Trainer(tiny(), data, tmp_path)
-        trainer.clickwise.features_once = trainer.clickwise.guides_once = once
-        trainer.optimiser.step = lambda progress: None  # type: ignore[method-assign]
+        trainer.click_loop.features_once = trainer.click_loop.guides_once = once
+        trainer.optimizer.step = lambda progress: None  # type: ignore[method-assign]
         trainer.update([trainer.data[64, 0], trainer.data[64, 1]])
-        named = trainer.optimiser.network.named_parameters()
+        named = trainer.optimizer.network.named_parameters()
         gradients.append({name: p.grad for name, p in named if p.grad is not None})
     assert gradients[0].keys() == gradients[1].keys()
     for name, gradient in gradients[0].items():
@@ -87,12 +87,12 @@ def test_what_is_held_has_the_gradients_of_what_is_not(data: Path, tmp_path: Pat
 def test_every_variant_trains_in_both_ways(variant: str, update: str, data: Path, tmp_path: Path) -> None:
     network = toy_network.VARIANTS[variant]
     loss = replace(TINY.loss, focal=0.0 if network.output == "clip" else 1.0)
-    optimiser = replace(TINY.optimiser, update=update)
-    trainer = Trainer(replace(tiny(), network=network, loss=loss, optimiser=optimiser), data, tmp_path)
+    optimizer = replace(TINY.optimizer, update=update)
+    trainer = Trainer(replace(tiny(), network=network, loss=loss, optimizer=optimizer), data, tmp_path)
     assert np.isfinite(trainer.update([trainer.data[64, 0]])["loss_1"])
 
 
-# The default's kind of run, and the paper's: other optimiser, an update a click, epochs; pictures made by a process.
+# The default's kind of run, and the paper's: other optimizer, an update a click, epochs; pictures made by a process.
 @pytest.mark.parametrize(("kind", "workers"), [("compact", 0), ("paper", 1)])
 def test_killed_and_resumed_equals_uninterrupted(
     kind: str, workers: int, data: Path, sbd: Path, tmp_path: Path
@@ -112,19 +112,19 @@ def test_killed_and_resumed_equals_uninterrupted(
     update = stopped.update
 
     def stop_at_the_fourth(samples: list[Sample]) -> dict[str, float]:
-        if stopped.optimiser.updates == 3:
+        if stopped.optimizer.updates == 3:
             os.kill(os.getpid(), signal.SIGTERM)
         return update(samples)
 
     stopped.update = stop_at_the_fourth  # type: ignore[method-assign]
     stopped.run()
-    assert stopped.optimiser.updates == 4
+    assert stopped.optimizer.updates == 4
 
     killed = Trainer(settings, data, tmp_path / "parts", resume=True)
     update_killed = killed.update
 
     def die_at_the_seventh(samples: list[Sample]) -> dict[str, float]:
-        if killed.optimiser.updates == 6:
+        if killed.optimizer.updates == 6:
             raise KeyboardInterrupt
         return update_killed(samples)
 
@@ -136,12 +136,12 @@ def test_killed_and_resumed_equals_uninterrupted(
     with open(killed.out / "log.jsonl", "a") as log:
         log.write('{"updates": 6, "pic')
     resumed = Trainer(settings, data, tmp_path / "parts", resume=True)
-    assert resumed.optimiser.updates == 4
+    assert resumed.optimizer.updates == 4
     resumed.run()
     assert_equal(whole, resumed)
     lines = [[json.loads(x) for x in (run.out / "log.jsonl").read_text().splitlines()] for run in (whole, resumed)]
     assert lines[0][-1]["pictures"] == lines[1][-1]["pictures"] == whole.total
-    assert [line["updates"] for line in lines[1]] == [4, whole.optimiser.updates]
+    assert [line["updates"] for line in lines[1]] == [4, whole.optimizer.updates]
 
 
 def test_a_run_of_an_older_version_goes_on(data: Path, tmp_path: Path) -> None:
@@ -175,7 +175,7 @@ def test_minutes_end_the_run_with_the_schedule_at_its_end(data: Path, tmp_path: 
     assert trainer.progress() >= 1
     assert 0 < trainer.pictures < 10**6
     assert 3 <= trainer.seconds < 10
-    assert trainer.optimiser.rule.param_groups[0]["lr"] < 0.2 * TINY.optimiser.lr
+    assert trainer.optimizer.optimizer.param_groups[0]["lr"] < 0.2 * TINY.optimizer.lr
     assert [path.name for path in tmp_path.glob("events.out.tfevents*")]
     trainer.run()  # over already: nothing happens
     assert Trainer(trainer.settings, data, tmp_path, resume=True).pictures == trainer.pictures
@@ -184,7 +184,7 @@ def test_minutes_end_the_run_with_the_schedule_at_its_end(data: Path, tmp_path: 
 def test_a_loss_that_is_not_finite_ends_the_run(data: Path, tmp_path: Path) -> None:
     trainer = Trainer(tiny(), data, tmp_path)
     with torch.no_grad():
-        trainer.optimiser.network.click.head.bias.fill_(float("nan"))
+        trainer.optimizer.network.click.head.bias.fill_(float("nan"))
     with pytest.raises(ValueError, match="no longer finite after 0 pictures"):
         trainer.run()
     assert not trainer.checkpoint.exists()
@@ -195,10 +195,10 @@ def test_a_run_can_start_from_weights(data: Path, tmp_path: Path) -> None:
     first.update([first.data[64, 0]])
     first.save()
     second = Trainer(tiny(), data, tmp_path / "second", start=first.checkpoint)
-    assert second.optimiser.updates == 0
+    assert second.optimizer.updates == 0
     assert second.started_from.startswith("checkpoint.pt: ")
     state, _ = weights_of(first.checkpoint)
-    for name, x in second.optimiser.network.state_dict().items():
+    for name, x in second.optimizer.network.state_dict().items():
         assert torch.equal(x, state[name]), name
 
 
@@ -211,7 +211,7 @@ def test_a_run_with_colors_starts_from_weights_with_a_guide(data: Path, tmp_path
     colored = Trainer(tiny(), data, tmp_path / "colored", start=older.checkpoint)
     state, _ = weights_of(older.checkpoint)
     assert any(name.startswith("guide.") for name in state)
-    for name, x in colored.optimiser.network.state_dict().items():
+    for name, x in colored.optimizer.network.state_dict().items():
         assert torch.equal(x, state[name]), name
     assert np.isfinite(colored.update([colored.data[64, 0]])["loss_1"])
     colored.save()
