@@ -3,7 +3,8 @@
     python benchmarks/bench_gpu.py -o benchmarks/results/gpu.json --paper FOLDER
     python benchmarks/bench_gpu.py --host        # the same code without a GPU, at sizes of no interest
 
-FOLDER is a model folder of the paper's network, as `python -m export.drawn FOLDER` writes it; without it the default
+FOLDER is a model folder of the paper's network, as `python -m export.random_model FOLDER` writes it; without it the
+default
 model is measured alone. Results are written as they come; a part that fails is noted and the others go on, but the exit
 code is 1 then. Nothing is timed whose answer is not checked: kernels against the CPU's ops, mattes against a session on
 the CPU (mean alpha difference at most 0.002, mask IoU at least 0.999).

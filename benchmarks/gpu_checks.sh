@@ -77,7 +77,7 @@ step build 240 "$python" -m pip install --no-build-isolation --no-deps --no-inde
 
 # Takes as long as the tests, on the CPU: the paper's network for the benchmark.
 exporting_since=$SECONDS
-timeout --kill-after=10 240 "$python" -m export.drawn "$work/paper" > "$work/exporting" 2>&1 &
+timeout --kill-after=10 240 "$python" -m export.random_model "$work/paper" > "$work/exporting" 2>&1 &
 exporting=$!
 
 shopt -s nullglob

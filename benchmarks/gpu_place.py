@@ -179,7 +179,7 @@ def gpu(kind: str, work: Path, paper: Path | None) -> Place:
     Args:
         kind: "tensorrt"; "torch"; or "auto" for TensorRT, and PyTorch for what TensorRT cannot run.
         work: A folder for engines.
-        paper: A model folder of the paper's network that `export.drawn` wrote; None leaves it out.
+        paper: A model folder of the paper's network that `export.random_model` wrote; None leaves it out.
 
     Raises:
         DeviceError: There is no GPU, or no such engines.

@@ -12,8 +12,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from export.cli import read_checkpoint
 from export.conversion.modules import folded
-from export.drawn import drawn_network
 from export.models.network import Network
+from export.random_model import random_network
 from export.to_onnx import load_network
 from pyiseg import Model
 
@@ -21,9 +21,9 @@ _COMPACT = Path(__file__).resolve().parent.parent / "export" / "weights" / "comp
 
 NETWORKS: dict[str, Callable[[], Network]] = {
     "compact": lambda: load_network(read_checkpoint(_COMPACT)),
-    "paper": drawn_network,
+    "paper": random_network,
 }
-"""By name: that of the model that comes with pyiseg, and the paper's with weights drawn at random."""
+"""By name: that of the model that comes with pyiseg, and the paper's with random weights."""
 
 
 def as_shipped(network: Network, model: Model) -> Network:

@@ -29,6 +29,7 @@ EXPORT_COMMANDS = (
     "contact_sheet",
     "curve",
     "drawn",
+    "random_model",
     "engines",
     "generate",
     "gpu_train",

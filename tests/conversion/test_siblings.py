@@ -21,7 +21,7 @@ from support import toy_model, toy_network  # noqa: E402
 from support.paths import ROOT  # noqa: E402
 from support.sessions import run_sessions  # noqa: E402
 
-from export import add_fp16, drawn  # noqa: E402
+from export import add_fp16, random_model  # noqa: E402
 from export.conversion import fp16 as siblings  # noqa: E402
 from export.conversion import writer as onnx_files  # noqa: E402
 from export.conversion.fp16 import HALF_PARITY, add_siblings  # noqa: E402
@@ -242,13 +242,13 @@ def test_the_shipped_weights_do_in_fp16() -> None:
 def test_drawn_weights_are_damped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without the export itself, which takes more than a minute."""
     calls: list[tuple[Any, ...]] = []
-    monkeypatch.setattr(drawn, "export_folder", lambda *args, **named: calls.append(args))
-    monkeypatch.setattr(sys, "argv", ["drawn", str(tmp_path / "model")])
-    drawn.main()
+    monkeypatch.setattr(random_model, "export_folder", lambda *args, **named: calls.append(args))
+    monkeypatch.setattr(sys, "argv", ["random_model", str(tmp_path / "model")])
+    random_model.main()
     ((network, folder, *_),) = calls
     assert (network.config, folder) == (PAPER, tmp_path / "model")
-    weights = drawn.drawn_weights()
+    weights = random_model.random_weights()
     ours = network.image.encoder.layer1[0]
     assert isinstance(ours, Bottleneck)
-    assert torch.equal(ours.bn3.weight, drawn.DAMPING * weights["encoder.layer1.0.bn3.weight"])
+    assert torch.equal(ours.bn3.weight, random_model.DAMPING * weights["encoder.layer1.0.bn3.weight"])
     assert torch.equal(ours.bn2.weight, weights["encoder.layer1.0.bn2.weight"])

@@ -10,17 +10,17 @@ torch = pytest.importorskip("torch")
 from support.paths import GOLDEN  # noqa: E402
 from support.published import assert_as_recorded  # noqa: E402
 
-from export.drawn import drawn_weights  # noqa: E402
 from export.models.config import PAPER  # noqa: E402
 from export.models.network import Network  # noqa: E402
 from export.models.published import our_state  # noqa: E402
+from export.random_model import random_weights  # noqa: E402
 from pyiseg import _core  # noqa: E402
 
 
 @pytest.fixture(scope="module")
 def network() -> Network:
     network = Network(PAPER).eval()
-    missing, unexpected = network.load_state_dict(our_state(drawn_weights()), strict=False)
+    missing, unexpected = network.load_state_dict(our_state(random_weights()), strict=False)
     assert set(missing) == {"guide.hidden.mean", "guide.hidden.std"}
     assert not unexpected
     return network

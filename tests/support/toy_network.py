@@ -29,7 +29,7 @@ VARIANTS: dict[str, NetworkConfig] = {
 
 
 def build(config: NetworkConfig, *, shallow: bool = False, seed: int = 0) -> Network:
-    """Build a network with drawn weights.
+    """Build a network with random weights.
 
     Args:
         config: What it is made of.
