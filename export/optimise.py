@@ -24,6 +24,7 @@ class Optimiser:
         network: What is trained.
         average: Moving average of its weights; the network itself where none is wanted.
         updates: How many were made.
+        average_from: How many were made when the average began: at a branch that decays it begins anew.
     """
 
     def __init__(self, network: Network, config: OptimiserConfig, scaled: bool = False) -> None:
@@ -33,7 +34,7 @@ class Optimiser:
         self.average = copy.deepcopy(network).eval() if config.average else network
         self.rule = optimizer_of(config, self._groups())
         self.scaler = torch.amp.GradScaler("cuda", enabled=scaled)
-        self.updates = 0
+        self.updates = self.average_from = 0
         self.trial = False
 
     @contextmanager
@@ -90,6 +91,7 @@ class Optimiser:
             "optimizer": self.rule.state_dict(),
             "scaler": self.scaler.state_dict(),
             "updates": self.updates,
+            "average_from": self.average_from,
         }
 
     def load(self, state: dict[str, Any]) -> None:
@@ -113,7 +115,11 @@ class Optimiser:
             # PyTorch brings the rates of the saved run along; those of the settings count.
             group.update({name: value for name, value in own.items() if name != "params"})
         self.scaler.load_state_dict(state["scaler"])
-        self.updates = state["updates"]
+        self.updates, self.average_from = state["updates"], state.get("average_from", 0)
+
+    def begin_average(self) -> None:
+        """Forget the average but for its value: that of the next updates takes its place, over a tenth of them."""
+        self.average_from = self.updates
 
     def _check(self, saved: dict[str, Any]) -> None:
         """Refuse the state of an optimiser whose weights are in other groups: its moments would go to wrong ones."""
@@ -150,7 +156,7 @@ class Optimiser:
     def _average(self) -> None:
         if not self.config.average:
             return
-        seen = self.updates + self.config.averaged_before
+        seen = self.updates - self.average_from + (0 if self.average_from else self.config.averaged_before)
         decay = min(self.config.average, (1 + seen) / (10 + seen))
         with torch.no_grad():
             for mean, now in zip(self.average.parameters(), self.network.parameters(), strict=True):

@@ -70,8 +70,9 @@ class OptimiserConfig:
         update: After the clicks of a "picture", or after each "click", as the paper does.
         frozen: Blocks of a pretrained EfficientNet-Lite that stay as they are, with the stem. All up to stride 4, 8 and
             16 are 3, 5 and 11 of Lite0, and 4, 7 and 15 of Lite2.
-        average: Decay of the moving average of the weights, per update; the average is what is exported. 0: the
-            weights themselves.
+        average: Decay of the moving average of the weights, per update, at most; the average is what is exported. 0:
+            the weights themselves. After n updates the decay is (1 + n) / (10 + n) where that is less, so that the
+            average is over about the last tenth of a run's beginning, and of a branch that decays.
         averaged_before: Updates that the moving average counts as seen where the run begins. Its decay rises to
             `average` with the updates it has seen, so that initial weights which are noise are soon forgotten. Weights
             to start from that are an average themselves are to be kept: give the updates behind them.
