@@ -206,7 +206,7 @@ def network_config(values: Mapping[str, Any]) -> NetworkConfig:
 def scaled(config: NetworkConfig, divisor: int) -> NetworkConfig:
     """Divide all channel counts, for tests and small trials; groups become as many as fit.
 
-    EfficientNet-Lite0 stays as it is: its size is that of its ImageNet weights.
+    An EfficientNet-Lite stays as it is: its size is that of its ImageNet weights.
     """
 
     def part(channels: int, multiple: int = 1) -> int:

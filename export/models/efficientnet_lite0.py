@@ -25,7 +25,8 @@ STAGES: tuple[Stage, ...] = (
 )
 
 
-# The same 1.1 times as wide and 1.2 times as deep; the first and the last stage keep their depth in all variants.
+# The same 1.1 times as wide, to a multiple of 8, and 1.2 times as deep, rounded up; the stem keeps its 32 channels, and
+# the first and the last stage their depth, in all variants.
 STAGES_2: tuple[Stage, ...] = (
     (1, 3, 1, 16, 1),
     (6, 3, 2, 24, 3),
@@ -137,7 +138,8 @@ class Lite0(nn.Module):
         With click maps in the stem nothing is kept: what ImageNet left there does not know clicks.
 
         Args:
-            blocks: How many of `blocks`; 3 is all up to stride 4, 5 up to stride 8; of Lite2's 4 and 7.
+            blocks: How many of `blocks`. All up to stride 4, 8 and 16 are 3, 5 and 11 of Lite0, and 4, 7 and 15 of
+                Lite2, which has more of them.
 
         Returns:
             The parameters that are not trained, of which no gradient is taken any more.
@@ -182,7 +184,7 @@ class Lite0(nn.Module):
 
 
 class Lite2(Lite0):
-    """The same as :class:`Lite0`, wider and deeper: about 1.8 times the arithmetic."""
+    """The same as :class:`Lite0`, wider and deeper: about 1.5 times the arithmetic."""
 
     stages = STAGES_2
     channels: ClassVar[dict[int, int]] = {2: 16, 4: 24, 8: 48, 16: 120, 32: 352}

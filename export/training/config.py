@@ -68,10 +68,11 @@ class OptimizerConfig:
         weight_decay, norm_decay: On convolution weights, and on the scales and shifts of norms.
         clip_norm: Gradients are scaled down to this norm; 0 leaves them.
         update: After the clicks of a "picture", or after each "click", as the paper does.
-        frozen: Blocks of a pretrained EfficientNet-Lite0 that stay as they are, with the stem: 3 is all up to stride 4,
-            5 up to stride 8, 11 half of those at stride 16.
-        ema: Decay of the exponential moving average of the weights, per update; the average is what is exported. 0:
-            the weights themselves.
+        frozen: Blocks of a pretrained EfficientNet-Lite that stay as they are, with the stem. All up to stride 4, 8 and
+            16 are 3, 5 and 11 of Lite0, and 4, 7 and 15 of Lite2.
+        ema: Decay of the exponential moving average of the weights, per update, at most; the average is what is
+            exported. 0: the weights themselves. After n updates the decay is (1 + n) / (10 + n) where that is less, so
+            that the average is over about the last tenth of a run's beginning, and of a branch that decays.
         ema_updates: Updates that the moving average counts as seen where the run begins. Its decay rises to
             `ema` with the updates it has seen, so that initial weights which are noise are soon forgotten. Weights
             to start from that are an average themselves are to be kept: give the updates behind them.

@@ -24,6 +24,7 @@ class Optimizer:
         network: What is trained.
         ema: Exponential moving average of its weights; the network itself where none is wanted.
         updates: How many were made.
+        ema_from: How many were made when the average began: at a branch that decays it begins anew.
     """
 
     def __init__(self, network: Network, config: OptimizerConfig, scaled: bool = False) -> None:
@@ -33,7 +34,7 @@ class Optimizer:
         self.ema = copy.deepcopy(network).eval() if config.ema else network
         self.optimizer = optimizer_of(config, self._groups())
         self.scaler = torch.amp.GradScaler("cuda", enabled=scaled)
-        self.updates = 0
+        self.updates = self.ema_from = 0
         self.trial = False
 
     @contextmanager
@@ -90,6 +91,7 @@ class Optimizer:
             "optimizer": self.optimizer.state_dict(),
             "scaler": self.scaler.state_dict(),
             "updates": self.updates,
+            "ema_from": self.ema_from,
         }
 
     def load(self, state: dict[str, Any]) -> None:
@@ -113,7 +115,11 @@ class Optimizer:
             # PyTorch brings the rates of the saved run along; those of the settings count.
             group.update({name: value for name, value in own.items() if name != "params"})
         self.scaler.load_state_dict(state["scaler"])
-        self.updates = state["updates"]
+        self.updates, self.ema_from = state["updates"], state.get("ema_from", 0)
+
+    def restart_ema(self) -> None:
+        """Forget the average but for its value: that of the next updates takes its place, over a tenth of them."""
+        self.ema_from = self.updates
 
     def _check(self, saved: dict[str, Any]) -> None:
         """Refuse the state of an optimizer whose weights are in other groups: its moments would go to wrong ones."""
@@ -150,7 +156,7 @@ class Optimizer:
     def _update_ema(self) -> None:
         if not self.config.ema:
             return
-        seen = self.updates + self.config.ema_updates
+        seen = self.updates - self.ema_from + (0 if self.ema_from else self.config.ema_updates)
         decay = min(self.config.ema, (1 + seen) / (10 + seen))
         with torch.no_grad():
             for mean, now in zip(self.ema.parameters(), self.network.parameters(), strict=True):

@@ -257,6 +257,9 @@ class Trainer:
             self.optimizer.load(state)
         except ValueError as error:
             raise ValueError(f"{branch}: {error}") from None
+        if self.settings.optimizer.schedule == "decay":
+            # The run's own average is of weights at the full rate, over longer than the branch may be.
+            self.optimizer.restart_ema()
         self.pictures = self.first = state["pictures"]
 
     def _load(self, allow_changes: bool) -> None:

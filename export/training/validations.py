@@ -23,6 +23,8 @@ from pyiseg.files import atomic_write
 
 LINES = "validation.jsonl"
 KEPT = ("cases", "noc85", "noc90", "noc95", "auc", "mean_iou")
+ALSO_KEPT = ("late",)
+"""Of summaries that have it."""
 Commands = Callable[[Path, Path], list[list[str]]]
 
 
@@ -168,11 +170,11 @@ def kept_of(result: Any) -> dict[str, Any]:
         KeyError, IndexError, TypeError: It is no such thing.
     """
     summary = result[0] if isinstance(result, list) else result
-    kept = {name: summary[name] for name in KEPT}
+    kept = {name: summary[name] for name in KEPT} | {name: summary[name] for name in ALSO_KEPT if name in summary}
     slices = summary.get("slices")
     if isinstance(slices, dict):
         kept["slices"] = {
-            name: {key: part[key] for key in KEPT if key in part}
+            name: {key: part[key] for key in (*KEPT, *ALSO_KEPT) if key in part}
             for name, part in slices.items()
             if isinstance(part, dict)
         }

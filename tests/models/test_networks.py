@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import sys
 from dataclasses import asdict, replace
@@ -100,6 +101,44 @@ def test_image_streams_have_features_at_every_stride(stream: str) -> None:
         s: (channels, 64 // s, 96 // s) for s, channels in LITE[stream].channels.items()
     }
     assert tuple(features) == STRIDES[stream]
+
+
+@pytest.mark.parametrize("stream", LITE.values())
+def test_all_imagenet_weights_below_the_classifier_are_taken(
+    stream: type[Lite0], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = pytest.importorskip(stream.package)
+    state = torch.load(getattr(package, stream.file_class).get_model_file_path(), weights_only=True)
+    taken = set()
+
+    class Watched(dict[str, torch.Tensor]):
+        def __getitem__(self, name: str) -> torch.Tensor:
+            taken.add(name)
+            return super().__getitem__(name)
+
+    monkeypatch.setattr(torch, "load", lambda *_, **__: Watched(state))
+    encoder = stream()
+    left = {name for name in state if not name.endswith("num_batches_tracked")} - taken
+    assert {name.split(".")[0] for name in left} == {"_conv_head", "_bn1", "_fc"}
+    # Weights of one channel would be copied to many without a word.
+    shapes = [x.shape for name, x in state.items() if name.endswith("conv.weight") or name.startswith("_conv_stem")]
+    assert [x.shape for x in encoder.parameters() if x.ndim == 4] == shapes
+
+
+def test_lite2_is_lite0_scaled() -> None:
+    """Width times 1.1, to the nearest multiple of 8; depth times 1.2, rounded up, but in the first and last stage."""
+    scaled_stages = [
+        (*rest, (int(1.1 * channels) + 4) // 8 * 8, repeats if i in (0, 6) else math.ceil(1.2 * repeats))
+        for i, (*rest, channels, repeats) in enumerate(Lite0.stages)
+    ]
+    assert list(Lite2.stages) == scaled_stages
+
+
+@pytest.mark.parametrize(("stream", "blocks"), [(Lite0, (3, 5, 11)), (Lite2, (4, 7, 15))])
+def test_how_many_blocks_reach_a_stride(stream: type[Lite0], blocks: tuple[int, ...]) -> None:
+    """As optimizer.frozen is documented."""
+    last = {stride: i + 1 for i, stride in stream(pretrained=False).taps.items()}
+    assert (last[4], last[8], last[16]) == blocks
 
 
 def test_early_clicks_begin_without_changing_what_imagenet_taught() -> None:

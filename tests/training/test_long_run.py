@@ -160,6 +160,21 @@ def test_a_branch_goes_on_and_leaves_its_run_alone(data: Path, tmp_path: Path) -
     assert contents(tmp_path / "trunk") == before
 
 
+@pytest.mark.parametrize(("branch_settings", "kept"), [(decay(8), 0.1), (constant(8), 5 / 14)])
+def test_average_of_a_decaying_branch_begins_anew(
+    branch_settings: Settings, kept: float, data: Path, tmp_path: Path
+) -> None:
+    """After its first update a tenth of the run's average is left; a branch that stays constant averages on."""
+    trunk = Trainer(constant(8), data, tmp_path / "trunk")
+    trunk.run()
+    branch = Trainer(branch_settings, data, tmp_path / "branch", branch=trunk.checkpoint)
+    before = {name: mean.clone() for name, mean in branch.optimizer.ema.named_parameters()}
+    branch.update([branch.data[n] for n in branch._numbers()()])
+    for name, mean in branch.optimizer.ema.named_parameters():
+        now = branch.optimizer.network.get_parameter(name)
+        torch.testing.assert_close(mean, kept * before[name] + (1 - kept) * now)
+
+
 def test_branches_that_cannot_be(data: Path, tmp_path: Path) -> None:
     trunk = Trainer(constant(), data, tmp_path / "trunk")
     trunk.save()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +13,14 @@ torch = pytest.importorskip("torch")
 from export.models.config import COMPACT, PAPER  # noqa: E402
 from export.parsing import from_dict  # noqa: E402
 from export.training.config import CONFIGS, Settings, available, load_settings  # noqa: E402
+
+WIDE = [
+    "network.interaction=[{channels=24}, {channels=36, stride=2}, {channels=72, stride=2}, {channels=144, stride=2}, "
+    "{channels=192, stride=2}]",
+    "network.neck=[[32, 192], [16, 144], [8, 96], [4, 48], [2, 12]]",
+    "network.decoder=[{stride=32, convs=[192, 192, 192], reduce=144}, {stride=16, convs=[144, 144], reduce=72}, "
+    "{stride=8, convs=[96], reduce=48}, {stride=4, convs=[48], reduce=24}, {stride=2, convs=[24], norm=false}]",
+]
 
 
 def test_the_configurations_of_the_paper_and_the_default_are_there() -> None:
@@ -55,6 +63,24 @@ def test_settings_can_be_changed_one_by_one() -> None:
     assert (settings.run.batch, settings.run.precision, settings.run.sizes) == (8, "bf16", ((0.0, 64),))
     assert settings.network == COMPACT
     assert settings.loss.click == 2.0
+
+
+def test_a_click_network_one_and_a_half_times_as_wide() -> None:
+    """The settings of docs/training.md, "Larger networks"."""
+    network = load_settings("compact", WIDE).network
+
+    def wide(channels: int) -> int:
+        return channels * 3 // 2
+
+    assert network == replace(
+        COMPACT,
+        interaction=tuple(replace(conv, channels=wide(conv.channels)) for conv in COMPACT.interaction),
+        neck=tuple((stride, wide(channels)) for stride, channels in COMPACT.neck or ()),
+        decoder=tuple(
+            replace(level, convs=tuple(map(wide, level.convs)), reduce=level.reduce and wide(level.reduce))
+            for level in COMPACT.decoder
+        ),
+    )
 
 
 def test_a_file_of_ones_own(tmp_path: Path) -> None:

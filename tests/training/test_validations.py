@@ -108,9 +108,11 @@ def test_what_is_stopped_is_made_anew(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("listed", [True, False])
 def test_slices_are_kept(listed: bool) -> None:
-    summary = {**SUMMARY, "ious": [[0.1]], "slices": {"thin": {**SUMMARY, "more": 1}, "small": {"cases": 0}}}
+    late = {"late": {"6-10": {"gain": 0.01}}}
+    thin = {**SUMMARY, **late}
+    summary = {**thin, "ious": [[0.1]], "slices": {"thin": {**thin, "more": 1}, "small": {"cases": 0}}}
     kept = kept_of([summary, {}] if listed else summary)
-    assert kept == {**SUMMARY, "slices": {"thin": SUMMARY, "small": {"cases": 0}}}
+    assert kept == {**thin, "slices": {"thin": thin, "small": {"cases": 0}}}
 
 
 def test_the_commands(tmp_path: Path) -> None:
