@@ -9,6 +9,7 @@ Example:
 
 from pyiseg.backend import available_devices
 from pyiseg.errors import DeviceError, ModelError, PyisegError
+from pyiseg.image import Image
 from pyiseg.model import Model, load_model
 from pyiseg.session import Click, Session
 
@@ -17,6 +18,7 @@ __version__ = "0.2.0"
 __all__ = [
     "Click",
     "DeviceError",
+    "Image",
     "Model",
     "ModelError",
     "PyisegError",

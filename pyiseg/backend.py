@@ -1,12 +1,13 @@
-"""Devices by name, and the face that every device's pipeline shows."""
+"""Devices by name: what a name stands for, why a device cannot be used, and encoding an image on it."""
 
 from __future__ import annotations
 
 import threading
 import warnings
 from collections import deque
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -17,124 +18,82 @@ from pyiseg.model import Model
 from pyiseg.runtime.device_image import DeviceImage
 
 if TYPE_CHECKING:
-    from pyiseg._core import Array
+    from pyiseg.runtime import pipeline
     from pyiseg.tensorrt.provider import TensorRT
 
-DEVICES = ("cpu", "cuda", "auto")
+EncodedImage: TypeAlias = "pipeline.EncodedImage"
+Source: TypeAlias = "npt.NDArray[np.uint8] | DeviceImage"
+Factory: TypeAlias = "Callable[[Model, View, Source], EncodedImage]"
 
-Prediction: TypeAlias = Any
-"""What a pipeline predicted, to be handed back to it."""
+
+class Backend(NamedTuple):
+    """What a device's name stands for; see `register`."""
+
+    factory: Factory
+    why_not: Callable[[], str]
 
 
-class Pipeline(Protocol):
-    """One image on one device: what it costs once is paid when it is built, each click then reuses its buffers.
+def register(name: str, factory: Factory, why_not: Callable[[], str] = str) -> Backend | None:
+    """Let a name stand for a device, from now on and in this process.
 
-    Clicks are int32, shape (N, 3), rows x, y, label (1 selects, 0 removes), on the image, in the order they were made.
-    Not safe to be used from two threads at once; two pipelines are.
+    Args:
+        name: What `pyiseg.Session` and `pyiseg.Image` are to take as ``device``. "cpu" and "cuda" may be replaced;
+            "auto" stands for "cuda" where that can be used, else for "cpu".
+        factory: Called as ``factory(model, view, image)`` to encode an image; see `encode`. What it raises reaches the
+            user, so it should be `pyiseg.DeviceError` or `pyiseg.ModelError`.
+        why_not: Returns why the device cannot be used here, with the way out; an empty text if it can.
+
+    Returns:
+        What the name stood for before, to be registered again; None if nothing.
+
+    Raises:
+        ValueError: The name is "auto", or no name.
     """
-
-    def predict(self, clicks: npt.NDArray[np.int32], previous: Prediction | None) -> Prediction:
-        """Predict the selection after the last of some clicks; a pure function of its arguments and the image.
-
-        Args:
-            clicks: At least one.
-            previous: What this returned for all clicks but the last; None for the first click.
-
-        Returns:
-            The alpha that the guided filter is given: float32, shape (h, w), on the grid; where it lies is the
-            pipeline's own affair. Fresh.
-        """
-        ...
-
-    def matte(self, clicks: npt.NDArray[np.int32], prediction: Prediction) -> npt.NDArray[np.uint8]:
-        """Render a prediction at the image's own resolution; a pure function of its arguments and the image.
-
-        Args:
-            clicks: Those that `predict` was given for it: they are obeyed, and a learned guide may depend on them.
-            prediction: What it returned.
-
-        Returns:
-            Alpha, uint8, shape (H, W). A fresh array.
-        """
-        ...
-
-    def on_grid(self, clicks: npt.NDArray[np.int32], prediction: Prediction) -> npt.NDArray[np.float32]:
-        """Render a prediction on the grid; the arguments are those of `matte`.
-
-        Returns:
-            Alpha, float32, shape (h, w), 0..1. A fresh array.
-        """
-        ...
-
-    def carry(self, alpha: npt.NDArray[np.float32]) -> Prediction:
-        """What stands for an alpha on the grid as it is, for `predict` to go on from.
-
-        Args:
-            alpha: float32, shape (h, w), 0..1.
-        """
-        ...
-
-    def for_crop(self, view: View, rgb: npt.NDArray[np.uint8]) -> Pipeline:
-        """Return the pipeline of a crop of the image, on the same device.
-
-        Args:
-            view: How the model sees the crop.
-            rgb: The crop, uint8, shape (H, W, 3), C-contiguous. It may be kept, so it must not change.
-        """
-        ...
-
-    def offload(self) -> None:
-        """Free what is held for predictions that were returned; a later pipeline of the same view goes on from them."""
-        ...
+    if name == "auto" or not (isinstance(name, str) and name):
+        raise ValueError(f"device {name!r} cannot be registered; choose another name")
+    before = _BACKENDS.get(name)
+    _BACKENDS[name] = Backend(factory, why_not)
+    return before
 
 
-class DevicePipeline(Pipeline, Protocol):
-    """A pipeline on a device whose memory is not numpy's."""
-
-    def matte_on_device(self, clicks: npt.NDArray[np.int32], prediction: Prediction | None) -> Array:
-        """What `matte` returns, left on the device, complete; without one, zeros. The next call overwrites it."""
-        ...
-
-    def to_device(self, alpha: npt.NDArray[np.uint8]) -> Array:
-        """Bring a matte, uint8, shape (H, W), to the device; complete, and overwritten by the next call."""
-        ...
-
-    def image(self) -> npt.NDArray[np.uint8]:
-        """The image, uint8, shape (H, W, 3), brought to the host. Fresh."""
-        ...
+def unregister(name: str) -> None:
+    """Let a name that `register` made known stand for nothing again."""
+    del _BACKENDS[name]
 
 
 def available_devices() -> tuple[str, ...]:
     """Names that `pyiseg.Session` takes as ``device`` on this machine, besides ``"auto"``; the fastest one last.
 
     A GPU counts when this build of pyiseg has the CUDA ops, the driver answers and TensorRT is installed; whether its
-    engines can be built shows when the first session is made.
+    engines can be built shows when the first image is encoded.
     """
-    return ("cpu",) if why_not_cuda() else ("cpu", "cuda")
+    return tuple(name for name, device in _BACKENDS.items() if not device.why_not())
 
 
 def resolve(device: str) -> str:
-    """The device that a name stands for.
+    """Return the device that a name stands for.
 
     Args:
-        device: ``"cpu"``, ``"cuda"`` or ``"auto"``, which stands for the fastest one that is available.
+        device: A name that is registered, such as ``"cpu"`` and ``"cuda"``, or ``"auto"``, which stands for the fastest
+            one that is available.
 
     Returns:
-        One of `available_devices`.
+        A registered name.
 
     Raises:
         ValueError: Not a known name.
         DeviceError: A known device that cannot be used here.
     """
-    if device not in DEVICES:
-        raise ValueError(f"device is {device!r}; the known devices are {', '.join(map(repr, DEVICES))}")
-    if device == "cpu":
+    if device != "auto":
+        if not isinstance(device, str) or device not in _BACKENDS:
+            raise ValueError(f"device is {device!r}; the known devices are {', '.join(map(repr, (*_BACKENDS, 'auto')))}")
+        reason = _BACKENDS[device].why_not()
+        if reason:
+            raise DeviceError(f"device {device!r} cannot be used: {reason}; or pass device='cpu'")
         return device
-    reason = why_not_cuda()
+    reason = _BACKENDS["cuda"].why_not()
     if not reason:
         return "cuda"
-    if device == "cuda":
-        raise DeviceError(f"device 'cuda' cannot be used: {reason}; or pass device='cpu'")
     if _has_gpu():
         _warn_once(f"pyiseg runs on the CPU although there is a GPU: {reason}")
     return "cpu"
@@ -189,10 +148,8 @@ def cuda_state() -> list[tuple[str, str]]:
     return [*state, ("no cuda", reason)] if reason else state
 
 
-def build(
-    device: str, model: Model, view: View, image: npt.NDArray[np.uint8] | DeviceImage, *, fall_back: bool
-) -> tuple[str, Pipeline]:
-    """Build the pipeline of one image. Imports the device's runtime.
+def encode(device: str, model: Model, view: View, image: Source, *, fall_back: bool) -> tuple[str, EncodedImage]:
+    """Encode an image on a device. Imports the device's runtime.
 
     Args:
         device: A name that `resolve` returned.
@@ -202,38 +159,39 @@ def build(
         fall_back: Whether a GPU that fails gives way to the CPU, with one warning.
 
     Returns:
-        The device that it has come to, and the pipeline.
+        The device that it has come to, and the encoded image.
 
     Raises:
         ValueError: The image lies on a GPU, and the device is the CPU.
         DeviceError: The device failed.
     """
-    if device == "cuda":
+    if device != "cpu":
         try:
-            return "cuda", _cuda_pipeline(model, view, image)
+            return device, _BACKENDS[device].factory(model, view, image)
         except (DeviceError, ModelError) as error:
             # A model's files may have changed since they were read; the CPU runs what was read.
             if not fall_back or isinstance(image, DeviceImage):
                 raise
             _warn_once(f"pyiseg runs on the CPU although there is a GPU: {error}")
     if isinstance(image, DeviceImage):
-        reason = why_not_cuda()
+        reason = _BACKENDS["cuda"].why_not()
         way_out = f"'cuda' cannot be used: {reason}. Pass" if reason else "pass device='cuda', or"
         raise ValueError(
             f"image lies on a GPU but the session is to run on the CPU; {way_out} a numpy array: cupy.asnumpy(image), "
             "image.cpu().numpy() in torch"
         )
-    return "cpu", _cpu_pipeline(model, view, image)
+    return "cpu", _BACKENDS["cpu"].factory(model, view, image)
 
 
-def _cpu_pipeline(model: Model, view: View, rgb: npt.NDArray[np.uint8]) -> Pipeline:
+def _on_cpu(model: Model, view: View, image: Source) -> EncodedImage:
     _native()
     try:
-        from pyiseg.runtime.cpu import CpuPipeline
+        from pyiseg.runtime.cpu import CpuImage
     except ImportError as error:
         way_out = ": pip install onnxruntime" if error.name == "onnxruntime" else ""
         raise DeviceError(f"device 'cpu' cannot be used: {error}{way_out}") from error
-    return CpuPipeline(model, view, rgb)
+    assert isinstance(image, np.ndarray)
+    return CpuImage(model, view, image)
 
 
 def _native() -> Any:
@@ -249,9 +207,9 @@ def _native() -> Any:
     return _core
 
 
-def _cuda_pipeline(model: Model, view: View, image: npt.NDArray[np.uint8] | DeviceImage) -> Pipeline:
+def _on_cuda(model: Model, view: View, image: Source) -> EncodedImage:
     from pyiseg import _core
-    from pyiseg.runtime.cuda import CudaPipeline
+    from pyiseg.runtime.cuda import CudaImage
 
     try:
         index = _core.cuda.device_index()
@@ -259,9 +217,9 @@ def _cuda_pipeline(model: Model, view: View, image: npt.NDArray[np.uint8] | Devi
         raise DeviceError(f"the GPU does not answer: {error}") from error
     gpu = _engines_of(index)
     engines, of_crops = gpu.load(model, view), gpu.prepare(model)
-    # Whoever opens one picture after the other has no session in between; loading engines again takes longer than one.
+    # Whoever opens one image after the other has no session in between; loading engines again takes longer than one.
     _recent.append((engines, of_crops))
-    return CudaPipeline(model, view, image, native=_core.cuda, engines=engines, of_crops=of_crops)
+    return CudaImage(model, view, image, native=_core.cuda, engines=engines, of_crops=of_crops)
 
 
 _recent: deque[Any] = deque(maxlen=2)
@@ -300,3 +258,6 @@ def _warn_once(message: str) -> None:
     if not _warned:
         _warned = True
         warnings.warn(message, RuntimeWarning, stacklevel=4)
+
+
+_BACKENDS: dict[str, Backend] = {"cpu": Backend(_on_cpu, str), "cuda": Backend(_on_cuda, why_not_cuda)}

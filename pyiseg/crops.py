@@ -7,14 +7,15 @@ belongs to; outside of that crop alpha is 0.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, cast
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias, cast
 
 import numpy as np
 import numpy.typing as npt
 
-from pyiseg import backend, zoom
+from pyiseg import zoom
 from pyiseg.geometry import Rect, View
-from pyiseg.model import Model
+from pyiseg.image import Image
+from pyiseg.runtime.pipeline import DevicePipeline, Pipeline, Prediction
 
 if TYPE_CHECKING:
     from pyiseg._core import Array
@@ -25,16 +26,16 @@ Clicks: TypeAlias = Sequence[tuple[int, int, bool]]
 class CropPrediction(NamedTuple):
     """A prediction, and which crop it was made on."""
 
-    prediction: backend.Prediction
+    prediction: Prediction
     rect: Rect
 
 
 class Crop(NamedTuple):
-    """A rectangle of the image, with the view and the pipeline that predict on it."""
+    """A rectangle of the image, and the pipeline that predicts on it."""
 
     rect: Rect
     view: View
-    pipeline: backend.Pipeline
+    pipeline: Pipeline
 
     def clicks_in(self, clicks: Clicks) -> npt.NDArray[np.int32]:
         """Return the clicks that lie in the crop, int32, shape (N, 3), rows x, y, label in the crop's pixels."""
@@ -44,40 +45,29 @@ class Crop(NamedTuple):
 
 
 class Crops:
-    """The crops of one image. Besides the whole, at most one is held; others are made again when they are needed.
+    """The crops that one selection is predicted on: the whole image, which others share, and at most one crop.
 
-    Not safe to be used from two threads at once.
+    A crop that is not held is encoded again when it is needed. Not safe to be used from two threads at once; two such
+    objects are, also on the same image.
 
     Args:
-        model: The networks.
-        device: A name that `pyiseg.backend.resolve` returned.
-        image: RGB, uint8, shape (H, W, 3), or what stands for one on a GPU; see `pyiseg.backend.build`.
-        fall_back: Whether a GPU that fails gives way to the CPU.
+        image: The image.
 
     Attributes:
-        whole: All of the image.
-        device: What ``device`` has come to.
-
-    Raises:
-        ValueError, DeviceError: As `pyiseg.backend.build`.
+        image: See above.
+        whole: All of it.
     """
 
-    def __init__(self, model: Model, device: str, image: Any, *, fall_back: bool) -> None:
-        shape = (image.shape[0], image.shape[1])
-        view = _fit(model, shape, model.long_side)
-        self._model = model
-        self.device, pipeline = backend.build(device, model, view, image, fall_back=fall_back)
-        self.whole = Crop(Rect(0, 0, *shape), view, pipeline)
-        self._image: npt.NDArray[np.uint8] | None = image if isinstance(image, np.ndarray) else None
+    def __init__(self, image: Image) -> None:
+        self.image, self._model = image, image.model
+        view = image.encoded.view
+        self.whole = Crop(Rect(0, 0, *view.image), view, image.encoded.pipeline())
         self._zoomed: Crop | None = None
 
     @property
-    def image(self) -> npt.NDArray[np.uint8]:
-        """The image on the host, RGB, uint8, shape (H, W, 3), read-only. From a GPU it is fetched once, and kept."""
-        if self._image is None:
-            self._image = cast("backend.DevicePipeline", self.whole.pipeline).image()
-            self._image.flags.writeable = False
-        return self._image
+    def zoomed(self) -> Crop | None:
+        """The crop that is held, if any."""
+        return self._zoomed
 
     def predict(self, clicks: Clicks, previous: CropPrediction | None) -> CropPrediction:
         """Predict the selection after the last of some clicks; a pure function of its arguments and the image.
@@ -126,7 +116,7 @@ class Crops:
 
     def matte_on_device(self, clicks: Clicks, selection: CropPrediction | None) -> Array:
         """What `matte` returns, on the device; without a selection, zeros. The next call overwrites it."""
-        pipeline = cast("backend.DevicePipeline", self.whole.pipeline)
+        pipeline = cast("DevicePipeline", self.whole.pipeline)
         if selection is not None and selection.rect != self.whole.rect:
             return pipeline.to_device(self.matte(clicks, selection))
         prediction = None if selection is None else selection.prediction
@@ -184,12 +174,8 @@ class Crops:
             rules = self._model.zoom
             assert rules is not None, "without zoom rules there is no crop"
             long_side = zoom.long_side(rules, rect, self._model.long_side, self._model.multiple)
-            view = _fit(self._model, rect.shape, long_side)
+            view = self.image.fit(rect.shape, long_side)
             self.release()  # first, so that two are never held at once
-            pixels = np.ascontiguousarray(self.image[rect.slices])
-            self._zoomed = Crop(rect, view, self.whole.pipeline.for_crop(view, pixels))
+            pixels = np.ascontiguousarray(self.image.rgb[rect.slices])
+            self._zoomed = Crop(rect, view, self.image.encoded.for_crop(view, pixels).pipeline())
         return self._zoomed
-
-
-def _fit(model: Model, shape: tuple[int, int], long_side: int) -> View:
-    return View.fit(shape, long_side=long_side, multiple=model.multiple, grid_stride=model.grid_stride)

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, SupportsIndex, Type
 import numpy as np
 import numpy.typing as npt
 
-from pyiseg import backend, images
+from pyiseg import images
 from pyiseg.crops import CropPrediction, Crops
 from pyiseg.errors import DeviceError
+from pyiseg.image import Image
 from pyiseg.model import Model, load_model
-from pyiseg.runtime.device_image import DeviceImage, is_device_array
 
 if TYPE_CHECKING:
     from pyiseg._core import Array
@@ -42,45 +42,45 @@ class _Step(NamedTuple):
 class Session:
     """Select something in an image by clicking.
 
-    The costly part, looking at the image, happens once, here; each click after that is cheap. Only where a selection
-    is small, some click from the fourth on looks once more, at the part of the image around it, which shows more there
-    (the default model does so). A session is the list of its steps and nothing else: the alpha is a pure function of
-    the image, the model and the clicks in their order.
+    The costly part, encoding the image, happens once, here (or before, in `pyiseg.Image`); each click after that is
+    cheap. Only where a selection is small, some click from the fourth on zooms in: it encodes the crop of the image
+    around the selection as well, which shows more there (the default model does so). A session is the list of its
+    steps and nothing else: the alpha is a pure function of the image, the model and the clicks in their order.
 
     A session may be used from several threads, one at a time gets in; different sessions run side by side.
 
     Args:
-        image: A uint8 array (H, W) gray, (H, W, 3) RGB or (H, W, 4) RGBA, a PIL image, or the path of a picture; see
-            the notes below. It is copied: changing it afterwards changes nothing here. With ``device="cuda"`` also an
-            RGB array (H, W, 3) on the GPU, of CuPy, PyCUDA, torch or anything with ``__cuda_array_interface__`` or
-            DLPack: it is not copied, so it must not be changed.
-        model: ``"default"``, the path of a model folder, or a `pyiseg.Model`.
+        image: A uint8 array (H, W) gray, (H, W, 3) RGB or (H, W, 4) RGBA, a PIL image, or the path of an image file;
+            see the notes below. It is copied: changing it afterwards changes nothing here. With ``device="cuda"`` also
+            an RGB array (H, W, 3) on the GPU, of CuPy, PyCUDA, torch or anything with ``__cuda_array_interface__`` or
+            DLPack: it is not copied, so it must not be changed. Or a `pyiseg.Image`, which several sessions may share.
+        model: ``"default"``, the path of a model folder, or a `pyiseg.Model`. With a `pyiseg.Image` it is the image's.
         device: ``"cpu"``, ``"cuda"``, or ``"auto"`` for the fastest that is available.
 
     Raises:
-        ValueError: The image is not one, or ``device`` is not a known name.
+        ValueError: The image is not one, ``device`` is not a known name, or a `pyiseg.Image` was encoded with another
+            model or on another device.
         FileNotFoundError: ``image`` is a path at which there is no file.
         pyiseg.ModelError: The model is missing, damaged or of a kind this version cannot run.
         pyiseg.DeviceError: The device cannot be used here.
 
     Notes:
         An alpha channel and colour profiles are ignored; the EXIF orientation of files and PIL images is applied, so
-        clicks are given on the picture as it is seen. Palettes, CMYK and 16-bit gray are converted.
+        clicks are given on the image as it is seen. Palettes, CMYK and 16-bit gray are converted.
     """
 
     def __init__(
         self,
-        image: images.ImageLike | Any,
+        image: images.ImageLike | Image | Any,
         *,
         model: str | os.PathLike[str] | Model = "default",
         device: str = "cpu",
     ) -> None:
-        chosen = backend.resolve(device)  # before the picture is read
-        loaded = load_model(model)
-        source = DeviceImage(image) if is_device_array(image) else images.to_rgb(image)
-        if isinstance(source, np.ndarray):
-            source.flags.writeable = False
-        self._crops = Crops(loaded, chosen, source, fall_back=device == "auto")
+        if isinstance(image, Image):
+            _check_same(image, model, device)
+        else:
+            image = Image(image, model=model, device=device)
+        self._crops = Crops(image)
         self._lock = threading.Lock()
         self._steps: list[_Step] = []
         self._undone: list[_Step] = []
@@ -204,20 +204,19 @@ class Session:
     def image(self) -> npt.NDArray[np.uint8]:
         """The image as the session sees it: RGB, uint8, shape (H, W, 3). The session's own, read-only.
 
-        One that was given on a GPU is fetched when this is first asked for, or when a part of it is looked at closer.
+        One that was given on a GPU is fetched when this is first asked for, or when the session zooms in.
         """
-        with self._lock:
-            return self._crops.image
+        return self._crops.image.rgb
 
     @property
     def shape(self) -> tuple[int, int]:
         """Height and width of the image, and of every alpha."""
-        return self._crops.whole.rect.shape
+        return self._crops.image.shape
 
     @property
     def device(self) -> str:
         """The device in use; what ``"auto"`` has come to."""
-        return self._crops.device
+        return self._crops.image.device
 
     def __reduce_ex__(self, protocol: SupportsIndex) -> NoReturn:
         """Refuse to be copied or pickled: two sessions would share one history and one set of buffers."""
@@ -247,14 +246,28 @@ class Session:
             return drawn
 
     def _needs_gpu(self, name: str) -> None:
-        if self.device == "cpu":
-            raise DeviceError(f"Session.{name} needs a session on a GPU; this one was made with device='cpu'")
+        if not hasattr(self._crops.whole.pipeline, "matte_on_device"):
+            raise DeviceError(f"Session.{name} needs a session on a GPU; this one was made with device={self.device!r}")
 
     def _draw(self, steps: list[_Step]) -> npt.NDArray[np.uint8]:
         """The matte after some steps; drawn before they become the session's, so that a failure changes nothing."""
         if not steps:
             return np.zeros(self.shape, dtype=np.uint8)
         return self._crops.matte(_clicks_of(steps), steps[-1].selection)
+
+
+def _check_same(image: Image, model: str | os.PathLike[str] | Model, device: str) -> None:
+    """Refuse a model or device that an encoded image does not have; what was left out is the image's."""
+    if model != "default" and load_model(model) is not image.model:
+        raise ValueError(
+            f"the image was encoded with the model '{image.model.name}', not with {model!r}: leave model out, or make "
+            "another pyiseg.Image with that model"
+        )
+    if device not in ("cpu", "auto", image.device):
+        raise ValueError(
+            f"the image was encoded on '{image.device}', not on {device!r}: leave device out, or make another "
+            "pyiseg.Image on that device"
+        )
 
 
 def _clicks_of(steps: list[_Step]) -> list[Click]:

@@ -24,8 +24,10 @@ from pyiseg import _core
 from pyiseg.evaluation.metrics import iou
 from pyiseg.evaluation.robot import next_click
 from pyiseg.geometry import View
-from pyiseg.runtime.click import NUMPY, ClickStage
+from pyiseg.runtime.click import ClickStage
+from pyiseg.runtime.guide import ColorGuide
 from pyiseg.runtime.guided_filter import ColorFilter, GuidedFilter, LearnedFilter
+from pyiseg.runtime.resample import NUMPY
 from pyiseg.session import Click
 
 T = TypeVar("T")
@@ -83,7 +85,7 @@ class Episodes:
         for episode in self.episodes:
             if not isinstance(episode.filter, ColorFilter):
                 return None
-            planes.append(np.concatenate([episode.filter.image, episode.filter.statistics]))
+            planes.append(np.concatenate([episode.filter.guide.image, episode.filter.guide.statistics]))
         return torch.from_numpy(np.stack(planes))
 
     def inputs(self) -> tuple[Tensor, Tensor, Tensor]:
@@ -163,10 +165,11 @@ class Episode:
         self.click_stage = ClickStage(rules, grid)
         self.guide: GivenGuide | None = None
         if rules.guide == "color":
-            self.filter: GuidedFilter = ColorFilter(rules, self.view, sample.image, NUMPY, np.zeros)
+            guide = ColorGuide(NUMPY, self.view, sample.image, rules.radius, rules.eps, np.zeros)
+            self.filter: GuidedFilter = ColorFilter(guide, rules.radius, sample.image, _core, np.empty)
         else:
             self.guide = GivenGuide(grid)
-            self.filter = LearnedFilter(rules, self.guide, grid, _core, np.zeros)
+            self.filter = LearnedFilter(rules, self.guide, grid, _core, np.empty)
         self.clicks = np.zeros((0, 3), np.int32)
         self.selected = np.zeros(grid, np.float32)
         self.alpha = np.zeros(self.truth.shape, np.uint8)

@@ -16,13 +16,9 @@ import numpy.typing as npt
 
 from pyiseg import _core
 from pyiseg.model import Rules
-from pyiseg.runtime.resample import Device
 
 Float32: TypeAlias = npt.NDArray[np.float32]
 Clicks: TypeAlias = npt.NDArray[np.int32]
-
-NUMPY = Device(_core, np.empty, np.asarray)
-"""The functions of `pyiseg._core`, on numpy arrays."""
 
 
 def _copy(array: Float32, to: Float32) -> None:
@@ -36,7 +32,7 @@ class ClickStage:
         rules: How clicks are encoded and predictions are finished.
         grid: Height and width of the grid.
         ops: Who does the work; every array below is of the kind it takes.
-        zeros: Makes an array of a shape and dtype, all zeros.
+        empty: Makes an array of a shape and dtype.
         copy: Copies from one array to another.
         dtypes: Of the network's inputs: float32 or, on a stream, float16.
 
@@ -51,15 +47,15 @@ class ClickStage:
         rules: Rules,
         grid: tuple[int, int],
         ops: Any = _core,
-        zeros: Callable[..., Any] = np.zeros,
+        empty: Callable[..., Any] = np.empty,
         copy: Callable[[Any, Any], None] = _copy,
         dtypes: tuple[Any, Any] = (np.float32, np.float32),
     ) -> None:
         self._rules, self._ops, self._copy = rules, ops, copy
-        self.maps = zeros((1, 2 * len(rules.sigmas), *grid), dtypes[0])
-        self.previous = zeros((1, 1, *grid), dtypes[1])
-        self.answer = zeros((1, 1, *grid), np.float32)
-        self._labels = zeros(grid, np.int32)
+        self.maps = empty((1, 2 * len(rules.sigmas), *grid), dtypes[0])
+        self.previous = empty((1, 1, *grid), dtypes[1])
+        self.answer = empty((1, 1, *grid), np.float32)
+        self._labels = empty(grid, np.int32)
 
     def encode(self, clicks: Any, previous_clicks: Any, alpha: Any) -> None:
         """Fill the network's inputs.

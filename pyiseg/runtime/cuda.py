@@ -1,11 +1,12 @@
-"""The CUDA pipeline: engines run the networks, native streams do the rest, and a click is one captured launch.
+"""CUDA's encoded image and pipeline: engines run the networks, native streams do the rest, a click is one launch.
 
-It is given its device (`pyiseg._core.cuda`, or `pyiseg._core.host`, which walks the same way without a GPU) and its
-engines (`pyiseg.runtime.engine`), and imports neither TensorRT nor anything of CUDA.
+They are given their device (`pyiseg._core.cuda`, or `pyiseg._core.host`, which walks the same way without a GPU) and
+its engines (`pyiseg.runtime.engine`), and import neither TensorRT nor anything of CUDA.
 
-Device memory of one image, all of it allocated when the pipeline is made: the image (3 bytes a pixel, unless it lies
-there already), the matte (1 byte a pixel), a learned guide (4 bytes a pixel, where the model has one), the working
-image, the features, two dozen grids and the engines' scratch; `CudaPipeline.nbytes` tells. Each click adds its
+Device memory is allocated when they are made. Of an image (`CudaImage.nbytes`): its pixels (3 bytes each, unless they
+lie there already), a learned guide (4 bytes a pixel, where the model has one that does not see the clicks), the network
+input, the features and nine grids. Of each pipeline on it (`CudaPipeline.nbytes`): the matte (1 byte a pixel), a guide
+that sees the clicks (4 bytes a pixel), some twenty grids and the click network's scratch. Each click adds its
 prediction (4 bytes a grid pixel, at most 0.26 MB with the default model); those of the last 32 clicks stay on the
 device, older ones move to the host (`pyiseg.runtime.history`).
 """
@@ -14,34 +15,34 @@ from __future__ import annotations
 
 import gc
 import logging
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+import threading
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from pyiseg import _core
 from pyiseg.errors import ModelError
 from pyiseg.geometry import View
 from pyiseg.model import Model
 from pyiseg.runtime.click import ClickStage
-from pyiseg.runtime.device_guide import ClickGuide, ImageGuide
-from pyiseg.runtime.engine import Engine, ExecutionContext
+from pyiseg.runtime.engine import GUIDE_STRIP, Engine, ExecutionContext
+from pyiseg.runtime.guide import ClickGuide, ColorGuide, ImageGuide
 from pyiseg.runtime.guided_filter import ColorFilter, GuidedFilter, LearnedFilter
 from pyiseg.runtime.history import Prediction, RecentPredictions
-from pyiseg.runtime.memory import Memory, failures
+from pyiseg.runtime.memory import Memory, failures, on_device
 from pyiseg.runtime.resample import working_image
 
 CAPACITY = 64  # Clicks that a captured graph has room for; one more, and it is captured anew with twice as many.
 CAPTURES = 3  # Tries to capture a click: another thread that waits for the whole device spoils one.
 
-EngineProvider: TypeAlias = Mapping[str, Engine]
+Engines: TypeAlias = Mapping[str, Engine]
 log = logging.getLogger("pyiseg")
 
 
-class CudaPipeline:
-    """One image on a device; see `pyiseg.backend.Pipeline`.
+class CudaImage:
+    """An image, encoded on a device; see `pyiseg.runtime.pipeline.EncodedImage`.
 
     Args:
         model: For its rules; the networks come as engines.
@@ -52,8 +53,14 @@ class CudaPipeline:
         engines: "click", "image" (absent with early fusion) and "guide" (absent with the color guide).
         of_crops: The same for images of any size: for crops that are zoomed in on. None: those above.
 
+    Attributes:
+        model, view, native, engines: See above.
+        pixels: The image, native, uint8, shape (H, W, 3).
+        working: The network input, native, float32, shape (1, 3, Hw, Ww).
+        features: What image.onnx gave, native, by name.
+
     Raises:
-        DeviceError: The device or an engine failed, or there is no memory left; nothing of the pipeline stays then.
+        DeviceError: The device or an engine failed, or there is no memory left; nothing of the image stays then.
     """
 
     def __init__(
@@ -63,35 +70,135 @@ class CudaPipeline:
         image: Any,
         *,
         native: Any,
-        engines: EngineProvider,
-        of_crops: EngineProvider | None = None,
+        engines: Engines,
+        of_crops: Engines | None = None,
     ) -> None:
-        with failures(native, "making a session"):
-            self._native, self._model, self._view = native, model, view
-            self._of_crops = engines if of_crops is None else of_crops
+        self.native, self.model, self.view, self.engines = native, model, view, engines
+        self._of_crops = engines if of_crops is None else of_crops
+        self._rgb: npt.NDArray[np.uint8] | None = None
+        self._fetching = threading.Lock()
+        with failures(native, "encoding an image"):
             self._stream = native.Stream()
+        with self._doing("encoding an image"):
+            memory = self._memory = Memory(self._stream)
+            if isinstance(image, np.ndarray):
+                self.pixels, self._rgb = memory.uploaded(image), image
+            else:
+                self.pixels = image.borrow(self._stream)
+            self.working = memory.empty((1, 3, *view.working))
+            working_image(Memory(self._stream).device, view, self.pixels, self.working)
+            self.features = self._encode()
+            self._guide = self._shared_guide()
+            self._stream.synchronize()  # streams of pipelines read what was written on this one
+
+    @property
+    def rgb(self) -> npt.NDArray[np.uint8]:
+        """The image on the host; see `pyiseg.runtime.pipeline.EncodedImage.rgb`."""
+        with self._fetching:
+            if self._rgb is None:
+                with self._doing("fetching the image"):
+                    image = np.empty((*self.view.image, 3), dtype=np.uint8)
+                    self._stream.download(self.pixels, image)
+                image.flags.writeable = False
+                self._rgb = image
+            return self._rgb
+
+    @property
+    def nbytes(self) -> int:
+        """Device memory that was allocated for this image, in bytes, without that of pipelines."""
+        return self._memory.nbytes
+
+    def pipeline(self) -> CudaPipeline:
+        """Return a fresh pipeline; see `pyiseg.runtime.pipeline.EncodedImage.pipeline`."""
+        with self._doing("making a session"):  # on this device, whichever one is current for the caller
+            return CudaPipeline(self)
+
+    def for_crop(self, view: View, rgb: npt.NDArray[np.uint8]) -> CudaImage:
+        """Encode a crop; see `pyiseg.runtime.pipeline.EncodedImage.for_crop`."""
+        with self._doing("zooming in"):
+            return CudaImage(self.model, view, rgb, native=self.native, engines=self._of_crops)
+
+    def filter(self, memory: Memory) -> GuidedFilter:
+        """Return a guided filter of this image.
+
+        Args:
+            memory: Where its buffers lie, on whose stream it works.
+        """
+        rules, view, guide, stream = self.model.rules, self.view, self._guide, memory.stream
+        if isinstance(guide, ColorGuide):
+            return ColorFilter(guide, rules.radius, self.pixels, stream, memory.zeros)
+        if guide is not None:
+            return LearnedFilter(rules, guide, view.grid, stream, memory.zeros)
+        network = GuideStrips(memory, self.engines["guide"])
+        seeing = ClickGuide(memory.device, view, network, self.pixels, self.working, rules.sigmas[0])
+        return LearnedFilter(rules, seeing, view.grid, stream, memory.zeros)
+
+    def _doing(self, what: str) -> AbstractContextManager[None]:
+        return on_device(self.native, self._stream, what)
+
+    def _shared_guide(self) -> ColorGuide | ImageGuide | None:
+        """Compute the guide, unless it depends on the clicks."""
+        memory, rules, temporary = self._memory, self.model.rules, Memory(self._stream)
+        if "guide" not in self.engines:
+            return ColorGuide(temporary.device, self.view, self.pixels, rules.radius, rules.eps, memory.zeros)
+        if "click_maps" in self.engines["guide"].inputs:
+            return None
+        network = GuideStrips(temporary, self.engines["guide"])
+        guide = ImageGuide(temporary.device, self.view, network, self.pixels, memory.empty)
+        self._stream.synchronize()  # the engine must not be closed while it works
+        return guide
+
+    def _encode(self) -> dict[str, Any]:
+        """Run the image stream, and keep its features."""
+        if "image" not in self.engines:
+            return {}
+        engine = self.engines["image"]
+        execution = engine.open({"image": self.working.shape})
+        features = {name: self._memory.empty(execution.outputs[name], dtype) for name, dtype in engine.outputs.items()}
+        # Its scratch is given back when the image has been looked at: a click needs it no more.
+        scratch = self._stream.empty((execution.scratch_bytes,), np.uint8)
+        execution.set_device_memory(scratch.ptr)
+        for name, array in {"image": self.working, **features}.items():
+            execution.bind(name, array.ptr)
+        execution.enqueue(self._stream)
+        self._stream.synchronize()
+        return features
+
+
+class CudaPipeline:
+    """Predictions on an image, on its device; see `pyiseg.runtime.pipeline.Pipeline`.
+
+    Args:
+        image: The encoded image.
+
+    Raises:
+        DeviceError: The device or an engine failed, or there is no memory left; nothing of the pipeline stays then.
+        ModelError: The click network's inputs are not of the types that pyiseg has.
+    """
+
+    def __init__(self, image: CudaImage) -> None:
+        model, view = image.model, image.view
+        with failures(image.native, "making a session"):
+            self._image, self._native, self._view = image, image.native, view
+            self._stream = image.native.Stream()
         with self._doing("making a session"):
             memory = self._memory = Memory(self._stream)
-            self._rgb = memory.uploaded(image) if isinstance(image, np.ndarray) else image.borrow(self._stream)
-            self._working = memory.empty((1, 3, *view.working))
-            self._stream.copy(working_image(Memory(self._stream).device, view, self._rgb), self._working)
-            inputs = engines["click"].inputs
+            inputs = image.engines["click"].inputs
             dtypes = inputs["click_maps"], inputs.get("previous_alpha", np.dtype(np.float32))
             self._click_stage = ClickStage(
                 model.rules, view.grid, self._stream, memory.zeros, self._stream.copy, dtypes
             )
-            self._features = self._look(engines)
             self._click = self._open(
-                engines["click"],
+                image.engines["click"],
                 {
-                    "image": self._working,
+                    "image": image.working,
                     "click_maps": self._click_stage.maps,
                     "previous_alpha": self._click_stage.previous,
                     "alpha": self._click_stage.answer,
-                    **self._features,
+                    **image.features,
                 },
             )
-            self._filter = self._make_filter(engines)
+            self._filter = image.filter(memory)
             self._prediction = memory.zeros(view.grid)
             self._fed_back = memory.zeros(view.grid)
             self._alpha = memory.zeros(view.image, np.uint8)
@@ -115,11 +222,11 @@ class CudaPipeline:
 
     @property
     def nbytes(self) -> int:
-        """Device memory that was allocated for this session, in bytes, without its steps."""
+        """Device memory that was allocated for this pipeline, in bytes, without its steps and its image."""
         return self._memory.nbytes + int(self._clicks.nbytes)
 
     def predict(self, clicks: npt.NDArray[np.int32], previous: Prediction | None) -> Prediction:
-        """Predict after the last of some clicks, and render it; see `pyiseg.backend.Pipeline.predict`."""
+        """Predict after the last of some clicks, and render it; see `pyiseg.runtime.pipeline.Pipeline.predict`."""
         with self._doing("a click"):
             if len(clicks) > self._feed.capacity:
                 self._prepare(2 * len(clicks))
@@ -138,7 +245,7 @@ class CudaPipeline:
             return result
 
     def matte(self, clicks: npt.NDArray[np.int32], prediction: Prediction) -> npt.NDArray[np.uint8]:
-        """Render a prediction at the image's own resolution; see `pyiseg.backend.Pipeline.matte`."""
+        """Render a prediction at the image's own resolution; see `pyiseg.runtime.pipeline.Pipeline.matte`."""
         with self._doing("rendering a matte"):
             self._show(clicks, prediction)
             alpha = np.empty(self._view.image, dtype=np.uint8)
@@ -159,7 +266,7 @@ class CudaPipeline:
             return self._alpha
 
     def on_grid(self, clicks: npt.NDArray[np.int32], prediction: Prediction) -> npt.NDArray[np.float32]:
-        """Render a prediction on the grid; see `pyiseg.backend.Pipeline.on_grid`."""
+        """Render a prediction on the grid; see `pyiseg.runtime.pipeline.Pipeline.on_grid`."""
         with self._doing("rendering a selection"):
             self._feed_back(clicks, prediction)
             alpha = np.empty(self._view.grid, dtype=np.float32)
@@ -167,16 +274,11 @@ class CudaPipeline:
             return alpha
 
     def carry(self, alpha: npt.NDArray[np.float32]) -> Prediction:
-        """What stands for an alpha; see `pyiseg.backend.Pipeline.carry`."""
+        """What stands for an alpha; see `pyiseg.runtime.pipeline.Pipeline.carry`."""
         return Prediction(host=alpha, carried=True)
 
-    def for_crop(self, view: View, rgb: npt.NDArray[np.uint8]) -> CudaPipeline:
-        """Return the pipeline of a crop; see `pyiseg.backend.Pipeline.for_crop`."""
-        with self._doing("zooming in"):  # on this device, whichever one is current for the caller
-            return CudaPipeline(self._model, view, rgb, native=self._native, engines=self._of_crops)
-
     def offload(self) -> None:
-        """Move all predictions that were returned to the host; see `pyiseg.backend.Pipeline.offload`."""
+        """Move all predictions that were returned to the host; see `pyiseg.runtime.pipeline.Pipeline.offload`."""
         with self._doing("zooming in"):
             self._recent.move_to_host()
 
@@ -188,50 +290,8 @@ class CudaPipeline:
             self._stream.synchronize()
             return self._alpha
 
-    def image(self) -> npt.NDArray[np.uint8]:
-        """The image, uint8, shape (H, W, 3), brought to the host."""
-        with self._doing("fetching the image"):
-            image = np.empty((*self._view.image, 3), dtype=np.uint8)
-            self._stream.download(self._rgb, image)
-            return image
-
-    @contextmanager
-    def _doing(self, what: str) -> Iterator[None]:
-        """With the session's device current, whatever thread this is, and failures said as they should be."""
-        with failures(self._native, what), self._stream.current():
-            try:
-                yield
-            except BaseException:
-                # What is under way uses memory that may be let go now.
-                with suppress(_core.DeviceRuntimeError):
-                    self._stream.synchronize()
-                raise
-
-    def _make_filter(self, engines: EngineProvider) -> GuidedFilter:
-        memory, view, rules = self._memory, self._view, self._model.rules
-        if "guide" not in engines:
-            return ColorFilter(rules, view, self._rgb, Memory(self._stream).device, memory.zeros)
-        guide = engines["guide"]
-        if "click_maps" in guide.inputs:
-            seeing = ClickGuide(memory, view, guide, self._rgb, self._working, rules.sigmas[0])
-            return LearnedFilter(rules, seeing, view.grid, self._stream, memory.zeros)
-        return LearnedFilter(rules, ImageGuide(memory, view, guide, self._rgb), view.grid, self._stream, memory.zeros)
-
-    def _look(self, engines: EngineProvider) -> dict[str, Any]:
-        """Run the image stream, and keep its features."""
-        if "image" not in engines:
-            return {}
-        engine = engines["image"]
-        execution = engine.open({"image": self._working.shape})
-        features = {name: self._memory.empty(execution.outputs[name], dtype) for name, dtype in engine.outputs.items()}
-        # Its scratch is given back when the image has been looked at: a click needs it no more.
-        scratch = self._stream.empty((execution.scratch_bytes,), np.uint8)
-        execution.set_device_memory(scratch.ptr)
-        for name, array in {"image": self._working, **features}.items():
-            execution.bind(name, array.ptr)
-        execution.enqueue(self._stream)
-        self._stream.synchronize()
-        return features
+    def _doing(self, what: str) -> AbstractContextManager[None]:
+        return on_device(self._native, self._stream, what)
 
     def _open(self, engine: Engine, arrays: Mapping[str, Any]) -> ExecutionContext:
         for name, dtype in {**engine.inputs, **engine.outputs}.items():
@@ -328,3 +388,22 @@ class CudaPipeline:
         elif prediction is not predicted:
             self._stream.copy(prediction.array, self._prediction)
         self._predicted = prediction
+
+
+class GuideStrips:
+    """An engine of guide.onnx at work; see `pyiseg.runtime.guide.GuideNetwork`."""
+
+    def __init__(self, memory: Memory, engine: Engine) -> None:
+        self._stream = memory.stream
+        self.image = memory.empty((1, 3, 1, GUIDE_STRIP))
+        self.maps = memory.empty((1, 2, 1, GUIDE_STRIP)) if "click_maps" in engine.inputs else None
+        arrays = {"image": self.image} | ({} if self.maps is None else {"click_maps": self.maps})
+        self._execution = engine.open({name: array.shape for name, array in arrays.items()})
+        self._execution.set_device_memory(memory.empty((self._execution.scratch_bytes,), np.uint8).ptr)
+        for name, array in arrays.items():
+            self._execution.bind(name, array.ptr)
+
+    def run(self, out: Any, first: int) -> None:
+        """See `pyiseg.runtime.guide.GuideNetwork.run`."""
+        self._execution.bind("guide", out.view((GUIDE_STRIP,), first).ptr)
+        self._execution.enqueue(self._stream)

@@ -12,28 +12,15 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from pyiseg.geometry import View
 from pyiseg.model import Rules
-from pyiseg.runtime.resample import Device, image_on_grid
-
-
-class Guide(Protocol):
-    """A guide of one channel; it may depend on the clicks, which are given on the grid."""
-
-    def on_grid(self, clicks: Any) -> Any:
-        """The centered guide that coefficients are fitted to, float32, shape (h, w); overwritten by the next call."""
-        ...
-
-    def at_image(self) -> Any:
-        """The guide that `on_grid` returned last, at the image's resolution, float32, shape (H, W)."""
-        ...
+from pyiseg.runtime.guide import ColorGuide, Guide
 
 
 class GuidedFilter(Protocol):
     """The guided filter of one image. Its buffers are written by every call; not for two threads at once.
 
     Clicks are int32, shape (N, 3), rows x, y, label, on the image and on the grid, in the order they were made. A
-    prediction is what `pyiseg.runtime.click.ClickStage.after` filled, float32, shape (h, w).
+    prediction is what `pyiseg.runtime.click.ClickStage.postprocess` filled, float32, shape (h, w).
     """
 
     def on_grid(self, clicks: Any, prediction: Any, *, applied: bool = False) -> Any:
@@ -58,27 +45,21 @@ class ColorFilter:
     """The residual form guided by the image's own colors: on the grid alpha is the prediction itself.
 
     Args:
-        rules: Of the model.
-        view: How the image is seen.
+        guide: The guide, which is only read.
+        radius: The filter's.
         rgb: The image, uint8, shape (H, W, 3). It is read whenever alpha is rendered, so it must not change.
-        device: Who does the work, and makes arrays that are needed in here only.
-        zeros: Makes an array of a shape and dtype, all zeros, that stays.
+        ops: Who does the work.
+        empty: Makes an array of a shape and dtype.
 
     Attributes:
-        image: The image on the grid, R, G, B in 0..1, float32, shape (3, h, w). Not to be written to.
-        statistics: Of that, float32, shape (6, h, w): the inverse of Sigma + eps U, which is symmetric, as rr, rg, rb,
-            gg, gb, bb (He et al. 2013, eq. 19). Not to be written to.
+        guide: See above.
     """
 
-    def __init__(self, rules: Rules, view: View, rgb: Any, device: Device, zeros: Callable[..., Any]) -> None:
-        ops: Any = device.ops
-        self._ops, self._rgb, self._radius = ops, rgb, rules.radius
-        self.image = zeros((3, *view.grid), np.float32)
-        image_on_grid(device, view, rgb, self.image)
-        self.statistics = zeros((6, *view.grid), np.float32)
-        ops.color_guide_statistics(self.image, rules.radius, rules.eps, self.statistics)
-        self._scratch = zeros((3, *view.grid), np.float32)
-        self._coefficients = zeros((4, *view.grid), np.float32)
+    def __init__(self, guide: ColorGuide, radius: int, rgb: Any, ops: Any, empty: Callable[..., Any]) -> None:
+        self.guide, self._ops, self._rgb, self._radius = guide, ops, rgb, radius
+        grid = guide.image.shape[1:]
+        self._scratch = empty((3, *grid), np.float32)
+        self._coefficients = empty((4, *grid), np.float32)
 
     def on_grid(self, clicks: Any, prediction: Any, *, applied: bool = False) -> Any:
         """See `GuidedFilter.on_grid`."""
@@ -88,7 +69,7 @@ class ColorFilter:
         """See `GuidedFilter.apply`."""
         ops, coefficients = self._ops, self._coefficients
         ops.color_guided_filter_coefficients(
-            self.image, self.statistics, prediction, self._radius, self._scratch, coefficients
+            self.guide.image, self.guide.statistics, prediction, self._radius, self._scratch, coefficients
         )
         ops.pin_image_clicks(self._rgb, image_clicks, clicks, self._scratch[0], coefficients)
         ops.apply_coefficients(coefficients, self._rgb, out)
@@ -102,19 +83,19 @@ class LearnedFilter:
         guide: The guide.
         grid: Height and width of the grid.
         ops: Who does the work.
-        zeros: Makes an array of a shape and dtype, all zeros.
+        empty: Makes an array of a shape and dtype.
     """
 
-    def __init__(self, rules: Rules, guide: Guide, grid: tuple[int, int], ops: Any, zeros: Callable[..., Any]) -> None:
+    def __init__(self, rules: Rules, guide: Guide, grid: tuple[int, int], ops: Any, empty: Callable[..., Any]) -> None:
         self._rules, self._guide, self._ops = rules, guide, ops
-        self._scratch = zeros((2, *grid), np.float32)
-        self._coefficients = zeros((2, *grid), np.float32)
+        self._scratch = empty((2, *grid), np.float32)
+        self._coefficients = empty((2, *grid), np.float32)
         self._fitted_to: Any = None  # the guide on the grid
         if rules.form == "averaged":
-            self._alpha = zeros(grid, np.float32)
+            self._alpha = empty(grid, np.float32)
         if rules.cleaned_by_filter:
-            self._kept = zeros(grid, np.float32)
-            self._labels = zeros(grid, np.int32)
+            self._kept = empty(grid, np.float32)
+            self._labels = empty(grid, np.int32)
 
     def on_grid(self, clicks: Any, prediction: Any, *, applied: bool = False) -> Any:
         """See `GuidedFilter.on_grid`."""

@@ -1,4 +1,4 @@
-"""A session's arrays on a device, how many bytes they are, and what to say when there are too many."""
+"""Arrays on a device, how many bytes they are, and what to say when there are too many."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pyiseg.runtime.resample import Device
 
 
 class Memory:
-    """Makes the arrays of one session and holds them as long as itself. They are freed on the session's stream.
+    """Makes arrays on one stream and holds them as long as itself. They are freed in that stream's order.
 
     Args:
         stream: A native stream.
@@ -70,3 +70,16 @@ def failures(native: Any, doing: str) -> Iterator[None]:
         ) from error
     except _core.DeviceRuntimeError as error:
         raise DeviceError(f"the device failed while {doing}: {error}") from error
+
+
+@contextmanager
+def on_device(native: Any, stream: Any, doing: str) -> Iterator[None]:
+    """Make a stream's device current, whatever thread this is, and say of failures what they were in the middle of."""
+    with failures(native, doing), stream.current():
+        try:
+            yield
+        except BaseException:
+            # What is under way uses memory that may be let go now.
+            with suppress(_core.DeviceRuntimeError):
+                stream.synchronize()
+            raise

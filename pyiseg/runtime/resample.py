@@ -1,20 +1,22 @@
-"""Resizing by native ops, on whatever device they run: what `pyiseg.geometry.View` gets from Pillow, to the bit.
+"""Resizing by native ops, the same on every device: the network input, the guide on the grid, click maps at the image.
 
-On a GPU the image must become the network's input, and a full-resolution guide the grid's, without a way back to the
-host. Here is what decides the numbers: which pixels are averaged with which weights. The windows are made with numpy
-once per pair of sizes; `csrc/ops/ops_image.h` has the ops that apply them.
+Results are those of Pillow, to the bit where the functions below say so. Here is what decides the numbers: which pixels
+are averaged with which weights. The windows are made with numpy once per pair of sizes; `csrc/ops/ops_image.h` has the
+ops that apply them.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import functools
+import math
 from collections.abc import Callable
 from typing import Any, Literal, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
+from pyiseg import _core
 from pyiseg.geometry import View
 
 Float64: TypeAlias = npt.NDArray[np.float64]
@@ -22,7 +24,7 @@ Shape: TypeAlias = tuple[int, ...]
 Filter: TypeAlias = Literal["area", "box", "bilinear", "lanczos"]
 
 _WEIGHT_BITS = 22  # as csrc/math/resample.h has it
-_REDUCING_GAP = 3.0  # as View.working_image has it
+_REDUCING_GAP = 3.0  # of Pillow's `Image.resize`: much faster on very large images, and hardly different
 
 
 class Ops(Protocol):
@@ -82,6 +84,23 @@ class Device:
     array: Callable[[npt.NDArray[Any]], Any]
 
 
+NUMPY = Device(_core, np.empty, lambda array: array)
+"""The functions of `pyiseg._core`, on numpy arrays."""
+
+
+def part(array: Any, shape: Shape, first: int = 0) -> Any:
+    """Return the elements of an array from the `first` on, in a shape; it shares the memory.
+
+    Args:
+        array: A C-contiguous numpy array or a native one.
+        shape: Its size may be less than what is left of the array.
+        first: Index of the first element, all dimensions joined end to end.
+    """
+    if not isinstance(array, np.ndarray):
+        return array.view(shape, first)
+    return array.reshape(-1)[first : first + math.prod(shape)].reshape(shape)
+
+
 @dataclasses.dataclass(frozen=True)
 class Windows:
     """Pixel i of the result is the sum over k of ``weights[k, i] * pixel[starts[i] + k]``, along one axis.
@@ -135,16 +154,14 @@ def fixed_windows(kind: Filter, size: int, result: int, covered: float | None = 
     return _packed(exact.starts.astype(np.int64), weights.T, size)
 
 
-def working_image(device: Device, view: View, rgb: Any) -> Any:
-    """The image as the network is given it; equals `View.working_image`.
+def working_image(device: Device, view: View, rgb: Any, out: Any) -> None:
+    """Resize the image to the network's input: Lanczos, to the bit as Pillow 13 and later with a reducing gap of 3.
 
     Args:
-        device: Where rgb lies and the result will.
+        device: Where the arrays lie.
         view: How the image is seen.
         rgb: uint8, shape (H, W, 3).
-
-    Returns:
-        float32, shape (1, 3, Hw, Ww), 0..1. Fresh.
+        out: Filled with R, G and B in 0..1, float32, shape (1, 3, Hw, Ww).
     """
     (height, width), (rows, columns) = view.image, view.working
     # Pillow reduces by whole factors first; then what is left of the sides is no longer whole.
@@ -164,21 +181,17 @@ def working_image(device: Device, view: View, rgb: Any) -> Any:
         resized = device.empty(shape, np.uint8)
         resample(picture, *_uploaded(device, made), resized)
         picture = resized
-    planes = device.empty((1, 3, rows, columns), np.float32)
-    device.ops.hwc_to_chw(picture, 0, planes)
-    return planes
+    device.ops.hwc_to_chw(picture, 0, out)
 
 
-def grid_guide(device: Device, view: View, guide: Any) -> Any:
-    """The full-resolution guide brought to the grid; equals `View.grid_guide`.
+def grid_guide(device: Device, view: View, guide: Any, out: Any) -> None:
+    """Bring a learned guide to the grid: box averages where it shrinks, bilinear where it grows, to the bit as Pillow.
 
     Args:
-        device: Where the guide lies and the result will.
+        device: Where the arrays lie.
         view: How the image is seen.
         guide: float32, shape (H, W).
-
-    Returns:
-        float32, shape (h, w). Fresh.
+        out: Filled, float32, shape (h, w).
     """
     (height, width), (rows, columns) = view.image, view.grid
 
@@ -187,9 +200,7 @@ def grid_guide(device: Device, view: View, guide: Any) -> Any:
 
     narrow = device.empty((1, height, columns), np.float32)
     device.ops.resample_x(guide.reshape((1, height, width)), *side(width, columns), narrow)
-    on_grid = device.empty((1, rows, columns), np.float32)
-    device.ops.resample_y(narrow, *side(height, rows), on_grid)
-    return on_grid.reshape((rows, columns))
+    device.ops.resample_y(narrow, *side(height, rows), out.reshape((1, rows, columns)))
 
 
 def image_on_grid(device: Device, view: View, rgb: Any, out: Any) -> None:
@@ -210,11 +221,11 @@ def image_on_grid(device: Device, view: View, rgb: Any, out: Any) -> None:
 
 
 class ImageMaps:
-    """Maps on the grid brought to the image's resolution, strip by strip; see `View.image_rows`.
+    """Maps on the grid brought to the image's resolution, strip by strip, so that memory stays small.
 
-    A strip is a number of the image's pixels, its rows joined end to end, and may begin anywhere: an engine with inputs
-    of one length takes them as they come. Whatever the strips' length, they hold the same numbers: those of
-    `View.image_rows` with the whole image as one strip, up to the last bit of FP32.
+    Bilinear, with wider triangles where it shrinks, as Pillow resizes up to the last bit of FP32. A strip is a number
+    of the image's pixels, its rows joined end to end, and may begin anywhere: an engine with inputs of one length takes
+    them as they come. Whatever the strips' length, they hold the same numbers.
 
     Everything is allocated here: filling maps and drawing strips only enqueues, so a stream can capture it. Holds
     4 * channels * h * W bytes.

@@ -1,0 +1,92 @@
+"""An image that was looked at once, for any number of sessions on it."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pyiseg import backend, images
+from pyiseg.geometry import View
+from pyiseg.model import Model, load_model
+from pyiseg.runtime.device_image import DeviceImage, is_device_array
+
+
+class Image:
+    """An image, encoded: the costly part of `Session`, which all sessions on it share.
+
+    Several selections in one image take an `Image` and a `Session` each: the image is looked at once, and another
+    session costs next to nothing. An image never changes, and sessions on it may be used from several threads at once.
+
+    Args:
+        source: A uint8 array (H, W) gray, (H, W, 3) RGB or (H, W, 4) RGBA, a PIL image, or the path of an image file;
+            as for `Session`. It is copied: changing it afterwards changes nothing here. With ``device="cuda"`` also an
+            RGB array (H, W, 3) on the GPU, which is not copied, so it must not be changed.
+        model: ``"default"``, the path of a model folder, or a `pyiseg.Model`.
+        device: ``"cpu"``, ``"cuda"``, or ``"auto"`` for the fastest that is available.
+
+    Attributes:
+        model: The model that it was encoded with.
+        device: The device in use; what ``"auto"`` has come to.
+
+    Raises:
+        ValueError: The source is no image, or ``device`` is not a known name.
+        FileNotFoundError: ``source`` is a path at which there is no file.
+        pyiseg.ModelError: The model is missing, damaged or of a kind this version cannot run.
+        pyiseg.DeviceError: The device cannot be used here.
+
+    Example:
+        >>> image = pyiseg.Image("photo.jpg")
+        >>> person, dog = pyiseg.Session(image), pyiseg.Session(image)
+    """
+
+    def __init__(
+        self,
+        source: images.ImageLike | Any,
+        *,
+        model: str | os.PathLike[str] | Model = "default",
+        device: str = "cpu",
+    ) -> None:
+        chosen = backend.resolve(device)  # before the file is read
+        self.model = load_model(model)
+        pixels = DeviceImage(source) if is_device_array(source) else images.to_rgb(source)
+        if isinstance(pixels, np.ndarray):
+            pixels.flags.writeable = False
+        self._view = self.fit((pixels.shape[0], pixels.shape[1]), self.model.long_side)
+        self.device, self._encoded = backend.encode(
+            chosen, self.model, self._view, pixels, fall_back=device == "auto"
+        )
+
+    @property
+    def rgb(self) -> npt.NDArray[np.uint8]:
+        """The image as it is seen: RGB, uint8, shape (H, W, 3). The image's own, read-only.
+
+        One that was given on a GPU is fetched when this is first asked for, or when a session zooms in.
+        """
+        return self._encoded.rgb
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Height and width."""
+        return self._view.image
+
+    @property
+    def encoded(self) -> backend.EncodedImage:
+        """What the device holds of it, see `pyiseg.runtime.pipeline.EncodedImage`. For pyiseg's own use."""
+        return self._encoded
+
+    def fit(self, shape: tuple[int, int], long_side: int) -> View:
+        """Return how the model sees an image or a crop of some shape. For pyiseg's own use.
+
+        Args:
+            shape: Height and width.
+            long_side: Of the network input.
+        """
+        model = self.model
+        return View.fit(shape, long_side=long_side, multiple=model.multiple, grid_stride=model.grid_stride)
+
+    def __repr__(self) -> str:
+        height, width = self.shape
+        return f"<pyiseg.Image of {width} x {height} pixels, on '{self.device}'>"
