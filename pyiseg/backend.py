@@ -86,7 +86,9 @@ def resolve(device: str) -> str:
     """
     if device != "auto":
         if not isinstance(device, str) or device not in _BACKENDS:
-            raise ValueError(f"device is {device!r}; the known devices are {', '.join(map(repr, (*_BACKENDS, 'auto')))}")
+            raise ValueError(
+                f"device is {device!r}; the known devices are {', '.join(map(repr, (*_BACKENDS, 'auto')))}"
+            )
         reason = _BACKENDS[device].why_not()
         if reason:
             raise DeviceError(f"device {device!r} cannot be used: {reason}; or pass device='cpu'")

@@ -55,9 +55,7 @@ class Image:
         if isinstance(pixels, np.ndarray):
             pixels.flags.writeable = False
         self._view = self.fit((pixels.shape[0], pixels.shape[1]), self.model.long_side)
-        self.device, self._encoded = backend.encode(
-            chosen, self.model, self._view, pixels, fall_back=device == "auto"
-        )
+        self.device, self._encoded = backend.encode(chosen, self.model, self._view, pixels, fall_back=device == "auto")
 
     @property
     def rgb(self) -> npt.NDArray[np.uint8]:

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from pyiseg import images
 from pyiseg.crops import CropPrediction, Crops
 from pyiseg.errors import DeviceError
+from pyiseg.geometry import Rect
 from pyiseg.image import Image
 from pyiseg.model import Model, load_model
 
@@ -212,6 +213,15 @@ class Session:
     def shape(self) -> tuple[int, int]:
         """Height and width of the image, and of every alpha."""
         return self._crops.image.shape
+
+    @property
+    def crop(self) -> Rect:
+        """Where the last click was predicted: the whole image or, zoomed in, the crop of it that alpha is 0 outside of.
+
+        A `pyiseg.geometry.Rect`: rows top to bottom - 1 and columns left to right - 1 of the image.
+        """
+        with self._lock:
+            return self._steps[-1].selection.rect if self._steps else self._crops.whole.rect
 
     @property
     def device(self) -> str:

@@ -11,9 +11,17 @@ import onnxruntime as ort
 import pytest
 from PIL import Image
 from support import toy_model
+from support.toy_device import Devices, watched
 from support.toy_model import CLICKS, PHOTO, click_all, photo, same
 
-from pyiseg import Session, _core
+import pyiseg
+from pyiseg import Session, _core, load_model
+from pyiseg.runtime.guide import ImageGuide
+from pyiseg.runtime.ort import networks_of
+from pyiseg.runtime.resample import NUMPY
+from pyiseg.runtime.scratch import Scratch
+
+__all__ = ["watched"]  # a fixture
 
 # What comes out
 
@@ -180,28 +188,31 @@ def test_cutout_and_mask(session: Session) -> None:
     assert 0 < np.count_nonzero(session.mask) < alpha.size
 
 
-def test_the_mask_is_alpha_from_128(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_mask_is_alpha_from_128(toy: Path, watched: Devices) -> None:
+    session = Session(PHOTO, model=toy, device="watched")
     session.click(60, 30)
-    monkeypatch.setattr(
-        session._crops.whole.pipeline, "matte", lambda clicks, lines: np.array([[0, 127, 128, 255]], np.uint8)
-    )
+    watched.faults["matte"] = lambda clicks, prediction: np.array([[0, 127, 128, 255]], np.uint8)
     assert session.mask.tolist() == [[False, False, True, True]]
 
 
-def test_only_what_earlier_clicks_asked_for_is_fed_back(session: Session) -> None:
-    pipeline, alpha = session._crops.whole.pipeline, np.zeros(session._crops.whole.view.grid, np.float32)
-    alpha[4:9, 4:9] = 0.75  # two islands, one to a click
+def test_only_what_earlier_clicks_asked_for_is_fed_back(toy: Path) -> None:
+    """Two islands, of which one has a click: the other makes no difference."""
+    pipeline = pyiseg.Image(PHOTO, model=toy).encoded.pipeline()
+    clicks, alpha = np.array([[16, 12, 1], [56, 12, 1]], np.int32), np.zeros((32, 32), np.float32)
+    alpha[4:9, 4:9] = 0.75
+    one = pipeline.predict(clicks, pipeline.carry(alpha))
     alpha[4:9, 20:25] = 0.75
-    pipeline.predict(np.array([[16, 12, 1], [56, 12, 1]], np.int32), pipeline.carry(alpha))
-    fed_back = vars(pipeline)["_click_stage"].previous[0, 0]
-    np.testing.assert_array_equal(fed_back[:, :16], alpha[:, :16])
-    assert not fed_back[:, 16:].any()
+    np.testing.assert_array_equal(pipeline.predict(clicks, pipeline.carry(alpha)), one)
+    alpha[4:9, 4:9] = 0
+    assert (pipeline.predict(clicks, pipeline.carry(alpha)) != one).any()
 
 
 def test_the_guide_covers_an_image_of_many_strips(toy: Path) -> None:
     rgb = photo(701, 303)
     luminance = rgb @ np.array([0.299, 0.587, 0.114]) / 255
-    guide = vars(vars(Session(rgb, model=toy)._crops.whole.pipeline)["_filter"])["_guide"].full
+    network = networks_of(load_model(toy)).guide(rgb.size // 3, Scratch())
+    view = pyiseg.Image(rgb, model=toy).encoded.view
+    guide = ImageGuide(NUMPY, view, network, rgb, np.empty).at_image()
     np.testing.assert_allclose(guide - guide.mean(), luminance - luminance.mean(), atol=1e-6)
     assert abs(guide.mean()) < 0.01
 

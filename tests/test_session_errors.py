@@ -9,11 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnxruntime
 import pytest
+from support.toy_device import Devices, watched
 from support.toy_model import CLICKS, PHOTO, click_all, same
 
 import pyiseg
 from pyiseg import Session
+
+__all__ = ["watched"]  # a fixture
 
 # Clicks at the door
 
@@ -74,24 +78,22 @@ def test_devices(toy: Path) -> None:
 # Errors leave no trace
 
 
-def break_predict(session: Session) -> Callable[..., Any]:
-    predict = session._crops.whole.pipeline.predict
-
-    def broken(*arguments: Any) -> Any:
-        predict(*arguments)  # every buffer is written
-        raise RuntimeError("broken")
-
-    return broken
-
-
 @pytest.mark.parametrize("part", ["predict", "matte"])
-def test_a_click_that_fails_leaves_the_session_as_it_was(session: Session, part: str) -> None:
+def test_a_click_that_fails_leaves_the_session_as_it_was(toy: Path, watched: Devices, part: str) -> None:
+    session = Session(PHOTO, model=toy, device="watched")
     alphas = click_all(session)
     session.undo()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(session._crops.whole.pipeline, part, break_predict(session) if part == "predict" else None)
-        with pytest.raises((RuntimeError, TypeError)):
-            session.click(30, 30)
+    own = watched.last().predict
+
+    def broken(*arguments: Any) -> Any:
+        if part == "predict":
+            own(*arguments)  # every buffer is written
+        raise RuntimeError("broken")
+
+    watched.faults[part] = broken
+    with pytest.raises(RuntimeError, match="broken"):
+        session.click(30, 30)
+    watched.faults.clear()
     with pytest.raises(ValueError, match="outside"):
         session.click(-1, 30)
     assert session.clicks == CLICKS[:3]
@@ -111,12 +113,11 @@ def test_an_exception_from_outside_is_not_the_models(session: Session, monkeypat
     class TimeUpError(Exception):
         pass
 
-    class Interrupted:
-        def run_with_iobinding(self, binding: object) -> None:
-            raise TimeUpError
+    def interrupted(network: object, binding: object) -> None:
+        raise TimeUpError
 
     session.click(60, 30)
-    monkeypatch.setattr(vars(session._crops.whole.pipeline)["_networks"], "click", Interrupted())
+    monkeypatch.setattr(onnxruntime.InferenceSession, "run_with_iobinding", interrupted)
     with pytest.raises(TimeUpError):
         session.click(10, 12)
     assert session.clicks == ((60, 30, True),)

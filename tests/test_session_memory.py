@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 from support import toy_model
-from support.toy_model import CLICKS, PHOTO, allocated, photo
+from support.toy_device import Devices, watched
+from support.toy_model import CLICKS, PHOTO, allocated, change_manifest, photo
 
-from pyiseg import Session
+from pyiseg import Image, Session
+
+__all__ = ["watched"]  # a fixture
 
 KINDS: dict[str, dict[str, Any]] = {
     "late": {},
@@ -24,21 +26,20 @@ KINDS: dict[str, dict[str, Any]] = {
 }
 
 
-def buffers(session: Session) -> dict[str, npt.NDArray[Any]]:
-    """All arrays that a session's pipeline holds, by the names of those who hold them."""
-    pipeline = vars(session._crops.whole.pipeline)
-    owners = {"click stage": pipeline["_click_stage"], "filter": pipeline["_filter"]}
-    if "_guide" in vars(owners["filter"]):
-        owners["guide"] = vars(owners["filter"])["_guide"]
-    held = {f"{owner} {name}": x for owner, what in owners.items() for name, x in vars(what).items()}
-    return {name: x for name, x in held.items() if isinstance(x, np.ndarray) and name != "filter _fitted_to"}
+@pytest.fixture
+def zooming(tmp_path: Path) -> Path:
+    """A model that zooms in from the third click on."""
+    folder = toy_model.build(tmp_path / "zooming", form="residual", color=True, radius=1)
+    change_manifest(folder, zoom={"from_click": 3, "enlarge": 1.6, "below": 0.4, "magnify": 2.5})
+    return folder
 
 
-def test_what_a_session_returns_is_the_users(session: Session) -> None:
+def test_what_a_session_returns_is_the_users(toy: Path, watched: Devices) -> None:
+    session = Session(PHOTO, model=toy, device="watched")
     alphas = [session.alpha, session.click(60, 30), session.alpha, session.undo(), session.redo(), session.reset()]
     alphas += [session.click(60, 30), session.cutout()]
     kept = [alpha.copy() for alpha in alphas]
-    own = [session.image, *buffers(session).values(), *(step.selection.prediction for step in session._steps)]
+    own = [session.image, *watched.predictions]
     for index, alpha in enumerate(alphas):
         assert alpha.flags.writeable
         assert not any(np.shares_memory(alpha, other) for other in own + alphas[:index])
@@ -62,47 +63,75 @@ def test_the_image_is_the_sessions_own(toy: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_clicks_reuse_the_buffers(tmp_path: Path, kind: str) -> None:
-    session = Session(PHOTO, model=toy_model.build(tmp_path / "toy", **KINDS[kind]))
-    before = {name: array.ctypes.data for name, array in buffers(session).items()}
-    once = {"filter image", "filter statistics", "filter _rgb"} if kind == "color" else {"guide full", "guide grid"}
-    each_click = {f"click stage {name}" for name in ("maps", "previous", "answer", "_labels")}
-    assert once | each_click | {"filter _scratch", "filter _coefficients"} <= before.keys()
-    kept = {name: buffers(session)[name].copy() for name in once}
+def test_what_was_in_a_buffer_before_is_not_read(tmp_path: Path, kind: str) -> None:
+    """Clicks work in memory that other calls have used: here it is full of NaN and, as integers, of -1."""
+    image = Image(PHOTO, model=toy_model.build(tmp_path / "toy", **KINDS[kind]))
+    session, expected = Session(image), Session(PHOTO, model=image.model)
     for click in CLICKS:
-        for name in each_click | {"filter _scratch", "filter _coefficients"}:
-            buffers(session)[name].fill(77 if name == "click stage _labels" else np.nan)
-        session.click(*click)
-        # The network wrote into our buffer, not into one of its own.
-        assert np.isfinite(buffers(session)["click stage answer"]).all()
-    assert {name: array.ctypes.data for name, array in buffers(session).items()} == before
-    for name, array in kept.items():
-        np.testing.assert_array_equal(buffers(session)[name], array)
-    expected = Session(PHOTO, model=toy_model.build(tmp_path / "toy", **KINDS[kind]))
-    for click in CLICKS:
-        expected.click(*click)
-    np.testing.assert_array_equal(session.alpha, expected.alpha)  # nothing of what was there before is read
+        with image.encoded.pool.lend() as scratch:
+            scratch.empty((1 << 20,), np.uint8)
+        with image.encoded.pool.lend() as scratch:
+            scratch.empty((1 << 20,), np.uint8).fill(255)
+        np.testing.assert_array_equal(session.click(*click), expected.click(*click))
+        np.testing.assert_array_equal(session.alpha, expected.alpha)
+
+
+def test_sessions_on_one_image_are_as_on_copies_of_it(zooming: Path) -> None:
+    """Ten, each with clicks of its own that zoom in, in turns and then in threads at once."""
+    rgb = photo(240, 320)
+    image = Image(rgb, model=zooming)
+    rng = np.random.default_rng(0)
+    clicks = [
+        [(int(x), int(y), i % 4 != 2) for i, (x, y) in enumerate(rng.integers(40, 90, (6, 2)))] for _ in range(10)
+    ]
+    alone = [
+        [session.click(*click) for click in own]
+        for own, session in ((own, Session(rgb, model=zooming)) for own in clicks)
+    ]
+    sessions = [Session(image) for _ in clicks]
+    for step in range(6):
+        for own, session, alphas in zip(clicks, sessions, alone, strict=True):
+            np.testing.assert_array_equal(session.click(*own[step]), alphas[step])
+    assert any(session.crop.shape != session.shape for session in sessions)
+
+    def play(index: int) -> None:
+        sessions[index].reset()
+        for click, alpha in zip(clicks[index], alone[index], strict=True):
+            np.testing.assert_array_equal(sessions[index].click(*click), alpha)
+
+    run_together(*(lambda index=index: play(index) for index in range(10)))
+
+
+def test_another_session_on_an_image_costs_its_steps_only(toy: Path) -> None:
+    image = Image(photo(600, 1200), model=toy)
+    first = Session(image)
+    first.click(900, 300)
+    _, held, _ = allocated(lambda: [Session(image) for _ in range(10)])
+    assert held < 10 * 4096
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_click_allocates_its_answer_and_its_step_only(tmp_path: Path, kind: str) -> None:
     session = Session(photo(600, 1200), model=toy_model.build(tmp_path / "toy", **KINDS[kind]))
-    session.click(900, 300)
+    for click in ((900, 300), (800, 300), (700, 300)):
+        session.click(*click)  # and what clicks work in is there
     alpha, held, peak = allocated(lambda: session.click(100, 100))
-    step = session._steps[-1].selection.prediction
-    assert step.nbytes == 4 * 16 * 32  # whatever the image's size
+    step = 4 * 16 * 32  # bytes of a prediction, whatever the image's size
     slack = 16_384  # Python's own small objects
-    assert alpha.nbytes + step.nbytes <= held <= peak <= alpha.nbytes + step.nbytes + slack
+    assert alpha.nbytes + step <= held <= peak <= alpha.nbytes + 2 * step + slack
 
 
 def test_a_session_is_freed_with_its_last_name(toy: Path) -> None:
-    session = Session(PHOTO, model=toy)
+    image = Image(PHOTO, model=toy)
+    session = Session(image)
     session.click(3, 3)
-    pipeline = weakref.ref(session._crops.whole.pipeline)
+    encoded = weakref.ref(image.encoded)
+    del image
+    assert encoded() is not None
     gc.disable()
     try:
         del session
-        assert pipeline() is None  # at once: no cycle keeps the buffers until the collector comes by
+        assert encoded() is None  # at once: no cycle keeps the buffers until the collector comes by
     finally:
         gc.enable()
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import weakref
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,18 +11,20 @@ import numpy.typing as npt
 import pytest
 from support import toy_model
 from support.fake_engine import FakeEngines
-from support.toy_device import OnDevice, gpu
+from support.sessions import crops_of, predictions
+from support.toy_device import Devices, OnDevice, gpu, standing_in, watched
 from support.toy_model import change_manifest, photo, same
 
-from pyiseg import ModelError, Session, _core, backend, load_model, zoom
-from pyiseg.crops import Crops
+from pyiseg import Image, ModelError, Session, _core, backend, load_model, zoom
+from pyiseg.crops import Crop
 from pyiseg.demo import PHOTO
 from pyiseg.geometry import Rect, View
+from pyiseg.model import Zoom
 from pyiseg.runtime import cuda
 from pyiseg.runtime import history as device_history
-from pyiseg.runtime.cpu import CpuPipeline
+from pyiseg.runtime.cuda import CudaImage
 
-__all__ = ["gpu"]  # a fixture
+__all__ = ["gpu", "watched"]  # fixtures
 
 RULES = {"from_click": 3, "enlarge": 1.6, "below": 0.4, "magnify": 2.5}
 IMAGE = photo(240, 320)
@@ -55,19 +55,15 @@ def zooming(tmp_path: Path) -> Path:
     return model(tmp_path / "zooming")
 
 
-def boxes(session: Session) -> list[Rect]:
-    return [step.selection.rect for step in session._steps]
-
-
 def play(session: Session) -> list[npt.NDArray[np.uint8]]:
     return [session.click(*click) for click in CLICKS]
 
 
 @pytest.mark.parametrize("variant", ["late", "color"])
-def test_small_selections_are_looked_at_zoomed(tmp_path: Path, variant: str) -> None:
+def test_small_selections_are_zoomed_in_on(tmp_path: Path, variant: str) -> None:
     session = Session(IMAGE, model=model(tmp_path / "zooming", variant))
     alphas = play(session)
-    looked = boxes(session)
+    looked = crops_of(session)
     assert looked[:2] == [WHOLE, WHOLE], "not before the third click"
     assert WHOLE not in looked[2:6]
     assert looked[-1] == WHOLE, "what is large is looked at whole again"
@@ -79,49 +75,57 @@ def test_small_selections_are_looked_at_zoomed(tmp_path: Path, variant: str) -> 
         assert (alpha[click[1], click[0]] >= 128) == click[2], "every click is obeyed"
 
 
-def test_a_selection_is_not_cut_off_at_the_edge_of_a_part(zooming: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def cut(session: Session) -> list[bool]:
-        result = []
-        for i, step in enumerate(session._steps):
-            part = session._crops._crop(step.selection.rect)
-            alpha = part.pipeline.on_grid(part.clicks_in(CLICKS[: i + 1]), step.selection.prediction)
-            selected = zoom.selection_bounds(alpha, part.rect)
-            result.append(selected is not None and zoom.touches_crop_edge(selected, part.rect, WHOLE))
+def test_a_selection_is_not_cut_off_at_the_edge_of_a_crop(zooming: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def cut() -> list[bool]:
+        result, image = [], Image(IMAGE, model=zooming)
+        for i, found in enumerate(predictions(image, CLICKS)):
+            view = image.fit(found.rect.shape, zoom.long_side(Zoom(**RULES), found.rect, 64, 32))
+            crop = image.encoded
+            if found.rect != WHOLE:
+                crop = crop.for_crop(view, np.ascontiguousarray(IMAGE[found.rect.slices]))
+            clicks = Crop(found.rect, view, crop.pipeline()).clicks_in(CLICKS[: i + 1])
+            selected = zoom.selection_bounds(crop.pipeline().on_grid(clicks, found.prediction), found.rect)
+            result.append(selected is not None and zoom.touches_crop_edge(selected, found.rect, WHOLE))
         return result
 
-    session = Session(IMAGE, model=zooming)
+    careful = crops_of(played(zooming))
+    assert not any(cut())
+    monkeypatch.setattr(zoom, "touches_crop_edge", lambda *_: False)
+    careless = crops_of(played(zooming))
+    monkeypatch.undo()
+    assert careless != careful, "this is a case where it would be"
+
+
+def played(folder: Path) -> Session:
+    session = Session(IMAGE, model=folder)
     play(session)
-    assert not any(cut(session))
-    monkeypatch.setattr(Crops, "_wider", lambda self, found, clicks: found.rect)
-    careless = Session(IMAGE, model=zooming)
-    play(careless)
-    assert any(cut(careless)), "this is a case where it would be"
-    assert boxes(careless) != boxes(session)
+    return session
 
 
-def test_without_rules_nothing_is_looked_at_zoomed(zooming: Path, toy: Path) -> None:
+def test_without_rules_nothing_is_zoomed_in_on(zooming: Path, toy: Path) -> None:
     plain = dataclasses.replace(load_model(zooming), zoom=None)
     session, other = Session(IMAGE, model=plain), Session(IMAGE, model=toy)
     for one, two in zip(play(session), play(other), strict=True):
         assert same(one, two)
-    assert set(boxes(session)) == {WHOLE}
+    assert set(crops_of(session)) == {WHOLE}
 
 
-def test_a_part_is_an_image_of_its_own(zooming: Path) -> None:
+def test_a_crop_is_an_image_of_its_own(zooming: Path) -> None:
     """By hand: the part cut out, its own pipeline, what was selected as the previous alpha."""
     session, loaded = Session(IMAGE, model=zooming), load_model(zooming)
     for click in CLICKS[:2]:
         session.click(*click)
-    whole = session._crops.whole
-    before = whole.pipeline.on_grid(whole.clicks_in(CLICKS[:2]), session._steps[1].selection.prediction)
+    image = Image(IMAGE, model=loaded)
+    placed = np.array(CLICKS[:2], np.int32)
+    before = image.encoded.pipeline().on_grid(placed, predictions(image, CLICKS[:2])[1].prediction)
     alpha = session.click(*CLICKS[2])
-    box = boxes(session)[2]
+    box = crops_of(session)[2]
     side = min(64, -(-int(2.5 * max(box.shape)) // 32) * 32)
     view = View.fit(box.shape, long_side=side, multiple=32, grid_stride=2)
     crop = np.ascontiguousarray(IMAGE[box.slices])
-    _, pipeline = backend.build("cpu", loaded, view, crop, fall_back=False)
+    pipeline = backend.encode("cpu", loaded, view, crop, fall_back=False)[1].pipeline()
     clicks = np.array([(x - box.left, y - box.top, fg) for x, y, fg in CLICKS[:3]], np.int32)
-    carried = zoom.resample_to_crop(before, whole.rect, box, view.grid)
+    carried = zoom.resample_to_crop(before, WHOLE, box, view.grid)
     expected = pipeline.matte(clicks, pipeline.predict(clicks, pipeline.carry(carried)))
     assert same(np.ascontiguousarray(alpha[box.slices]), expected)
     np.testing.assert_array_equal(pipeline.on_grid(clicks[:2], pipeline.carry(carried)), carried)
@@ -133,7 +137,7 @@ def test_a_session_is_a_function_of_its_clicks(tmp_path: Path, variant: str, cle
     folder = model(tmp_path / "toy", variant, clean=clean)
     session = Session(IMAGE, model=folder)
     alphas = play(session)
-    assert len(set(boxes(session))) >= 3, "undoing has to make parts again"
+    assert len(set(crops_of(session))) >= 3, "undoing has to make parts again"
     for alpha in [*alphas[-2::-1], np.zeros_like(alphas[0])]:
         assert same(session.undo(), alpha)
     for alpha in alphas:
@@ -144,7 +148,7 @@ def test_a_session_is_a_function_of_its_clicks(tmp_path: Path, variant: str, cle
     for click, alpha in zip(CLICKS[5:], alphas[5:], strict=True):
         assert same(session.click(*click), alpha)
     session.reset()
-    assert session._crops._zoomed is None
+    assert session.crop == WHOLE
     for one, two in zip(play(session), alphas, strict=True):
         assert same(one, two)
 
@@ -160,12 +164,12 @@ def test_of_any_shape(zooming: Path, shape: tuple[int, int]) -> None:
         assert same(session.undo(), alpha)
 
 
-def test_a_removing_click_outside_of_the_part_changes_nothing(zooming: Path) -> None:
+def test_a_removing_click_outside_of_the_crop_changes_nothing(zooming: Path) -> None:
     session = Session(IMAGE, model=zooming)
     for click in CLICKS[:4]:
         alpha = session.click(*click)
     assert same(session.click(300, 200, False), alpha)
-    assert boxes(session)[4] == boxes(session)[3] != WHOLE
+    assert crops_of(session)[4] == crops_of(session)[3] != WHOLE
     after = session.click(84, 60)
     assert after[60, 84] >= 128
     assert after[200, 300] == 0
@@ -179,9 +183,9 @@ def test_a_removing_click_on_the_whole_is_obeyed_there(zooming: Path) -> None:
     for click in ((60, 60, True), (66, 64, True)):
         session.click(*click)
     assert session.click(310, 230, False)[230, 310] == 0
-    assert boxes(session) == [WHOLE] * 3
+    assert crops_of(session) == [WHOLE] * 3
     session.click(64, 58)
-    assert boxes(session)[3] != WHOLE
+    assert crops_of(session)[3] != WHOLE
 
 
 def test_removing_clicks_before_the_first_selecting_one_do_not_count() -> None:
@@ -192,7 +196,7 @@ def test_removing_clicks_before_the_first_selecting_one_do_not_count() -> None:
         for x, y in ((440, 5), (445, 290), (5, 5)):
             assert not one.click(x, y, False).any()
         one.click(225, 120)
-    assert len(set(boxes(session))) == 1
+    assert len(set(crops_of(session))) == 1
     assert same(session.alpha, plain.alpha)
     assert session.mask.sum() > 10_000
 
@@ -203,64 +207,62 @@ def test_where_nothing_is_selected_the_whole_is_looked_at(zooming: Path) -> None
         alpha = session.click(*click)
     if not alpha.any():
         session.click(200, 60)
-        assert boxes(session)[-1] == WHOLE
+        assert crops_of(session)[-1] == WHOLE
 
 
-def test_what_fails_while_looking_closer_leaves_the_session_as_it_was(zooming: Path) -> None:
+def test_what_fails_while_zooming_in_leaves_the_session_as_it_was(zooming: Path, watched: Devices) -> None:
     expected = play(Session(IMAGE, model=zooming))
 
     def broken(*_: Any, **__: Any) -> Any:
         raise MemoryError
 
     for name, count in (("for_crop", 2), ("predict", 3), ("matte", 3), ("on_grid", 3)):
-        session = Session(IMAGE, model=zooming)
+        session = Session(IMAGE, model=zooming, device="watched")
         for click in CLICKS[:count]:
             session.click(*click)
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(CpuPipeline, name, broken)
-            with pytest.raises(MemoryError):
-                session.click(*CLICKS[count])
+        watched.faults[name] = broken
+        with pytest.raises(MemoryError):
+            session.click(*CLICKS[count])
+        watched.faults.clear()
         assert session.clicks == CLICKS[:count]
         assert same(session.alpha, expected[count - 1])
         assert same(session.click(*CLICKS[count]), expected[count])
 
 
-def test_a_reset_that_fails_loses_nothing(zooming: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    session = Session(IMAGE, model=zooming)
+def test_a_reset_that_fails_loses_nothing(zooming: Path, watched: Devices) -> None:
+    session = Session(IMAGE, model=zooming, device="watched")
     for click in CLICKS[:4]:
         alpha = session.click(*click)
-    closer = session._crops._zoomed
-    assert closer is not None
+    assert session.crop != WHOLE
 
     def broken() -> None:
         raise MemoryError
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(closer.pipeline, "offload", broken)
-        with pytest.raises(MemoryError):
-            session.reset()
+    watched.faults["offload"] = broken
+    with pytest.raises(MemoryError):
+        session.reset()
+    watched.faults.clear()
     assert session.clicks == CLICKS[:4]
     assert same(session.alpha, alpha)
 
 
-def test_one_part_is_held_besides_the_whole(zooming: Path) -> None:
-    session = Session(IMAGE, model=zooming)
-    pipelines = []
+def test_one_crop_is_held_besides_the_whole(zooming: Path, watched: Devices) -> None:
+    session = Session(IMAGE, model=zooming, device="watched")
+    looked = set()
     for click in CLICKS[:6]:
         session.click(*click)
-        if session._crops._zoomed is not None:
-            pipelines.append(weakref.ref(session._crops._zoomed.pipeline))
-    assert len(set(boxes(session))) > 2
-    assert len({pipeline() for pipeline in pipelines} - {None}) == 1
+        looked.add(session.crop)
+    assert len(looked) > 2
+    assert len({crop() for crop in watched.crops} - {None}) == 1
     for click in CLICKS[6:]:
         session.click(*click)
-    assert boxes(session)[-1] == WHOLE
-    assert {pipeline() for pipeline in pipelines} == {None}, "and none when the whole is looked at again"
+    assert session.crop == WHOLE
+    assert {crop() for crop in watched.crops} == {None}, "and none when the whole is looked at again"
 
 
 @pytest.mark.parametrize("variant", ["late", "early", "residual", "color"])
 def test_a_device_looks_closer_as_the_cpu_does(
-    tmp_path: Path, gpu: SimpleNamespace, monkeypatch: pytest.MonkeyPatch, variant: str
+    tmp_path: Path, gpu: Devices, monkeypatch: pytest.MonkeyPatch, variant: str
 ) -> None:
     monkeypatch.setattr(cuda, "CAPACITY", 3)
     monkeypatch.setattr(device_history, "ON_DEVICE", 2)
@@ -270,7 +272,7 @@ def test_a_device_looks_closer_as_the_cpu_does(
     alphas = play(cpu)
     for click, alpha in zip(CLICKS, alphas, strict=True):
         assert same(device.click(*click), alpha)
-    assert boxes(device) == boxes(cpu)
+    assert crops_of(device) == crops_of(cpu)
     for alpha in alphas[-2::-1]:
         assert same(device.undo(), alpha)  # predictions of parts that are made again come back from the host
     for alpha in alphas[1:]:
@@ -280,7 +282,7 @@ def test_a_device_looks_closer_as_the_cpu_does(
     assert _core.host.allocated() == allocated
 
 
-def test_a_matte_of_a_part_is_brought_to_the_device(zooming: Path, gpu: SimpleNamespace) -> None:
+def test_a_matte_of_a_crop_is_brought_to_the_device(zooming: Path, gpu: Devices) -> None:
     cpu = Session(IMAGE, model=zooming)
     device = Session(OnDevice(IMAGE), model=zooming, device="cuda")
     for click in CLICKS:
@@ -288,29 +290,26 @@ def test_a_matte_of_a_part_is_brought_to_the_device(zooming: Path, gpu: SimpleNa
     assert same(device.image, IMAGE)
 
 
-def test_a_click_asks_for_no_engine_and_no_gpu(zooming: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A part takes the engines for any size that the session was made with, on the session's GPU."""
+def test_a_click_asks_for_no_engine(zooming: Path) -> None:
+    """A crop takes the engines for any size that the image was encoded with."""
     asked = []
 
-    class EngineProvider(FakeEngines):
+    class Counted(FakeEngines):
         def load(self, model: Any, view: Any) -> Any:
-            asked.append(view.image)
+            asked.append("any" if view is None else view.image)
             return super().load(model, view)
 
-        def prepare(self, model: Any) -> Any:
-            asked.append("any")
-            return super().load(model, None)
+    def encode(model: Any, view: Any, image: Any) -> CudaImage:
+        engines = Counted()
+        opened, of_crops = engines.load(model, view), engines.load(model, None)
+        return CudaImage(model, view, image, native=_core.host, engines=opened, of_crops=of_crops)
 
-    monkeypatch.setattr(backend, "why_not_cuda", lambda: "")
-    monkeypatch.setattr(backend, "_engines_of", lambda index: asked.append(index) or EngineProvider())
-    native = SimpleNamespace(**vars(_core.host), device_index=lambda: 1)
-    monkeypatch.setattr(_core, "cuda", native, raising=False)
-    session = Session(IMAGE, model=zooming, device="cuda")
-    assert asked == [1, (240, 320), "any"]
-    native.device_index = lambda: 0
-    play(session)
-    assert len(set(boxes(session))) > 2
-    assert asked == [1, (240, 320), "any"]
+    with standing_in("cuda", encode):
+        session = Session(IMAGE, model=zooming, device="cuda")
+        assert asked == [(240, 320), "any"]
+        play(session)
+        assert len(set(crops_of(session))) > 2
+        assert asked == [(240, 320), "any"]
 
 
 @pytest.mark.parametrize("rules", [{**RULES, "from_click": 1}, {**RULES, "farther": 1}, 4, {"below": "much"}])

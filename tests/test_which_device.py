@@ -8,7 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from support.toy_device import gpu, limited
+from support.toy_device import Devices, gpu, limited
 from support.toy_model import PHOTO
 
 from pyiseg import DeviceError, Session, _core, backend, load_model
@@ -16,15 +16,13 @@ from pyiseg import DeviceError, Session, _core, backend, load_model
 __all__ = ["gpu"]  # a fixture
 
 
-def test_auto_takes_the_gpu(toy: Path, gpu: SimpleNamespace) -> None:
+def test_auto_takes_the_gpu(toy: Path, gpu: Devices) -> None:
     assert backend.available_devices() == ("cpu", "cuda")
     assert Session(PHOTO, model=toy, device="auto").device == "cuda"
     assert Session(PHOTO, model=toy).device == "cpu"
 
 
-def test_auto_gives_way_to_the_cpu_with_one_warning(
-    toy: Path, gpu: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_auto_gives_way_to_the_cpu_with_one_warning(toy: Path, gpu: Devices, monkeypatch: pytest.MonkeyPatch) -> None:
     gpu.native = limited(_core.host.allocated() + 1000)
     monkeypatch.setattr(backend, "_warned", False)
     with pytest.warns(RuntimeWarning, match="runs on the CPU although there is a GPU: out of device memory"):
@@ -68,7 +66,7 @@ def test_a_gpu_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
         Session(PHOTO, device="cuda")
 
 
-def test_a_model_is_loaded_once_for_both(toy: Path, gpu: SimpleNamespace) -> None:
+def test_a_model_is_loaded_once_for_both(toy: Path, gpu: Devices) -> None:
     model = load_model(toy)
     session = Session(PHOTO, model=model, device="cuda")
     assert "on 'cuda'" in repr(session)

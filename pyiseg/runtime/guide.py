@@ -84,15 +84,13 @@ class ImageGuide:
         empty: Makes an array of a shape that stays.
     """
 
-    def __init__(
-        self, device: Device, view: View, network: GuideNetwork, rgb: Any, empty: Callable[..., Any]
-    ) -> None:
+    def __init__(self, device: Device, view: View, network: GuideNetwork, rgb: Any, empty: Callable[..., Any]) -> None:
         ops: Any = device.ops
         padded = _padded(empty, view.image, network)
         for first in _strips(view.image, network):
             ops.hwc_to_chw(rgb, first, network.image)
             network.run(padded, first)
-        self._full, self._grid = part(padded, view.image), empty(view.grid)
+        self._full, self._grid = part(padded, view.image), empty(view.grid, np.float32)
         grid_guide(device, view, self._full, self._grid)
         # Only differences of the guide matter. Centered, it is small, and its windows' sums lose nothing in FP32.
         mean = device.empty((1,), np.float32)

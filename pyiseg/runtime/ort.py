@@ -63,7 +63,9 @@ class Networks:
         self._run("image.onnx", self._image, binding)
         return dict(zip(names, binding.get_outputs(), strict=True))
 
-    def click(self, inputs: Mapping[str, ort.OrtValue | npt.NDArray[np.float32]], alpha: npt.NDArray[np.float32]) -> None:
+    def click(
+        self, inputs: Mapping[str, ort.OrtValue | npt.NDArray[np.float32]], alpha: npt.NDArray[np.float32]
+    ) -> None:
         """Run click.onnx, which reads its inputs in place.
 
         Args:

@@ -5,17 +5,16 @@ from __future__ import annotations
 import gc
 import logging
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 from support import toy_model
 from support.fake_engine import FakeEngines
-from support.toy_device import both, gpu, limited, pipeline_of
+from support.toy_device import Devices, FaultyDevice, both, gpu, limited
 from support.toy_model import CLICKS, PHOTO, photo
 
-from pyiseg import DeviceError, ModelError, Session, _core
+from pyiseg import DeviceError, Image, ModelError, Session, _core
 from pyiseg.runtime import cuda
 from pyiseg.runtime import history as device_history
 
@@ -36,9 +35,9 @@ VARIANTS: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_it_gives_the_bits_of_the_cpu(tmp_path: Path, gpu: SimpleNamespace, variant: str) -> None:
+def test_it_gives_the_bits_of_the_cpu(tmp_path: Path, gpu: Devices, variant: str) -> None:
     cpu, device = both(toy_model.build(tmp_path / "toy", **VARIANTS[variant]))
-    assert pipeline_of(device).captured
+    assert gpu.last().captured
     for click in CLICKS:
         np.testing.assert_array_equal(device.click(*click), cpu.click(*click))
     for _ in CLICKS:
@@ -52,7 +51,7 @@ def test_it_gives_the_bits_of_the_cpu(tmp_path: Path, gpu: SimpleNamespace, vari
 
 @pytest.mark.parametrize("shape", [(1, 1), (7, 300), (301, 501), (64, 48)])
 @pytest.mark.parametrize("variant", ["late", "color", "guide sees clicks"])
-def test_of_any_size(tmp_path: Path, gpu: SimpleNamespace, variant: str, shape: tuple[int, int]) -> None:
+def test_of_any_size(tmp_path: Path, gpu: Devices, variant: str, shape: tuple[int, int]) -> None:
     """301 x 501 pixels are more than one strip of the guide's engine."""
     cpu, device = both(toy_model.build(tmp_path / "toy", **VARIANTS[variant]), photo(*shape))
     for x, y, fg in ((0, 0, True), (shape[1] - 1, shape[0] // 2, True), (shape[1] // 2, shape[0] - 1, False)):
@@ -61,7 +60,7 @@ def test_of_any_size(tmp_path: Path, gpu: SimpleNamespace, variant: str, shape: 
         assert np.abs(there - here).max() <= (1 if variant == "guide sees clicks" else 0)
 
 
-def test_the_published_order_of_cleaning(tmp_path: Path, gpu: SimpleNamespace) -> None:
+def test_the_published_order_of_cleaning(tmp_path: Path, gpu: Devices) -> None:
     folder = toy_model.build(tmp_path / "toy")
     manifest = (folder / "model.json").read_text()
     (folder / "model.json").write_text(manifest[:-1] + ', "clean": "after"}')
@@ -70,7 +69,7 @@ def test_the_published_order_of_cleaning(tmp_path: Path, gpu: SimpleNamespace) -
         np.testing.assert_array_equal(device.click(*click), cpu.click(*click))
 
 
-def test_the_default_model_in_fp16(gpu: SimpleNamespace) -> None:
+def test_the_default_model_in_fp16(gpu: Devices) -> None:
     """The tolerance table: mean alpha difference at most 0.002, masks alike to an IoU of 0.999."""
     gpu.engines = FakeEngines(half=True)
     image = photo(240, 320)
@@ -84,7 +83,7 @@ def test_the_default_model_in_fp16(gpu: SimpleNamespace) -> None:
 
 @pytest.mark.parametrize("variant", ["late", "residual", "color"])
 def test_more_clicks_than_there_is_room_for(
-    tmp_path: Path, gpu: SimpleNamespace, monkeypatch: pytest.MonkeyPatch, variant: str
+    tmp_path: Path, gpu: Devices, monkeypatch: pytest.MonkeyPatch, variant: str
 ) -> None:
     toy = toy_model.build(tmp_path / "toy", **VARIANTS[variant])
     monkeypatch.setattr(cuda, "CAPACITY", 3)
@@ -93,24 +92,22 @@ def test_more_clicks_than_there_is_room_for(
     clicks = [(7 * i % 80, 5 * i % 60, i % 3 > 0) for i in range(14)]
     for click in clicks:
         np.testing.assert_array_equal(device.click(*click), cpu.click(*click))
-    assert pipeline_of(device).captured
+    assert gpu.last().captured
     for _ in clicks:  # the older steps' predictions come back from the host
         np.testing.assert_array_equal(device.undo(), cpu.undo())
     for _ in clicks:
         np.testing.assert_array_equal(device.redo(), cpu.redo())
 
 
-def test_steps_hold_a_bounded_part_of_device_memory(
-    toy: Path, gpu: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_steps_hold_a_bounded_part_of_device_memory(toy: Path, gpu: Devices, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(device_history, "ON_DEVICE", 2)
     session = Session(PHOTO, model=toy, device="cuda")
     made = _core.host.allocated()
-    assert made >= pipeline_of(session).nbytes
+    assert made >= gpu.last().nbytes
     for _ in range(6):
         session.click(20, 20)
-    step = 4 * session._crops.whole.view.grid[0] * session._crops.whole.view.grid[1]
-    assert _core.host.allocated() == made + 2 * step
+    rows, columns = Image(PHOTO, model=toy).encoded.view.grid
+    assert _core.host.allocated() == made + 2 * 4 * rows * columns
 
 
 def refusing(stream: Any) -> None:
@@ -118,19 +115,19 @@ def refusing(stream: Any) -> None:
 
 
 def test_where_capturing_is_refused_clicks_go_one_by_one(
-    toy: Path, gpu: SimpleNamespace, caplog: pytest.LogCaptureFixture
+    toy: Path, gpu: Devices, caplog: pytest.LogCaptureFixture
 ) -> None:
     gpu.engines = FakeEngines(on_enqueue=refusing)
     with caplog.at_level(logging.WARNING, "pyiseg"):
         cpu, device = both(toy)
-    assert not pipeline_of(device).captured
+    assert not gpu.last().captured
     assert "not captured as a CUDA graph" in caplog.text
     assert "waiting is not permitted" in caplog.text
     for click in CLICKS:
         np.testing.assert_array_equal(device.click(*click), cpu.click(*click))
 
 
-def test_a_capture_that_is_spoilt_once_is_tried_again(toy: Path, gpu: SimpleNamespace) -> None:
+def test_a_capture_that_is_spoilt_once_is_tried_again(toy: Path, gpu: Devices) -> None:
     runs = []
 
     def spoil(stream: Any) -> None:
@@ -141,26 +138,22 @@ def test_a_capture_that_is_spoilt_once_is_tried_again(toy: Path, gpu: SimpleName
     gpu.engines = FakeEngines(on_enqueue=spoil)
     cpu, device = both(toy)
     assert len(runs) == 5
-    assert pipeline_of(device).captured
+    assert gpu.last().captured
     np.testing.assert_array_equal(device.click(*CLICKS[0]), cpu.click(*CLICKS[0]))
     assert gc.isenabled()
 
 
-def test_room_that_cannot_be_had_costs_nothing(
-    toy: Path, gpu: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_room_that_cannot_be_had_costs_nothing(toy: Path, gpu: Devices, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cuda, "CAPACITY", 2)
+    gpu.native = FaultyDevice()
     cpu, device = both(toy)
     for click in CLICKS[:2]:
         np.testing.assert_array_equal(device.click(*click), cpu.click(*click))
-    own = pipeline_of(device)
-    stream = own._stream
-    refusing = _core.host.Stream(1)
-    own._stream = SimpleNamespace(empty=refusing.empty, current=stream.current, synchronize=stream.synchronize)
+    gpu.native.faults["empty"] = _core.host.Stream(1).empty
     with pytest.raises(DeviceError, match="out of device memory while a click"):
         device.click(*CLICKS[2])
-    own._stream = stream
-    assert own.captured
+    gpu.native.faults.clear()
+    assert gpu.last().captured
     assert device.clicks == cpu.clicks
     np.testing.assert_array_equal(device.undo(), cpu.undo())
     np.testing.assert_array_equal(device.redo(), cpu.redo())
@@ -168,29 +161,29 @@ def test_room_that_cannot_be_had_costs_nothing(
 
 
 @pytest.mark.parametrize("what", ["undo", "redo", "reset"])
-def test_a_step_that_cannot_be_drawn_is_not_taken(toy: Path, gpu: SimpleNamespace, what: str) -> None:
+def test_a_step_that_cannot_be_drawn_is_not_taken(toy: Path, gpu: Devices, what: str) -> None:
+    gpu.native = FaultyDevice()
     session = Session(PHOTO, model=toy, device="cuda")
     for click in CLICKS[:3]:
         session.click(*click)
     session.undo()
-    own, clicks, alpha = pipeline_of(session), session.clicks, session.alpha
-    stream = own._stream
+    clicks, alpha = session.clicks, session.alpha
 
     def fail(*arguments: Any) -> None:
         raise _core.DeviceRuntimeError("unspecified launch failure")
 
-    own._stream = SimpleNamespace(copy=fail, fill_zero=fail, current=stream.current, synchronize=stream.synchronize)
+    gpu.native.faults.update(copy=fail, fill_zero=fail)
     if what == "reset":  # needs no device to be empty
         assert not session.reset().any()
         return
     with pytest.raises(DeviceError, match="the device failed while rendering a matte: unspecified launch failure"):
         getattr(session, what)()
-    own._stream = stream
+    gpu.native.faults.clear()
     assert session.clicks == clicks
     np.testing.assert_array_equal(session.alpha, alpha)
 
 
-def test_engines_must_fit(tmp_path: Path, gpu: SimpleNamespace) -> None:
+def test_engines_must_fit(tmp_path: Path, gpu: Devices) -> None:
     """Tensors are bound by their address alone, so another type would be taken for this one."""
     folder = toy_model.build(tmp_path / "toy", fp16=True)
 
@@ -203,7 +196,7 @@ def test_engines_must_fit(tmp_path: Path, gpu: SimpleNamespace) -> None:
         Session(PHOTO, model=folder, device="cuda")
 
 
-def test_an_engine_that_fails_leaves_nothing(toy: Path, gpu: SimpleNamespace) -> None:
+def test_an_engine_that_fails_leaves_nothing(toy: Path, gpu: Devices) -> None:
     gc.collect()
     before = _core.host.allocated()
 
@@ -233,9 +226,7 @@ class Breakable:
             raise DeviceError("the engine is broken")
 
 
-def test_room_whose_first_run_fails_is_given_up(
-    toy: Path, gpu: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_room_whose_first_run_fails_is_given_up(toy: Path, gpu: Devices, monkeypatch: pytest.MonkeyPatch) -> None:
     """A longer list of clicks is enqueued once by itself; where that fails, the captured click there was stays."""
     monkeypatch.setattr(cuda, "CAPACITY", 2)
     engine = Breakable()
@@ -247,13 +238,13 @@ def test_room_whose_first_run_fails_is_given_up(
     with pytest.raises(DeviceError, match="the engine is broken"):
         device.click(*CLICKS[2])
     engine.broken = False
-    assert pipeline_of(device).captured
+    assert gpu.last().captured
     np.testing.assert_array_equal(device.undo(), cpu.undo())
     np.testing.assert_array_equal(device.redo(), cpu.redo())
     np.testing.assert_array_equal(device.click(*CLICKS[2]), cpu.click(*CLICKS[2]))
 
 
-def test_an_engine_that_fails_in_a_click_leaves_the_session(toy: Path, gpu: SimpleNamespace) -> None:
+def test_an_engine_that_fails_in_a_click_leaves_the_session(toy: Path, gpu: Devices) -> None:
     engine = Breakable(captured=False)
     gpu.engines = FakeEngines(on_enqueue=engine)
     cpu, device = both(toy)
@@ -268,42 +259,37 @@ def test_an_engine_that_fails_in_a_click_leaves_the_session(toy: Path, gpu: Simp
     np.testing.assert_array_equal(device.click(*CLICKS[2]), cpu.click(*CLICKS[2]))
 
 
-def test_out_of_memory(toy: Path, gpu: SimpleNamespace) -> None:
-    needed = pipeline_of(Session(PHOTO, model=toy, device="cuda")).nbytes
+@pytest.mark.parametrize("sharing", [False, True])
+def test_out_of_memory(toy: Path, gpu: Devices, sharing: bool) -> None:
+    """While an image is encoded, or a session is made on one that is there."""
     gc.collect()
-    before = _core.host.allocated()
+    nothing = _core.host.allocated()
+    image = Image(PHOTO, model=toy, device="cuda")
+    encoded = _core.host.allocated()
+    session = Session(image)
+    needed = _core.host.allocated() - encoded if sharing else encoded - nothing
+    del session, image
     for part in (0.1, 0.5, 0.9):
-        gpu.native = limited(before + int(part * needed))
-        with pytest.raises(DeviceError, match=r"out of device memory while making a session.*device='cpu'"):
+        before = _core.host.allocated()
+        gpu.native = limited(nothing + int(part * needed) + (encoded - nothing if sharing else 0))
+        with pytest.raises(DeviceError, match=r"out of device memory while (making|encoding).*device='cpu'"):
             Session(PHOTO, model=toy, device="cuda")
         gc.collect()
-        assert _core.host.allocated() == before
+        assert _core.host.allocated() == before == nothing
 
 
-def test_out_of_memory_in_a_click(toy: Path, gpu: SimpleNamespace) -> None:
-    cpu, probe = both(toy)
-    probe.click(*CLICKS[0])
-    most = _core.host.allocated()
-    made = most - 4 * probe._crops.whole.view.grid[0] * probe._crops.whole.view.grid[1]
-    del probe
-    gc.collect()
-    # Making a session needs more for a moment than it keeps; a click's prediction comes on top of what it keeps.
-    session = Session(PHOTO, model=toy, device="cuda")
-    assert _core.host.allocated() == made
-    ballast = limited(2**40).Stream().empty((2**20,), np.uint8)
-    limited_stream = _core.host.Stream(_core.host.allocated() + 100)
-    own = pipeline_of(session)
-    stream = own._stream
-    own._stream = SimpleNamespace(empty=limited_stream.empty, current=stream.current, synchronize=stream.synchronize)
+def test_out_of_memory_in_a_click(toy: Path, gpu: Devices) -> None:
+    gpu.native = FaultyDevice()
+    cpu, session = both(toy)
+    gpu.native.faults["empty"] = _core.host.Stream(_core.host.allocated() + 100).empty
     with pytest.raises(DeviceError, match="out of device memory while a click"):
         session.click(*CLICKS[0])
-    own._stream = stream
-    del ballast
+    gpu.native.faults.clear()
     assert session.clicks == ()
     np.testing.assert_array_equal(session.click(*CLICKS[0]), cpu.click(*CLICKS[0]))
 
 
-def test_sessions_that_are_dropped_leave_nothing(tmp_path: Path, gpu: SimpleNamespace) -> None:
+def test_sessions_that_are_dropped_leave_nothing(tmp_path: Path, gpu: Devices) -> None:
     folder = toy_model.build(tmp_path / "toy", guide_clicks=True, grid_stride=1)
     gc.collect()
     before = _core.host.allocated()
@@ -318,3 +304,25 @@ def test_sessions_that_are_dropped_leave_nothing(tmp_path: Path, gpu: SimpleName
         assert _core.host.allocated() == before
     finally:
         gc.enable()
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_sessions_on_one_image_share_it(tmp_path: Path, gpu: Devices, variant: str) -> None:
+    """Each gives the bits of a session on an image of its own, however they take turns; memory is that of one image."""
+    folder = toy_model.build(tmp_path / "toy", **VARIANTS[variant])
+    alone = Session(PHOTO, model=folder)
+    expected = [alone.click(*click) for click in CLICKS]
+    image = Image(PHOTO, model=folder, device="cuda")
+    encoded = _core.host.allocated()
+    sessions = [Session(image)]
+    each = _core.host.allocated() - encoded
+    sessions += [Session(image) for _ in range(3)]
+    assert _core.host.allocated() == encoded + 4 * each
+    for click, alpha in zip(CLICKS, expected, strict=True):
+        for session in sessions:
+            np.testing.assert_array_equal(session.click(*click), alpha)
+    np.testing.assert_array_equal(sessions[2].undo(), expected[-2])
+    np.testing.assert_array_equal(sessions[1].alpha, expected[-1])
+    kept = sessions[3]
+    del sessions, session, image  # a session holds what it needs
+    np.testing.assert_array_equal(kept.undo(), expected[-2])

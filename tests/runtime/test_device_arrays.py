@@ -9,16 +9,16 @@ from typing import Any
 import numpy as np
 import pytest
 from support.fake_engine import over
-from support.toy_device import OnDevice, both, gpu, pipeline_of
+from support.toy_device import Devices, OnDevice, both, gpu
 from support.toy_model import CLICKS, PHOTO
 
-from pyiseg import DeviceError, Session
+from pyiseg import DeviceError, Image, Session
 from pyiseg.runtime.device_image import DeviceImage, is_device_array
 
 __all__ = ["gpu"]  # a fixture
 
 
-def test_results_on_the_device(toy: Path, gpu: SimpleNamespace) -> None:
+def test_results_on_the_device(toy: Path, gpu: Devices) -> None:
     cpu, device = both(toy)
     there = np.from_dlpack(device.alpha_device)
     assert not there.any()
@@ -33,7 +33,7 @@ def test_results_on_the_device(toy: Path, gpu: SimpleNamespace) -> None:
     assert device.clicks == cpu.clicks
 
 
-def test_whoever_writes_into_a_result_changes_no_session(toy: Path, gpu: SimpleNamespace) -> None:
+def test_whoever_writes_into_a_result_changes_no_session(toy: Path, gpu: Devices) -> None:
     cpu, device = both(toy)
 
     def spoil(alpha: Any) -> None:
@@ -46,7 +46,7 @@ def test_whoever_writes_into_a_result_changes_no_session(toy: Path, gpu: SimpleN
     np.testing.assert_array_equal(device.click(*CLICKS[1]), cpu.click(*CLICKS[1]))
 
 
-def test_a_copy_is_asked_for_elsewhere(toy: Path, gpu: SimpleNamespace) -> None:
+def test_a_copy_is_asked_for_elsewhere(toy: Path, gpu: Devices) -> None:
     session = Session(PHOTO, model=toy, device="cuda")
     with pytest.raises(BufferError, match="shared as it is; copy what you get"):
         session.alpha_device.__dlpack__(copy=True)
@@ -55,7 +55,7 @@ def test_a_copy_is_asked_for_elsewhere(toy: Path, gpu: SimpleNamespace) -> None:
     assert session.alpha_device.__dlpack__(dl_device=(1, 0), copy=False, max_version=(1, 0), stream=None) is not None
 
 
-def test_results_outlive_their_session(toy: Path, gpu: SimpleNamespace) -> None:
+def test_results_outlive_their_session(toy: Path, gpu: Devices) -> None:
     session = Session(PHOTO, model=toy, device="cuda")
     kept, expected = session.click_on_device(*CLICKS[0]), session.alpha
     del session
@@ -69,11 +69,12 @@ def test_on_the_cpu_there_are_none(session: Session) -> None:
         session.click_on_device(1, 1)
 
 
-def test_an_image_on_the_device_is_not_copied(toy: Path, gpu: SimpleNamespace) -> None:
+def test_an_image_on_the_device_is_not_copied(toy: Path, gpu: Devices) -> None:
     image = OnDevice(PHOTO.copy())
-    cpu, device = Session(PHOTO, model=toy), Session(image, model=toy, device="cuda")
-    assert pipeline_of(device)._rgb.ptr == image.array.ctypes.data
-    assert image.streams == [pipeline_of(device)._stream.handle]  # whose work waits for the image's maker
+    encoded = Image(image, model=toy, device="cuda")
+    cpu, device = Session(PHOTO, model=toy), Session(encoded)
+    assert encoded.encoded.pixels.ptr == image.array.ctypes.data
+    assert len(image.streams) == 1  # the stream that encodes the image waits for its maker's
     np.testing.assert_array_equal(device.click(*CLICKS[0]), cpu.click(*CLICKS[0]))
     np.testing.assert_array_equal(device.image, PHOTO)
     assert not device.image.flags.writeable
@@ -93,7 +94,7 @@ def test_an_image_on_the_device_is_not_copied(toy: Path, gpu: SimpleNamespace) -
         (np.zeros((20, 30, 6), np.uint8)[..., ::2], "not C-contiguous"),
     ],
 )
-def test_images_on_the_device_are_checked(toy: Path, gpu: SimpleNamespace, image: np.ndarray, message: str) -> None:
+def test_images_on_the_device_are_checked(toy: Path, gpu: Devices, image: np.ndarray, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Session(OnDevice(image), model=toy, device="cuda")
 

@@ -1,4 +1,4 @@
-"""What any model folder must do in a session."""
+"""What sessions are asked for in several tests."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from pyiseg import Session
+from pyiseg import Image, Session
+from pyiseg.crops import Clicks, CropPrediction, Crops
+from pyiseg.geometry import Rect
 
 
 def run_sessions(folder: Path) -> None:
@@ -21,3 +23,22 @@ def run_sessions(folder: Path) -> None:
         np.testing.assert_array_equal(session.undo(), alphas[0])
         session.redo()
         np.testing.assert_array_equal(session.redo(), alphas[2])
+
+
+def predictions(image: Image, clicks: Clicks) -> list[CropPrediction]:
+    """What a session predicts for clicks, one after the other."""
+    crops, found = Crops(image), list[CropPrediction]()
+    for count in range(1, len(clicks) + 1):
+        found.append(crops.predict(clicks[:count], found[-1] if found else None))
+    return found
+
+
+def crops_of(session: Session) -> list[Rect]:
+    """Where each click in force was predicted, by way of undo and redo."""
+    found = []
+    for _ in session.clicks:
+        found.append(session.crop)
+        session.undo()
+    for _ in found:
+        session.redo()
+    return found[::-1]
