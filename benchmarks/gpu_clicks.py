@@ -16,13 +16,13 @@ from gpu_place import (
     clicks_on,
     on_device,
     picture,
-    pipeline_of,
     session_on,
+    view_of,
 )
 from gpu_timing import Stopwatch
 from machine import median_p95
 
-from pyiseg import Session
+from pyiseg import Image, Session
 
 Clicks = list[tuple[int, int, bool]]
 
@@ -50,7 +50,7 @@ def clicks_and_images(place: Place, subject: Subject, size: Size, count: int, ro
     times: dict[str, list[float]] = {"image": [], "click_on_device": [], "click": []}
     first: dict[int, Alpha] = {}
     mean, iou, same = 0.0, 1.0, True
-    with on_device(place, subject):
+    with on_device(place, subject) as made:
         for i in range(rounds + 1):
             start = time.perf_counter()
             session = session_on(subject, image)
@@ -68,8 +68,9 @@ def clicks_and_images(place: Place, subject: Subject, size: Size, count: int, ro
                     off = check(alpha, expected[k], f"{subject.name} at {size}, click {k + 1}")
                     mean, iou = max(mean, off[0]), min(iou, off[1])
                 session.reset()
-            captured = pipeline_of(session).captured
+            captured = made[0].captured
             del session
+            made.clear()
             if i == 0:
                 times = {name: [] for name in times}
     return {
@@ -85,18 +86,16 @@ def captured_or_not(place: Place, subject: Subject, size: Size, count: int, roun
     """Time the same clicks as one launch and enqueued step by step, in turns, in one session."""
     clicks = clicks_on(size, count)
     times: dict[str, list[float]] = {"graph": [], "eager": []}
-    with on_device(place, subject):
+    with on_device(place, subject) as made:
         session = session_on(subject, picture(size))
-        pipeline = pipeline_of(session)
-        graph = pipeline._graph
-        if graph is None:
+        pipeline = made[0]
+        if not pipeline.captured:
             return {"captured": False}
         mattes: dict[str, list[Alpha]] = {}
         same = True
         for i in range(rounds + 1):
             for name in times:
-                # What the pipeline itself does where capturing was refused.
-                pipeline._graph = graph if name == "graph" else None
+                pipeline.use_graph = name == "graph"
                 mattes[name] = []
                 for click in clicks:
                     start = time.perf_counter()
@@ -120,14 +119,14 @@ def network_alone(place: Place, subject: Subject, size: Size, rate: float | None
         rate: Measured operations a second of a large matrix product; None if nothing could measure it.
         rounds: Launches of a graph with ten of it.
     """
-    with on_device(place, subject):
+    with on_device(place, subject) as made:
         session = session_on(subject, picture(size))
-        pipeline = pipeline_of(session)
+        pipeline = made[0]
         click = clicks_on(size, 1)[0]
         before = session.click(*click)
         launches = 10 if place.is_gpu else 2
-        watch = Stopwatch(place.native, pipeline._stream)
-        seconds = watch.of_one(lambda i: pipeline._click.enqueue(pipeline._stream), launches, rounds)
+        watch = Stopwatch(place.native, pipeline.stream)
+        seconds = watch.of_one(lambda i: pipeline.network.enqueue(pipeline.stream), launches, rounds)
         # It ran on the click's inputs: the session must not have noticed.
         session.reset()
         check(session.click(*click), before, "a click after the network ran by itself")
@@ -137,7 +136,7 @@ def network_alone(place: Place, subject: Subject, size: Size, rate: float | None
         "p95_us": round(1e6 * float(np.percentile(seconds, 95)), 1),
     }
     if subject.flops is not None:
-        flops = subject.flops(session._crops.whole.view.working)
+        flops = subject.flops(view_of(subject.model, size).working)
         result |= {"gflop": round(flops / 1e9, 3), "tflop_per_s": round(flops / median / 1e12, 3)}
         if rate is not None:
             result["of_matrix_rate"] = round(flops / median / rate, 4)
@@ -201,11 +200,13 @@ def leftovers(place: Place, subject: Subject, size: Size, sessions: int) -> dict
 def held(place: Place, subject: Subject, size: Size, sessions: int = 3) -> dict[str, Any]:
     """Measure the device memory of a session: what it says, and what the driver says of several."""
     image, click = picture(size), clicks_on(size, 1)[0]
-    with on_device(place, subject):
-        session = session_on(subject, image)
+    with on_device(place, subject) as made:
+        opened = Image(image, model=subject.model, device="cuda")
+        session = Session(opened)
         session.click(*click)
-        says = pipeline_of(session).nbytes
-        del session
+        says = made[0].nbytes + opened.encoded.nbytes
+        del session, opened
+        made.clear()
         before = place.used(subject)
         kept = []
         for _ in range(sessions):

@@ -13,7 +13,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
-from unittest.mock import patch
 
 import numpy as np
 from gpu_timing import on_gpu
@@ -22,7 +21,7 @@ from PIL import Image
 from pyiseg import DeviceError, Model, Session, _core, backend, load_model
 from pyiseg.demo import CLICKS, PHOTO
 from pyiseg.geometry import View
-from pyiseg.runtime.cuda import CudaPipeline
+from pyiseg.runtime.cuda import CudaImage, CudaPipeline
 from pyiseg.runtime.engine import EngineProvider
 from pyiseg.tensorrt import provider as tensorrt
 from pyiseg.tensorrt.cache import EngineCache
@@ -90,26 +89,33 @@ class Place:
 
 
 @contextmanager
-def on_device(place: Place, subject: Subject) -> Iterator[None]:
-    """Let ``Session(..., device="cuda")`` be this place with these engines; the public way knows but TensorRT."""
+def on_device(place: Place, subject: Subject) -> Iterator[list[CudaPipeline]]:
+    """Let ``Session(..., device="cuda")`` be this place with these engines; the public way knows but TensorRT.
 
-    def build(model: Model, view: View, image: Any) -> CudaPipeline:
-        return CudaPipeline(model, view, image, native=place.native, engines=subject.engines.load(model, view))
+    Yields:
+        A list of the pipelines that sessions have, the last one last; it keeps the last one only.
+    """
+    made: list[CudaPipeline] = []
 
-    with patch.multiple(backend, why_not_cuda=lambda: "", _cuda_pipeline=build):
-        yield
+    class Remembered(CudaImage):
+        def pipeline(self) -> CudaPipeline:
+            made[:] = [super().pipeline()]
+            return made[0]
+
+    def encode(model: Model, view: View, image: Any) -> CudaImage:
+        return Remembered(model, view, image, native=place.native, engines=subject.engines.load(model, view))
+
+    before = backend.register("cuda", encode)
+    assert before is not None
+    try:
+        yield made
+    finally:
+        backend.register("cuda", *before)
 
 
 def session_on(subject: Subject, image: Any) -> Session:
     """A session on the device; only within `on_device`."""
     return Session(image, model=subject.model, device="cuda")
-
-
-def pipeline_of(session: Session) -> CudaPipeline:
-    """What runs a session on a device."""
-    pipeline = session._crops.whole.pipeline
-    assert isinstance(pipeline, CudaPipeline)
-    return pipeline
 
 
 @functools.lru_cache(maxsize=1)
@@ -209,8 +215,8 @@ def _on_tensorrt(name: str, model: Model, info: GpuInfo, folder: Path) -> Subjec
     """A model with TensorRT's engines, tried with one click."""
     engines = tensorrt.TensorRT(info, EngineCache(folder))
     view = _usual_view(model)
-    pipeline = CudaPipeline(model, view, picture(view.image), native=_core.cuda, engines=engines.load(model, view))
-    pipeline.predict(np.array([[5, 5, 1]], np.int32), None)
+    image = CudaImage(model, view, picture(view.image), native=_core.cuda, engines=engines.load(model, view))
+    image.pipeline().predict(np.array([[5, 5, 1]], np.int32), None)
     flops = None
     with contextlib.suppress(ImportError, OSError):
         import torch_networks
@@ -232,5 +238,10 @@ def _on_torch(name: str, model: Model) -> Subject:
     return Subject(name, model, engines, f"torch {torch.__version__}", flops, torch_engine.release)
 
 
+def view_of(model: Model, size: Size) -> View:
+    """How a model sees an image of (height, width)."""
+    return View.fit(size, long_side=model.long_side, multiple=model.multiple, grid_stride=model.grid_stride)
+
+
 def _usual_view(model: Model) -> View:
-    return View.fit((480, 640), long_side=model.long_side, multiple=model.multiple, grid_stride=model.grid_stride)
+    return view_of(model, (480, 640))

@@ -21,7 +21,7 @@ from gpu_kernels import checked
 from pyiseg import Model, _core
 from pyiseg.geometry import View
 from pyiseg.model import Rules
-from pyiseg.runtime.cuda import CudaPipeline
+from pyiseg.runtime.cuda import CudaImage
 from pyiseg.runtime.engine import GUIDE_STRIP
 
 HALF, SINGLE = np.dtype(np.float16), np.dtype(np.float32)
@@ -105,11 +105,10 @@ def click(native: Any, space: str, *, kind: str, dtype: np.dtype[Any], clean: st
     if not guide_clicks:
         engines["image"] = _Copy(space, {"image": SINGLE}, {"features": dtype}, ("image", 1))
     image = np.random.default_rng(0).integers(0, 256, (*shape, 3), dtype=np.uint8)
-    pipeline = CudaPipeline(model, view, image, native=native, engines=engines)
-    graph = pipeline._graph
-    assert graph is not None, "the click was not captured"
+    pipeline = CudaImage(model, view, image, native=native, engines=engines).pipeline()
+    assert pipeline.captured, "the click was not captured"
     mattes: list[list[np.ndarray[Any, Any]]] = []
-    for pipeline._graph in (graph, None):
+    for pipeline.use_graph in (True, False):
         predictions, drawn = [], []
         for n in range(1, len(CLICKS) + 1):
             predictions.append(pipeline.predict(CLICKS[:n], predictions[-1] if predictions else None))

@@ -21,7 +21,7 @@ from machine import write_json
 
 from pyiseg import Session, _core, load_model
 from pyiseg.geometry import View
-from pyiseg.runtime.cuda import CudaPipeline
+from pyiseg.runtime.cuda import CudaImage
 from pyiseg.tensorrt import provider as tensorrt
 from pyiseg.tensorrt.gpu import gpu_here
 from pyiseg.tensorrt.package import TensorRTPackage
@@ -85,7 +85,7 @@ def try_target(trials: Trials, trt: TensorRTPackage, name: str, target: Size) ->
 def click(model: Any, view: View, engines: dict[str, Any]) -> tuple[bool, str]:
     """Click a session with some engines, and hold it to the CPU's."""
     cpu = Session(picture(SIZE), model=model)
-    pipeline = CudaPipeline(model, view, picture(SIZE).copy(), native=_core.cuda, engines=engines)
+    pipeline = CudaImage(model, view, picture(SIZE).copy(), native=_core.cuda, engines=engines).pipeline()
     prediction, worst = None, (0.0, 1.0)
     for one in clicks_on(SIZE, CLICKS):
         expected = cpu.click(*one)

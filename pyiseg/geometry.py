@@ -1,4 +1,4 @@
-"""Image, working and grid coordinates: the only place that knows about resizing.
+"""Image, working and grid coordinates: sizes, clicks and rectangles.
 
 Three rasters cover the same picture edge to edge:
 
@@ -13,7 +13,6 @@ Everywhere x points right, y points down and integers are pixel centres, so pixe
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -63,66 +62,6 @@ class View:
         moved[:, 0] = (2 * moved[:, 0] + 1) * columns // (2 * width)
         moved[:, 1] = (2 * moved[:, 1] + 1) * rows // (2 * height)
         return moved.astype(np.int32)
-
-    def working_image(self, rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-        """The image as the network is given it (Lanczos).
-
-        Args:
-            rgb: uint8, shape (H, W, 3).
-
-        Returns:
-            float32, shape (1, 3, Hw, Ww), 0..1. Fresh.
-        """
-        from PIL import Image
-
-        # A very large image is first averaged down to at least 3 times the working size: much faster, hardly different.
-        picture = Image.fromarray(rgb).resize(self.working[::-1], Image.Resampling.LANCZOS, reducing_gap=3.0)
-        resized = np.asarray(picture)
-        planes = np.empty((1, 3, *self.working), dtype=np.float32)
-        np.divide(resized.transpose(2, 0, 1), np.float32(255), out=planes[0])
-        return planes
-
-    def grid_guide(self, guide: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """The full-resolution guide brought to the grid: box averages where it shrinks, bilinear where it grows.
-
-        Args:
-            guide: float32, shape (H, W).
-
-        Returns:
-            float32, shape (h, w). Fresh.
-        """
-        from PIL import Image
-
-        picture = Image.fromarray(guide)
-        # One side at a time: a picture one pixel wide and thousands high shrinks along one and grows along the other.
-        for height, width in ((self.image[0], self.grid[1]), self.grid):
-            shrinks = height < picture.height or width < picture.width
-            picture = picture.resize((width, height), Image.Resampling.BOX if shrinks else Image.Resampling.BILINEAR)
-        return np.array(picture, dtype=np.float32)
-
-    def image_rows(self, maps: npt.NDArray[np.float32], pixels: int) -> Iterator[tuple[slice, npt.NDArray[np.float32]]]:
-        """Maps on the grid brought to the image's resolution, a strip of rows at a time so that memory stays small.
-
-        Bilinear, with wider triangles where it shrinks; the strips join without a seam.
-
-        Args:
-            maps: float32, shape (C, h, w).
-            pixels: How many image pixels a strip may have; it has one row at least.
-
-        Yields:
-            The strip's rows in the image, and float32, shape (C, rows, W), fresh.
-        """
-        from PIL import Image
-
-        (height, width), (h, w) = self.image, self.grid
-        pictures = [Image.fromarray(plane) for plane in maps]
-        step = max(1, pixels // width)
-        for start in range(0, height, step):
-            rows = slice(start, min(start + step, height))
-            # The resizer still looks beyond the box's edges, so neighbouring strips blend the same grid pixels.
-            box = (0.0, start * h / height, float(w), rows.stop * h / height)
-            size = (width, rows.stop - start)
-            yield rows, np.stack([np.asarray(p.resize(size, Image.Resampling.BILINEAR, box=box)) for p in pictures])
 
 
 class Rect(NamedTuple):

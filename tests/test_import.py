@@ -31,6 +31,7 @@ def test_the_public_face() -> None:
     assert sorted(pyiseg.__all__) == [
         "Click",
         "DeviceError",
+        "Image",
         "Model",
         "ModelError",
         "PyisegError",

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import onnxruntime as ort
 import pytest
-from PIL import Image
 from support import toy_model
-from support.toy_device import gpu
+from support.pillow import image_maps, working_image
+from support.sessions import predictions
+from support.toy_device import Devices, FaultyDevice, gpu
 from support.toy_model import CLICKS, PHOTO, allocated, click_all, photo, same
 
-from pyiseg import Session, _core
-from pyiseg.geometry import View
+import pyiseg
+from pyiseg import Session, _core, load_model
+from pyiseg.runtime.guide import ClickGuide
+from pyiseg.runtime.ort import networks_of
+from pyiseg.runtime.resample import NUMPY
+from pyiseg.runtime.scratch import Scratch
 
 __all__ = ["gpu"]  # a fixture
 
@@ -70,26 +74,30 @@ def test_a_click_is_the_published_chain(folder: Path) -> None:
 
 def test_the_full_guide_is_that_of_the_clicks_in_force(folder: Path) -> None:
     rgb = photo(701, 303)  # several strips, larger than the working image
-    session = Session(rgb, model=folder)
-    session.click(200, 350)
-    session.click(50, 600, fg=False)
-    guide = vars(vars(session._crops.whole.pipeline)["_filter"])["_guide"]
-    grid = session._crops.whole.view.grid
-    assert grid == (64, 32)
-    maps = np.empty((6, *grid), np.float32)
-    _core.click_maps(session._crops.whole.view.grid_clicks(session.clicks), toy_model.SIGMAS, maps)
-    large = [
-        np.asarray(Image.fromarray(maps[i]).resize((303, 701), Image.Resampling.BILINEAR), np.float64) for i in (0, 3)
-    ]
+    model = load_model(folder)
+    view = pyiseg.Image(rgb, model=model).encoded.view
+    assert view.grid == (64, 32)
+    working = working_image(view, rgb)
+    clicks = view.grid_clicks([(200, 350, 1), (50, 600, 0)])
+    network = networks_of(model).guide(rgb.size // 3, Scratch())
+    guide = ClickGuide(NUMPY, view, network, rgb, working, model.rules.sigmas[0])
+    on_grid = guide.on_grid(clicks).copy()
+    maps = np.empty((6, *view.grid), np.float32)
+    _core.click_maps(clicks, toy_model.SIGMAS, maps)
+    large = image_maps(view, maps[[0, 3]]).astype(np.float64)
     expected = luminance(rgb) - 0.25 * large[0] + 0.5 * large[1]
     # One scalar is taken off both guides: the mean of the one on the grid.
-    offset = expected - guide.full
+    offset = expected - guide.at_image()
     assert np.ptp(offset) < 1e-5
-    working = session._crops.whole.view.working_image(rgb)[0].transpose(1, 2, 0) @ np.array([0.299, 0.587, 0.114])
-    on_grid = working - 0.25 * maps[0] + 0.5 * maps[3]
-    np.testing.assert_allclose(offset.mean(), on_grid.mean(), atol=1e-5)
-    np.testing.assert_allclose(guide.grid, on_grid - on_grid.mean(), atol=1e-5)
-    assert same(session.alpha, session.alpha)
+    by_hand = working[0].transpose(1, 2, 0) @ np.array([0.299, 0.587, 0.114]) - 0.25 * maps[0] + 0.5 * maps[3]
+    np.testing.assert_allclose(offset.mean(), by_hand.mean(), atol=1e-5)
+    np.testing.assert_allclose(on_grid, by_hand - by_hand.mean(), atol=1e-5)
+    # Nothing is remembered of clicks that were asked for before.
+    again = ClickGuide(NUMPY, view, network, rgb, working, model.rules.sigmas[0])
+    again.on_grid(clicks[:1])
+    again.at_image()
+    np.testing.assert_array_equal(again.on_grid(clicks), on_grid)
+    np.testing.assert_array_equal(again.at_image(), guide.at_image())
 
 
 @pytest.mark.parametrize(
@@ -131,24 +139,22 @@ def test_the_clicks_change_the_guide_and_so_the_matte(folder: Path, tmp_path: Pa
     assert not any(map(same, with_clicks, without))
 
 
-def test_drawing_depends_on_its_arguments_only(folder: Path) -> None:
-    session = Session(PHOTO, model=folder)
-    alphas = click_all(session)
-    pipeline = session._crops.whole.pipeline
+def test_rendering_depends_on_its_arguments_only(folder: Path) -> None:
+    image = pyiseg.Image(PHOTO, model=folder)
+    alphas, made = click_all(Session(image)), predictions(image, CLICKS)
+    pipeline = image.encoded.pipeline()
     for count in (2, 4, 1):
         clicks = np.array(CLICKS[:count], np.int32)
-        assert same(pipeline.matte(clicks, session._steps[count - 1].selection.prediction), alphas[count - 1])
-    clicks, before = np.array(CLICKS[:3], np.int32), session._steps[1].selection.prediction
-    np.testing.assert_array_equal(pipeline.predict(clicks, before), session._steps[2].selection.prediction)
+        assert same(pipeline.matte(clicks, made[count - 1].prediction), alphas[count - 1])
+    clicks, before = np.array(CLICKS[:3], np.int32), made[1].prediction
+    np.testing.assert_array_equal(pipeline.predict(clicks, before), made[2].prediction)
 
 
-def test_without_feedback_the_previous_answer_does_not_matter(tmp_path: Path) -> None:
-    folder = toy_model.build(tmp_path / "toy", feedback=False)
-    session = Session(PHOTO, model=folder)
-    click_all(session)
+def test_without_feedback_the_previous_prediction_does_not_matter(tmp_path: Path) -> None:
+    image = pyiseg.Image(PHOTO, model=toy_model.build(tmp_path / "toy", feedback=False))
     clicks = np.array(CLICKS, np.int32)
     np.testing.assert_array_equal(
-        session._crops.whole.pipeline.predict(clicks, None), session._steps[-1].selection.prediction
+        image.encoded.pipeline().predict(clicks, None), predictions(image, CLICKS)[-1].prediction
     )
 
 
@@ -156,21 +162,26 @@ def test_without_feedback_the_previous_answer_does_not_matter(tmp_path: Path) ->
 @pytest.mark.parametrize("kind", [{}, {"form": "residual"}, {"form": "residual", "color": True}], ids=str)
 def test_without_filter_the_alpha_is_the_prediction_enlarged(tmp_path: Path, stride: int, kind: dict[str, Any]) -> None:
     """Radius 0: slopes are 0 and the offset is the prediction; at the grid's size nothing is left to do."""
-    folder = toy_model.build(tmp_path / "toy", radius=0, grid_stride=stride, **kind)
-    session = Session(photo(32, 64), model=folder)
-    alpha = session.click(45, 15)
-    prediction = session._steps[0].selection.prediction
-    coefficients = vars(vars(session._crops.whole.pipeline)["_filter"])["_coefficients"]
-    assert not coefficients[:-1].any()
-    np.testing.assert_array_equal(coefficients[-1], prediction)
-    if stride == 1:
-        np.testing.assert_array_equal(alpha, np.floor(prediction * np.float32(255) + np.float32(0.5)).astype(np.uint8))
+    image = pyiseg.Image(photo(32, 64), model=toy_model.build(tmp_path / "toy", radius=0, grid_stride=stride, **kind))
+    alpha = Session(image).click(45, 15)
+    prediction = predictions(image, [(45, 15, True)])[0].prediction
+    flat = np.zeros((2, *prediction.shape), np.float32)
+    flat[1] = prediction
+    expected = np.empty(alpha.shape, np.uint8)
+    if kind:  # where the alpha disobeys, the coefficients of the residual form are pinned
+        clicks = np.array([(45, 15, 1)], np.int32)
+        on_grid = image.encoded.view.grid_clicks(clicks)
+        guide = np.zeros(alpha.shape, np.float32)
+        _core.pin_image_clicks(guide, clicks, on_grid, np.empty_like(prediction), flat)
+    _core.apply_coefficients(flat, np.zeros(alpha.shape, np.float32), expected)
+    np.testing.assert_array_equal(alpha, expected)
+    assert alpha.any()
 
 
 @pytest.mark.parametrize("device", ["cpu", "cuda"])
 @pytest.mark.parametrize("color", [False, True])
 def test_clicks_are_obeyed_at_the_images_resolution(
-    tmp_path: Path, gpu: SimpleNamespace, monkeypatch: pytest.MonkeyPatch, device: str, color: bool
+    tmp_path: Path, gpu: Devices, monkeypatch: pytest.MonkeyPatch, device: str, color: bool
 ) -> None:
     """On noise, in a corner of a grid pixel and then in its middle: without pinning, over a quarter are disobeyed."""
     folder = toy_model.build(tmp_path / "toy", form="residual", color=color, eps=1e-4, bias=-9, grid_stride=4)
@@ -178,10 +189,11 @@ def test_clicks_are_obeyed_at_the_images_resolution(
     disobeyed = {"pinned": 0, "not pinned": 0}
     for how in disobeyed:
         if how == "not pinned":
-            gpu.native = without_pinning(_core.host)
+            gpu.native = FaultyDevice()
+            gpu.native.faults["pin_image_clicks"] = lambda *arguments: None
             monkeypatch.setattr(_core, "pin_image_clicks", lambda *arguments: None)
         session = Session(rgb, model=folder, device=device)
-        rows, columns = session._crops.whole.view.grid
+        rows, columns = pyiseg.Image(rgb, model=folder).encoded.view.grid
         for place in range(20):
             x, y = (2 + place % 5 * 3) * 400 // columns + 1, (2 + place // 5 * 2) * 300 // rows + 1
             session.reset()
@@ -192,23 +204,6 @@ def test_clicks_are_obeyed_at_the_images_resolution(
     assert disobeyed["not pinned"] > 5
 
 
-def without_pinning(native: Any) -> Any:
-    """A device whose streams do not pin clicks."""
-
-    class Stream:
-        def __init__(self) -> None:
-            self.own = native.Stream()
-
-        def __getattr__(self, name: str) -> Any:
-            return (lambda *arguments: None) if name == "pin_image_clicks" else getattr(self.own, name)
-
-    return SimpleNamespace(
-        Stream=Stream,
-        ClickFeed=lambda stream, *rest: native.ClickFeed(stream.own, *rest),
-        ClickGraph=native.ClickGraph,
-    )
-
-
 @pytest.mark.parametrize("color", [False, True])
 @pytest.mark.parametrize("size", [(32, 64), (64, 128), (95, 250)])
 def test_the_residual_form_leaves_the_prediction_on_the_grid_as_it_is(
@@ -216,12 +211,13 @@ def test_the_residual_form_leaves_the_prediction_on_the_grid_as_it_is(
 ) -> None:
     """So alpha, averaged to the grid again, is close to it, whatever the picture shows."""
     folder = toy_model.build(tmp_path / "toy", form="residual", color=color, grid_stride=1, eps=1e-2, radius=1)
-    session = Session(photo(*size), model=folder)
+    image = pyiseg.Image(photo(*size), model=folder)
+    session = Session(image)
     alpha = session.click(size[1] * 45 // 64, size[0] * 15 // 32)
-    pipeline, prediction = session._crops.whole.pipeline, session._steps[0].selection.prediction
+    prediction = predictions(image, session.clicks)[0].prediction
     clicks = np.array(session.clicks, np.int32)
-    np.testing.assert_array_equal(pipeline.on_grid(clicks, prediction), prediction)
-    if size == session._crops.whole.view.grid:
+    np.testing.assert_array_equal(image.encoded.pipeline().on_grid(clicks, prediction), prediction)
+    if size == image.encoded.view.grid:
         wanted = 255 * prediction
         assert np.abs(alpha - wanted).max() <= 0.51
     assert (prediction > 0).any()
@@ -230,33 +226,10 @@ def test_the_residual_form_leaves_the_prediction_on_the_grid_as_it_is(
 
 def test_memory_of_a_click_does_not_grow_with_the_guide(folder: Path) -> None:
     session = Session(photo(600, 1200), model=folder)
-    session.click(900, 300)
+    for x in (900, 800, 700):
+        session.click(x, 300)  # and what clicks work in is there
     alpha, held, peak = allocated(lambda: session.click(100, 100))
-    step = session._steps[-1].selection.prediction
-    assert step.nbytes == 4 * 32 * 64
-    slack = 32_768
-    assert held <= alpha.nbytes + step.nbytes + slack
-    # A strip of image planes, of maps and of their copies; not the 720 000 pixels' 14 MB.
-    assert peak <= alpha.nbytes + step.nbytes + 10 * 4 * (1 << 16) + slack
-
-
-# The maps' way to the image
-
-
-@pytest.mark.parametrize("image", [(701, 303), (40, 90), (1, 300), (300, 1), (32, 64), (2000, 31)], ids=str)
-@pytest.mark.parametrize("pixels", [1, 1000, 1 << 16])
-def test_strips_of_maps_join_without_a_seam(image: tuple[int, int], pixels: int) -> None:
-    view = View(image, (32, 64), (32, 64))
-    maps = np.random.default_rng(0).random((2, 32, 64), np.float32)
-    strips = list(view.image_rows(maps, pixels))
-    assert [rows.start for rows, _ in strips] == [0, *(rows.stop for rows, _ in strips[:-1])]
-    assert strips[-1][0].stop == image[0]
-    assert all(x.size // 2 <= max(pixels, image[1]) for _, x in strips)
-    joined = np.concatenate([x for _, x in strips], axis=1)
-    assert joined.shape == (2, *image)
-    assert joined.dtype == np.float32
-    for found, plane in zip(joined, maps, strict=True):
-        whole = Image.fromarray(plane).resize(image[::-1], Image.Resampling.BILINEAR)
-        np.testing.assert_allclose(found, np.asarray(whole), atol=2e-5)
-    if image == (32, 64):
-        np.testing.assert_array_equal(joined, maps)
+    step, slack = 4 * 32 * 64, 32_768
+    assert held <= alpha.nbytes + step + slack
+    # Not the 720 000 pixels' 3 MB of a guide.
+    assert peak <= alpha.nbytes + 2 * step + slack

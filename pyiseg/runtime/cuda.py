@@ -171,6 +171,12 @@ class CudaPipeline:
     Args:
         image: The encoded image.
 
+    Attributes:
+        stream: The native stream that its work is enqueued on.
+        network: The click network at work.
+        use_graph: Whether a click is launched as a graph where it was captured; else its steps are enqueued one by
+            one, with the same results.
+
     Raises:
         DeviceError: The device or an engine failed, or there is no memory left; nothing of the pipeline stays then.
         ModelError: The click network's inputs are not of the types that pyiseg has.
@@ -179,16 +185,14 @@ class CudaPipeline:
     def __init__(self, image: CudaImage) -> None:
         model, view = image.model, image.view
         with failures(image.native, "making a session"):
-            self._image, self._native, self._view = image, image.native, view
-            self._stream = image.native.Stream()
+            self._image, self._native, self._view, self.use_graph = image, image.native, view, True
+            self.stream = image.native.Stream()
         with self._doing("making a session"):
-            memory = self._memory = Memory(self._stream)
+            memory = self._memory = Memory(self.stream)
             inputs = image.engines["click"].inputs
             dtypes = inputs["click_maps"], inputs.get("previous_alpha", np.dtype(np.float32))
-            self._click_stage = ClickStage(
-                model.rules, view.grid, self._stream, memory.zeros, self._stream.copy, dtypes
-            )
-            self._click = self._open(
+            self._click_stage = ClickStage(model.rules, view.grid, self.stream, memory.zeros, self.stream.copy, dtypes)
+            self.network = self._open(
                 image.engines["click"],
                 {
                     "image": image.working,
@@ -206,7 +210,7 @@ class CudaPipeline:
             self._predicted: Prediction | None = None
             self._fed: Prediction | None = None
             self._rendered: Prediction | None = None
-            self._recent = RecentPredictions(self._stream)
+            self._recent = RecentPredictions(self.stream)
             self._clicks: Any = None
             self._feed: Any = None
             self._graph: Any = None
@@ -230,16 +234,16 @@ class CudaPipeline:
         with self._doing("a click"):
             if len(clicks) > self._feed.capacity:
                 self._prepare(2 * len(clicks))
-            result = Prediction(array=self._stream.empty(self._view.grid))  # before anything is under way
+            result = Prediction(array=self.stream.empty(self._view.grid))  # before anything is under way
             self._feed_back(clicks[:-1], previous)
             self._predicted = self._fed = self._rendered = None
             fed = self._view.grid_clicks(clicks), len(clicks) - 1, clicks
-            if self._graph is not None:
+            if self.use_graph and self._graph is not None:
                 self._graph.launch(*fed)
             else:
                 self._feed.write(*fed)
                 self._enqueue()
-            self._stream.copy(self._prediction, result.array)
+            self.stream.copy(self._prediction, result.array)
             self._recent.add(result)
             self._predicted = self._fed = self._rendered = result
             return result
@@ -249,7 +253,7 @@ class CudaPipeline:
         with self._doing("rendering a matte"):
             self._show(clicks, prediction)
             alpha = np.empty(self._view.image, dtype=np.uint8)
-            self._stream.download(self._alpha, alpha)
+            self.stream.download(self._alpha, alpha)
             return alpha
 
     def matte_on_device(self, clicks: npt.NDArray[np.int32], prediction: Prediction | None) -> Any:
@@ -261,7 +265,7 @@ class CudaPipeline:
         """
         with self._doing("rendering a matte"):
             self._show(clicks, prediction)
-            self._stream.synchronize()
+            self.stream.synchronize()
             self._rendered = None  # whoever gets it may write into it
             return self._alpha
 
@@ -270,7 +274,7 @@ class CudaPipeline:
         with self._doing("rendering a selection"):
             self._feed_back(clicks, prediction)
             alpha = np.empty(self._view.grid, dtype=np.float32)
-            self._stream.download(self._fed_back, alpha)
+            self.stream.download(self._fed_back, alpha)
             return alpha
 
     def carry(self, alpha: npt.NDArray[np.float32]) -> Prediction:
@@ -286,12 +290,12 @@ class CudaPipeline:
         """Bring a matte, uint8, shape (H, W), to the device; see `matte_on_device`."""
         with self._doing("rendering a matte"):
             self._rendered = None
-            self._stream.upload(alpha, self._alpha)
-            self._stream.synchronize()
+            self.stream.upload(alpha, self._alpha)
+            self.stream.synchronize()
             return self._alpha
 
     def _doing(self, what: str) -> AbstractContextManager[None]:
-        return on_device(self._native, self._stream, what)
+        return on_device(self._native, self.stream, what)
 
     def _open(self, engine: Engine, arrays: Mapping[str, Any]) -> ExecutionContext:
         for name, dtype in {**engine.inputs, **engine.outputs}.items():
@@ -310,17 +314,17 @@ class CudaPipeline:
     def _prepare(self, capacity: int) -> None:
         """Make room for so many clicks, and capture a click. If that fails, the room there was stays."""
         view, before = self._view, (self._clicks, self._feed, self._graph)
-        clicks = self._stream.empty((3, capacity, 3), np.int32)
-        feed = self._native.ClickFeed(self._stream, clicks, view.grid, view.image)
+        clicks = self.stream.empty((3, capacity, 3), np.int32)
+        feed = self._native.ClickFeed(self.stream, clicks, view.grid, view.image)
         self._clicks, self._feed, self._graph = clicks, feed, None
         self._predicted = self._fed = self._rendered = None
         try:
             # Once for itself: runtimes do things at their first run that cannot be captured.
             none = np.empty((0, 3), dtype=np.int32)
             feed.write(none, 0, none)
-            self._stream.fill_zero(self._fed_back)
+            self.stream.fill_zero(self._fed_back)
             self._enqueue()
-            self._stream.synchronize()
+            self.stream.synchronize()
             self._graph = self._capture()
         except BaseException:
             self._clicks, self._feed, self._graph = before
@@ -349,16 +353,16 @@ class CudaPipeline:
         """Enqueue a whole click: `_clicks` and `_fed_back` in, `_prediction`, `_alpha` and the next `_fed_back` out."""
         clicks, answered, image_clicks = self._clicks[0], self._clicks[1], self._clicks[2]
         self._click_stage.encode(clicks, answered, self._fed_back)
-        self._click.enqueue(self._stream)
+        self.network.enqueue(self.stream)
         self._click_stage.postprocess(clicks, self._prediction)
         self._filter.apply(image_clicks, clicks, self._prediction, self._alpha)
-        self._stream.copy(self._filter.on_grid(clicks, self._prediction, applied=True), self._fed_back)
+        self.stream.copy(self._filter.on_grid(clicks, self._prediction, applied=True), self._fed_back)
 
     def _show(self, clicks: npt.NDArray[np.int32], prediction: Prediction | None) -> None:
         """Render a prediction into `_alpha`, unless it is there already."""
         if prediction is None:
             self._rendered = None
-            self._stream.fill_zero(self._alpha)
+            self.stream.fill_zero(self._alpha)
         elif prediction is not self._rendered:
             self._rendered = None
             self._load(clicks, prediction)
@@ -369,12 +373,12 @@ class CudaPipeline:
         """Render a prediction on the grid into `_fed_back`, unless it is there already; without one, zeros."""
         fed, self._fed = self._fed, None
         if prediction is None:
-            self._stream.fill_zero(self._fed_back)
+            self.stream.fill_zero(self._fed_back)
         elif prediction.carried:
-            self._stream.upload(prediction.host, self._fed_back)
+            self.stream.upload(prediction.host, self._fed_back)
         elif prediction is not fed:
             self._load(clicks, prediction)
-            self._stream.copy(self._filter.on_grid(self._clicks[0], self._prediction), self._fed_back)
+            self.stream.copy(self._filter.on_grid(self._clicks[0], self._prediction), self._fed_back)
         self._fed = prediction
 
     def _load(self, clicks: npt.NDArray[np.int32], prediction: Prediction) -> None:
@@ -384,9 +388,9 @@ class CudaPipeline:
         self._feed.write(self._view.grid_clicks(clicks), 0, clicks)
         predicted, self._predicted = self._predicted, None
         if prediction.host is not None:
-            self._stream.upload(prediction.host, self._prediction)
+            self.stream.upload(prediction.host, self._prediction)
         elif prediction is not predicted:
-            self._stream.copy(prediction.array, self._prediction)
+            self.stream.copy(prediction.array, self._prediction)
         self._predicted = prediction
 
 

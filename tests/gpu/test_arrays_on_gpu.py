@@ -8,10 +8,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support.toy_device import pipeline_of
 from support.toy_model import CLICKS, PHOTO
 
-from pyiseg import Session
+from pyiseg import Image, Session
 
 BUSY = 400_000_000
 """Clock cycles that keep a stream busy for a fifth of a second or more."""
@@ -40,8 +39,10 @@ def dlpack_image() -> tuple[Any, int]:
 @pytest.mark.parametrize("make", [torch_image, cupy_image, dlpack_image])
 def test_images_are_not_copied(toy: Path, cuda: SimpleNamespace, make: Any) -> None:
     image, address = make()
-    cpu, session = Session(PHOTO, model=toy), Session(image, model=toy, device="cuda")
-    assert pipeline_of(session)._rgb.ptr == address
+    encoded = Image(image, model=toy, device="cuda")
+    cpu, session = Session(PHOTO, model=toy), Session(encoded)
+    assert encoded.encoded.pixels.ptr == address
+    del encoded
     uploaded = Session(PHOTO, model=toy, device="cuda")
     for click in CLICKS:
         np.testing.assert_array_equal(session.click(*click), uploaded.click(*click))

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 from support import toy_model
-from support.toy_device import limited, pipeline_of
+from support.toy_device import limited
 from support.toy_model import CLICKS, PHOTO, photo
 
 from pyiseg import DeviceError, Session, _core, load_model
@@ -54,7 +54,7 @@ def test_it_gives_the_cpus_mattes(tmp_path: Path, device: SimpleNamespace, guide
     folder = toy_model.build(tmp_path / "toy", **GUIDES[guide])
     image = photo(301, 501)  # more than one strip of the guide
     cpu, there = Session(image, model=folder), Session(image, model=folder, device="cuda")
-    assert pipeline_of(there).captured
+    assert device.last().captured
     # Noise around the threshold is all that this network selects away from the clicks: FP16 flips some of its pixels.
     iou = 0.995 if half else 0.999
     mattes = click_both(cpu, there, [(6 * x, 5 * y, fg) for x, y, fg in CLICKS], iou)
@@ -83,16 +83,17 @@ def test_the_default_model(device: SimpleNamespace, engines: str) -> None:
 
     size = (480, 640)
     cpu, there = Session(picture(size)), Session(picture(size), device="cuda")
-    assert pipeline_of(there).captured
+    assert device.last().captured
     click_both(cpu, there, clicks_on(size, 3))
 
 
 def test_a_graph_gives_the_bits_of_its_steps(toy: Path, device: SimpleNamespace) -> None:
     session = Session(PHOTO, model=toy, device="cuda")
-    pipeline = pipeline_of(session)
+    pipeline = device.last()
     mattes = [session.click(*click) for click in CLICKS]
     session.reset()
-    pipeline._graph = None
+    assert pipeline.captured
+    pipeline.use_graph = False
     for click, matte in zip(CLICKS, mattes, strict=True):
         np.testing.assert_array_equal(session.click(*click), matte)
 
@@ -103,7 +104,7 @@ def test_what_cannot_be_captured(toy: Path, device: SimpleNamespace, caplog: pyt
 
     device.engines = ToyEngines(device.torch, wrap=Waiting)
     cpu, there = Session(PHOTO, model=toy), Session(PHOTO, model=toy, device="cuda")
-    assert not pipeline_of(there).captured
+    assert not device.last().captured
     assert "clicks are not captured as a CUDA graph" in caplog.text
     click_both(cpu, there)
 
@@ -214,7 +215,7 @@ def test_out_of_memory_while_a_session_is_made(toy: Path, device: SimpleNamespac
     Session(PHOTO, model=toy, device="cuda").click(*CLICKS[0])
     before = device.used()
     held = all_memory(device)
-    with pytest.raises(DeviceError, match=r"out of device memory while making a session.*device='cpu'"):
+    with pytest.raises(DeviceError, match=r"out of device memory while encoding an image.*device='cpu'"):
         Session(image, model=toy, device="cuda")
     del held
     device.native = whole
@@ -267,7 +268,7 @@ def test_a_device_that_failed_is_said_to_have(cuda: SimpleNamespace, toy: Path) 
     said = run(f"""
 import numpy as np
 from pyiseg import _core, DeviceError, load_model
-from pyiseg.runtime.cuda import CudaPipeline
+from pyiseg.runtime.cuda import CudaImage
 from pyiseg.geometry import View
 stream = _core.cuda.Stream()
 try:
@@ -277,12 +278,12 @@ except _core.DeviceRuntimeError as error:
     print("first:", error)
 view = View.fit((48, 64), long_side=64, multiple=32, grid_stride=2)
 try:
-    CudaPipeline(load_model({str(toy)!r}), view, np.zeros((48, 64, 3), np.uint8), native=_core.cuda, engines={{}})
+    CudaImage(load_model({str(toy)!r}), view, np.zeros((48, 64, 3), np.uint8), native=_core.cuda, engines={{}})
 except DeviceError as error:
     print("then:", error)
 """)
     assert "illegal memory access" in said
-    assert "then: the device failed while making a session: csrc/" in said
+    assert "then: the device failed while encoding an image: csrc/" in said
 
 
 def test_a_hidden_gpu(cuda: SimpleNamespace) -> None:

@@ -16,6 +16,7 @@ pytest.importorskip("onnx")
 
 from support.paths import GOLDEN  # noqa: E402
 from support.published import assert_as_recorded  # noqa: E402
+from support.sessions import predictions  # noqa: E402
 
 from export import import_published  # noqa: E402
 from export.import_published import LICENCE, network_of, read_published, record_of  # noqa: E402
@@ -23,7 +24,12 @@ from export.models.config import PAPER  # noqa: E402
 from export.models.published import our_state, published_shapes  # noqa: E402
 from export.random_model import random_weights  # noqa: E402
 from export.to_onnx import export_folder, load_network  # noqa: E402
-from pyiseg import Session, _core, load_model  # noqa: E402
+from pyiseg import Image, Session, _core, load_model  # noqa: E402
+from pyiseg.runtime.click import ClickStage  # noqa: E402
+from pyiseg.runtime.guide import ClickGuide  # noqa: E402
+from pyiseg.runtime.ort import networks_of  # noqa: E402
+from pyiseg.runtime.resample import NUMPY  # noqa: E402
+from pyiseg.runtime.scratch import Scratch  # noqa: E402
 
 Weights = dict[str, "torch.Tensor"]
 
@@ -52,13 +58,14 @@ def recording(case: int) -> dict[str, npt.NDArray[Any]]:
         return {name[2:]: recorded[name] for name in recorded if name.startswith(f"{case}_")}
 
 
-def session_on(folder: Path, golden: dict[str, npt.NDArray[Any]]) -> Session:
-    """A session at whose sizes nothing is resized."""
-    image = golden["image_rgb_uint8"]
-    toy_model.change_manifest(folder, input={"long_side": max(image.shape), "multiple": 32})
-    session = Session(image, model=folder)
-    assert session._crops.whole.view.image == session._crops.whole.view.working == session._crops.whole.view.grid
-    return session
+def image_on(folder: Path, golden: dict[str, npt.NDArray[Any]]) -> Image:
+    """An image at whose sizes nothing is resized."""
+    rgb = golden["image_rgb_uint8"]
+    toy_model.change_manifest(folder, input={"long_side": max(rgb.shape), "multiple": 32})
+    image = Image(rgb, model=folder)
+    view = image.encoded.view
+    assert view.image == view.working == view.grid
+    return image
 
 
 def test_the_model_folder(folder: Path) -> None:
@@ -70,54 +77,61 @@ def test_the_model_folder(folder: Path) -> None:
     assert 150e6 < len(model.files["click.onnx"]) < 155e6  # 37.7 million values of 4 bytes
 
 
-def guide_of(held: dict[str, Any]) -> Any:
-    return vars(held["_filter"])["_guide"]
+def guide_of(image: Image, clicks: npt.NDArray[np.int32]) -> ClickGuide:
+    """The guide that serves, for some clicks."""
+    model, rgb = image.model, np.ascontiguousarray(image.rgb)
+    network = networks_of(model).guide(rgb.size // 3, Scratch())
+    working = np.ascontiguousarray(rgb.transpose(2, 0, 1)[None] / np.float32(255))
+    guide = ClickGuide(NUMPY, image.encoded.view, network, rgb, working, model.rules.sigmas[0])
+    guide.on_grid(clicks)
+    return guide
 
 
-def test_the_first_click_is_that_of_the_recording(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def output_of(image: Image, stage: ClickStage) -> npt.NDArray[np.float32]:
+    """What the click network makes of a click stage's inputs, shape (h, w)."""
+    features = image.encoded.features
+    networks_of(image.model).click(
+        {**features, "click_maps": stage.maps, "previous_alpha": stage.previous}, stage.answer
+    )
+    return stage.answer[0, 0].copy()
+
+
+def test_the_first_click_is_that_of_the_recording(folder: Path) -> None:
     golden = recording(0)
-    session = session_on(folder, golden)
-    held = vars(session._crops.whole.pipeline)
-    answers = []
-    run_click = held["_networks"].run_click
-
-    def spy(binding: object) -> None:
-        run_click(binding)
-        answers.append(held["_click_stage"].answer[0, 0].copy())
-
-    monkeypatch.setattr(held["_networks"], "run_click", spy)
-    ((x, y, fg),) = golden["clicks_x_y_fg"].tolist()
+    image = image_on(folder, golden)
+    clicks = np.ascontiguousarray(golden["clicks_x_y_fg"], np.int32)
+    ((x, y, fg),) = clicks.tolist()
     assert not golden["prev_alpha"].any()
-    drawn = session.click(x, y, bool(fg))
-    np.testing.assert_allclose(answers[0], golden["alpha_before_guided_filter"], atol=1e-4)
-    guide = golden["guide"] - golden["guide"].mean(dtype=np.float64)
-    np.testing.assert_allclose(guide_of(held).grid, guide, atol=1e-4)
-    np.testing.assert_array_equal(guide_of(held).full, guide_of(held).grid)
+    stage = ClickStage(image.model.rules, image.shape)
+    stage.encode(clicks, clicks[:0], np.zeros(image.shape, np.float32))
+    np.testing.assert_allclose(output_of(image, stage), golden["alpha_before_guided_filter"], atol=1e-4)
+    guide = guide_of(image, clicks)
+    expected_guide = golden["guide"] - golden["guide"].mean(dtype=np.float64)
+    np.testing.assert_allclose(guide.on_grid(clicks), expected_guide, atol=1e-4)
+    np.testing.assert_array_equal(guide.at_image(), guide.on_grid(clicks))
 
     # The recording is of the filter's result; what no click asked for is dropped after it.
-    expected = np.empty_like(answers[0])
-    clicks = session._crops.whole.view.grid_clicks(session.clicks)
-    _core.keep_clicked_components(golden["alpha"].copy(), clicks, 0, np.empty(expected.shape, np.int32), expected)
+    expected = np.empty(image.shape, np.float32)
+    _core.keep_clicked_components(golden["alpha"].copy(), clicks, 0, np.empty(image.shape, np.int32), expected)
     assert 0.01 < (expected > 0).mean() < (golden["alpha"] > 0).mean()
-    alpha = np.array(held["_filter"].on_grid(clicks, session._steps[0].selection.prediction))
+    rendered = Session(image).click(x, y, bool(fg))
+    alpha = image.encoded.pipeline().on_grid(clicks, predictions(image, [(x, y, bool(fg))])[0].prediction)
     assert_as_recorded(alpha, expected)
-    assert np.abs(drawn - 255 * alpha).max() <= 0.501
+    assert np.abs(rendered - 255 * alpha).max() <= 0.501
 
 
 def test_a_later_click_with_its_previous_alpha(folder: Path) -> None:
     """No clicks lead to the recorded previous alpha, so it is put where the click stage puts its own."""
     golden = recording(1)
-    session = session_on(folder, golden)
-    held = vars(session._crops.whole.pipeline)
-    click_stage, clicks = held["_click_stage"], np.ascontiguousarray(golden["clicks_x_y_fg"], np.int32)
+    image = image_on(folder, golden)
+    stage, clicks = ClickStage(image.model.rules, image.shape), np.ascontiguousarray(golden["clicks_x_y_fg"], np.int32)
     assert golden["prev_alpha"].any()
-    click_stage.encode(clicks, clicks[:0], np.zeros(click_stage.answer.shape[2:], np.float32))
-    np.testing.assert_allclose(click_stage.maps[0], golden["click_maps_bg3_fg3"], atol=5e-4)  # recorded in FP16
-    click_stage.previous[0, 0] = golden["prev_alpha"]
-    held["_networks"].run_click(held["_binding"])
-    alpha = click_stage.answer[0, 0].copy()
+    stage.encode(clicks, clicks[:0], np.zeros(image.shape, np.float32))
+    np.testing.assert_allclose(stage.maps[0], golden["click_maps_bg3_fg3"], atol=5e-4)  # recorded in FP16
+    stage.previous[0, 0] = golden["prev_alpha"]
+    alpha = output_of(image, stage)
     np.testing.assert_allclose(alpha, golden["alpha_before_guided_filter"], atol=1e-4)
-    guide = guide_of(held).on_grid(clicks)
+    guide = guide_of(image, clicks).on_grid(clicks)
     _core.force_clicks(clicks, alpha)
     lines, scratch, final = (np.empty((n, *alpha.shape), np.float32) for n in (2, 2, 1))
     _core.guided_filter_coefficients(guide, alpha, PAPER.radius, PAPER.eps, False, scratch, lines)

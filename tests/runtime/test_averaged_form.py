@@ -40,7 +40,7 @@ def test_it_is_that_of_version_0_1(case: Case, device: str, applied: bool) -> No
     def zeros(shape: tuple[int, ...], dtype: Any = np.float32) -> Any:
         return native.there(np.zeros(shape, dtype))
 
-    streams = {} if device == "cpu" else {"ops": native.ops, "zeros": zeros, "copy": native.ops.copy}
+    streams = {} if device == "cpu" else {"ops": native.ops, "empty": zeros, "copy": native.ops.copy}
     click_stage = ClickStage(own, GRID, **streams)
     made_of = LearnedFilter(own, GivenGuide(native, case), GRID, native.ops, zeros)
     alpha, prediction, hashes = zeros(GRID), zeros(GRID), []

@@ -1,4 +1,4 @@
-"""resampling.py: what comes out of the native ops is what geometry.View gets from Pillow, for any size."""
+"""runtime/resample.py: what comes out of the native ops is what Pillow makes, for any size."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import PIL
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support import reference, tolerances
+from support import pillow, reference, tolerances
 from support.devices import DEVICES
 from support.native import Native
 from support.op_inputs import rng
@@ -49,16 +49,30 @@ def view(image: tuple[int, int], rule: tuple[int, int, int] = RULES[0]) -> View:
     return View.fit(image, long_side=rule[0], multiple=rule[1], grid_stride=rule[2])
 
 
+def network_input(native: Native, chosen: View, rgb: np.ndarray) -> np.ndarray:
+    """What `working_image` fills."""
+    out = native.empty((1, 3, *chosen.working), np.float32)
+    working_image(native.device, chosen, native.there(rgb), out)
+    return native.here(out)
+
+
+def guide_on_grid(native: Native, chosen: View, guide: np.ndarray) -> np.ndarray:
+    """What `grid_guide` fills."""
+    out = native.empty(chosen.grid, np.float32)
+    grid_guide(native.device, chosen, native.there(guide), out)
+    return native.here(out)
+
+
 @pytest.mark.parametrize("image", IMAGES)
 def test_working_image_is_that_of_pillow(native: Native, image: tuple[int, int]) -> None:
     rgb = rng(*image).integers(0, 256, (*image, 3), dtype=np.uint8)
     for rule in RULES:
         chosen = view(image, rule)
-        planes = native.here(working_image(native.device, chosen, native.there(rgb)))
+        planes = network_input(native, chosen, rgb)
         assert planes.dtype == np.float32
         # Pillow before 13 goes along rows first even where a tall picture shrinks most along its columns.
         close = 0 if PILLOW >= 13 or image[0] <= 2 * image[1] else 1.01 / 255
-        np.testing.assert_allclose(planes, chosen.working_image(rgb), rtol=0, atol=close)
+        np.testing.assert_allclose(planes, pillow.working_image(chosen, rgb), rtol=0, atol=close)
 
 
 @settings(max_examples=60, deadline=None)
@@ -67,11 +81,11 @@ def test_working_image_of_any_size(height: int, width: int, long_side: int) -> N
     """Small working images, so that reduction by many factors comes up."""
     cpu, chosen = Native("cpu"), view((height, width), (long_side, 8, 2))
     rgb = rng(height, width).integers(0, 256, (height, width, 3), dtype=np.uint8)
-    planes = working_image(cpu.device, chosen, rgb)
+    planes = network_input(cpu, chosen, rgb)
     close = 0 if PILLOW >= 13 or height <= 2 * width else 1.01 / 255
-    np.testing.assert_allclose(planes, chosen.working_image(rgb), rtol=0, atol=close)
+    np.testing.assert_allclose(planes, pillow.working_image(chosen, rgb), rtol=0, atol=close)
     guide = rng(height, width).normal(size=(height, width)).astype(np.float32)
-    np.testing.assert_array_equal(grid_guide(cpu.device, chosen, guide), chosen.grid_guide(guide))
+    np.testing.assert_array_equal(guide_on_grid(cpu, chosen, guide), pillow.grid_guide(chosen, guide))
 
 
 @pytest.mark.parametrize("image", IMAGES)
@@ -79,16 +93,10 @@ def test_grid_guide_is_that_of_pillow(native: Native, image: tuple[int, int]) ->
     guide = rng(*image).normal(size=image).astype(np.float32)
     for rule in RULES:
         chosen = view(image, rule)
-        found = native.here(grid_guide(native.device, chosen, native.there(guide)))
+        found = guide_on_grid(native, chosen, guide)
         assert found.shape == chosen.grid
         assert found.dtype == np.float32
-        np.testing.assert_array_equal(found, chosen.grid_guide(guide))
-
-
-def test_the_grid_guide_is_a_copy(native: Native) -> None:
-    guide = np.zeros((256, 256), np.float32)
-    chosen = View((256, 256), (512, 512), (256, 256))
-    assert not np.shares_memory(native.here(grid_guide(native.device, chosen, native.there(guide))), guide)
+        np.testing.assert_array_equal(found, pillow.grid_guide(chosen, guide))
 
 
 def enlarged(native: Native, chosen: View, maps: np.ndarray, length: int) -> np.ndarray:
@@ -113,14 +121,12 @@ def test_enlarged_maps_are_those_of_pillow(native: Native, image: tuple[int, int
     for rule in RULES[:2]:
         chosen = view(image, rule)
         maps = maps_on(chosen.grid)
-        [(_, whole)] = chosen.image_rows(maps, pixels)
+        whole = pillow.image_maps(chosen, maps)
         found = enlarged(native, chosen, maps, 1 << 17)
         assert not found[:, pixels:].any()
         found = found[:, :pixels].reshape(2, *image)
         np.testing.assert_allclose(found, whole, rtol=0, atol=tolerances.RESIZED)
         np.testing.assert_allclose(found, reference.resize(maps, "bilinear", *image), rtol=0, atol=tolerances.RESIZED)
-        strips = np.concatenate([rows for _, rows in chosen.image_rows(maps, 1 << 16)], axis=1)
-        np.testing.assert_allclose(found, strips, rtol=0, atol=tolerances.PILLOW_STRIPS)
 
 
 def test_strips_of_any_length_join_without_a_seam(native: Native) -> None:
@@ -164,11 +170,11 @@ def test_maps_are_drawn_without_allocating() -> None:
 def test_constants_survive(native: Native, image: tuple[int, int]) -> None:
     chosen = view(image)
     rgb = np.broadcast_to(np.array([10, 128, 255], np.uint8), (*image, 3)).copy()
-    planes = native.here(working_image(native.device, chosen, native.there(rgb)))[0]
+    planes = network_input(native, chosen, rgb)[0]
     wanted = np.array([10, 128, 255], np.float32)[:, None, None] / np.float32(255)
     np.testing.assert_array_equal(planes, np.broadcast_to(wanted, planes.shape))
     guide = np.full(image, -1.75, np.float32)
-    np.testing.assert_array_equal(native.here(grid_guide(native.device, chosen, native.there(guide))), -1.75)
+    np.testing.assert_array_equal(guide_on_grid(native, chosen, guide), -1.75)
     maps = np.full((2, *chosen.grid), 0.3, np.float32)
     pixels = image[0] * image[1]
     np.testing.assert_array_equal(enlarged(native, chosen, maps, pixels), np.float32(0.3))
@@ -204,3 +210,28 @@ def test_windows_are_made_once_and_cannot_be_changed() -> None:
     for part in (made.starts, made.weights):
         with pytest.raises(ValueError, match="read-only"):
             part[...] = 0
+
+
+# By hand
+
+
+def test_working_image_is_the_image_where_no_resizing_is_needed(native: Native) -> None:
+    rgb = rng(64, 512).integers(0, 256, (64, 512, 3), dtype=np.uint8)
+    planes = network_input(native, view((64, 512)), rgb)
+    np.testing.assert_array_equal(planes[0], rgb.transpose(2, 0, 1) / np.float32(255))
+
+
+def test_guide_is_averaged_over_boxes_where_it_shrinks(native: Native) -> None:
+    guide = rng(768, 1024).normal(size=(768, 1024)).astype(np.float32)
+    boxes = guide.astype(np.float64).reshape(192, 4, 256, 4).mean((1, 3))
+    np.testing.assert_allclose(guide_on_grid(native, view((768, 1024)), guide), boxes, atol=1e-5)
+
+
+def test_guide_shrinks_along_one_side_and_grows_along_the_other(native: Native) -> None:
+    chosen = view((2, 2560))
+    assert chosen.grid == (16, 256)
+    guide = np.stack([np.zeros(2560), np.ones(2560)]).astype(np.float32)
+    guide += np.arange(2560, dtype=np.float32) % 10  # mean 4.5 in every box of 10
+    ramp = np.clip((np.arange(16) + 0.5) / 8 - 0.5, 0, 1)  # bilinear between the two pixel centres
+    expected = np.repeat(4.5 + ramp[:, None], 256, axis=1)
+    np.testing.assert_allclose(guide_on_grid(native, chosen, guide), expected, atol=1e-5)

@@ -22,4 +22,3 @@ BOX_MEAN = 3e-7
 ON_GRID = 1e-6  # columns of a window are summed in FP32
 RESIZED = 1.2e-7  # each of two passes rounds to FP32
 REDUCED = 0.67  # of a byte: the mean of 3 bytes rounds up from 2/3 on, that of any odd number n from 1/2 + 1/(2n)
-PILLOW_STRIPS = 5e-5  # Pillow keeps a strip's edges in FP32: up to 3e-5 of a pixel off at row 512

@@ -16,7 +16,11 @@ from export.data.dataset import Sample  # noqa: E402
 from export.models.config import NetworkConfig  # noqa: E402
 from export.training.interaction import Episode, Episodes  # noqa: E402
 from export.training.losses import click_error, soft_iou  # noqa: E402
-from pyiseg import Session, load_model  # noqa: E402
+from pyiseg import Image  # noqa: E402
+from pyiseg.runtime.guide import ImageGuide  # noqa: E402
+from pyiseg.runtime.ort import Networks, networks_of  # noqa: E402
+from pyiseg.runtime.resample import NUMPY  # noqa: E402
+from pyiseg.runtime.scratch import Scratch  # noqa: E402
 
 
 def test_losses_by_hand() -> None:
@@ -35,17 +39,16 @@ def test_training_goes_through_what_serves(
 ) -> None:
     """Given the guide and the network outputs of a session, training feeds back and renders what the session does."""
     folder, rgb = toy_model.build(tmp_path / "toy", **kind), toy_model.photo(64, 64)
-    session, rules = Session(rgb, model=folder), load_model(folder).rules
-    held = vars(session._crops.whole.pipeline)
-    pipeline, networks, click_stage = session._crops.whole.pipeline, held["_networks"], held["_click_stage"]
-    outputs = []
-    run_click = networks.run_click
+    image = Image(rgb, model=folder)
+    rules, pipeline, networks = image.model.rules, image.encoded.pipeline(), networks_of(image.model)
+    served: list[tuple[Any, Any, Any]] = []
+    run = Networks.click
 
-    def spy(binding: object) -> None:
-        run_click(binding)
-        outputs.append(torch.from_numpy(click_stage.answer.copy()))
+    def spy(self: Networks, inputs: Any, alpha: Any) -> None:
+        run(self, inputs, alpha)
+        served.append((inputs["click_maps"].copy(), inputs["previous_alpha"].copy(), torch.from_numpy(alpha.copy())))
 
-    monkeypatch.setattr(networks, "run_click", spy)
+    monkeypatch.setattr(Networks, "click", spy)
     config = replace(
         NetworkConfig(),
         grid_stride=2,
@@ -60,15 +63,18 @@ def test_training_goes_through_what_serves(
     truth[16:32, 32:] = 255
     episode = Episode(config, Sample(rgb, truth, np.ones_like(truth), np.zeros_like(truth)))
     episodes = Episodes([episode], lambda call, items: [call(i) for i in items])
-    guide = vars(held["_filter"]).get("_guide")
-    guides = () if guide is None else tuple(torch.from_numpy(x)[None, None] for x in (guide.full, guide.grid))
+    guides: tuple[Any, ...] = ()
+    if networks.learned_guide:
+        guide = ImageGuide(NUMPY, image.encoded.view, networks.guide(64 * 64, Scratch()), rgb, np.empty)
+        guides = tuple(torch.from_numpy(x)[None, None] for x in (guide.at_image(), guide.on_grid(None)))
     previous = None
     for _ in range(4):
         episode.click()
         previous = pipeline.predict(episode.clicks, previous)
-        np.testing.assert_array_equal(episode.click_stage.maps, click_stage.maps)
-        np.testing.assert_array_equal(episode.click_stage.previous, click_stage.previous)
-        episodes.answer(outputs[-1], guides)
+        maps, fed_back, output = served[-1]
+        np.testing.assert_array_equal(episode.click_stage.maps, maps)
+        np.testing.assert_array_equal(episode.click_stage.previous, fed_back)
+        episodes.answer(output, guides)
         np.testing.assert_array_equal(episode.selected, pipeline.on_grid(episode.clicks, previous))
         np.testing.assert_array_equal(episode.alpha, pipeline.matte(episode.clicks, previous))
     assert len(episode.clicks) == 4
