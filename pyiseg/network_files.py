@@ -77,8 +77,8 @@ def check_files(files: Mapping[str, FileEntry], guide: str) -> None:
         if not (isinstance(entry, FileEntry) and entry.valid):
             shown = {"bytes": entry.size, "sha256": entry.sha256} if isinstance(entry, FileEntry) else entry
             raise MisfitError(
-                f"'files' must state 'bytes' and 'sha256' of {name}, not {shown!r}: a whole number >= 0 and 64 "
-                "hexadecimal digits"
+                f"'files' must state 'bytes' and 'sha256' of {name}, not {shown!r} (bytes: a whole number >= 0, "
+                "sha256: 64 hexadecimal digits)"
             )
 
 
