@@ -1,4 +1,4 @@
-"""Checks of values that come from files, and the error that says which value does not fit."""
+"""Checks of the values of a model, and the error for one that does not fit."""
 
 from __future__ import annotations
 

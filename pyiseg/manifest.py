@@ -25,7 +25,9 @@ MANIFEST = "model.json"
 
 @dataclasses.dataclass(frozen=True)
 class Manifest:
-    """The content of a ``model.json``, checked when it is made; docs/model-format.md says more on each value.
+    """The content of a ``model.json``, checked when it is made.
+
+    docs/model-format.md says more on each value.
 
     Attributes:
         name, description, licence: Of the model, in words.
@@ -109,7 +111,10 @@ class Manifest:
         return cls.from_json((folder / MANIFEST).read_bytes(), folder / MANIFEST)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the content of ``model.json``, made of what JSON has. What `training` holds is shared."""
+        """Return the content of ``model.json``, made of what JSON has.
+
+        The tables within `training` and `unknown` are those of the manifest, not to be changed.
+        """
         content: dict[str, Any] = {"format": FORMAT}
         for key in SCHEMA:
             if (value := key.value_of(self)) is not None:
@@ -277,7 +282,7 @@ def _unknown_of(content: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _as_json(name: str, value: Mapping[str, Any]) -> dict[str, Any]:
-    """A table as it will be when it was written and read."""
+    """A table as it is after being written and read."""
     try:
         plain: dict[str, Any] = json.loads(json.dumps(dict(value)))
     except (TypeError, ValueError, RecursionError) as error:

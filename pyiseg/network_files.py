@@ -1,4 +1,4 @@
-"""The ONNX files of a model folder: which there are, and what its manifest states of each."""
+"""The ONNX files of a model folder, as its manifest lists them."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def check_files(files: Mapping[str, FileEntry], guide: str) -> None:
 
 
 def _check_name(name: str) -> None:
-    """Refuse what could lead out of the folder on any system, and what no system can open."""
+    """Refuse a name that could lead out of the folder, on any system."""
     if name != PureWindowsPath(name).name or name in ("", ".", "..") or ":" in name or "\0" in name:
         raise MisfitError(
             f"'files' names {name!r}; it must be the name of a file in the model's folder, without drive or folders, "

@@ -1,4 +1,4 @@
-"""What a model decides about clicks, filter and zoom: the values that its manifest states and a session goes by."""
+"""What a model decides about clicks, guided filter and zooming in."""
 
 from __future__ import annotations
 
@@ -71,7 +71,9 @@ class Zoom:
 
 
 def check_filter(rules: Rules) -> None:
-    """Refuse forms and guides that are not known or do not go together, and an eps that is too small for the guide.
+    """Refuse a guided filter that this version does not have.
+
+    The form and the guide must be known and go together, and eps must be large enough for the guide.
 
     Raises:
         MisfitError: The message names key and value.
