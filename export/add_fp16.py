@@ -9,7 +9,7 @@ stored, and what was measured of the folder still holds.
 from __future__ import annotations
 
 import argparse
-import json
+from dataclasses import replace
 from pathlib import Path
 
 from export.cli import read_checkpoint, run_main
@@ -19,7 +19,7 @@ from export.conversion.parity import answers, differences
 from export.models.network import Network
 from export.to_onnx import PARITY, SIZES, list_files, load_network
 from pyiseg import load_model
-from pyiseg.files import atomic_write
+from pyiseg.manifest import Manifest
 
 
 def add_to_folder(network: Network, folder: Path, sizes: tuple[tuple[int, int], ...] = SIZES) -> bool:
@@ -43,9 +43,9 @@ def add_to_folder(network: Network, folder: Path, sizes: tuple[tuple[int, int], 
             f"{folder} has a guided filter with the guide {served!r}, the checkpoint's network one with "
             f"{network.config.filter_guide!r}; pass the one that the folder was exported from"
         )
-    manifest = json.loads((folder / "model.json").read_text())
+    manifest = Manifest.read(folder)
     shipped = folded(network)
-    if manifest.get("precision") == "fp16-weights":
+    if manifest.precision == "fp16-weights":
         shipped = rounded(shipped)
     expected = answers(shipped, sizes)
     largest, _ = differences(answers(folder, sizes, network.config), expected)
@@ -57,8 +57,7 @@ def add_to_folder(network: Network, folder: Path, sizes: tuple[tuple[int, int], 
 
     def list_without(left_out: tuple[str, ...]) -> None:
         files = {name: entry for name, entry in list_files(folder).items() if not name.endswith(left_out)}
-        with atomic_write(folder / "model.json") as file:
-            file.write((json.dumps(manifest | {"files": files}, indent=2) + "\n").encode())
+        replace(manifest, files=files).write(folder)
 
     # Siblings are listed only while they are there, so that the folder is whole whenever this is interrupted.
     list_without((".fp16.onnx",))

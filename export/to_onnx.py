@@ -12,8 +12,6 @@ compute in FP16, image.fp16.onnx and click.fp16.onnx, where that gives the same 
 from __future__ import annotations
 
 import argparse
-import hashlib
-import json
 import math
 import os
 import shutil
@@ -33,6 +31,8 @@ from export.conversion.writer import write_parts
 from export.models.config import NETWORKS, NetworkConfig, network_config
 from export.models.network import Network, load_weights
 from export.training.config import available, load_settings
+from pyiseg.manifest import MANIFEST, Manifest
+from pyiseg.network_files import FileEntry
 
 # ONNX Runtime against PyTorch: the largest difference of any output.
 PARITY = 1e-4
@@ -63,7 +63,8 @@ def export_folder(
         sizes: Heights and widths, multiples of 32, at which ONNX Runtime is compared with PyTorch.
 
     Raises:
-        ValueError: The folder holds something else, see :func:`check_target`.
+        ValueError: The folder holds something else, see :func:`check_target`, or a value is not one that model.json can
+            state, see `pyiseg.manifest.Manifest`.
         RuntimeError: ONNX Runtime's answer differs from PyTorch's by more than 1e-4.
     """
     check_target(folder)
@@ -84,8 +85,7 @@ def export_folder(
             raise RuntimeError(f"ONNX Runtime and PyTorch differ by {largest:.2g} (allowed {PARITY:.0e})")
         if fp16:
             add_siblings(shipped, work, sizes, expected)
-        manifest = _manifest(network.config, work, name, description, licence, precision, training)
-        (work / "model.json").write_text(json.dumps(manifest, indent=2) + "\n")
+        _manifest(network.config, work, name, description, licence, precision, training).write(work)
         size = size_text(sum(file.stat().st_size for file in work.iterdir()))
         old = work.with_name(work.name + "-old")
         if folder.exists():
@@ -112,8 +112,8 @@ def check_target(folder: Path, *kept: Path) -> None:
     for file in kept:
         if file.resolve().is_relative_to(folder.resolve()):
             raise ValueError(f"{folder} is replaced whole, and {file} lies in it; choose a new name")
-    if folder.is_dir() and any(folder.iterdir()) and not (folder / "model.json").is_file():
-        raise ValueError(f"{folder} is not empty and has no model.json: it is no model folder; choose a new name")
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / MANIFEST).is_file():
+        raise ValueError(f"{folder} is not empty and has no {MANIFEST}: it is no model folder; choose a new name")
 
 
 def _manifest(
@@ -124,34 +124,26 @@ def _manifest(
     licence: str,
     precision: Precision,
     training: dict[str, Any],
-) -> dict[str, Any]:
-    rules = config.rules
-    return {
-        "format": 1,
-        "name": name,
-        "description": description,
-        "licence": licence,
-        "input": {
-            "long_side": config.long_side,
-            "multiple": 32,
-            "preprocessing": "RGB in 0..1, Lanczos to the working size; the networks normalise it themselves",
-        },
-        "grid_stride": config.grid_stride,
-        "click_sigmas": list(rules.sigmas),
-        "guided_filter": {"form": rules.form, "guide": rules.guide, "radius": rules.radius, "eps": rules.eps},
-        "clean": rules.clean,
-        "clean_margin": rules.margin,
-        **({"zoom": asdict(config.zoom)} if config.zoom is not None else {}),
-        "precision": precision,
-        "files": list_files(folder),
-        "training": training,
-    }
+) -> Manifest:
+    return Manifest(
+        name=name,
+        description=description,
+        licence=licence,
+        long_side=config.long_side,
+        multiple=32,
+        preprocessing="RGB in 0..1, Lanczos to the working size; the networks normalise it themselves",
+        grid_stride=config.grid_stride,
+        rules=config.rules,
+        zoom=config.zoom,
+        precision=precision,
+        files=list_files(folder),
+        training=training,
+    )
 
 
-def list_files(folder: Path) -> dict[str, dict[str, Any]]:
-    """Size and SHA-256 of the ONNX files of a folder, as model.json states them."""
-    files = {file.name: file.read_bytes() for file in sorted(folder.glob("*.onnx"))}
-    return {n: {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)} for n, content in files.items()}
+def list_files(folder: Path) -> dict[str, FileEntry]:
+    """Size and SHA-256 of the ONNX files of a folder, by name, as its manifest states them."""
+    return {file.name: FileEntry.of(file.read_bytes()) for file in sorted(folder.glob("*.onnx"))}
 
 
 def load_network(state: dict[str, Any]) -> Network:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pyiseg.model import FORMS, GUIDES, LEAST_EPS
+from pyiseg.rules import FORMS, GUIDES, LEAST_EPS
 
 if TYPE_CHECKING:
     from export.models.config import NetworkConfig

@@ -5,15 +5,15 @@ from __future__ import annotations
 import argparse
 import contextlib
 import dataclasses
-import json
 import platform
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from pyiseg.backend import why_not_cuda
-from pyiseg.errors import DeviceError
-from pyiseg.model import MANIFEST, load_model
+from pyiseg.errors import DeviceError, ModelError
+from pyiseg.manifest import Manifest
+from pyiseg.model import load_model
 from pyiseg.tensorrt import provider as tensorrt
 from pyiseg.tensorrt.cache import EngineCache, difference
 from pyiseg.tensorrt.file import EngineKey, EngineRefusedError, Header, read_engine, read_header, runtime_cache_of
@@ -208,10 +208,10 @@ def _changed(header: Header) -> bool:
     if header.folder is None:
         return False
     try:
-        files = json.loads((Path(header.folder) / MANIFEST).read_bytes())["files"]
-        return any(files.get(name, {}).get("sha256", "").lower() != digest for name, digest in header.key.files)
-    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        files = Manifest.read(Path(header.folder)).files
+    except (OSError, ModelError):
         return False
+    return any(name not in files or files[name].sha256.lower() != digest for name, digest in header.key.files)
 
 
 def _title(key: EngineKey | None) -> str:

@@ -21,7 +21,7 @@ from support import toy_model, toy_network  # noqa: E402
 from support.paths import ROOT  # noqa: E402
 from support.sessions import run_sessions  # noqa: E402
 
-from export import add_fp16, random_model  # noqa: E402
+from export import add_fp16, random_model, to_onnx  # noqa: E402
 from export.conversion import fp16 as siblings  # noqa: E402
 from export.conversion import writer as onnx_files  # noqa: E402
 from export.conversion.fp16 import HALF_PARITY, add_siblings  # noqa: E402
@@ -32,6 +32,7 @@ from export.models.network import Network  # noqa: E402
 from export.models.resnet import Bottleneck  # noqa: E402
 from export.to_onnx import export_folder, load_network  # noqa: E402
 from pyiseg import ModelError, load_model  # noqa: E402
+from pyiseg.manifest import Manifest  # noqa: E402
 
 SIZES = ((64, 96),)
 # Few layers: the exporter takes its time over each.
@@ -197,6 +198,9 @@ def test_added_to_a_folder(network: Network, folder: Path, tmp_path: Path, monke
     monkeypatch.setattr(siblings, "write_siblings", copied)  # the exporter takes its time
     assert add_fp16.add_to_folder(network, bare, SIZES)
     assert {path.name: path.read_bytes() for path in bare.iterdir()} == whole
+    toy_model.change_manifest(bare, author="me")  # what is not ours is kept
+    assert add_fp16.add_to_folder(network, bare, SIZES)
+    assert json.loads((bare / "model.json").read_text()) == manifest | {"author": "me"}
 
     def interrupted(*_: Any) -> list[Path]:
         (bare / "image.fp16.onnx").write_bytes(b"half")
@@ -213,6 +217,29 @@ def test_added_to_a_folder(network: Network, folder: Path, tmp_path: Path, monke
         add_fp16.main()
     with pytest.raises(ModelError, match="does not exist"):
         add_fp16.add_to_folder(network, tmp_path / "gone")
+
+
+def test_wrong_values_leave_what_was_there(
+    network: Network, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They fail when the manifest is written, before the old folder makes way."""
+
+    def copied(_: Network, work: Path, *__: Any) -> None:
+        for name in ("image.onnx", "click.onnx", "guide.onnx"):
+            shutil.copy(folder / name, work / name)
+
+    monkeypatch.setattr(to_onnx, "write_parts", copied)  # the exporter takes its time
+    old = Path(shutil.copytree(folder, tmp_path / "old"))
+    wrong: dict[str, Any] = {"licence": 3}
+    with pytest.raises(ValueError, match="'licence' must be text, not 3"):
+        export_folder(network, old, "late", "untrained", {}, sizes=SIZES, fp16=False, **wrong)
+    assert {path.name: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == {
+        path.name: path.read_bytes() for path in folder.iterdir()
+    }
+    export_folder(network, old, "late", "untrained", {}, sizes=SIZES, fp16=False, licence="MIT")
+    assert not load_model(old).has_fp16
+    stated = replace(Manifest.read(folder), licence="MIT", files=Manifest.read(old).files)
+    assert Manifest.read(old) == stated
 
 
 def test_the_color_guide_has_no_file(network: Network, folder: Path, tmp_path: Path) -> None:
