@@ -64,7 +64,7 @@ def run(
         work: The job; called in threads. With a journal, what it returns must be what JSON can hold.
         name: The name of an item.
         jobs: How many run at a time.
-        journal: A file for results: each is on disk as soon as its job is done. One that an interrupted run of the same
+        journal: A file for results, each appended as soon as its job is done. One that an interrupted run of the same
             fingerprint left there is continued, and its results come back as JSON holds them (lists for tuples); one of
             another fingerprint is kept under another name. It stays: the caller deletes it once the outcome is safe.
         fingerprint: What all results depend on, as JSON can hold it. Its keys are for people to read.
