@@ -16,9 +16,8 @@ mpl.use("Agg")
 import matplotlib.pyplot as plt
 
 from export.cli import run_main
-from export.training.log import read_log
 from export.training.validations import LINES
-from pyiseg.files import atomic_write
+from pyiseg.files import atomic_write, read_json_lines
 
 # With fewer points than this a line alone may not be seen.
 FEW = 20
@@ -66,7 +65,9 @@ def draw(log: Path, picture: Path, window: int = 5) -> None:
 
 
 def _lines(log: Path) -> list[dict[str, Any]]:
-    found = [line for line in read_log(log) if "pictures" in line and any(name.startswith("iou_") for name in line)]
+    found = [
+        line for line in read_json_lines(log) if "pictures" in line and any(name.startswith("iou_") for name in line)
+    ]
     if not found:
         raise ValueError(f"{log} has no line of a training run; give log.jsonl of one, or its folder")
     return found
@@ -74,7 +75,7 @@ def _lines(log: Path) -> list[dict[str, Any]]:
 
 def _validations(path: Path) -> list[dict[str, Any]]:
     """Return the lines that hold figures: a validation that failed has none."""
-    lines = read_log(path) if path.is_file() else []
+    lines = read_json_lines(path) if path.is_file() else []
     return [line for line in lines if {"pictures", "noc85", "noc90", "noc95"} <= line.keys()]
 
 

@@ -1,14 +1,15 @@
-"""Files are written whole: whoever reads one finds the old content or the new, never half of it."""
+"""Write files that a crash does not harm: whole, or line by line."""
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 
 @contextmanager
@@ -37,3 +38,43 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
         raise type(error)(error.errno, f"cannot write: {os.strerror(error.errno)}", str(path)) from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def read_json_lines(path: Path) -> list[dict[str, Any]]:
+    """Read a file of one JSON object a line; skip what is none.
+
+    That is above all the half of a line that a kill left at its end.
+
+    Raises:
+        OSError: It cannot be read.
+    """
+    found = []
+    for line in path.read_bytes().split(b"\n"):
+        with suppress(ValueError):
+            values = json.loads(line)
+            # Objects only: the half of a number may well be a number.
+            if isinstance(values, dict):
+                found.append(values)
+    return found
+
+
+def append_json_line(path: Path, values: dict[str, Any]) -> None:
+    """Append a JSON object to a file as a line.
+
+    When this returns the line is with the operating system: a crash or kill of the program does not undo it.
+
+    Args:
+        path: Made where there is none. The half of a line that a kill left at its end is not continued.
+        values: As JSON can hold it.
+
+    Raises:
+        OSError: It cannot be written.
+        TypeError, ValueError: JSON cannot hold it.
+    """
+    line = f"{json.dumps(values)}\n".encode()
+    with open(path, "ab+") as file:
+        if file.tell():
+            file.seek(-1, os.SEEK_END)
+            if file.read(1) != b"\n":
+                line = b"\n" + line
+        file.write(line)

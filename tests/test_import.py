@@ -24,7 +24,9 @@ def test_import_loads_numpy_and_the_extension_only() -> None:
     # An editable install brings its own import hook.
     assert {name for name in foreign if "editable" not in name} == set()
     assert "pyiseg.runtime.cpu" not in ours
-    assert not any(name.startswith(("pyiseg.evaluation", "pyiseg.cli.main", "pyiseg.demo")) for name in ours)
+    assert not any(
+        name.startswith(("pyiseg.batch", "pyiseg.evaluation", "pyiseg.cli.main", "pyiseg.demo")) for name in ours
+    )
 
 
 def test_the_public_face() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from pyiseg.files import atomic_write
+from pyiseg.files import append_json_line, atomic_write, read_json_lines
 
 
 class Log:
@@ -23,17 +23,13 @@ class Log:
             from torch.utils.tensorboard import SummaryWriter
 
             self.board = SummaryWriter(str(out), purge_step=updates + 1)
-        if self.path.exists():
-            # Lines that were written after the checkpoint: their updates will be made again.
-            kept = [values for values in read_log(self.path) if values.get("updates", updates + 1) <= updates]
-            with atomic_write(self.path) as file:
-                file.writelines(f"{json.dumps(values)}\n".encode() for values in kept)
+        # What comes after the checkpoint will be made again.
+        drop_later_lines(self.path, "updates", updates)
 
     def write(self, values: dict[str, Any]) -> None:
         """Write a line. One that a full disk does not take is said and left out: it is no reason to end a run."""
         try:
-            with open(self.path, "a") as log:
-                log.write(json.dumps(values) + "\n")
+            append_json_line(self.path, values)
             self.draw(values, int(values["updates"]))
         except OSError as error:
             print(f"notice: a line of {self.path} is lost: {error}", file=sys.stderr)
@@ -47,15 +43,18 @@ class Log:
             self.board.flush()
 
 
-def read_log(path: Path) -> list[dict[str, Any]]:
-    """Return the lines of a ``log.jsonl``; the half of a line that a kill left is none."""
-    found = []
-    for line in path.read_text(errors="replace").splitlines():
-        with suppress(ValueError):
-            values = json.loads(line)
-            if isinstance(values, dict):
-                found.append(values)
-    return found
+def drop_later_lines(path: Path, key: str, last: int) -> None:
+    """Drop the lines of a log that come after a number, and those without one.
+
+    Args:
+        path: Of a file of JSON objects; it need not be there.
+        key: Counts up from line to line: "updates", "pictures".
+        last: How far the run has come.
+    """
+    if path.exists():
+        kept = [values for values in read_json_lines(path) if values.get(key, last + 1) <= last]
+        with atomic_write(path) as file:
+            file.writelines(f"{json.dumps(values)}\n".encode() for values in kept)
 
 
 def means(recent: list[dict[str, float]]) -> dict[str, float]:

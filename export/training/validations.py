@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from export.checkpoint import write_weights
-from export.training.log import read_log
-from pyiseg.files import atomic_write
+from export.training.log import drop_later_lines
+from pyiseg.files import append_json_line, read_json_lines
 
 LINES = "validation.jsonl"
 KEPT = ("cases", "noc85", "noc90", "noc95", "auc", "mean_iou")
@@ -58,10 +58,7 @@ class Validations:
         self.running: subprocess.Popen[bytes] | None = None
         self.left: list[list[str]] = []
         self.weights: Path | None = None
-        if self.lines.exists():
-            kept = [line for line in read_log(self.lines) if line.get("pictures", pictures + 1) <= pictures]
-            with atomic_write(self.lines) as file:
-                file.writelines(f"{json.dumps(line)}\n".encode() for line in kept)
+        drop_later_lines(self.lines, "pictures", pictures)
         done = self._done()
         for path in self._waiting():
             if _pictures_of(path) > pictures or _pictures_of(path) in done:
@@ -150,14 +147,13 @@ class Validations:
     def _end(self, values: dict[str, Any]) -> dict[str, Any]:
         assert self.weights is not None
         line = {"pictures": _pictures_of(self.weights), **values}
-        with open(self.lines, "a") as file:
-            file.write(json.dumps(line) + "\n")
+        append_json_line(self.lines, line)
         self.weights.unlink(missing_ok=True)
         self.left, self.weights = [], None
         return line
 
     def _done(self) -> set[int]:
-        return {line["pictures"] for line in read_log(self.lines)} if self.lines.exists() else set()
+        return {line["pictures"] for line in read_json_lines(self.lines)} if self.lines.exists() else set()
 
     def _waiting(self) -> list[Path]:
         return sorted(p for p in self.folder.glob("weights-*.pt") if p.stem.partition("-")[2].isdigit())

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from pyiseg.batch.jobs import Failure
 from pyiseg.evaluation import evaluate, masks, plots, report, runner
 from pyiseg.evaluation import results as record
 from pyiseg.model import load_model
@@ -54,7 +55,7 @@ def run(options: argparse.Namespace, echo: Callable[[str], None]) -> int:
         runs=outcome.runs,
         # Where the files lie is nobody's business but the user's: reports are passed on.
         failed=[
-            runner.Failure(name=failure.name, error=failure.error.replace(f"{options.folder}/", ""))
+            Failure(name=failure.name, error=failure.error.replace(f"{options.folder}/", ""))
             for failure in outcome.failed
         ],
         unmasked=unmasked,

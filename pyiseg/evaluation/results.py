@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pyiseg.batch.jobs import Failure
 from pyiseg.evaluation.evaluate import Run
-from pyiseg.evaluation.runner import Failure
 from pyiseg.files import atomic_write
 
 FORMAT = 1

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import cv2
-from tqdm import tqdm
 
 import pyiseg
 from pyiseg import backend
+from pyiseg.batch import jobs
+from pyiseg.batch.jobs import Failure
 from pyiseg.evaluation.datasets import DATASETS, Case
 from pyiseg.evaluation.evaluate import Run, run_case
-from pyiseg.evaluation.journal import Journal
 from pyiseg.evaluation.robot import ROBOTS
 from pyiseg.model import Model
 
@@ -47,14 +46,6 @@ class Settings:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1")
         if self.robot not in ROBOTS:
             raise ValueError(f"robot is {self.robot!r}; the known ones are {', '.join(map(repr, ROBOTS))}")
-
-
-@dataclass(frozen=True)
-class Failure:
-    """A case that could not be run: its name, and what is wrong with its files."""
-
-    name: str
-    error: str
 
 
 @dataclass(frozen=True)
@@ -111,60 +102,44 @@ def run_cases(
         pyiseg.ModelError, pyiseg.DeviceError: As from :class:`pyiseg.Session`; these end the run.
     """
     device = backend.resolve(settings.device)
-    kept = _open(journal, label, model, settings, device)
-    runs: dict[str, Run] = {}
-    failures: dict[str, Failure] = {}
-    jobs = settings.jobs
-    for case in cases:
-        found = kept.find(case) if kept else None
-        if found:
-            runs[case.name] = found[0]
-            jobs = max(jobs, found[1])
-    if runs:
-        print(f"continuing {journal}: {len(runs)} of {len(cases)} cases are there", file=sys.stderr)
-    with (
-        tqdm(total=len(cases), initial=len(runs), desc=label, unit="case") as bar,
-        # Threads: sessions run side by side and share one copy of the model, and both leave Python while they work.
-        ThreadPoolExecutor(settings.jobs) as pool,
-    ):
-        futures: dict[Future[Run], Case] = {
-            pool.submit(run_case, case, model, device, settings.limit, settings.robot): case
-            for case in cases
-            if case.name not in runs
-        }
-        try:
-            for future in as_completed(futures):
-                case = futures.pop(future)
-                try:
-                    run = future.result()
-                except (ValueError, OSError, MemoryError) as error:
-                    failures[case.name] = Failure(case.name, " ".join(str(error).split()) or type(error).__name__)
-                    bar.write(f"{case.name}: {failures[case.name].error}", file=sys.stderr)
-                else:
-                    runs[case.name] = run
-                    if kept:
-                        kept.add(case, run, settings.jobs)
-                bar.update()
-        except BaseException as error:
-            # Not the rest, but what is under way is soon done and worth keeping.
-            pool.shutdown(cancel_futures=True)
-            for future, case in futures.items():
-                if kept and not future.cancelled() and future.exception() is None:
-                    runs[case.name] = future.result()
-                    kept.add(case, runs[case.name], settings.jobs)
-            if isinstance(error, KeyboardInterrupt):
-                there = f"{len(runs)} of {len(cases)} cases are kept in {journal}; the same command goes on"
-                nothing = "no case was done" if kept else "nothing was kept: give -o next time"
-                bar.write(f"interrupted: {there if kept and runs else nothing}", file=sys.stderr)
-            raise
-    if not runs:
-        raise ValueError(
-            f"none of the {len(cases)} cases could be run; the first: {next(iter(failures.values())).error}"
+
+    def measured(case: Case) -> dict[str, Any]:
+        run = run_case(case, model, device, settings.limit, settings.robot)
+        return {"run": asdict(run), "jobs": settings.jobs}
+
+    try:
+        # Sessions run side by side and share one copy of the model.
+        outcome = jobs.run(
+            cases,
+            measured,
+            name=lambda case: case.name,
+            jobs=settings.jobs,
+            journal=journal,
+            fingerprint={
+                "data set": label,
+                "model": {**model.sha256, "serving": model.serving},
+                "number of clicks": settings.limit,
+                "robot": settings.robot,
+                "device": device,
+                "version of a package": versions(),
+                # A development version may add to it without being another version.
+                "form of a result": [field.name for field in fields(Run)],
+            },
+            item_fingerprint=_sizes,
+            label=label,
+            unit="case",
         )
+    except KeyboardInterrupt:
+        if journal is None:
+            print("interrupted: nothing was kept: give -o next time", file=sys.stderr)
+        raise
+    if not outcome.results:
+        raise ValueError(f"none of the {len(cases)} cases could be run; the first: {outcome.failed[0].error}")
+    entries = outcome.results.values()
     return Outcome(
-        [runs[case.name] for case in cases if case.name in runs],
-        [failures[case.name] for case in cases if case.name in failures],
-        jobs,
+        [Run(**entry["run"]) for entry in entries],
+        outcome.failed,
+        max(settings.jobs, *(entry["jobs"] for entry in entries)),
     )
 
 
@@ -176,18 +151,5 @@ def versions() -> dict[str, str]:
     return {"pyiseg": pyiseg.__version__, **packages, "opencv": cv2.__version__}
 
 
-def _open(path: Path | None, label: str, model: Model, settings: Settings, device: str) -> Journal | None:
-    if path is None:
-        return None
-    stated: dict[str, Any] = {
-        "data set": label,
-        "model": {**model.sha256, "serving": model.serving},
-        "number of clicks": settings.limit,
-        "robot": settings.robot,
-        "device": device,
-        "version of a package": versions(),
-    }
-    journal = Journal(path, stated)
-    if journal.ignored:
-        print(f"ignoring {path}: {journal.ignored}", file=sys.stderr)
-    return journal
+def _sizes(case: Case) -> list[int]:
+    return [path.stat().st_size if path.exists() else -1 for path in (case.image, case.mask)]

@@ -18,9 +18,9 @@ torch = pytest.importorskip("torch")
 from support.toy_training import tiny  # noqa: E402
 
 from export.training import beside  # noqa: E402
-from export.training.log import read_log  # noqa: E402
 from export.training.trainer import Trainer  # noqa: E402
 from export.training.validations import LINES, Validations, commands_for, kept_of  # noqa: E402
+from pyiseg.files import read_json_lines  # noqa: E402
 
 SUMMARY = {"cases": 3, "noc85": 2.0, "noc90": 3.5, "noc95": 9.0, "auc": 0.9, "mean_iou": [0.5, 0.75]}
 # It reads the weights and prints a summary: auc is the number of pictures, so that a line is known by it.
@@ -58,7 +58,7 @@ def test_one_after_the_other(tmp_path: Path) -> None:
         validations.add(state(pictures))
     lines = waited(validations)
     assert [line["auc"] for line in lines] == [20, 300, 1000]
-    assert lines == read_log(tmp_path / LINES)
+    assert lines == read_json_lines(tmp_path / LINES)
     assert lines[0] == {"pictures": 20, **SUMMARY, "auc": 20}
     assert (tmp_path / "validation" / "model").exists(), "the first command ran"
     assert not list((tmp_path / "validation").glob("*.pt"))
@@ -103,7 +103,7 @@ def test_what_is_stopped_is_made_anew(tmp_path: Path) -> None:
     with open(tmp_path / LINES, "a") as lines:
         lines.write('{"pictures": 20, "auc": 1}\n{"pict')
     Validations(tmp_path, 15, scripts(PRINTS))
-    assert [line["pictures"] for line in read_log(tmp_path / LINES)] == [10]
+    assert [line["pictures"] for line in read_json_lines(tmp_path / LINES)] == [10]
 
 
 @pytest.mark.parametrize("listed", [True, False])
@@ -139,10 +139,10 @@ def test_a_run_is_validated_on_its_way_and_at_its_end(
     assert not first.run()
     assert first.pictures == 10
     assert Trainer(settings, data, tmp_path, resume=True).run()
-    assert [line["pictures"] for line in read_log(tmp_path / LINES)] == [4, 8, 12, 16, 18]
-    assert [line["auc"] for line in read_log(tmp_path / LINES)] == [4, 8, 12, 16, 18]
+    assert [line["pictures"] for line in read_json_lines(tmp_path / LINES)] == [4, 8, 12, 16, 18]
+    assert [line["auc"] for line in read_json_lines(tmp_path / LINES)] == [4, 8, 12, 16, 18]
     assert "after 18 pictures: noc85 2, noc90 3.5, noc95 9, auc 18 on 3 cases" in capfd.readouterr().err
-    assert {line.get("validation_auc") for line in read_log(tmp_path / "log.jsonl")} == {None}
+    assert {line.get("validation_auc") for line in read_json_lines(tmp_path / "log.jsonl")} == {None}
 
 
 def test_validations_left_from_the_end_are_made_when_it_is_called_again(
@@ -154,7 +154,7 @@ def test_validations_left_from_the_end_are_made_when_it_is_called_again(
     monkeypatch.setattr(beside, "commands_for", lambda *_: scripts(PRINTS))
     for _ in range(2):
         assert Trainer(tiny(2, validate_every=4), data, tmp_path, resume=True).run()
-        assert [line["pictures"] for line in read_log(tmp_path / LINES)] == [2]
+        assert [line["pictures"] for line in read_json_lines(tmp_path / LINES)] == [2]
 
 
 def test_a_failed_validation_ends_no_run(
@@ -163,7 +163,7 @@ def test_a_failed_validation_ends_no_run(
     monkeypatch.setattr(beside, "commands_for", lambda *_: lambda weights, model: [["/no/such/program"], ["/nor/this"]])
     assert Trainer(tiny(4, validate_every=2), data, tmp_path).run()
     assert "notice: the validation after 2 pictures failed: [Errno 2]" in capfd.readouterr().err
-    assert [(line["pictures"], "/no/such" in line["failed"]) for line in read_log(tmp_path / LINES)] == [
+    assert [(line["pictures"], "/no/such" in line["failed"]) for line in read_json_lines(tmp_path / LINES)] == [
         (2, True),
         (4, True),
     ]
