@@ -1,13 +1,21 @@
-"""What `import pyiseg` costs and shows."""
+"""What `import pyiseg` costs and shows, and which of its rooms know which."""
 
 from __future__ import annotations
 
+import ast
 import importlib.metadata
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from support.paths import ROOT
 
 import pyiseg
+
+# Each knows those behind it, never those before it; what is not named here stands behind them all.
+ROOMS = ("__init__", "__main__", "cli", "demo", "evaluation", "session", "crops", "backend", "tensorrt", "runtime")
 
 
 def loaded_by(statement: str) -> set[str]:
@@ -49,3 +57,37 @@ def test_the_public_face() -> None:
 
 def test_one_version() -> None:
     assert importlib.metadata.version("pyiseg") == pyiseg.__version__
+
+
+def imported_by(path: Path) -> Iterator[str]:
+    """Modules that a file imports anywhere, those inside functions included, but not what is for type checkers only."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
+            node.body = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            if node.module == "pyiseg":
+                names = [alias.name for alias in node.names]
+                yield from (getattr(vars(pyiseg).get(name), "__module__", f"pyiseg.{name}") for name in names)
+            else:
+                yield node.module or ""
+
+
+def test_rooms_know_only_those_behind_them() -> None:
+    def place(room: str) -> int:
+        return ROOMS.index(room) if room in ROOMS else len(ROOMS)
+
+    package = ROOT / "pyiseg"
+    files = sorted(package.rglob("*.py"))
+    assert len(files) > 40
+    wrong = []
+    for path in files:
+        room = path.relative_to(package).with_suffix("").parts[0]
+        for module in imported_by(path):
+            top, _, rest = module.partition(".")
+            if top == "export" or (top == "pyiseg" and rest and place(rest.partition(".")[0]) < place(room)):
+                wrong.append(f"{path.relative_to(ROOT)} imports {module}")
+    assert wrong == []

@@ -1,6 +1,7 @@
 // A device's face in Python: its stream, the clicks' feed and the captured click. The same text for host and CUDA.
 #pragma once
 
+#include <array>
 #include <limits>
 #include <memory>
 #include <utility>

@@ -5,6 +5,12 @@
 
 #include "host_device.h"
 
+// MSVC has none of the builtins of GCC and Clang; std::atomic_ref would need C++20, on CUDA's side as well.
+#if defined(_MSC_VER) && !defined(__clang__)
+#define PYISEG_MSVC_ATOMICS
+#include <intrin.h>
+#endif
+
 namespace pyiseg {
 
 constexpr std::int32_t kBackground = -1;  // no region, or a region that is not kept
@@ -16,6 +22,8 @@ constexpr std::int32_t kNear = -3;        // outside the kept regions, within th
 PYISEG_HD std::int32_t load_label(const std::int32_t* p) {
 #ifdef __CUDA_ARCH__
     return *static_cast<const volatile std::int32_t*>(p);
+#elif defined(PYISEG_MSVC_ATOMICS)
+    return __iso_volatile_load32(p);
 #else
     return __atomic_load_n(p, __ATOMIC_RELAXED);
 #endif
@@ -24,6 +32,8 @@ PYISEG_HD std::int32_t load_label(const std::int32_t* p) {
 PYISEG_HD void store_label(std::int32_t* p, std::int32_t value) {
 #ifdef __CUDA_ARCH__
     *static_cast<volatile std::int32_t*>(p) = value;
+#elif defined(PYISEG_MSVC_ATOMICS)
+    __iso_volatile_store32(p, value);
 #else
     __atomic_store_n(p, value, __ATOMIC_RELAXED);
 #endif
@@ -33,6 +43,15 @@ PYISEG_HD void store_label(std::int32_t* p, std::int32_t value) {
 PYISEG_HD std::int32_t atomic_min(std::int32_t* p, std::int32_t value) {
 #ifdef __CUDA_ARCH__
     return atomicMin(p, value);
+#elif defined(PYISEG_MSVC_ATOMICS)
+    static_assert(sizeof(long) == sizeof(std::int32_t));
+    std::int32_t old = __iso_volatile_load32(p);
+    while (value < old) {
+        const std::int32_t found = _InterlockedCompareExchange(reinterpret_cast<volatile long*>(p), value, old);
+        if (found == old) break;
+        old = found;
+    }
+    return old;
 #else
     std::int32_t old = __atomic_load_n(p, __ATOMIC_RELAXED);
     while (value < old && !__atomic_compare_exchange_n(p, &old, value, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import pytest
-import torch
-from support import toy_network
-from torch import nn
 
-from export.models.config import COMPACT, scaled
-from export.models.efficientnet_lite0 import Lite0, Lite2
-from export.models.layers import FoldedConv, StandardisedConv
-from export.training import gradients
-from export.training.frozen import FrozenLayers
+torch = pytest.importorskip("torch")
+
+from support import toy_network  # noqa: E402
+from torch import nn  # noqa: E402
+
+from export.models.config import COMPACT, scaled  # noqa: E402
+from export.models.efficientnet_lite0 import Lite0, Lite2  # noqa: E402
+from export.models.layers import FoldedConv, StandardisedConv  # noqa: E402
+from export.training import gradients  # noqa: E402
+from export.training.frozen import FrozenLayers  # noqa: E402
 
 
 @pytest.mark.parametrize(("channels", "out", "shape"), [(32, 40, (9, 13)), (48, 32, (1, 7)), (40, 64, (64, 5))])
