@@ -22,8 +22,8 @@ from torch import Tensor
 
 from export.cli import read_tensors, run_main
 from export.conversion.modules import PRECISIONS
-from export.models.config import PAPER
 from export.models.network import Network
+from export.models.presets import PAPER
 from export.models.published import check_published, our_state
 from export.to_onnx import check_target, describe, export_folder
 from pyiseg.files import atomic_write

@@ -17,8 +17,8 @@ from torch import Tensor
 
 from export.cli import run_main
 from export.import_published import network_of
-from export.models.config import PAPER
 from export.models.network import Network
+from export.models.presets import PAPER
 from export.models.published import published_shapes
 from export.models.resnet import Bottleneck
 from export.to_onnx import describe, export_folder

@@ -30,8 +30,9 @@ from export.conversion.fp16 import add_siblings
 from export.conversion.modules import PRECISIONS, Precision, folded, rounded
 from export.conversion.parity import answers, differences
 from export.conversion.writer import write_parts
-from export.models.config import NETWORKS, NetworkConfig, network_config
+from export.models.config import NetworkConfig, network_config
 from export.models.network import Network, load_weights
+from export.models.presets import NETWORKS
 from export.training.config import available, load_settings
 
 # ONNX Runtime against PyTorch: the largest difference of any output.

@@ -27,8 +27,9 @@ from export.conversion import writer as onnx_files  # noqa: E402
 from export.conversion.fp16 import HALF_PARITY, add_siblings  # noqa: E402
 from export.conversion.modules import folded, halved, rounded  # noqa: E402
 from export.conversion.parity import answers, differences  # noqa: E402
-from export.models.config import PAPER, Conv, Level, NetworkConfig  # noqa: E402
+from export.models.config import Conv, Level, NetworkConfig  # noqa: E402
 from export.models.network import Network  # noqa: E402
+from export.models.presets import PAPER  # noqa: E402
 from export.models.resnet import Bottleneck  # noqa: E402
 from export.to_onnx import export_folder, load_network  # noqa: E402
 from pyiseg import ModelError, load_model  # noqa: E402

@@ -24,11 +24,11 @@ from support.toy_network import VARIANTS  # noqa: E402
 from export import to_onnx  # noqa: E402
 from export.conversion.modules import folded, halved  # noqa: E402
 from export.conversion.parity import answers, differences  # noqa: E402
-from export.models.config import COMPACT, PAPER, NetworkConfig, scaled  # noqa: E402
-from export.models.config_check import STRIDES  # noqa: E402
+from export.models.config import STRIDES, NetworkConfig  # noqa: E402
 from export.models.efficientnet_lite0 import LITE, Lite0, Lite2  # noqa: E402
 from export.models.guided_filter import guided_filter_coefficients  # noqa: E402
 from export.models.network import Network  # noqa: E402
+from export.models.presets import COMPACT, PAPER, scaled  # noqa: E402
 from export.to_onnx import describe, export_folder, load_network, training_of  # noqa: E402
 from pyiseg import _core, load_model  # noqa: E402
 

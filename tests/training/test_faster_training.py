@@ -7,9 +7,9 @@ import torch
 from support import toy_network
 from torch import nn
 
-from export.models.config import COMPACT, scaled
 from export.models.efficientnet_lite0 import Lite0, Lite2
 from export.models.layers import FoldedConv, StandardisedConv
+from export.models.presets import COMPACT, scaled
 from export.training import gradients
 from export.training.frozen import FrozenLayers
 
