@@ -24,7 +24,7 @@ def main(path: Path) -> int:
     """Print what is wrong; return the exit code."""
     names = zipfile.ZipFile(path).namelist()
     wrong = [f"lacks {name}" for name in NEEDED if name not in names]
-    wrong += [f"holds {name}" for name in names if name.startswith(("export/", "tests/", "csrc/"))]
+    wrong += [f"holds {name}" for name in names if name.startswith(("export/", "tools/", "tests/", "csrc/"))]
     if not any(name.startswith("pyiseg/_core.") and not name.endswith(".pyi") for name in names):
         wrong.append("lacks the extension")
     wrong += [f"holds {n}" for n in names if n.startswith("pyiseg/models/") and n not in NEEDED]

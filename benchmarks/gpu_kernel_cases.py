@@ -243,9 +243,7 @@ def _strips(size: Size, grid: Size) -> Iterator[Case]:
 
 def _of_values(size: Size) -> Iterator[Case]:
     """The small helpers."""
-    text, guide = _text(size), _guide(size)
-    flat, mean = guide.reshape(-1), np.zeros(1, np.float32)
-    half = flat.astype(np.float16)
+    text, guide, mean = _text(size), _guide(size), np.zeros(1, np.float32)
     yield Case(
         "mean",
         text,
@@ -256,10 +254,6 @@ def _of_values(size: Size) -> Iterator[Case]:
         1e-6,
     )
     yield Case("subtract", text, 2 * guide.nbytes, (mean + 0.5,), (guide,), lambda ops, i, o: ops.subtract(*i, *o))
-    yield Case("to_half", text, 6 * flat.size, (flat,), (np.zeros_like(half),), lambda ops, i, o: ops.to_half(*i, *o))
-    yield Case(
-        "from_half", text, 6 * flat.size, (half,), (np.zeros_like(flat),), lambda ops, i, o: ops.from_half(*i, *o)
-    )
 
 
 def _smooth(size: Size, seed: int) -> Array:

@@ -29,12 +29,12 @@ CLICKS = np.array([(3, 4, 1), (9, 9, 0), (20, 12, 1), (3, 4, 0), (3, 4, 1)], np.
 
 
 class _Copy:
-    """An engine, and its execution, that gives a plane of one of its inputs.
+    """An engine, and its execution, that gives the first values of a plane of one of its inputs.
 
     Args:
         space: "cuda" or "host".
-        inputs, outputs: dtypes by name.
-        source: The input, and the plane of it.
+        inputs, outputs: dtypes by name. Outputs have the sides of the first input.
+        source: An input of the outputs' dtype that is no smaller, and the plane of it.
     """
 
     def __init__(
@@ -48,15 +48,16 @@ class _Copy:
 
     def open(self, shapes: Mapping[str, tuple[int, ...]]) -> _Copying:
         """See `pyiseg.runtime.engine.Engine.open`."""
-        return _Copying(self, shapes[self.source[0]])
+        return _Copying(self, shapes)
 
 
 class _Copying:
     scratch_bytes = 16
 
-    def __init__(self, engine: _Copy, shape: tuple[int, ...]) -> None:
-        self.engine, self.shape = engine, shape
-        self.outputs = dict.fromkeys(engine.outputs, (1, 1, *shape[2:]))
+    def __init__(self, engine: _Copy, shapes: Mapping[str, tuple[int, ...]]) -> None:
+        self.engine, self.shapes = engine, shapes
+        sides = shapes[next(iter(engine.inputs))][2:]
+        self.outputs = dict.fromkeys(engine.outputs, (1, 1, *sides))
         self.addresses: dict[str, int] = {}
 
     def bind(self, name: str, address: int) -> None:
@@ -69,13 +70,13 @@ class _Copying:
     def enqueue(self, stream: Any) -> None:
         """See `pyiseg.runtime.engine.ExecutionContext.enqueue`."""
         engine, (name, plane) = self.engine, self.engine.source
-        dtype, pixels = engine.inputs[name], self.shape[2] * self.shape[3]
-        start = self.addresses[name] + plane * pixels * dtype.itemsize
-        given = _core.borrow(start, (pixels,), dtype, engine.space, self)
-        for output, wanted in engine.outputs.items():
-            taken = _core.borrow(self.addresses[output], (pixels,), wanted, engine.space, self)
-            convert = {(HALF, SINGLE): "from_half", (SINGLE, HALF): "to_half"}.get((dtype, wanted), "copy")
-            getattr(stream, convert)(given, taken)
+        dtype, (height, width) = engine.inputs[name], self.shapes[name][2:]
+        start = self.addresses[name] + plane * height * width * dtype.itemsize
+        for output, shape in self.outputs.items():
+            given, taken = (
+                _core.borrow(address, shape, dtype, engine.space, self) for address in (start, self.addresses[output])
+            )
+            stream.copy(given, taken)
 
 
 def click(native: Any, space: str, *, kind: str, dtype: np.dtype[Any], clean: str = "before") -> None:
@@ -85,7 +86,7 @@ def click(native: Any, space: str, *, kind: str, dtype: np.dtype[Any], clean: st
         native: The device.
         space: Its name.
         kind: "image" or "clicks" for a learned guide that sees these, "color" for the color guide.
-        dtype: Of the click network's inputs.
+        dtype: Of the click network's maps; what is copied to alpha, whose values are FP32, are FP32 features then.
         clean: When regions that no click asked for are dropped.
     """
     guide_clicks = kind == "clicks"
@@ -96,14 +97,14 @@ def click(native: Any, space: str, *, kind: str, dtype: np.dtype[Any], clean: st
     view = View.fit(shape, long_side=64, multiple=32, grid_stride=stride)
     assert not guide_clicks or shape[0] * shape[1] > GUIDE_STRIP, "the guide is to be made of more than one strip"
     planes = {"image": SINGLE} | ({"click_maps": SINGLE} if guide_clicks else {})
-    maps = {"click_maps": dtype, "previous_alpha": dtype, **({} if guide_clicks else {"features": dtype})}
+    maps = {"click_maps": dtype, "previous_alpha": dtype, **({} if guide_clicks else {"features": SINGLE})}
     engines = {
-        "click": _Copy(space, maps, {"alpha": SINGLE}, ("click_maps", 4)),
+        "click": _Copy(space, maps, {"alpha": SINGLE}, ("click_maps", 4) if guide_clicks else ("features", 0)),
     }
     if kind != "color":
         engines["guide"] = _Copy(space, planes, {"guide": SINGLE}, ("image", 0))
     if not guide_clicks:
-        engines["image"] = _Copy(space, {"image": SINGLE}, {"features": dtype}, ("image", 1))
+        engines["image"] = _Copy(space, {"image": SINGLE}, {"features": SINGLE}, ("image", 1))
     image = np.random.default_rng(0).integers(0, 256, (*shape, 3), dtype=np.uint8)
     pipeline = CudaImage(model, view, image, native=native, engines=engines).pipeline()
     assert pipeline.captured, "the click was not captured"

@@ -33,7 +33,8 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from export.conversion.modules import ClickPart, GuidePart, ImagePart, folded, halved, rounded
+from export.conversion.modules import ClickPart, GuidePart, ImagePart, folded
+from export.conversion.precision import halved, rounded
 from export.models.network import Network
 from pyiseg import DeviceError, Model
 from pyiseg.geometry import View

@@ -12,18 +12,17 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
-from export.cli import read_checkpoint, run_main
-from export.conversion.fp16 import add_siblings
-from export.conversion.modules import folded, rounded
-from export.conversion.parity import answers, differences
+from export.cli import run_main
+from export.conversion.conversion import PARITY, SIZES, Conversion
+from export.conversion.folder import list_files
 from export.models.network import Network
-from export.to_onnx import PARITY, SIZES, list_files, load_network
+from export.to_onnx import read_network
 from pyiseg import load_model
 from pyiseg.manifest import Manifest
 
 
 def add_to_folder(network: Network, folder: Path, sizes: tuple[tuple[int, int], ...] = SIZES) -> bool:
-    """Write the siblings and a manifest that lists them; siblings that are there already are replaced.
+    """Write the FP16 variant and a manifest that lists it; a variant that is there already is replaced.
 
     Args:
         network: As trained.
@@ -31,7 +30,7 @@ def add_to_folder(network: Network, folder: Path, sizes: tuple[tuple[int, int], 
         sizes: Heights and widths, multiples of 32, at which answers are compared.
 
     Returns:
-        Whether FP16 gives the same alpha; otherwise there are no siblings, and none are listed.
+        Whether FP16 gives the same alpha; otherwise there is no variant, and none is listed.
 
     Raises:
         ValueError: The folder's networks are not this one.
@@ -44,11 +43,8 @@ def add_to_folder(network: Network, folder: Path, sizes: tuple[tuple[int, int], 
             f"{network.config.filter_guide!r}; pass the one that the folder was exported from"
         )
     manifest = Manifest.read(folder)
-    shipped = folded(network)
-    if manifest.precision == "fp16-weights":
-        shipped = rounded(shipped)
-    expected = answers(shipped, sizes)
-    largest, _ = differences(answers(folder, sizes, network.config), expected)
+    conversion = Conversion(network, manifest.precision, sizes)
+    largest, _ = conversion.differences(folder)
     if not largest <= PARITY:  # NaN compares false
         raise ValueError(
             f"the networks of {folder} answer otherwise than the checkpoint (by {largest:.2g}, allowed {PARITY:.0e}); "
@@ -59,11 +55,11 @@ def add_to_folder(network: Network, folder: Path, sizes: tuple[tuple[int, int], 
         files = {name: entry for name, entry in list_files(folder).items() if not name.endswith(left_out)}
         replace(manifest, files=files).write(folder)
 
-    # Siblings are listed only while they are there, so that the folder is whole whenever this is interrupted.
+    # The variant is listed only while it is there, so that the folder is whole whenever this is interrupted.
     list_without((".fp16.onnx",))
     for old in folder.glob("*.fp16.onnx"):
         old.unlink()
-    added = add_siblings(shipped, folder, sizes, expected)
+    added = conversion.add_fp16(folder)
     list_without(())
     return added
 
@@ -77,11 +73,7 @@ def main() -> None:
 
 
 def _run(args: argparse.Namespace) -> None:
-    try:
-        network = load_network(read_checkpoint(args.checkpoint))
-    except ValueError as error:
-        raise ValueError(f"{args.checkpoint}: {error}") from None
-    add_to_folder(network, args.folder)
+    add_to_folder(read_network(args.checkpoint)[0], args.folder)
 
 
 if __name__ == "__main__":

@@ -13,17 +13,18 @@ from typing import TYPE_CHECKING, Any
 from pyiseg.errors import PyisegError
 from pyiseg.files import atomic_write
 
-# PyTorch itself is imported where it is needed: export.pack runs without.
+# PyTorch itself is imported where it is needed: tools.pack runs without.
 if TYPE_CHECKING:
     from torch import Tensor
 
 
-def run_main(name: str, main: Callable[[], None]) -> None:
+def run_main(name: str, main: Callable[[], None], *, package: str = "export") -> None:
     """Run a command; what damaged or foreign input raises becomes one line on stderr and exit code 1.
 
     Args:
         name: The module without its package: "train" for "export.train: error: …".
         main: Run without arguments.
+        package: Of the module.
 
     Raises:
         SystemExit: For ValueError, OSError, RuntimeError, KeyError and pyiseg's own errors; all else passes through,
@@ -32,12 +33,12 @@ def run_main(name: str, main: Callable[[], None]) -> None:
     try:
         main()
     except KeyError as error:
-        sys.exit(f"export.{name}: error: what was read has no {' '.join(map(repr, error.args)) or 'such key'}")
+        sys.exit(f"{package}.{name}: error: what was read has no {' '.join(map(repr, error.args)) or 'such key'}")
     except OSError as error:
-        sys.exit(f"export.{name}: error: {_of_file(error)}")
+        sys.exit(f"{package}.{name}: error: {_of_file(error)}")
     except (ValueError, RuntimeError, PyisegError) as error:
         # PyTorch's errors may run over many lines.
-        sys.exit(f"export.{name}: error: {' '.join(str(error).split()) or type(error).__name__}")
+        sys.exit(f"{package}.{name}: error: {' '.join(str(error).split()) or type(error).__name__}")
 
 
 def read_checkpoint(path: Path, needs: tuple[str, ...] = ("average",)) -> dict[str, Any]:

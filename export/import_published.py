@@ -21,11 +21,12 @@ import torch
 from torch import Tensor
 
 from export.cli import read_tensors, run_main
-from export.conversion.modules import PRECISIONS
-from export.models.config import PAPER
+from export.conversion.folder import check_target, export_folder
+from export.conversion.precision import PRECISIONS
 from export.models.network import Network
+from export.models.presets import PAPER
 from export.models.published import check_published, our_state
-from export.to_onnx import check_target, describe, export_folder
+from export.to_onnx import describe
 from pyiseg.files import atomic_write
 
 LICENCE = "MIT (licence of the published weights, by their authors)"

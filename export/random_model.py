@@ -16,12 +16,13 @@ import torch
 from torch import Tensor
 
 from export.cli import run_main
+from export.conversion.folder import export_folder
 from export.import_published import network_of
-from export.models.config import PAPER
 from export.models.network import Network
+from export.models.presets import PAPER
 from export.models.published import published_shapes
 from export.models.resnet import Bottleneck
-from export.to_onnx import describe, export_folder
+from export.to_onnx import describe
 
 # What every residual branch is multiplied with. Drawn weights pass errors on as trained ones do not: with the branches
 # whole, FP16 arithmetic is 8e-3 off in alpha; at a quarter, 9e-4.

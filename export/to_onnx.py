@@ -13,9 +13,6 @@ from __future__ import annotations
 
 import argparse
 import math
-import os
-import shutil
-import tempfile
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -23,127 +20,13 @@ from typing import Any
 import torch
 
 from export.checkpoint import training_of, write_weights
-from export.cli import read_checkpoint, run_main, size_text
-from export.conversion.fp16 import add_siblings
-from export.conversion.modules import PRECISIONS, Precision, folded, rounded
-from export.conversion.parity import answers, differences
-from export.conversion.writer import write_parts
-from export.models.config import NETWORKS, NetworkConfig, network_config
+from export.cli import read_checkpoint, run_main
+from export.conversion.folder import check_target, export_folder
+from export.conversion.precision import PRECISIONS
+from export.models.config import NetworkConfig, network_config
 from export.models.network import Network, load_weights
+from export.models.presets import NETWORKS
 from export.training.config import available, load_settings
-from pyiseg.manifest import MANIFEST, Manifest
-from pyiseg.network_files import FileEntry
-
-# ONNX Runtime against PyTorch: the largest difference of any output.
-PARITY = 1e-4
-SIZES = ((256, 320), (32, 96), (384, 512))
-
-
-def export_folder(
-    network: Network,
-    folder: Path,
-    name: str,
-    description: str,
-    training: dict[str, Any],
-    *,
-    precision: Precision = "fp16-weights",
-    fp16: bool = True,
-    licence: str = "unspecified",
-    sizes: tuple[tuple[int, int], ...] = SIZES,
-) -> None:
-    """Write the model folder, whole: it is made beside its place and moved there when it is complete and checked.
-
-    Args:
-        network: As trained; it is left as it is.
-        folder: A new one, an empty one or a model folder, which is replaced.
-        name, description, licence: For model.json.
-        training: What the weights were trained on and how, for model.json.
-        precision: See `export.conversion.modules`.
-        fp16: Also write FP16 siblings, if they give the same alpha; where not, it is said, and they are left out.
-        sizes: Heights and widths, multiples of 32, at which ONNX Runtime is compared with PyTorch.
-
-    Raises:
-        ValueError: The folder holds something else, see :func:`check_target`, or a value is not one that model.json can
-            state, see `pyiseg.manifest.Manifest`.
-        RuntimeError: ONNX Runtime's answer differs from PyTorch's by more than 1e-4.
-    """
-    check_target(folder)
-    shipped = whole = folded(network)
-    if precision == "fp16-weights":
-        shipped = rounded(whole)
-    expected = answers(shipped, sizes)
-    if shipped is not whole:
-        largest, _ = differences(expected[:1], answers(whole, sizes[:1]))
-        print(f"largest difference that rounding the weights to FP16 makes: {largest:.2g}")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    work = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".exporting-"))
-    try:
-        work.chmod(0o755)
-        write_parts(shipped, work, precision)
-        largest, _ = differences(answers(work, sizes, network.config), expected)
-        if not largest <= PARITY:  # NaN compares false
-            raise RuntimeError(f"ONNX Runtime and PyTorch differ by {largest:.2g} (allowed {PARITY:.0e})")
-        if fp16:
-            add_siblings(shipped, work, sizes, expected)
-        _manifest(network.config, work, name, description, licence, precision, training).write(work)
-        size = size_text(sum(file.stat().st_size for file in work.iterdir()))
-        old = work.with_name(work.name + "-old")
-        if folder.exists():
-            os.replace(folder, old)
-        os.replace(work, folder)
-        shutil.rmtree(old, ignore_errors=True)
-        print(f"wrote {folder} ({size}); ONNX Runtime and PyTorch agree to {largest:.2g} (allowed {PARITY:.0e})")
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
-
-
-def check_target(folder: Path, *kept: Path) -> None:
-    """Refuse a folder that must not be replaced.
-
-    Args:
-        folder: Where a model folder is to be written.
-        kept: Files that are read or written too, and would be lost if they lay in it.
-
-    Raises:
-        ValueError: It is a file, holds something other than a model, or holds one of ``kept``.
-    """
-    if folder.exists() and not folder.is_dir():
-        raise ValueError(f"{folder} is a file, no model folder; choose a new name")
-    for file in kept:
-        if file.resolve().is_relative_to(folder.resolve()):
-            raise ValueError(f"{folder} is replaced whole, and {file} lies in it; choose a new name")
-    if folder.is_dir() and any(folder.iterdir()) and not (folder / MANIFEST).is_file():
-        raise ValueError(f"{folder} is not empty and has no {MANIFEST}: it is no model folder; choose a new name")
-
-
-def _manifest(
-    config: NetworkConfig,
-    folder: Path,
-    name: str,
-    description: str,
-    licence: str,
-    precision: Precision,
-    training: dict[str, Any],
-) -> Manifest:
-    return Manifest(
-        name=name,
-        description=description,
-        licence=licence,
-        long_side=config.long_side,
-        multiple=32,
-        preprocessing="RGB in 0..1, Lanczos to the working size; the networks normalise it themselves",
-        grid_stride=config.grid_stride,
-        rules=config.rules,
-        zoom=config.zoom,
-        precision=precision,
-        files=list_files(folder),
-        training=training,
-    )
-
-
-def list_files(folder: Path) -> dict[str, FileEntry]:
-    """Size and SHA-256 of the ONNX files of a folder, by name, as its manifest states them."""
-    return {file.name: FileEntry.of(file.read_bytes()) for file in sorted(folder.glob("*.onnx"))}
 
 
 def load_network(state: dict[str, Any]) -> Network:
@@ -165,6 +48,15 @@ def load_network(state: dict[str, Any]) -> Network:
     except ValueError as error:
         raise ValueError(f"the weights are not those of the network that the checkpoint describes: {error}") from None
     return network.eval()
+
+
+def read_network(path: Path) -> tuple[Network, dict[str, Any]]:
+    """Read a checkpoint and build its network; see `export.cli.read_checkpoint` and `load_network`."""
+    state = read_checkpoint(path)
+    try:
+        return load_network(state), state
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
 
 
 def sharpen(network: Network, factor: float) -> None:
@@ -231,11 +123,7 @@ def main() -> None:
 def _run(args: argparse.Namespace) -> None:
     # Before the minutes that an export takes.
     check_target(args.folder, args.checkpoint, *([] if args.weights is None else [args.weights]))
-    state = read_checkpoint(args.checkpoint)
-    try:
-        network = load_network(state)
-    except ValueError as error:
-        raise ValueError(f"{args.checkpoint}: {error}") from None
+    network, state = read_network(args.checkpoint)
     training = training_of(state)
     if args.weights is not None:
         write_weights(args.weights, {**state, "network_config": asdict(network.config)}, args.checkpoint)

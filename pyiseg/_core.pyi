@@ -222,12 +222,6 @@ def mean(values: _Float, scratch: NDArray[np.float64], out: _Float) -> None:
 def subtract(mean: _Float, values: _Float) -> None:
     """Take mean (1,) off values (h, w), in place."""
 
-def to_half(values: _Float, out: NDArray[np.float16]) -> None:
-    """Write values (n,) to out (n,), each rounded to the nearest half, ties to even."""
-
-def from_half(values: NDArray[np.float16], out: _Float) -> None:
-    """Write halves (n,) to out (n,), exactly."""
-
 def set_num_threads(n: int) -> None:
     """Set how many CPU threads an op may use, 1..256.
 

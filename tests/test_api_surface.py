@@ -41,6 +41,7 @@ EXPORT_COMMANDS = (
     "validation_list",
     "weight_parts",
 )
+TOOLS = ("gpu_train", "pack", "weight_parts")
 
 
 def python_surface() -> Iterator[str]:
@@ -73,9 +74,10 @@ def command_surface(*command: str) -> Iterator[str]:
 
 
 def export_surface() -> Iterator[str]:
-    """One line for each command of `export`, with its options."""
-    for name in EXPORT_COMMANDS:
-        yield f"python -m export.{name} {_options(_help([name], f'export.{name}'))}"
+    """One line for each command of `export` and `tools`, with its options."""
+    for package, names in (("export", EXPORT_COMMANDS), ("tools", TOOLS)):
+        for name in names:
+            yield f"python -m {package}.{name} {_options(_help([name], f'{package}.{name}'))}"
 
 
 def _signature(function: Callable[..., object]) -> str:
@@ -115,10 +117,11 @@ def test_export_commands_and_their_options_are_as_recorded() -> None:
     assert list(export_surface()) == recorded("python ")
 
 
-def test_every_export_command_is_recorded() -> None:
-    folder = ROOT / "export"
+@pytest.mark.parametrize(("package", "commands"), [("export", EXPORT_COMMANDS), ("tools", TOOLS)])
+def test_every_export_command_is_recorded(package: str, commands: tuple[str, ...]) -> None:
+    folder = ROOT / package
     found = {path.stem for path in folder.glob("*.py") if '__name__ == "__main__"' in path.read_text()}
-    assert found == set(EXPORT_COMMANDS)
+    assert found == set(commands)
 
 
 if __name__ == "__main__":

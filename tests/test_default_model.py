@@ -83,7 +83,7 @@ def test_the_manifest_says_what_made_the_weights() -> None:
 
 
 def test_the_fp16_siblings_answer_like_the_others() -> None:
-    """In ONNX Runtime, which computes them in FP32; test_siblings.py is about the arithmetic."""
+    """In ONNX Runtime, which computes them in FP32; test_fp16.py is about the arithmetic."""
     model = load_model()
     assert model.has_fp16
     assert sum(len(content) for name, content in model.files.items() if "fp16" in name) <= 200e3  # weights are shared

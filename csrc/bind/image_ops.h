@@ -217,28 +217,6 @@ void subtract_(const Device& device, const ArrayRef& mean, const ArrayRef& value
     subtract(device, input<float>(mean), static_cast<std::int64_t>(size.h) * size.w, v);
 }
 
-template <class From, class To>
-void check_conversion(const ArrayRef& values, const ArrayRef& out) {
-    check_array<From>(values, "values", 1);
-    check_array<To>(out, "out", 1);
-    if (out.shape != values.shape) {
-        fail("out has shape " + text(out.shape) + " but values has " + text(values.shape));
-    }
-    check_apart(values, "values", out, "out");
-}
-
-template <class Device>
-void to_half_(const Device& device, const ArrayRef& values, const ArrayRef& out) {
-    check_conversion<float, Half>(values, out);
-    to_half(device, input<float>(values), values.shape[0], output<Half>(out, "out"));
-}
-
-template <class Device>
-void from_half_(const Device& device, const ArrayRef& values, const ArrayRef& out) {
-    check_conversion<Half, float>(values, out);
-    from_half(device, input<Half>(values), values.shape[0], output<float>(out, "out"));
-}
-
 template <class Device, class Scope, class Bind>
 void add_image_ops(Scope& scope, const Bind& bind) {
     using py::arg;
@@ -260,8 +238,6 @@ void add_image_ops(Scope& scope, const Bind& bind) {
     scope.def("copy_strip", bind(&copy_strip_<Device>), arg("planes"), arg("first"), arg("out"), free_gil);
     scope.def("mean", bind(&mean_<Device>), arg("values"), arg("scratch"), arg("out"), free_gil);
     scope.def("subtract", bind(&subtract_<Device>), arg("mean"), arg("values"), free_gil);
-    scope.def("to_half", bind(&to_half_<Device>), arg("values"), arg("out"), free_gil);
-    scope.def("from_half", bind(&from_half_<Device>), arg("values"), arg("out"), free_gil);
 }
 
 }  // namespace pyiseg::bind

@@ -36,24 +36,4 @@ PYISEG_HD Half to_half(float value) {
     return {static_cast<std::uint16_t>(sign | rounded)};
 }
 
-// Exact: every half is a float.
-PYISEG_HD float half_to_float(Half half) {
-    const std::uint32_t sign = static_cast<std::uint32_t>(half.bits & 0x8000u) << 16;
-    const std::uint32_t exponent = half.bits & 0x7C00u;
-    const std::uint32_t fraction = half.bits & 0x3FFu;
-    std::uint32_t bits;
-    if (exponent == 0) {
-        const float value = static_cast<float>(fraction) * 5.9604644775390625e-8f;  // 2^-24
-        std::memcpy(&bits, &value, sizeof bits);
-    } else if (exponent == 0x7C00u) {
-        bits = 0x7F800000u | (fraction << 13);
-    } else {
-        bits = ((exponent | fraction) << 13) + 0x38000000u;
-    }
-    bits |= sign;
-    float value;
-    std::memcpy(&value, &bits, sizeof value);
-    return value;
-}
-
 }  // namespace pyiseg

@@ -7,7 +7,6 @@
 
 #include <cstdint>
 
-#include "../math/half.h"
 #include "ops.h"
 
 namespace pyiseg {
@@ -88,11 +87,5 @@ void mean(const Device& device, const float* values, std::int64_t count, double*
 // values (count) -= mean[0], in place. Moves 8 bytes a value.
 template <class Device>
 void subtract(const Device& device, const float* mean, std::int64_t count, float* values);
-
-// out (count) = values, rounded to the nearest half, and back. Moves 6 bytes a value.
-template <class Device>
-void to_half(const Device& device, const float* values, std::int64_t count, Half* out);
-template <class Device>
-void from_half(const Device& device, const Half* values, std::int64_t count, float* out);
 
 }  // namespace pyiseg

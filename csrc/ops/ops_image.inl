@@ -82,18 +82,6 @@ void subtract(const Device& device, const float* mean, std::int64_t count, float
     device.for_each(flat_rows(count), kFlatRow / run, Subtract<run>{mean, count, values});
 }
 
-template <class Device>
-void to_half(const Device& device, const float* values, std::int64_t count, Half* out) {
-    constexpr int run = Device::kRun;
-    device.for_each(flat_rows(count), kFlatRow / run, Convert<run, float, Half>{values, count, out});
-}
-
-template <class Device>
-void from_half(const Device& device, const Half* values, std::int64_t count, float* out) {
-    constexpr int run = Device::kRun;
-    device.for_each(flat_rows(count), kFlatRow / run, Convert<run, Half, float>{values, count, out});
-}
-
 }  // namespace pyiseg
 
 #define PYISEG_INSTANTIATE_IMAGE_OPS(Device)                                                                      \
@@ -111,6 +99,4 @@ void from_half(const Device& device, const Half* values, std::int64_t count, flo
     template void copy_strip(const Device&, const float*, int, std::int64_t, std::int64_t, int, float*);          \
     template void mean(const Device&, const float*, std::int64_t, double*, float*);                               \
     template void subtract(const Device&, const float*, std::int64_t, float*);                                    \
-    template void to_half(const Device&, const float*, std::int64_t, Half*);                                      \
-    template void from_half(const Device&, const Half*, std::int64_t, float*);                                    \
     }

@@ -1,7 +1,8 @@
-"""Whether ONNX files, or a network in FP16, answer as the network in PyTorch does, on the same inputs."""
+"""Outputs of a network in PyTorch, and of its ONNX files in ONNX Runtime, on the same inputs."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +17,15 @@ from torch.utils._pytree import tree_map
 from export.models.config import NetworkConfig
 from export.models.network import Network
 
-Inputs = dict[str, Tensor]
+Tensors = dict[str, Tensor]
 
 _TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
 _PARTS = ("image", "click", "guide")
 _SUMS = (torch.ops.aten.convolution.default, torch.ops.aten.mm.default, torch.ops.aten.bmm.default)
 
 
-def random_inputs(config: NetworkConfig, height: int, width: int) -> Inputs:
-    """Draw inputs as they occur, the same ones every time: a noisy picture, two clicks, a blotchy previous alpha."""
+def random_inputs(config: NetworkConfig, height: int, width: int) -> Tensors:
+    """Draw inputs as they occur, the same ones every time: a noisy image, two clicks, a blotchy previous alpha."""
     generator = torch.Generator().manual_seed(height * 10_000 + width)
 
     def blotches(channels: int, *size: int) -> Tensor:
@@ -46,52 +47,27 @@ def random_inputs(config: NetworkConfig, height: int, width: int) -> Inputs:
     }
 
 
-def answers(
-    source: Network | Path,
-    sizes: tuple[tuple[int, int], ...],
-    config: NetworkConfig | None = None,
-    *,
-    half: bool = False,
-) -> list[dict[str, Tensor]]:
-    """Return alpha and, where it is learned, the guide for random inputs of some sizes, FP32.
+def network_outputs(network: Network, inputs: Tensors) -> Tensors:
+    """Return alpha and, where it is learned, the guide, FP32, of a network that is FP32 or FP16."""
+    dtype = network.click.head.weight.dtype
+    image, maps, previous = (inputs[name].to(dtype) for name in ("image", "click_maps", "previous_alpha"))
+    with torch.no_grad(), _SumsInFloat32():
+        outputs = {"alpha": network.click.activate(network.click(maps, previous, network.image(image, maps)).float())}
+        if network.guide is not None:
+            outputs["guide"] = network.guide(inputs["image"], _maps_at_image(inputs))
+    return outputs
 
-    Args:
-        source: A network in PyTorch, FP32 or `export.conversion.modules.halved`; or a folder of ONNX files.
-        sizes: Heights and widths, multiples of 32.
-        config: Of the network whose files these are.
-        half: Run the folder's FP16 siblings, not its FP32 files. ONNX Runtime has no FP16 arithmetic on the CPU: it
-            rounds the weights, and what goes in and out of a file, but computes in FP32 between. How far FP16
-            arithmetic is off, only the network in PyTorch says.
+
+def file_outputs(folder: Path, inputs: Sequence[Tensors], *, fp16: bool = False) -> list[Tensors]:
+    """Return the same of a folder's ONNX files in ONNX Runtime, for each of some inputs.
+
+    With ``fp16``, of the FP16 variant. ONNX Runtime has no FP16 arithmetic on the CPU: it rounds the weights, and what
+    goes in and out of a file, but computes in FP32 between. How far FP16 arithmetic is off, only the network in PyTorch
+    says.
     """
-    if isinstance(source, Path):
-        assert config is not None
-        files = {part: source / f"{part}{'.fp16' if half and part != 'guide' else ''}.onnx" for part in _PARTS}
-        sessions = {part: onnxruntime.InferenceSession(str(file)) for part, file in files.items() if file.exists()}
-        return [_answer_of_files(sessions, random_inputs(config, *size)) for size in sizes]
-    dtype = source.click.head.weight.dtype
-    result = []
-    for size in sizes:
-        inputs = random_inputs(source.config, *size)
-        image, maps, previous = (inputs[name].to(dtype) for name in ("image", "click_maps", "previous_alpha"))
-        with torch.no_grad(), _SumsInFloat32():
-            alpha = source.click.activate(source.click(maps, previous, source.image(image, maps)).float())
-            answer = {"alpha": alpha}
-            if source.guide is not None:
-                answer["guide"] = source.guide(inputs["image"], _at_image(inputs["click_maps"], inputs["image"]))
-        result.append(answer)
-    return result
-
-
-def differences(found: list[dict[str, Tensor]], expected: list[dict[str, Tensor]]) -> tuple[float, float]:
-    """Return the largest difference of any output, and the mean one of alpha at the size where that is largest.
-
-    Either is NaN where any answer is.
-    """
-    pairs = [(a[name], b[name]) for a, b in zip(found, expected, strict=True) for name in b]
-    alphas = [(a["alpha"], b["alpha"]) for a, b in zip(found, expected, strict=True)]
-    # NumPy's max, other than Python's, is NaN if any value is.
-    largest = np.max([float((a - b).abs().max()) for a, b in pairs])
-    return float(largest), float(np.max([float((a - b).abs().mean()) for a, b in alphas]))
+    files = {part: folder / f"{part}{'.fp16' if fp16 and part != 'guide' else ''}.onnx" for part in _PARTS}
+    sessions = {part: onnxruntime.InferenceSession(str(file)) for part, file in files.items() if file.exists()}
+    return [_run_files(sessions, each) for each in inputs]
 
 
 class _SumsInFloat32(TorchDispatchMode):
@@ -104,7 +80,7 @@ class _SumsInFloat32(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
-def _answer_of_files(sessions: dict[str, onnxruntime.InferenceSession], inputs: Inputs) -> dict[str, Tensor]:
+def _run_files(sessions: dict[str, onnxruntime.InferenceSession], inputs: Tensors) -> Tensors:
     have = {name: value.numpy() for name, value in inputs.items()}
 
     def run(part: str) -> dict[str, Any]:
@@ -114,14 +90,15 @@ def _answer_of_files(sessions: dict[str, onnxruntime.InferenceSession], inputs: 
 
     if "image" in sessions:
         have |= run("image")
-    answer = {"alpha": torch.from_numpy(run("click")["alpha"])}
+    outputs = {"alpha": torch.from_numpy(run("click")["alpha"])}
     if "guide" not in sessions:
-        return answer
-    maps = _at_image(inputs["click_maps"], inputs["image"]).numpy()
+        return outputs
+    maps = _maps_at_image(inputs).numpy()
     have["click_maps"] = np.ascontiguousarray(maps[:, :: maps.shape[1] // 2])
-    return answer | {"guide": torch.from_numpy(run("guide")["guide"])}
+    return outputs | {"guide": torch.from_numpy(run("guide")["guide"])}
 
 
-def _at_image(maps: Tensor, image: Tensor) -> Tensor:
+def _maps_at_image(inputs: Tensors) -> Tensor:
     """Click maps for the guide, which takes them as large as the image. On the grid they are, if it takes them."""
+    maps, image = inputs["click_maps"], inputs["image"]
     return maps if maps.shape[2:] == image.shape[2:] else maps.new_zeros(1, maps.shape[1], *image.shape[2:])

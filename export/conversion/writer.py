@@ -1,31 +1,26 @@
-"""The parts of a network as ONNX files: those every runtime takes, and their siblings that compute in FP16."""
+"""ONNX models of the parts of a network, traced with example inputs."""
 
 from __future__ import annotations
 
+import logging
+import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import onnx
 import torch
 from onnx import external_data_helper
-from torch import Tensor, nn
+from torch import nn
 from torch.export import Dim
 
-from export.conversion.modules import (
-    ClickPart,
-    GuidePart,
-    ImagePart,
-    Precision,
-    halve_weights,
-    quiet_exporter,
-    without_traces,
-)
-from export.conversion.parity import Inputs, random_inputs
+from export.conversion.modules import ClickPart, GuidePart, ImagePart
+from export.conversion.parity import Tensors, random_inputs
 from export.models.network import Network
 
 _TRACED = (256, 320)
-# Initialisers of fewer bytes stay in the sibling: to say where they lie elsewhere would take nearly as much.
+# Initialisers of fewer bytes stay in the FP16 variant: to say where they lie elsewhere would take nearly as much.
 _LEAST_EXTERNAL = 256
 
 
@@ -34,107 +29,88 @@ class Part(NamedTuple):
 
     name: str
     module: nn.Module
-    inputs: Inputs
+    inputs: Tensors
     outputs: list[str]
     dynamic: Any
 
-
-def write_parts(network: Network, folder: Path, precision: Precision) -> None:
-    """Write click.onnx, without early fusion image.onnx and, where the guide is learned, guide.onnx.
-
-    Args:
-        network: Folded; with "fp16-weights", `export.conversion.modules.rounded`.
-        folder: Where to.
-        precision: How the weights are stored.
-    """
-    guides = [] if network.guide is None else [_guide(network)]
-    for part in (*streams(network, network, torch.float32), *guides):
-        model = _exported(part)
-        onnx.save(halve_weights(model) if precision == "fp16-weights" else model, folder / f"{part.name}.onnx")
-
-
-def write_siblings(network: Network, half: Network, folder: Path) -> list[Path]:
-    """Write click.fp16.onnx and, without early fusion, image.fp16.onnx beside the files of `write_parts`.
-
-    Weights that stand in click.onnx or image.onnx byte by byte are not written again: they are ONNX external data,
-    with that file, an offset and a length.
-
-    Args:
-        network: As it was written.
-        half: `export.conversion.modules.halved` of it.
-        folder: Where to, and where the others lie.
-
-    Returns:
-        The files.
-    """
-    written = []
-    for part in streams(network, half, torch.float16):
-        model = _exported(part)
-        point_into(model, folder / f"{part.name}.onnx")
-        path = folder / f"{part.name}.fp16.onnx"
-        path.write_bytes(model.SerializeToString())
-        written.append(path)
-    return written
+    def to_onnx(self) -> onnx.ModelProto:
+        """Return the part as an ONNX model, without the exporter's notes."""
+        with quiet_exporter():
+            program = torch.onnx.export(
+                self.module.eval(),
+                tuple(self.inputs.values()),
+                dynamo=True,
+                input_names=list(self.inputs),
+                output_names=self.outputs,
+                dynamic_shapes=self.dynamic,
+                optimize=False,  # once is enough, below
+                verbose=False,
+            )
+            assert program is not None
+            program.optimize()
+        return without_traces(program.model_proto)
 
 
-def streams(network: Network, source: Network, dtype: torch.dtype) -> Iterator[Part]:
-    """Image and click part of a source, with inputs of its type.
+def parts_of(network: Network, half: Network | None = None) -> Iterator[Part]:
+    """Yield the click part, before it without early fusion the image part, and after it a learned guide.
 
     Args:
-        network: In FP32; says what shapes the features have.
-        source: What is to be exported: the same, or `export.conversion.modules.halved` of it.
-        dtype: Of its weights.
+        network: Folded.
+        half: `export.conversion.precision.halved` of it, which is to be exported in its place. The guide is left out
+            then: it is FP32 in either.
     """
-    inputs = random_inputs(network.config, *_TRACED)
-    image = inputs.pop("image")
-    if not network.config.feedback:
+    config, source = network.config, half or network
+    dtype = source.click.head.weight.dtype
+    inputs = random_inputs(config, *_TRACED)
+    image, maps = inputs.pop("image"), inputs["click_maps"]
+    if not config.feedback:
         del inputs["previous_alpha"]
     inputs = {name: x.to(dtype) for name, x in inputs.items()}
     # Sides are 32 * n: that is what every feature's size is derived from.
     n, m = Dim("n", min=1, max=256), Dim("m", min=1, max=256)
 
-    def sides(x: Tensor) -> dict[int, Any]:
+    def sides(x: torch.Tensor) -> dict[int, Any]:
         units = 32 * x.shape[2] // _TRACED[0]
         return {2: n * units if units > 1 else n, 3: m * units if units > 1 else m}
 
-    if network.config.early_clicks:
+    if config.early_clicks:
         inputs["image"] = image
     else:
         with torch.no_grad():
             features = {name: x.to(dtype) for name, x in network.image(image).items()}
-        part = ImagePart(source, list(features), dtype)
-        yield Part("image", part, {"image": image}, list(features), ({2: n * 32, 3: m * 32},))
+        names = list(features)
+        yield Part("image", ImagePart(source, names, dtype), {"image": image}, names, (sides(image),))
         inputs |= features
-    yield Part(
-        "click", ClickPart(source, list(inputs), dtype), inputs, ["alpha"], (tuple(map(sides, inputs.values())),)
-    )
+    click = ClickPart(source, list(inputs), dtype)
+    yield Part("click", click, inputs, ["alpha"], (tuple(map(sides, inputs.values())),))
+    if half is None and network.guide is not None:
+        planes = {"image": image} | ({"click_maps": maps[:, :: len(config.sigmas)]} if config.guide_clicks else {})
+        free = {2: Dim("height", min=1, max=1 << 20), 3: Dim("width", min=1, max=1 << 20)}
+        yield Part("guide", GuidePart(network), planes, ["guide"], (tuple(free for _ in planes),))
 
 
-def _guide(network: Network) -> Part:
-    config = network.config
-    inputs = random_inputs(config, *_TRACED)
-    free = {2: Dim("height", min=1, max=1 << 20), 3: Dim("width", min=1, max=1 << 20)}
-    planes = {"image": inputs["image"]}
-    if config.guide_clicks:
-        planes["click_maps"] = inputs["click_maps"][:, :: len(config.sigmas)]
-    return Part("guide", GuidePart(network), planes, ["guide"], (tuple(free for _ in planes),))
+@contextmanager
+def quiet_exporter() -> Iterator[None]:
+    """Silence what PyTorch's exporter says of itself: it would bury what there is to know of the model."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)  # "torchvision is not installed", which nothing here needs
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", r".*isinstance\(treespec, LeafSpec\)", FutureWarning)
+            warnings.filterwarnings("ignore", "# The axis name: ", UserWarning)
+            yield
+    finally:
+        logger.setLevel(level)
 
 
-def _exported(part: Part) -> onnx.ModelProto:
-    with quiet_exporter():
-        program = torch.onnx.export(
-            part.module.eval(),
-            tuple(part.inputs.values()),
-            dynamo=True,
-            input_names=list(part.inputs),
-            output_names=part.outputs,
-            dynamic_shapes=part.dynamic,
-            optimize=False,  # once is enough, below
-            verbose=False,
-        )
-        assert program is not None
-        program.optimize()
-    return without_traces(program.model_proto)
+def without_traces(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Drop the exporter's notes on every node: source paths and stack traces of the machine it ran on."""
+    graph = model.graph
+    for part in (model, graph, *graph.node, *graph.value_info, *graph.initializer, *graph.input, *graph.output):
+        part.ClearField("metadata_props")
+        part.ClearField("doc_string")
+    return model
 
 
 def point_into(model: onnx.ModelProto, file: Path) -> None:

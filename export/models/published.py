@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from export.models.config import PAPER
 from export.models.network import Network
+from export.models.presets import PAPER
 
 # Beginnings of names, theirs to ours; what follows is the same.
 RENAMED = {

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from export.data.dataset import DataConfig
-from export.models.config import NETWORKS, NetworkConfig
+from export.models.config import NetworkConfig
+from export.models.presets import NETWORKS
 from export.parsing import from_dict, renamed
 from export.training.click_config import CLICK_RANGES, ClickConfig
 

@@ -11,6 +11,7 @@ from matplotlib import font_manager
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from pyiseg.drawing import draw_clicks
 from pyiseg.evaluation.datasets import Case
 from pyiseg.evaluation.evaluate import Run
 from pyiseg.evaluation.metrics import iou
@@ -22,7 +23,7 @@ SHOWN_AFTER = (1, 3, 5)
 PANEL = (340, 256)
 _GAP, _CAPTION, _TITLE, _FINE = 10, 24, 44, 3
 _TINT, _EDGE, _WANTED = (0, 170, 255), (255, 255, 255), (255, 214, 0)
-_GREEN, _RED, _WHITE, _INK = (30, 170, 70), (215, 40, 40), (255, 255, 255), (30, 30, 30)
+_WHITE, _INK = (255, 255, 255), (30, 30, 30)
 
 
 def contact_sheet(
@@ -92,21 +93,10 @@ def _panel(
         shown = shown + np.float32(0.45) * inside[..., None] * (np.array(_TINT, np.float32) - shown)
     shown[edge] = _WANTED if wanted else _EDGE
     picture = Image.fromarray(np.rint(shown).astype(np.uint8))
-    _draw_clicks(picture, [((x + 0.5) * fine[0] / width, (y + 0.5) * fine[1] / height, fg) for x, y, fg in clicks])
+    marks = [((x + 0.5) * fine[0] / width, (y + 0.5) * fine[1] / height, fg) for x, y, fg in clicks]
+    draw_clicks(picture, marks[:-1], _FINE * 5)
+    draw_clicks(picture, marks[-1:], _FINE * 8)  # the last one is larger
     return picture.resize(size, Image.Resampling.LANCZOS)
-
-
-def _draw_clicks(picture: Image.Image, clicks: Sequence[tuple[float, float, bool]]) -> None:
-    """A disc at each click, green with a plus where it selects, red with a minus where not; the last one is larger."""
-    draw = ImageDraw.Draw(picture)
-    for number, (x, y, fg) in enumerate(clicks, 1):
-        radius, arm, stroke = (8, 4, 2.0) if number == len(clicks) else (5, 2.5, 1.5)
-        radius, arm, stroke = _FINE * radius, _FINE * arm, _FINE * stroke
-        disc = (x - radius, y - radius, x + radius, y + radius)
-        draw.ellipse(disc, fill=_GREEN if fg else _RED, outline=_WHITE, width=_FINE)
-        draw.rectangle((x - arm, y - stroke / 2, x + arm, y + stroke / 2), fill=_WHITE)
-        if fg:
-            draw.rectangle((x - stroke / 2, y - arm, x + stroke / 2, y + arm), fill=_WHITE)
 
 
 def _font(size: int, weight: str = "normal") -> ImageFont.FreeTypeFont:

@@ -21,12 +21,14 @@ pytest.importorskip("onnx")
 from support import toy_network  # noqa: E402
 
 from export import import_published, to_onnx, validate  # noqa: E402
+from export.checkpoint import training_of  # noqa: E402
 from export.cli import in_half, read_checkpoint, run_main  # noqa: E402
-from export.conversion.modules import quiet_exporter  # noqa: E402
+from export.conversion.folder import check_target, export_folder  # noqa: E402
 from export.conversion.parity import random_inputs  # noqa: E402
-from export.models.config import COMPACT, PAPER, scaled  # noqa: E402
+from export.conversion.writer import quiet_exporter  # noqa: E402
 from export.models.network import Network  # noqa: E402
-from export.to_onnx import check_target, export_folder, name_of, training_of  # noqa: E402
+from export.models.presets import COMPACT, PAPER, scaled  # noqa: E402
+from export.to_onnx import name_of  # noqa: E402
 from export.training.config import available, load_settings  # noqa: E402
 from pyiseg import ModelError  # noqa: E402
 

@@ -44,8 +44,6 @@ GOOD: dict[str, Callable[[], dict[str, Any]]] = {
     "copy_strip": lambda: {"planes": f32(2, 8, 6), "first": 0, "out": f32(1, 2, 1, 9)},
     "mean": lambda: {"values": f32(6, 8), "scratch": np.zeros(MEAN_SCRATCH), "out": f32(1)},
     "subtract": lambda: {"mean": f32(1), "values": f32(6, 8)},
-    "to_half": lambda: {"values": f32(9), "out": np.zeros(9, np.float16)},
-    "from_half": lambda: {"values": np.zeros(9, np.float16), "out": f32(9)},
 }
 
 BAD = [
@@ -80,8 +78,6 @@ BAD = [
     ("mean", "scratch", np.zeros(9), r"scratch has shape \(9,\); it must be \(4160,\)"),
     ("mean", "out", f32(2), r"out has shape \(2,\); it must be \(1,\)"),
     ("subtract", "mean", f32(2), r"mean has shape \(2,\); it must be \(1,\)"),
-    ("to_half", "out", f32(9), "out has dtype float32; it must be float16"),
-    ("from_half", "out", f32(8), r"out has shape \(8,\) but values has \(9,\)"),
 ]
 
 

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support import reference, tolerances
 from support.devices import DEVICES, ops
-from support.op_inputs import PATTERNS, SHAPES, SIGMAS, blobs, image, random_clicks
+from support.op_inputs import PATTERNS, SHAPES, SIGMAS, blobs, image, random_clicks, rng
 
 
 @pytest.fixture(params=DEVICES)
@@ -164,3 +164,44 @@ def test_zero_coefficients(device: Any, shape: tuple[int, int]) -> None:
     kept = np.where(image(*shape, seed=3) > 0.5, alpha, 0).astype(np.float32)
     expected = np.where((alpha > 0) & (kept == 0), 0, lines)
     np.testing.assert_array_equal(device.zero_coefficients(alpha, kept, lines), expected)
+
+
+# rounding to FP16
+
+HALVES = np.arange(0x7C00, dtype=np.uint16).view(np.float16).astype(np.float32)  # all from 0 to 65504
+BETWEEN = (HALVES[1:] + HALVES[:-1]) / 2  # exact, and as near to one as to the other
+
+
+def assert_rounded(found: np.ndarray, values: np.ndarray) -> None:
+    """To the nearest half, ties to even, as NumPy does it."""
+    with np.errstate(over="ignore"):
+        expected = values.astype(np.float16)
+    np.testing.assert_array_equal(found.view(np.uint16), expected.view(np.uint16))
+
+
+def test_floats_above_one_half_become_the_nearest_half(device: Any) -> None:
+    """A region that is kept holds what it held, whatever is above one half."""
+    near = [np.nextafter(x, np.float32(to)) for x in (HALVES, BETWEEN) for to in (-np.inf, np.inf)]
+    past = np.array([65519.996, 65520, 65536, 1e10, np.inf], np.float32)
+    exponents = np.arange(126, 255, dtype=np.uint32)[:, None] << 23
+    random = (exponents + rng(16).integers(0, 1 << 23, (129, 400), dtype=np.uint32)).view(np.float32)
+    values = np.concatenate([HALVES, BETWEEN, *near, past, random.ravel()])
+    values = values[values > 0.5][None]
+    assert np.isin(values, BETWEEN).sum() > 16000
+    kept = device.keep_clicked_components(values, np.array([[0, 0, 1]], np.int32), 0, np.float16)
+    assert_rounded(kept, values)
+
+
+def test_floats_below_one_become_the_nearest_half(device: Any) -> None:
+    """Click maps come down to 0: sigmas are chosen so that a map's second pixel is a half, or between two of them."""
+    aims = np.concatenate([HALVES, BETWEEN]).astype(np.float64)
+    sigmas = np.sqrt(-0.5 / np.log(aims[(aims > 0) & (aims < 1)]))
+    clicks, groups = np.array([[0, 0, 1]], np.int32), np.array_split(sigmas, -(-len(sigmas) // 8))
+    halves, floats = (
+        np.concatenate([device.click_maps(clicks, few, 1, 9, dtype)[len(few) :] for few in groups])
+        for dtype in (np.float16, np.float32)
+    )
+    assert_rounded(halves, floats)
+    ties = floats[np.isin(floats, BETWEEN)]
+    assert (ties >= 2.0**-14).sum() > 1000
+    assert (ties < 2.0**-14).sum() > 50, "subnormal halves, which are multiples of 2^-24"

@@ -204,36 +204,6 @@ def test_subtraction(native: Native, size: tuple[int, int]) -> None:
     np.testing.assert_array_equal(native.result(memory, size), values - mean)
 
 
-# halves
-
-
-def test_every_half_is_a_float_and_comes_back(native: Native) -> None:
-    halves = np.arange(1 << 16, dtype=np.uint16).view(np.float16)
-    floats = native.run("from_half", halves, shape=halves.shape, dtype=np.float32)
-    np.testing.assert_array_equal(floats, halves.astype(np.float32))
-    back = native.run("to_half", floats, shape=halves.shape, dtype=np.float16)
-    number = ~np.isnan(halves)
-    np.testing.assert_array_equal(back.view(np.uint16)[number], halves.view(np.uint16)[number])
-    assert np.isnan(back[~number]).all()
-
-
-def test_floats_become_the_nearest_half(native: Native) -> None:
-    r = rng(16)
-    halves = np.arange(0x7C00, dtype=np.uint16).view(np.float16).astype(np.float32)
-    between = (halves[1:] + halves[:-1]) / 2  # exact, and as near to one as to the other
-    near = [np.nextafter(x, np.float32(to)) for x in (halves, between) for to in (-np.inf, np.inf)]
-    past = np.array([65504, 65519.996, 65520, 65536, 1e10, np.inf, np.nan, 0, 1e-45, 2.9e-8, 2.98023224e-8], np.float32)
-    exponents = (np.arange(256, dtype=np.uint32)[:, None] << 23) + r.integers(0, 1 << 23, (256, 400), dtype=np.uint32)
-    floats = np.concatenate([halves, between, *near, past, exponents.view(np.float32).ravel()])
-    floats = np.concatenate([floats, -floats])
-    with np.errstate(over="ignore", invalid="ignore"):
-        expected = floats.astype(np.float16)
-    found = native.run("to_half", floats, shape=floats.shape, dtype=np.float16)
-    number = ~np.isnan(floats)
-    np.testing.assert_array_equal(found.view(np.uint16)[number], expected.view(np.uint16)[number])
-    assert np.isnan(found[~number]).all()
-
-
 # threads
 
 
@@ -249,7 +219,7 @@ def everything(native: Native) -> list[NDArray[Any]]:
     rgb, planes = bytes_of(300, 411, 3), floats_of(2, 300, 411)
     across, down = windows("bilinear", 411, 517), windows("box", 300, 97)
     fixed_across, fixed_down = fixed_windows("lanczos", 411, 256), fixed_windows("lanczos", 300, 192)
-    scratch, flat = np.zeros(MEAN_SCRATCH), planes[0].ravel()
+    scratch = np.zeros(MEAN_SCRATCH)
     f32, u8, run = np.float32, np.uint8, native.run
     return [
         run("hwc_to_chw", rgb, 11, shape=(1, 3, 1, 131072), dtype=f32),
@@ -261,8 +231,6 @@ def everything(native: Native) -> list[NDArray[Any]]:
         run("resample_strip", planes, down.starts, down.weights, 5, shape=(1, 2, 1, 40000), dtype=f32),
         run("copy_strip", planes, 5, shape=(1, 2, 1, 131072), dtype=f32),
         run("mean", planes[0], scratch, shape=(1,), dtype=f32),
-        run("to_half", flat, shape=flat.shape, dtype=np.float16),
-        run("from_half", flat.astype(np.float16), shape=flat.shape, dtype=f32),
     ]
 
 

@@ -208,11 +208,11 @@ def test_contact_sheet(tmp_path: Path, toy: Path) -> None:
     wanted = pixels[top : top + height, left : left + width]
     # The outline of the disc with centre (20, 30) and radius 14, and nothing on it.
     assert near(wanted[round(30.5 * scale), round(6.2 * scale) - 3 : round(6.2 * scale) + 4], (255, 214, 0)) < 60
-    assert near(wanted, (30, 170, 70)) > 60
+    assert near(wanted, (40, 200, 80)) > 60
     first = pixels[top : top + height, left + width + 10 : left + 2 * width + 10]
     x, y = round(20.5 * scale), round(30.5 * scale)
     # The click is green around its plus, and what is selected is tinted blue.
-    assert near(first[y - 6 : y + 7, x - 6 : x + 7], (30, 170, 70)) < 10
+    assert near(first[y - 6 : y + 7, x - 6 : x + 7], (40, 200, 80)) < 10
     red, _, blue = first[y + 20, x + 20]
     assert blue > red + 50
 

@@ -272,7 +272,7 @@ from pyiseg.runtime.cuda import CudaImage
 from pyiseg.geometry import View
 stream = _core.cuda.Stream()
 try:
-    stream.to_half(_core.borrow(1 << 20, (1024,), "float32", "cuda", None), stream.empty((1024,), "float16"))
+    stream.subtract(_core.borrow(1 << 20, (1,), "float32", "cuda", None), stream.empty((32, 32)))
     stream.synchronize()
 except _core.DeviceRuntimeError as error:
     print("first:", error)

@@ -13,7 +13,8 @@ torch = pytest.importorskip("torch")
 
 from support.toy_network import VARIANTS  # noqa: E402
 
-from export.models.config import COMPACT, NETWORKS, PAPER, SMALL, Conv, Level, NetworkConfig, network_config, scaled  # noqa: E402
+from export.models.config import Conv, Level, NetworkConfig, network_config  # noqa: E402
+from export.models.presets import COMPACT, NETWORKS, PAPER, SMALL, scaled  # noqa: E402
 
 
 @pytest.mark.parametrize(

@@ -22,14 +22,17 @@ from support.sessions import run_sessions  # noqa: E402
 from support.toy_network import VARIANTS  # noqa: E402
 
 from export import to_onnx  # noqa: E402
-from export.conversion.modules import folded, halved  # noqa: E402
-from export.conversion.parity import answers, differences  # noqa: E402
-from export.models.config import COMPACT, PAPER, NetworkConfig, scaled  # noqa: E402
-from export.models.config_check import STRIDES  # noqa: E402
+from export.checkpoint import training_of  # noqa: E402
+from export.conversion.conversion import Conversion  # noqa: E402
+from export.conversion.folder import export_folder  # noqa: E402
+from export.conversion.modules import folded  # noqa: E402
+from export.conversion.precision import halved  # noqa: E402
+from export.models.config import STRIDES, NetworkConfig  # noqa: E402
 from export.models.efficientnet_lite0 import LITE, Lite0, Lite2  # noqa: E402
 from export.models.guided_filter import guided_filter_coefficients  # noqa: E402
 from export.models.network import Network  # noqa: E402
-from export.to_onnx import describe, export_folder, load_network, training_of  # noqa: E402
+from export.models.presets import COMPACT, PAPER, scaled  # noqa: E402
+from export.to_onnx import describe, load_network  # noqa: E402
 from pyiseg import _core, load_model  # noqa: E402
 
 # The network
@@ -193,7 +196,7 @@ def test_without_filter_the_alpha_is_enlarged_bilinearly() -> None:
 
 
 def test_an_early_variant_runs_in_a_session(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The exporter takes its time; the paper's network is in test_paper_model.py, a late one in test_siblings.py."""
+    """The exporter takes its time; the paper's network is in test_paper_model.py, a late one in test_fp16.py."""
     config = replace(VARIANTS["compact-early"], long_side=96)
     config = replace(config, neck=config.neck[2:], decoder=config.decoder[2:])
     network, folder = toy_network.build(config, shallow=True), tmp_path / "model"
@@ -214,8 +217,7 @@ def test_an_early_variant_runs_in_a_session(tmp_path: Path, capsys: pytest.Captu
     assert inputs == ["click_maps", "image"]
     for value in (*click.graph.input, *click.graph.output):
         assert value.type.tensor_type.elem_type == onnx.TensorProto.FLOAT
-    whole = answers(folded(network), ((96, 64),))
-    _, mean = differences(answers(folder, ((96, 64),), config), whole)
+    _, mean = Conversion(network, sizes=((96, 64),)).differences(folder)
     assert mean <= 2e-3
     run_sessions(folder)
 

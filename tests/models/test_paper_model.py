@@ -19,11 +19,12 @@ from support.published import assert_as_recorded  # noqa: E402
 from support.sessions import predictions  # noqa: E402
 
 from export import import_published  # noqa: E402
+from export.conversion.folder import export_folder  # noqa: E402
 from export.import_published import LICENCE, network_of, read_published, record_of  # noqa: E402
-from export.models.config import PAPER  # noqa: E402
+from export.models.presets import PAPER  # noqa: E402
 from export.models.published import our_state, published_shapes  # noqa: E402
 from export.random_model import random_weights  # noqa: E402
-from export.to_onnx import export_folder, load_network  # noqa: E402
+from export.to_onnx import load_network  # noqa: E402
 from pyiseg import Image, Session, _core, load_model  # noqa: E402
 from pyiseg.runtime.click import ClickStage  # noqa: E402
 from pyiseg.runtime.guide import ClickGuide  # noqa: E402

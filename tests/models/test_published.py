@@ -10,8 +10,8 @@ torch = pytest.importorskip("torch")
 from support.paths import GOLDEN  # noqa: E402
 from support.published import assert_as_recorded  # noqa: E402
 
-from export.models.config import PAPER  # noqa: E402
 from export.models.network import Network  # noqa: E402
+from export.models.presets import PAPER  # noqa: E402
 from export.models.published import our_state  # noqa: E402
 from export.random_model import random_weights  # noqa: E402
 from pyiseg import _core  # noqa: E402

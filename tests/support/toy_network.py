@@ -7,9 +7,10 @@ from dataclasses import replace
 import torch
 from torch import nn
 
-from export.models.config import COMPACT, PAPER, SMALL, NetworkConfig, scaled
+from export.models.config import NetworkConfig
 from export.models.efficientnet_lite0 import Lite0
 from export.models.network import Network
+from export.models.presets import COMPACT, PAPER, SMALL, scaled
 
 _NO_STREAM = {"interaction": (), "feedback": False}
 

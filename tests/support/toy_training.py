@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import torch
 
-from export.models.config import COMPACT, scaled
+from export.models.presets import COMPACT, scaled
 from export.training.config import Settings, load_settings
 from export.training.trainer import Trainer
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import json
 import re
+import runpy
+import sys
 import tarfile
 from pathlib import Path
 
@@ -13,8 +15,8 @@ import pytest
 
 pytest.importorskip("tqdm")
 
-from export import pack as packing
-from export.pack import LISTING, pack, unpack
+from tools import pack as packing
+from tools.pack import LISTING, pack, unpack
 
 
 def contents(root: Path) -> dict[str, bytes]:
@@ -133,7 +135,7 @@ def test_damaged_lists_are_named(data: Path, tmp_path: Path, capsys: pytest.Capt
     (out / LISTING).write_text(text)
     for lists in (out / LISTING, shards[0].parent / "manifest.json"):
         lists.write_text(text)
-        with pytest.raises(SystemExit, match=rf"^export\.pack: error: {lists} is damaged"):
+        with pytest.raises(SystemExit, match=rf"^tools\.pack: error: {lists} is damaged"):
             packing.main(["unpack", *map(str, shards), str(out)])
         lists.unlink()
     capsys.readouterr()
@@ -237,7 +239,7 @@ def checkpoint(tmp_path: Path) -> Path:
 
 def test_weights_come_back_in_half(checkpoint: Path, tmp_path: Path) -> None:
     torch = pytest.importorskip("torch")
-    from export.weight_parts import join, main, split
+    from tools.weight_parts import join, main, split
 
     parts = split(checkpoint, tmp_path / "parts", max_mb=0.005)
     assert len(parts) == 6
@@ -257,7 +259,7 @@ def test_weights_come_back_in_half(checkpoint: Path, tmp_path: Path) -> None:
 
 def test_wrong_parts_are_named(checkpoint: Path, tmp_path: Path) -> None:
     torch = pytest.importorskip("torch")
-    from export.weight_parts import join, main, split
+    from tools.weight_parts import join, main, split
 
     parts = split(checkpoint, tmp_path / "parts", max_mb=0.005)
     target = tmp_path / "joined.pt"
@@ -281,13 +283,13 @@ def test_wrong_parts_are_named(checkpoint: Path, tmp_path: Path) -> None:
     assert not target.exists()
     with pytest.raises(SystemExit, match=r"06-of-06\.part is a part; the last argument is the file to write"):
         main(["join", *map(str, parts)])
-    with pytest.raises(SystemExit, match=r"^export\.weight_parts: error: missing"):
+    with pytest.raises(SystemExit, match=r"^tools\.weight_parts: error: missing"):
         main(["join", str(parts[0]), str(target)])
 
 
 def test_weights_that_cannot_be_split(tmp_path: Path) -> None:
     torch = pytest.importorskip("torch")
-    from export.weight_parts import split
+    from tools.weight_parts import split
 
     torch.save({"average": {"wide": torch.tensor([1e6])}}, tmp_path / "wide.pt")
     with pytest.raises(ValueError, match=r"wide does not fit into FP16 \(largest 1e\+06\)"):
@@ -297,3 +299,16 @@ def test_weights_that_cannot_be_split(tmp_path: Path) -> None:
         split(tmp_path / "none.pt", tmp_path)
     with pytest.raises(ValueError, match="--max-mb is 0"):
         split(tmp_path / "wide.pt", tmp_path, max_mb=0)
+
+
+@pytest.mark.parametrize("name", ["pack", "weight_parts", "gpu_train"])
+def test_old_names_say_the_new_one(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    pytest.importorskip("torch")
+    monkeypatch.setattr(sys, "argv", [name, "--help"])
+    with pytest.raises(SystemExit, match=r"^0$"):
+        runpy.run_module(f"export.{name}", run_name="__main__")
+    said = capsys.readouterr()
+    assert said.err == f"export.{name} is now called tools.{name}; the old name goes with version 0.4\n"
+    assert said.out.startswith("usage:")

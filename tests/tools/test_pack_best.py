@@ -13,11 +13,11 @@ from support import toy_data
 
 pytest.importorskip("torch")
 
-from export import pack as packing
 from export.data.dataset import DataConfig, TrainingData
 from export.data.mixed import is_validation
-from export.pack import unpack
-from export.pack_best import Item, pack_best, spread
+from tools import pack as packing
+from tools.pack import unpack
+from tools.pack_best import Item, pack_best, spread
 
 # Names of 40 images, of which some are kept for choosing.
 SOURCES = {"ecssd": 16, "sbd": 12, "koma": 12}

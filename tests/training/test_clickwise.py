@@ -16,8 +16,8 @@ torch = pytest.importorskip("torch")
 from support import toy_network  # noqa: E402
 
 from export.data.dataset import Sample  # noqa: E402
-from export.models.config import COMPACT, scaled  # noqa: E402
 from export.models.network import Network  # noqa: E402
+from export.models.presets import COMPACT, scaled  # noqa: E402
 from export.training.click_config import ClickConfig  # noqa: E402
 from export.training.config import Settings, load_settings  # noqa: E402
 from export.training.interaction import SimulatedUser, mirrored_pairs  # noqa: E402

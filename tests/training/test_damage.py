@@ -10,7 +10,7 @@ pytest.importorskip("torch")
 import cv2
 
 from export.data.dataset import Sample
-from export.models.config import COMPACT
+from export.models.presets import COMPACT
 from export.training.config import ClickConfig
 from export.training.interaction import SimulatedUser
 from export.training.mask_noise import LEAST, MOST, damaged

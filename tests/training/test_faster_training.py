@@ -9,9 +9,9 @@ torch = pytest.importorskip("torch")
 from support import toy_network  # noqa: E402
 from torch import nn  # noqa: E402
 
-from export.models.config import COMPACT, scaled  # noqa: E402
 from export.models.efficientnet_lite0 import Lite0, Lite2  # noqa: E402
 from export.models.layers import FoldedConv, StandardisedConv  # noqa: E402
+from export.models.presets import COMPACT, scaled  # noqa: E402
 from export.training import gradients  # noqa: E402
 from export.training.frozen import FrozenLayers  # noqa: E402
 

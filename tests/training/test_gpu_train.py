@@ -12,11 +12,12 @@ torch = pytest.importorskip("torch")
 
 from support.toy_training import tiny  # noqa: E402
 
-from export import gpu_train, train  # noqa: E402
-from export.pack import pack  # noqa: E402
+from export import train  # noqa: E402
 from export.training.config import Settings  # noqa: E402
 from export.training.trainer import Trainer  # noqa: E402
-from export.weight_parts import join, split  # noqa: E402
+from tools import gpu_train  # noqa: E402
+from tools.pack import pack  # noqa: E402
+from tools.weight_parts import join, split  # noqa: E402
 
 TRUNK = replace(
     tiny(4), optimizer=replace(tiny().optimizer, schedule="constant"), clicks=replace(tiny().clicks, warmup_from=0.0)

@@ -10,7 +10,7 @@ from support.paths import ROOT
 
 torch = pytest.importorskip("torch")
 
-from export.models.config import COMPACT, PAPER  # noqa: E402
+from export.models.presets import COMPACT, PAPER  # noqa: E402
 from export.parsing import from_dict  # noqa: E402
 from export.training.config import CONFIGS, Settings, available, load_settings  # noqa: E402
 

@@ -13,7 +13,7 @@ torch = pytest.importorskip("torch")
 cv2 = pytest.importorskip("cv2")
 
 from export.data.dataset import Sample  # noqa: E402
-from export.models.config import COMPACT  # noqa: E402
+from export.models.presets import COMPACT  # noqa: E402
 from export.training.config import ClickConfig, load_settings  # noqa: E402
 from export.training.interaction import Episode, SimulatedUser  # noqa: E402
 from export.training.mask_noise import LEAST, damaged, seen_from_far  # noqa: E402

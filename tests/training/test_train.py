@@ -22,7 +22,7 @@ from support.paths import ROOT  # noqa: E402
 from support.toy_training import TINY, assert_equal, tiny, weights  # noqa: E402
 
 from export.data.dataset import Sample  # noqa: E402
-from export.models.config import COMPACT, scaled  # noqa: E402
+from export.models.presets import COMPACT, scaled  # noqa: E402
 from export.training.config import available, load_settings  # noqa: E402
 from export.training.trainer import Trainer, weights_of  # noqa: E402
 

@@ -210,32 +210,5 @@ struct Subtract {
     }
 };
 
-PYISEG_HD void convert(float value, Half& out) {
-    out = to_half(value);
-}
-PYISEG_HD void convert(Half value, float& out) {
-    out = half_to_float(value);
-}
-
-template <int kRun, class From, class To>
-struct Convert {
-    const From* __restrict in;
-    std::int64_t count;
-    To* __restrict out;
-
-    PYISEG_HD void operator()(int row, int column) const {
-        const std::int64_t first = static_cast<std::int64_t>(row) * kFlatRow + column * kRun;
-        if (first + kRun <= count) {
-            From from[kRun];
-            To to[kRun];
-            load_run(in + first, from);
-            for (int k = 0; k < kRun; ++k) convert(from[k], to[k]);
-            store_run(to, out + first);
-            return;
-        }
-        for (std::int64_t i = first; i < count; ++i) convert(in[i], out[i]);
-    }
-};
-
 }  // namespace
 }  // namespace pyiseg

@@ -13,7 +13,7 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from export.data.io import Array, Masked
+from export.data.io import Masked
 
 Floats = NDArray[np.float32]
 T = TypeVar("T")
@@ -131,8 +131,3 @@ def one_of(rng: np.random.Generator, choices: Sequence[T]) -> T:
 def log_uniform(rng: np.random.Generator, low: float, high: float) -> float:
     """Return a number whose logarithm is uniform between those of two."""
     return float(np.exp(rng.uniform(np.log(low), np.log(high))))
-
-
-def as_array(values: ArrayLike) -> Array:
-    """Return colors as uint8, rounded and clipped."""
-    return np.clip(np.asarray(values, np.float32) + 0.5, 0, 255).astype(np.uint8)

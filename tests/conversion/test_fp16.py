@@ -1,4 +1,4 @@
-"""The FP16 siblings of a model folder's networks: types, shared weights, answers, and where there are none."""
+"""The FP16 variant of a model folder's networks: types, shared weights, answers, and where there are none."""
 
 from __future__ import annotations
 
@@ -21,16 +21,18 @@ from support import toy_model, toy_network  # noqa: E402
 from support.paths import ROOT  # noqa: E402
 from support.sessions import run_sessions  # noqa: E402
 
-from export import add_fp16, random_model, to_onnx  # noqa: E402
-from export.conversion import fp16 as siblings  # noqa: E402
-from export.conversion import writer as onnx_files  # noqa: E402
-from export.conversion.fp16 import HALF_PARITY, add_siblings  # noqa: E402
-from export.conversion.modules import folded, halved, rounded  # noqa: E402
-from export.conversion.parity import answers, differences  # noqa: E402
-from export.models.config import PAPER, Conv, Level, NetworkConfig  # noqa: E402
+from export import add_fp16, random_model  # noqa: E402
+from export.conversion.conversion import HALF_PARITY, Conversion  # noqa: E402
+from export.conversion.folder import export_folder  # noqa: E402
+from export.conversion.modules import folded  # noqa: E402
+from export.conversion.parity import file_outputs  # noqa: E402
+from export.conversion.precision import halved  # noqa: E402
+from export.conversion.writer import parts_of, point_into  # noqa: E402
+from export.models.config import Conv, Level, NetworkConfig  # noqa: E402
 from export.models.network import Network  # noqa: E402
+from export.models.presets import PAPER  # noqa: E402
 from export.models.resnet import Bottleneck  # noqa: E402
-from export.to_onnx import export_folder, load_network  # noqa: E402
+from export.to_onnx import load_network  # noqa: E402
 from pyiseg import ModelError, load_model  # noqa: E402
 from pyiseg.manifest import Manifest  # noqa: E402
 
@@ -118,10 +120,8 @@ def test_weights_are_those_of_the_other_file(folder: Path, part: str) -> None:
 
 def test_answers(network: Network, folder: Path) -> None:
     """Both of the files and of the arithmetic, which ONNX Runtime does not have on the CPU."""
-    whole = rounded(folded(network))
-    expected = answers(whole, ((96, 32),))
-    for found in (answers(folder, ((96, 32),), LATE, half=True), answers(halved(whole), ((96, 32),))):
-        _, mean = differences(found, expected)
+    conversion = Conversion(network, "fp16-weights", ((96, 32),))
+    for _, mean in (conversion.differences(folder, fp16=True), conversion.differences(conversion.half)):
         assert 0 < mean <= HALF_PARITY
 
 
@@ -132,12 +132,12 @@ def test_sums_beyond_fp16_are_shrunk(network: Network) -> None:
     with torch.no_grad():
         stage[0][0].weight.mul_(2.0**9)
         stage[0][1].eps *= 2.0**18
-    sizes, sums = ((32, 64),), []
+    sums: list[float] = []
     stage[0][0].register_forward_hook(lambda module, inputs, output: sums.append(float(output.abs().max())))
-    expected = answers(whole, sizes)
-    _, mean = differences(answers(halved(whole), sizes), expected)
+    conversion = Conversion(whole, sizes=((32, 64),))
+    _, mean = conversion.differences(conversion.half)
     assert mean <= HALF_PARITY
-    factor = halved(whole).click.stages["2"][0][0].factor
+    factor = conversion.half.click.stages["2"][0][0].factor
     assert sums[0] * factor < 65504
     assert factor == 2.0 ** round(torch.tensor(factor).log2().item())
 
@@ -151,7 +151,7 @@ def test_left_out_where_fp16_does_not_do(network: Network, tmp_path: Path, capsy
         last.bias.add_(1000)
         head.bias.sub_(1000 * head.weight.sum())
     for whole, words in ((overflows, "not a number: a value exceeds 65504"), (cancels, r"0\.\d+ off on average")):
-        assert not add_siblings(whole, tmp_path, SIZES, answers(whole, SIZES))
+        assert not Conversion(whole, sizes=SIZES).add_fp16(tmp_path)
         said = capsys.readouterr().out
         assert re.match(rf"no FP16 siblings: with FP16 arithmetic alpha is {words} \(allowed 2e-03\); ", said)
         assert "TensorRT will run this model in FP32" in said
@@ -162,7 +162,7 @@ def test_weights_that_are_nowhere_else_stay_inside(folder: Path, tmp_path: Path)
     """As beside weights that are FP32."""
     model, file = onnx.load(folder / "click.fp16.onnx"), tmp_path / "click.onnx"
     file.write_bytes(onnx.load(folder / "click.onnx").graph.initializer[0].raw_data)
-    onnx_files.point_into(model, file)
+    point_into(model, file)
     external = [w.name for w in model.graph.initializer if w.data_location == TensorProto.EXTERNAL]
     assert external == [model.graph.initializer[0].name]
 
@@ -171,7 +171,7 @@ def test_early_fusion() -> None:
     """Without the export itself: there is no image part, and the click part takes the FP32 image."""
     early = replace(LATE, early_clicks=True, interaction=(), feedback=False)
     whole = folded(toy_network.build(early, shallow=True))
-    (part,) = onnx_files.streams(whole, halved(whole), torch.float16)
+    (part,) = parts_of(whole, halved(whole))
     assert part.name == "click"
     assert {name: x.dtype for name, x in part.inputs.items()} == {"click_maps": torch.float16, "image": torch.float32}
     with torch.no_grad():
@@ -195,7 +195,7 @@ def test_added_to_a_folder(network: Network, folder: Path, tmp_path: Path, monke
     def copied(*_: Any) -> list[Path]:
         return [Path(shutil.copy(folder / name, bare / name)) for name in ("image.fp16.onnx", "click.fp16.onnx")]
 
-    monkeypatch.setattr(siblings, "write_siblings", copied)  # the exporter takes its time
+    monkeypatch.setattr(Conversion, "write_fp16", copied)  # the exporter takes its time
     assert add_fp16.add_to_folder(network, bare, SIZES)
     assert {path.name: path.read_bytes() for path in bare.iterdir()} == whole
     toy_model.change_manifest(bare, author="me")  # what is not ours is kept
@@ -206,7 +206,7 @@ def test_added_to_a_folder(network: Network, folder: Path, tmp_path: Path, monke
         (bare / "image.fp16.onnx").write_bytes(b"half")
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(siblings, "write_siblings", interrupted)
+    monkeypatch.setattr(Conversion, "write_fp16", interrupted)
     with pytest.raises(KeyboardInterrupt):
         add_fp16.add_to_folder(network, bare, SIZES)
     assert not load_model(bare).has_fp16
@@ -224,11 +224,11 @@ def test_wrong_values_leave_what_was_there(
 ) -> None:
     """They fail when the manifest is written, before the old folder makes way."""
 
-    def copied(_: Network, work: Path, *__: Any) -> None:
+    def copied(_: Conversion, work: Path) -> None:
         for name in ("image.onnx", "click.onnx", "guide.onnx"):
             shutil.copy(folder / name, work / name)
 
-    monkeypatch.setattr(to_onnx, "write_parts", copied)  # the exporter takes its time
+    monkeypatch.setattr(Conversion, "write", copied)  # the exporter takes its time
     old = Path(shutil.copytree(folder, tmp_path / "old"))
     wrong: dict[str, Any] = {"licence": 3}
     with pytest.raises(ValueError, match="'licence' must be text, not 3"):
@@ -251,8 +251,8 @@ def test_the_color_guide_has_no_file(network: Network, folder: Path, tmp_path: P
     assert set(model.files) == {f"{part}.onnx" for part in ("image", "image.fp16", "click", "click.fp16")}
     assert model.rules == config.rules
     assert {path.name for path in there.iterdir()} == {*model.files, "model.json"}
-    (answer,) = answers(there, SIZES, config)
-    assert set(answer) == {"alpha"}
+    (outputs,) = file_outputs(there, Conversion(colored, sizes=SIZES).inputs)
+    assert set(outputs) == {"alpha"}
     for one, other in ((network, there), (colored, folder)):
         with pytest.raises(ValueError, match=r"has a guided filter with the guide .*was exported from"):
             add_fp16.add_to_folder(one, other, SIZES)
@@ -261,8 +261,8 @@ def test_the_color_guide_has_no_file(network: Network, folder: Path, tmp_path: P
 def test_the_shipped_weights_do_in_fp16() -> None:
     """As trained, a sum behind the pyramid pooling is beyond 65504."""
     state = torch.load(ROOT / "export" / "weights" / "compact.pt", weights_only=True)
-    whole, sizes = rounded(folded(load_network(state))), ((64, 96),)
-    _, mean = differences(answers(halved(whole), sizes), answers(whole, sizes))
+    conversion = Conversion(load_network(state), "fp16-weights", ((64, 96),))
+    _, mean = conversion.differences(conversion.half)
     assert mean <= 5e-4
 
 

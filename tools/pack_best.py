@@ -1,7 +1,7 @@
 """Choose the best small part of a data folder, for a machine that only small transfers reach for a short time.
 
-    python -m export.pack best DATA SHARDS --max-mb 30
-    python -m export.pack unpack SHARDS/*.tar DATA
+    python -m tools.pack best DATA SHARDS --max-mb 30
+    python -m tools.pack unpack SHARDS/*.tar DATA
 
 The part is a data folder as the whole is, of the layout ``mixed``: lists, images with their masks, objects and
 backgrounds, under the names that they have, so that what is kept for choosing by its name stays so. It is left out
@@ -22,7 +22,7 @@ from export.data.composite import MEASURING, SHARES
 from export.data.dataset import DataConfig
 from export.data.mask_grades import grade_of
 from export.data.mixed import LISTS, is_validation
-from export.pack import FIXED, entry_size, pack, size_in_shard
+from tools.pack import FIXED, entry_size, pack, size_in_shard
 
 # How much of its source's share a byte of an image takes, by how closely its mask follows the object.
 COST = {"exact": 1.0, "close": 1.0, "fair": 1.5, "rough": 2.0}
@@ -66,7 +66,7 @@ def pack_best(
         The shards.
 
     Raises:
-        ValueError: ``max_mb`` is too small for any image, or see `export.pack.pack`.
+        ValueError: ``max_mb`` is too small for any image, or see `tools.pack.pack`.
         FileNotFoundError: There is no list.
     """
     if config.photographs != "mixed":
