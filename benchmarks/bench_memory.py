@@ -2,8 +2,9 @@
 
     python benchmarks/bench_memory.py -o benchmarks/results/memory.json
 
-The figure is the growth of the process's resident memory (Linux) by a number of sessions with one click each, divided
-by their number. Not in it: the interpreter, the libraries and the loaded model, which the first session brings.
+A figure is how much the process's resident memory (Linux) grows by a session, in the mean of several: each
+with an image of its own; on one `pyiseg.Image`, which they share; and on one, zoomed in. Not in it: the interpreter,
+the libraries and the loaded model, which the first session brings, and the image that is shared.
 """
 
 from __future__ import annotations
@@ -14,16 +15,16 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
-import numpy as np
+from bench_session import small_picture
 from machine import describe, write_json
-from PIL import Image
 
-from pyiseg import Session
-from pyiseg.demo import CLICKS, PHOTO
+from pyiseg import Image, Session
 
 SIZES = ((640, 480), (4000, 3000))
-SESSIONS = 6
+SESSIONS = 10
+KINDS = ("session", "shared", "zoomed")
 
 
 def resident() -> int:
@@ -33,20 +34,32 @@ def resident() -> int:
     return int(line.split()[1]) * 1024
 
 
-def measure(width: int, height: int) -> int:
-    """Return the bytes a session holds, in the mean."""
-    with Image.open(PHOTO) as picture:
-        rgb = np.asarray(picture.convert("RGB").resize((width, height)))
-        x, y = round(CLICKS[0].x * width / picture.width), round(CLICKS[0].y * height / picture.height)
+def opened(image: Any, clicks: list[tuple[int, int, bool]]) -> Session:
+    """Return a session after some clicks, of which the first is obeyed."""
+    session = Session(image)
+    for click in clicks:
+        session.click(*click)
+    x, y, _ = clicks[0]
+    assert session.alpha[y, x] >= 128
+    return session
 
-    def opened() -> Session:
-        session = Session(rgb)
-        assert session.click(x, y)[y, x] == 255
-        return session
 
-    kept = [opened(), opened()]  # the second, because the first one's scratch memory is reused
+def measure(kind: str, width: int, height: int) -> int:
+    """Return the bytes that a session holds, in the mean.
+
+    Args:
+        kind: "session": each with an image of its own and one click; "shared": on one `pyiseg.Image`, with one click;
+            "zoomed": on one image, with as many clicks as zoom in.
+        width, height: Of the image.
+    """
+    rgb, clicks = small_picture((width, height))
+    if kind != "zoomed":
+        clicks = clicks[:1]
+    image: Any = rgb if kind == "session" else Image(rgb)
+    kept = [opened(image, clicks), opened(image, clicks)]  # the second, because the first one's scratch memory stays
+    assert (kept[-1].crop.shape != kept[-1].shape) == (kind == "zoomed")
     before = resident()
-    kept += [opened() for _ in range(SESSIONS)]
+    kept += [opened(image, clicks) for _ in range(SESSIONS)]
     return (resident() - before) // SESSIONS
 
 
@@ -54,16 +67,20 @@ def main() -> None:
     """Measure and write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("-o", "--output", type=Path)
-    parser.add_argument("--one", type=int, nargs=2, metavar=("W", "H"), help=argparse.SUPPRESS)
+    parser.add_argument("--one", nargs=3, metavar=("KIND", "W", "H"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.one:
-        print(measure(*options.one))
+        kind, width, height = options.one
+        print(measure(kind, int(width), int(height)))
         return
     result: dict[str, object] = {"machine": describe(), "sessions": SESSIONS}
     for width, height in SIZES:
-        command = [sys.executable, __file__, "--one", str(width), str(height)]
-        done = subprocess.run(command, capture_output=True, text=True, check=True)
-        result[f"{width}x{height}"] = {"session_bytes": int(done.stdout)}
+        found = {}
+        for kind in KINDS:
+            command = [sys.executable, __file__, "--one", kind, str(width), str(height)]
+            done = subprocess.run(command, capture_output=True, text=True, check=True)
+            found[f"{kind}_bytes"] = int(done.stdout)
+        result[f"{width}x{height}"] = found
     print(json.dumps(result, indent=1))
     if options.output is not None:
         write_json(options.output, result)
