@@ -47,8 +47,9 @@ class Crop(NamedTuple):
 class Crops:
     """The crops that one selection is predicted on: the whole image, which others share, and at most one crop.
 
-    A crop that is not held is encoded again when it is needed. Not safe to be used from two threads at once; two such
-    objects are, also on the same image.
+    A crop that is not held is encoded again when it is needed, with the same bits. Of all selections on an image those
+    that zoomed in last hold their crops (`pyiseg.image.HELD_CROPS`), so that memory does not grow with their number.
+    Not safe to be used from two threads at once; two such objects are, also on the same image.
 
     Args:
         image: The image.
@@ -124,9 +125,14 @@ class Crops:
 
     def release(self) -> None:
         """Release the crop that is held; predictions made on it stay valid."""
-        if self._zoomed is not None:
-            self._zoomed.pipeline.offload()
+        held = self._zoomed
+        if held is not None:
+            held.pipeline.offload()
             self._zoomed = None
+
+    def let_go(self) -> None:
+        """Hold no crop any more; from any thread. Unlike `release` this leaves predictions where they are."""
+        self._zoomed = None
 
     def _may_zoom(self, clicks: Clicks) -> bool:
         """Whether there are clicks enough, counted from the first one that selects."""
@@ -170,12 +176,14 @@ class Crops:
     def _crop(self, rect: Rect) -> Crop:
         if rect == self.whole.rect:
             return self.whole
-        if self._zoomed is None or self._zoomed.rect != rect:
+        held = self._zoomed  # another thread may let it go meanwhile, see `let_go`
+        if held is None or held.rect != rect:
             rules = self._model.zoom
             assert rules is not None, "without zoom rules there is no crop"
             long_side = zoom.long_side(rules, rect, self._model.long_side, self._model.multiple)
             view = self.image.fit(rect.shape, long_side)
             self.release()  # first, so that two are never held at once
             pixels = np.ascontiguousarray(self.image.rgb[rect.slices])
-            self._zoomed = Crop(rect, view, self.image.encoded.for_crop(view, pixels).pipeline())
-        return self._zoomed
+            self._zoomed = held = Crop(rect, view, self.image.encoded.for_crop(view, pixels).pipeline())
+        self.image.hold_crop_of(self)
+        return held

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+import threading
+import weakref
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +14,13 @@ from pyiseg import backend, images
 from pyiseg.geometry import View
 from pyiseg.model import Model, load_model
 from pyiseg.runtime.device_image import DeviceImage, is_device_array
+
+if TYPE_CHECKING:
+    from pyiseg.crops import Crops
+
+
+HELD_CROPS = 3
+"""Selections on an image that hold the crop that they zoomed in on; for another one the crop is encoded again."""
 
 
 class Image:
@@ -49,6 +58,7 @@ class Image:
         model: str | os.PathLike[str] | Model = "default",
         device: str = "cpu",
     ) -> None:
+        self._holding, self._holders = threading.Lock(), list[weakref.ref["Crops"]]()
         chosen = backend.resolve(device)  # before the file is read
         self.model = load_model(model)
         pixels = DeviceImage(source) if is_device_array(source) else images.to_rgb(source)
@@ -69,6 +79,19 @@ class Image:
     def shape(self) -> tuple[int, int]:
         """Height and width."""
         return self._view.image
+
+    def hold_crop_of(self, selection: Crops) -> None:
+        """Let a selection hold its crop, and the one that zoomed in longest ago let go of its. For pyiseg's own use.
+
+        Args:
+            selection: The selection that works on its crop now.
+        """
+        with self._holding:
+            self._holders = [x for x in self._holders if x() not in (None, selection)]
+            self._holders.append(weakref.ref(selection))
+            oldest = self._holders.pop(0)() if len(self._holders) > HELD_CROPS else None
+        if oldest is not None:
+            oldest.let_go()
 
     @property
     def encoded(self) -> backend.EncodedImage:

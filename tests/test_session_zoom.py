@@ -19,6 +19,7 @@ from pyiseg import Image, ModelError, Session, _core, backend, load_model, zoom
 from pyiseg.crops import Crop
 from pyiseg.demo import PHOTO
 from pyiseg.geometry import Rect, View
+from pyiseg.image import HELD_CROPS
 from pyiseg.model import Zoom
 from pyiseg.runtime import cuda
 from pyiseg.runtime import history as device_history
@@ -258,6 +259,26 @@ def test_one_crop_is_held_besides_the_whole(zooming: Path, watched: Devices) -> 
         session.click(*click)
     assert session.crop == WHOLE
     assert {crop() for crop in watched.crops} == {None}, "and none when the whole is looked at again"
+
+
+def test_of_many_zoomed_sessions_on_an_image_a_few_hold_their_crop(zooming: Path, watched: Devices) -> None:
+    """The others' is encoded again when they go on, and gives the same bits."""
+    alone = play(Session(IMAGE, model=zooming))
+    image = Image(IMAGE, model=zooming, device="watched")
+    sessions = [Session(image) for _ in range(2 * HELD_CROPS)]
+    for count in range(3):
+        for session in sessions:
+            session.click(*CLICKS[count])
+    assert all(session.crop != WHOLE for session in sessions)
+    assert sum(crop() is not None for crop in watched.crops) == HELD_CROPS
+    for session in (*sessions, *sessions[::-1]):
+        assert same(session.alpha, alone[2])
+    for session in sessions:
+        assert same(session.click(*CLICKS[3]), alone[3])
+    assert sum(crop() is not None for crop in watched.crops) == HELD_CROPS
+    sessions.clear()
+    del session
+    assert not any(crop() for crop in watched.crops)
 
 
 @pytest.mark.parametrize("variant", ["late", "early", "residual", "color"])
