@@ -9,7 +9,7 @@ model is measured alone. Results are written as they come; a part that fails is 
 code is 1 then. Nothing is timed whose answer is not checked: kernels against the CPU's ops, mattes against a session on
 the CPU (mean alpha difference at most 0.002, mask IoU at least 0.999).
 
-Not timed: imports, reading the picture, building engines (which is listed by itself), and a first round of each.
+Not timed: imports, reading the image, building engines (which is listed by itself), and a first round of each.
 """
 
 from __future__ import annotations

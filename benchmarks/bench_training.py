@@ -2,10 +2,10 @@
 
     python benchmarks/bench_training.py DATA --old OLD_CHECKOUT --old-python OLD_PYTHON -o training.json
 
-An update is one batch of four pictures of 384², three clicks with a loss, none before them, from the weights that ship.
+An update is one batch of four images of 384², three clicks with a loss, none before them, from the weights that ship.
 The old checkout trains in one process with all cores, as it was used; the new one in one process too, and in as many
 processes as there are cores with a thread each, as `torchrun` does (without the exchange of gradients, which takes some
-20 ms an update). Whatever else the machine does slows all of them alike. Not timed: starting, making the pictures, and
+20 ms an update). Whatever else the machine does slows all of them alike. Not timed: starting, making the images, and
 the first two updates.
 """
 

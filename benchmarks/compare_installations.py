@@ -4,7 +4,7 @@
 
 Each argument is the Python of a virtual environment in which a version of pyiseg is installed. Each version runs in a
 process of its own; for every measurement the two take turns, so that whatever else the machine does slows both alike.
-Not timed: importing, reading the picture, and the first session of each process. The picture is the new version's
+Not timed: importing, reading the image, and the first session of each process. The image is the new version's
 bundled photograph, resized; clicks are at fixed places of it.
 """
 

@@ -1,4 +1,4 @@
-"""Where a benchmark runs and with what: the device, the models, the engines that run them, pictures and clicks."""
+"""Where a benchmark runs and with what: the device, the models, the engines that run them, images and clicks."""
 
 from __future__ import annotations
 

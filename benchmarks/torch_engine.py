@@ -65,7 +65,7 @@ class TorchEngines:
         config, low = network.config, np.dtype(np.float16 if half else np.float32)
 
         def dtypes(*names: str) -> dict[str, np.dtype[Any]]:
-            # Pictures and answers are FP32 always.
+            # Images and answers are FP32 always.
             return {name: np.dtype(np.float32) if name in ("image", "alpha", "guide") else low for name in names}
 
         self._engines: dict[str, Engine] = {}

@@ -39,9 +39,9 @@ REACH, STEP = 3.0, 0.25
 DISTANCES = np.arange(-REACH, REACH + STEP / 2, STEP)
 # The change of color at a point is the difference of two colors so far apart, pixels.
 ACROSS = 1.0
-# Points nearer than this to the picture's sides are left out, pixels.
+# Points nearer than this to the image's sides are left out, pixels.
 MARGIN = 6
-# Fewer points than this say little of a picture.
+# Fewer points than this say little of an image.
 FEWEST = 40
 RESAMPLINGS = 400
 
@@ -52,7 +52,7 @@ def profiles(picture: Masked) -> Floats | None:
     Where mask and background do not touch, the edge is the middle of the void pixels between them.
 
     Args:
-        picture: Its alpha is taken as a mask, alpha > 0.5.
+        image: Its alpha is taken as a mask, alpha > 0.5.
 
     Returns:
         float64, shape (SECTORS, len(DISTANCES) + 1): sums over the points of a sector, each point's values divided by
@@ -93,10 +93,10 @@ def offset_of(sums: Floats) -> Floats:
 
 
 def measured(all_sums: list[Floats], seed: int = 0) -> tuple[Floats, Floats]:
-    """Return (dx, dy, grown) of many pictures, and half of the 95 % interval of each, pictures drawn anew.
+    """Return (dx, dy, grown) of many images, and half of the 95 % interval of each, images drawn anew.
 
     Args:
-        all_sums: `profiles` of each picture.
+        all_sums: `profiles` of each image.
         seed: Of the drawing.
     """
     stacked, rng = np.stack(all_sums), np.random.default_rng(seed)
@@ -137,7 +137,7 @@ def _peak(values: Floats) -> float:
 
 
 def pictures_of(root: Path, source: str, count: int) -> Iterator[Masked]:
-    """Yield one object each of different pictures of a source; the same ones every time, those to validate left out."""
+    """Yield one object each of different images of a source; the same ones every time, those to validate left out."""
     real = RealImages(root, ((source, 1.0),))
     rng = np.random.default_rng(0)
     records = real.records[source]

@@ -1,9 +1,9 @@
-"""Draw training pictures by source, to be looked at: what the loader yields, with the outline of what is wanted.
+"""Draw training images by source, to be looked at: what the loader yields, with the outline of what is wanted.
 
     python -m export.contact_sheet DATA sheet.png --per-source 8
     python -m export.contact_sheet DATA sheet.png --sources coco sbd --set data.native=1 --set data.close=0
 
-A row for each source of the configuration, and one of composed pictures. The wanted object has a yellow outline,
+A row for each source of the configuration, and one of composed images. The wanted object has a yellow outline,
 others a blue one; void pixels are dimmed, and pixels of low weight in the losses are tinted red.
 """
 
@@ -31,7 +31,7 @@ TITLE = 18
 
 
 def drawn(sample: Sample) -> Array:
-    """Return a training picture with outlines, dimmed where it is not judged, uint8, shape (H, W, 3)."""
+    """Return a training image with outlines, dimmed where it is not judged, uint8, shape (H, W, 3)."""
     image = sample.image.astype(np.float32)
     image[sample.valid == 0] *= 0.4
     if sample.weight is not None:
@@ -45,14 +45,14 @@ def drawn(sample: Sample) -> Array:
 
 
 def row(data: Path, config: DataConfig, source: str, count: int, side: int, seed: int) -> Array:
-    """Return the pictures of one source side by side under its name, uint8, shape (H, W, 3).
+    """Return the images of one source side by side under its name, uint8, shape (H, W, 3).
 
     Args:
         data: Folder of the training data.
         config: How they are cut.
         source: One of ``config.sources``, or `COMPOSED`.
         count: How many.
-        side: Side of a square; pictures of another shape are scaled down until they fit.
+        side: Side of a square; images of another shape are scaled down until they fit.
         seed: Of the samples.
     """
     alone = (

@@ -1,4 +1,4 @@
-"""Draw a training log: IoU after each click and loss, against pictures seen; and validations, if the run has any.
+"""Draw a training log: IoU after each click and loss, against images seen; and validations, if the run has any.
 
 python -m export.curve runs/compact curve.png
 """
@@ -28,11 +28,11 @@ def draw(log: Path, picture: Path, window: int = 5) -> None:
 
     Args:
         log: ``log.jsonl`` of a run, or the run's folder.
-        picture: File to write; its suffix says which kind.
+        image: File to write; its suffix says which kind.
         window: Lines that are averaged, as far as there are so many.
 
     Raises:
-        ValueError: The log has no line of a training run, or pictures of this kind cannot be written.
+        ValueError: The log has no line of a training run, or images of this kind cannot be written.
         OSError: A file cannot be read or written.
     """
     log = log / "log.jsonl" if log.is_dir() else log

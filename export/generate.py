@@ -1,4 +1,4 @@
-"""Look at generated training pictures: one contact sheet of some kinds.
+"""Look at generated training images: one contact sheet of some kinds.
 
 ``python -m export.generate OUT.png --data DATA --kinds several graphics --count 24``
 """
@@ -23,10 +23,10 @@ from pyiseg.files import atomic_write
 
 
 def contact_sheet(pictures: list[tuple[str, Masked]], columns: int = 4) -> Array:
-    """Put pictures beside their alphas, with their names; the outline of what is wanted is red in the picture.
+    """Put images beside their alphas, with their names; the outline of what is wanted is red in the image.
 
     Args:
-        pictures: Names and pictures, all of one shape.
+        images: Names and images, all of one shape.
         columns: Pairs in a row.
 
     Returns:

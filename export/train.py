@@ -11,9 +11,9 @@ SIGTERM, it writes a checkpoint first. --start begins a new run, with a schedule
     python -m export.train compact --data DATA --out runs/long --set optimizer.schedule=constant \
         --set 'run.sizes=[[0, 384]]' --resume
     python -m export.train compact --data DATA --out runs/long-decay --branch runs/long/checkpoint.pt \
-        --set optimizer.schedule=decay --set run.pictures=6000 --set 'run.sizes=[[0, 384]]'
+        --set optimizer.schedule=decay --set run.images=6000 --set 'run.sizes=[[0, 384]]'
 
---branch goes on from another run's checkpoint, optimizer state and all, for run.pictures more, and leaves that run as
+--branch goes on from another run's checkpoint, optimizer state and all, for run.images more, and leaves that run as
 it is: with a constant rate, what is to be used is a branch whose rate decays. --resume --allow-changes goes on with the
 settings that are given now, and records what changed.
 """
@@ -70,7 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             raise ValueError(f"--validate-cases is {options.validate_cases}; it must be at least 1")
         validation += ["--cases", str(options.validate_cases)]
     if settings.run.batch > 1:
-        # A thread for each picture of the batch is enough.
+        # A thread for each image of the batch is enough.
         _core.set_num_threads(1)
     with distributed.joined() as device:
         if options.dry_run:
@@ -117,7 +117,7 @@ def command_of(options: argparse.Namespace) -> str:
 
 
 def dry_run(settings: Settings, options: argparse.Namespace, device: torch.device) -> None:
-    """Make two updates on small pictures, write and read a checkpoint, and leave nothing behind."""
+    """Make two updates on small images, write and read a checkpoint, and leave nothing behind."""
     small = replace(settings.run, sizes=((0.0, 64),), minutes=0.0, epochs=0.0, pictures=2 * settings.run.batch)
     settings = replace(settings, run=replace(small, validate_every=0))
     with tempfile.TemporaryDirectory() as out:

@@ -1,6 +1,6 @@
 """The errors that are pyiseg's own.
 
-A bad value (an image of the wrong dtype, a click outside the image) raises the built-in ``ValueError``, a picture that
+A bad value (an image of the wrong dtype, a click outside the image) raises the built-in ``ValueError``, an image that
 is not there the built-in ``FileNotFoundError``. The classes here are for what only pyiseg knows about.
 """
 

@@ -1,13 +1,13 @@
 """Image, working and grid coordinates: sizes, clicks and rectangles.
 
-Three rasters cover the same picture edge to edge:
+Three rasters cover the same image edge to edge:
 
 * the image, (H, W), what the user sees and clicks on;
 * the working image, (Hw, Ww), what the image stream of the network is given;
 * the grid, (h, w) = working / grid stride, on which clicks are encoded, alpha is predicted and the filter is fitted.
 
 Everywhere x points right, y points down and integers are pixel centres, so pixel X of a raster W wide covers
-[X, X + 1) / W of the picture's width.
+[X, X + 1) / W of the image's width.
 """
 
 from __future__ import annotations

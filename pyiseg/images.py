@@ -1,6 +1,6 @@
-"""The door for pictures: whatever the user has becomes one RGB array here, or an error that names the way out.
+"""The door for images: whatever the user has becomes one RGB array here, or an error that names the way out.
 
-Pillow is imported only when a picture has to be read or converted, so that ``import pyiseg`` stays light.
+Pillow is imported only when an image has to be read or converted, so that ``import pyiseg`` stays light.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _DAMAGED = "cannot be decoded, the file may be damaged or incomplete"
 
 
 def to_rgb(image: ImageLike) -> Pixels:
-    """Turn a picture of any accepted kind into an RGB array.
+    """Turn an image of any accepted kind into an RGB array.
 
     Args:
         image: One of
@@ -44,7 +44,7 @@ def to_rgb(image: ImageLike) -> Pixels:
         RGB, uint8, shape (H, W, 3), C-contiguous. Always a fresh array that shares no memory with ``image``.
 
     Raises:
-        ValueError: Not a picture, or one of a kind that has no clear meaning as 8-bit RGB.
+        ValueError: Not an image, or one of a kind that has no clear meaning as 8-bit RGB.
         FileNotFoundError: No file at the given path.
     """
     if isinstance(image, np.ndarray):
@@ -64,7 +64,7 @@ def to_rgb(image: ImageLike) -> Pixels:
 
 
 def write(path: str | os.PathLike[str], pixels: Pixels) -> None:
-    """Write a picture whole: under a temporary name in the same folder first, then renamed.
+    """Write an image whole: under a temporary name in the same folder first, then renamed.
 
     Args:
         path: Where to; the suffix, one of `LOSSLESS`, names the format. An existing file is replaced.

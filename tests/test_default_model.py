@@ -1,4 +1,4 @@
-"""The model that ships: it really selects, on pictures it was not trained on."""
+"""The model that ships: it really selects, on images it was not trained on."""
 
 from __future__ import annotations
 

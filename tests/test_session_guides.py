@@ -209,7 +209,7 @@ def test_clicks_are_obeyed_at_the_images_resolution(
 def test_the_residual_form_leaves_the_prediction_on_the_grid_as_it_is(
     tmp_path: Path, color: bool, size: tuple[int, int]
 ) -> None:
-    """So alpha, averaged to the grid again, is close to it, whatever the picture shows."""
+    """So alpha, averaged to the grid again, is close to it, whatever the image shows."""
     folder = toy_model.build(tmp_path / "toy", form="residual", color=color, grid_stride=1, eps=1e-2, radius=1)
     image = pyiseg.Image(photo(*size), model=folder)
     session = Session(image)

@@ -83,7 +83,7 @@ def test_what_is_near_a_limit_does_not_go_to_and_fro() -> None:
 
 @pytest.mark.parametrize(("shape", "closer"), [((64, 64), False), ((96, 128), False), ((300, 400), True)])
 def test_what_shows_nothing_more_is_not_looked_at(shape: tuple[int, int], closer: bool) -> None:
-    """All of a picture of 128 pixels gets 4 working pixels to one already; a part would get 2.5."""
+    """All of an image of 128 pixels gets 4 working pixels to one already; a part would get 2.5."""
     part = choose(Rect(0, 0, *shape), Rect(10, 10, 18, 18), shape)
     assert (part != Rect(0, 0, *shape)) == closer
 

@@ -26,7 +26,7 @@ from tools.pack import FIXED, entry_size, pack, size_in_shard
 
 # How much of its source's share a byte of an image takes, by how closely its mask follows the object.
 COST = {"exact": 1.0, "close": 1.0, "fair": 1.5, "rough": 2.0}
-# Of what composed pictures get, the part for backgrounds; photographs are backgrounds too.
+# Of what composed images get, the part for backgrounds; photographs are backgrounds too.
 BACKGROUNDS = 0.25
 
 
@@ -53,7 +53,7 @@ def pack_best(
     """Write the best part of a data folder into shards.
 
     Photographs are taken by the shares of their sources, images with close masks before those with fair and rough ones;
-    objects and backgrounds by the share of composed pictures.
+    objects and backgrounds by the share of composed images.
 
     Args:
         data: The folder, of the layout ``mixed``.

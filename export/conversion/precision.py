@@ -43,7 +43,7 @@ class ShrunkConv(nn.Module):
 
 
 def halved(network: Network) -> Network:
-    """Return a copy of a folded network that computes in FP16, except for norms, sums over the picture and guide.
+    """Return a copy of a folded network that computes in FP16, except for norms, sums over the image and guide.
 
     Standardised weights have a variance of 1, so a sum of n products grows as the square root of n: in the default
     model beyond 65504, FP16's largest. The norm behind takes any scale out again, so there the input is made that much

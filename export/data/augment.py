@@ -1,4 +1,4 @@
-"""Cutting training pictures out of larger ones, and changing their light."""
+"""Cutting training images out of larger ones, and changing their light."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def random_window(rng: np.random.Generator, picture: Masked, size: Size) -> Mask
     """Cut a random window that shows the object and resize it to a size, (height, width) or the side of a square.
 
     Windows range from half the sides to all of them, so that objects come large and small, whole and cut. Those for a
-    square are as long as their picture at most, so a long picture is squeezed; others keep their shape.
+    square are as long as their image at most, so a long image is squeezed; others keep their shape.
     """
     height, width = picture.alpha.shape
     out_h, out_w = height_width(size)
@@ -38,7 +38,7 @@ def random_window(rng: np.random.Generator, picture: Masked, size: Size) -> Mask
 def native_window(rng: np.random.Generator, picture: Masked, size: Size) -> Masked:
     """Cut a window that shows the object at the scale at which serving shows the whole image, unsqueezed.
 
-    Where the picture at that scale is smaller than the window, the window is the largest of its shape that fits.
+    Where the image at that scale is smaller than the window, the window is the largest of its shape that fits.
     """
     height, width = picture.alpha.shape
     out_h, out_w = height_width(size)
@@ -75,7 +75,7 @@ def close_window(rng: np.random.Generator, picture: Masked, size: Size) -> Maske
 def paper_crop(rng: np.random.Generator, picture: Masked, size: Size) -> Masked:
     """Cut as many pixels as a size has, as they are, that show the object (Forte et al. 2020, section 3.2).
 
-    Only a picture smaller than that is resized: enlarged, its proportions kept, until its sides fit.
+    Only an image smaller than that is resized: enlarged, its proportions kept, until its sides fit.
     """
     height, width = picture.alpha.shape
     out_h, out_w = height_width(size)
@@ -99,7 +99,7 @@ def flipped(picture: Masked) -> Masked:
 
 
 def moved(picture: Masked) -> Masked:
-    """Move the masks of a picture onto its image, at its own size; without a shift it is returned as it is."""
+    """Move the masks of an image onto it, at its own size; without a shift it is returned as it is."""
     return picture if picture.shift == (0, 0) else _resized(picture, np.s_[:, :], *picture.alpha.shape)
 
 
@@ -145,7 +145,7 @@ def _around(
 
 
 def _resized(picture: Masked, window: tuple[slice, slice], height: int, width: int | None = None) -> Masked:
-    """Resize a window of a picture to (height, width), to a square when only one side is given.
+    """Resize a window of an image to (height, width), to a square when only one side is given.
 
     Centers of pixels lie at whole numbers plus a half, as cv2.resize has it: nothing moves but by the masks' own shift.
     """

@@ -1,4 +1,4 @@
-"""Composed training pictures: objects with alpha over photographs, after section 5 of Forte et al. 2020."""
+"""Composed training images: objects with alpha over photographs, after section 5 of Forte et al. 2020."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ CLOSE_MASKS = frozenset({"ecssd", "mval", "ccp", "horse"})
 
 
 class Composer:
-    """Draws composed pictures: one wanted object, at times others behind or before it.
+    """Draws composed images: one wanted object, at times others behind or before it.
 
-    Objects are pictures with an alpha channel in ``train/objects`` or ``objects``; what stands before the first ``_``
+    Objects are images with an alpha channel in ``train/objects`` or ``objects``; what stands before the first ``_``
     in a name is its kind, see `SHARES`. Backgrounds are in ``train/backgrounds`` or ``backgrounds``.
 
     Args:
@@ -66,11 +66,11 @@ class Composer:
         return len(self.paths)
 
     def draw(self, rng: np.random.Generator, size: Size, number: int | None = None) -> Masked:
-        """Return a picture, the wanted object's visible alpha, and where others are seen.
+        """Return an image, the wanted object's visible alpha, and where others are seen.
 
         Args:
             rng: Where everything drawn comes from.
-            size: (height, width) of the picture, or the side of a square.
+            size: (height, width) of the image, or the side of a square.
             number: The wanted object, one of the folder; any when none.
         """
         shape = height_width(size)
@@ -103,7 +103,7 @@ class Composer:
         else:
             image = self.photographs.draw(rng).image
         height, width = image.shape[:2]
-        # The largest window of the picture's shape, or half of it, or anything between.
+        # The largest window of the image's shape, or half of it, or anything between.
         longest, share = max(shape), rng.uniform(0.5, 1.0)
         fit = min(height * longest / shape[0], width * longest / shape[1])
         win_h, win_w = (max(1, int(fit * share * (side / longest))) for side in shape)
@@ -135,7 +135,7 @@ class Composer:
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Return colour times alpha (H, W, 3) and alpha (H, W) of an object at a random place of a shape (H, W)."""
         height, width = rgba.shape[:2]
-        # By the shorter side: in a long picture most objects are whole.
+        # By the shorter side: in a long image most objects are whole.
         scale = min(shape) * np.exp(rng.uniform(np.log(0.2), np.log(1.1))) / max(height, width)
         angle, flip = np.deg2rad(rng.normal(0, 10)), 1 if rng.random() < 0.5 else -1
         if scale < 0.7:

@@ -1,4 +1,4 @@
-"""Training pictures: photographs with masks, and objects composed over photographs.
+"""Training images: photographs with masks, and objects composed over photographs.
 
 Sample number i of a seed is a pure function of (seed, i): a resumed training run sees what an uninterrupted one would.
 """
@@ -40,14 +40,14 @@ Masks = Literal["alpha", "index"]
 Augment = Literal["light", "paper"]
 Order = Literal["random", "epochs"]
 
-# So many pictures or crops are looked at for one whose object is neither too small nor too large.
+# So many images or crops are looked at for one whose object is neither too small nor too large.
 ATTEMPTS = 20
 # So many damaged files may be met in the making of one sample.
 FAILURES = 10
 
 
 class Sample(NamedTuple):
-    """One training picture.
+    """One training image.
 
     Attributes:
         image: RGB, uint8, shape (H, W, 3).
@@ -72,21 +72,21 @@ class DataConfig:
     Attributes:
         photographs: ``mixed`` is ``train/real.jsonl`` and ``more.jsonl`` with their sources; ``sbd`` the Semantic
             Boundaries Dataset as it is published; ``folder`` any ``images/`` and ``masks/``; ``none`` leaves composed
-            pictures only.
+            images only.
         masks: What the masks of ``folder`` hold: ``alpha`` (0 to 255, one object) or ``index`` (0 background,
             255 void, any other value one object).
         sources: Share of each source of ``mixed``; one that is not named is not used.
-        composed: Share of pictures that are composed.
-        matched: Share of the objects of composed pictures whose color is moved towards that of the ground.
+        composed: Share of images that are composed.
+        matched: Share of the objects of composed images whose color is moved towards that of the ground.
         generated: Share of all samples by kind, see `export.data.generated.kinds.KINDS`; the rest are as they would be
             without, and ``composed`` and the like are shares of the rest. ``min_area`` and ``max_area`` do not hold for
             them.
         degraded: Share of all samples that get grain, compression, darkness, haze or blur (`export.data.degrade`).
         close: Share of photographs cut to the object with little around it, as zooming in on it would (``light``).
         merged: Of the photographs of ``mixed`` with several objects, the share in which two are wanted as one.
-        min_area, max_area: Bounds on the object's share of a training picture.
+        min_area, max_area: Bounds on the object's share of a training image.
         augment: ``light`` cuts windows of many sizes and changes light and colour; ``paper`` is section 3.2 of Forte
-            et al. 2020: crops that are not resized, flips, gamma and brightness. Composed pictures always change
+            et al. 2020: crops that are not resized, flips, gamma and brightness. Composed images always change
             light, colour, sharpness and noise.
         order: ``random`` draws every sample anew; ``epochs`` goes through all objects, once each, in a new order each
             time.
@@ -182,7 +182,7 @@ class DataConfig:
             )
 
     def shares(self) -> dict[str, float]:
-        """Return the share of every kind of training picture, for the record."""
+        """Return the share of every kind of training image, for the record."""
         sources = {"mixed": self.sources, "none": ()}.get(self.photographs, ((self.photographs, 1.0),))
         generated = dict(self.generated)
         rest = 1 - sum(generated.values())
@@ -283,7 +283,7 @@ class TrainingData(torch.utils.data.Dataset):  # type: ignore[type-arg]
         return int(permutation(self.seed, epoch, self.objects)[place])
 
     def _drawn(self, rng: np.random.Generator, number: int | None, shape: tuple[int, int]) -> tuple[Masked, bool]:
-        """Return a picture of the right size, and whether it is composed."""
+        """Return an image of the right size, and whether it is composed."""
         config = self.config
         whole = None if number is None or self.photographs is None else self.photographs.take(number)
         for _ in range(ATTEMPTS):

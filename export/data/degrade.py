@@ -1,4 +1,4 @@
-"""What cameras and files do to a picture: grain, compression, little light, little contrast, blur."""
+"""What cameras and files do to an image: grain, compression, little light, little contrast, blur."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from export.data.io import Array
 
 
 def degraded(rng: np.random.Generator, image: Array) -> Array:
-    """Spoil a picture in one to three ways, in the order in which a camera does.
+    """Spoil an image in one to three ways, in the order in which a camera does.
 
     Args:
         rng: Where everything drawn comes from.
@@ -84,7 +84,7 @@ def compressed(rng: np.random.Generator, image: Array) -> Array:
     return np.ascontiguousarray(cv2.imdecode(written, cv2.IMREAD_COLOR)[:, :, ::-1])
 
 
-# In the order in which they happen to a picture.
+# In the order in which they happen to an image.
 WAYS: tuple[Callable[[np.random.Generator, Array], Array], ...] = (blurred, dark, faint, grainy, compressed)
 
 

@@ -1,4 +1,4 @@
-"""Any folder of pictures and masks."""
+"""Any folder of images and masks."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _LAYOUT = "a training folder is images/ and masks/ side by side, files of the sa
 
 
 class FolderImages:
-    """Pictures in ``images/`` with masks of the same names in ``masks/``; others are left out, with a notice.
+    """Images in ``images/`` with masks of the same names in ``masks/``; others are left out, with a notice.
 
     Args:
         root: Folder that holds both.
@@ -34,7 +34,7 @@ class FolderImages:
             or has a palette, 0 is background, 255 void, and every other value is one object.
 
     Raises:
-        FileNotFoundError: A folder is missing or empty, or a mask has no picture.
+        FileNotFoundError: A folder is missing or empty, or a mask has no image.
         ValueError: A mask is not of the kind named.
     """
 
@@ -75,7 +75,7 @@ class FolderImages:
 
 @lru_cache(maxsize=2)
 def _objects(found: tuple[tuple[Path, Path], ...]) -> list[tuple[Path, Path, int]]:
-    """Return (picture, mask, value) of all objects. Cached: all masks are read for it."""
+    """Return (image, mask, value) of all objects. Cached: all masks are read for it."""
     result = []
     for image, mask in tqdm(found, desc="objects", unit="mask", leave=False, disable=len(found) < 100):
         values = np.unique(read_index(mask))

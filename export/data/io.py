@@ -1,4 +1,4 @@
-"""What every source of training pictures gives, and how files are read: a damaged one is named, whatever is wrong."""
+"""What every source of training images gives, and how files are read: a damaged one is named, whatever is wrong."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ __all__ = [
 
 Array = NDArray[np.uint8]
 Grade = Literal["exact", "close", "fair", "rough"]
-"""How closely a mask follows its object: exact is an alpha that the picture was composed with."""
+"""How closely a mask follows its object: exact is an alpha that the image was composed with."""
 
 
 class Masked(NamedTuple):
-    """A picture and one object in it.
+    """An image and one object in it.
 
     Attributes:
         image: RGB, uint8, shape (H, W, 3).
@@ -41,8 +41,8 @@ class Masked(NamedTuple):
         valid: 1 where a pixel is judged, else 0, uint8, shape (H, W).
         others: 1 on other objects, as far as they are known, else 0, uint8, shape (H, W).
         grade: How closely the mask follows the object.
-        shift: (x, y), pixels of this picture by which the masks must still be moved right and down to lie on the
-            image; they are moved when a window is resized to a training picture.
+        shift: (x, y), pixels of this image by which the masks must still be moved right and down to lie on the
+            image; they are moved when a window is resized to a training image.
     """
 
     image: Array
@@ -85,7 +85,7 @@ class Source(Protocol):
 
 
 def read_rgb(path: Path) -> Array:
-    """Read a picture as RGB, uint8, shape (H, W, 3), turned as its EXIF orientation says."""
+    """Read an image as RGB, uint8, shape (H, W, 3), turned as its EXIF orientation says."""
     try:
         return images.to_rgb(path)
     except (ValueError, OSError) as error:
@@ -110,7 +110,7 @@ def read_rgba(path: Path) -> Array:
 
 
 def of_one_size(path: Path, image: Array, mask: Array) -> None:
-    """Refuse a mask whose size is not that of its picture."""
+    """Refuse a mask whose size is not that of its image."""
     if image.shape[:2] != mask.shape:
         (height, width), (rows, columns) = image.shape[:2], mask.shape
         raise DamagedFileError(f"{path} is {width} x {height}, its mask {columns} x {rows}: they must be of one size")

@@ -1,4 +1,4 @@
-"""Batches of training pictures, made ahead of the training that waits for them."""
+"""Batches of training images, made ahead of the training that waits for them."""
 
 from __future__ import annotations
 

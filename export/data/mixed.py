@@ -42,7 +42,7 @@ class RealImages:
         root: Folder that holds ``train/``.
         sources: Share of each source; one that is not named is not used.
         validation: Take those that are kept for choosing instead of those to train on.
-        merged: Share of the drawn pictures with several objects in which two of them are wanted as one.
+        merged: Share of the drawn images with several objects in which two of them are wanted as one.
         aligned: Have masks of sources with a known offset moved onto their images, see
             `export.data.mask_grades.OFFSETS`.
 
@@ -92,7 +92,7 @@ class RealImages:
         return self._masked(record, [identifier])
 
     def draw(self, rng: np.random.Generator, only: frozenset[str] = frozenset()) -> Masked:
-        """Return a picture and one object, at times a whole person or two objects as one.
+        """Return an image and one object, at times a whole person or two objects as one.
 
         Args:
             rng: Where the choice comes from.

@@ -7,20 +7,20 @@ import numpy as np
 
 from export.data.io import Array, Grade
 
-# Pixels of the training picture on either side of a mask's edge that count as the edge.
+# Pixels of the training image on either side of a mask's edge that count as the edge.
 EDGE_BAND = 4
-# What is up to so wide, in pixels of the training picture, is thin: of the object, and of the gaps in it.
+# What is up to so wide, in pixels of the training image, is thin: of the object, and of the gaps in it.
 THIN_WIDTH = 12
 # A corner of something wide reaches out of the discs that fit into it; what reaches out further than this is thin.
 _CORNER = 3
 # So many pixels around what is thin weigh as it does: on one side alone they would teach a bias.
 _THIN_MARGIN = 2
-# A value of 255 is the largest weight of a picture: losses are means over it, in which only proportions count.
+# A value of 255 is the largest weight of an image: losses are means over it, in which only proportions count.
 FULL = 255
 
 
 def pixel_weights(alpha: Array, grade: Grade, edges: float, thin: float) -> Array | None:
-    """Return how much each pixel counts in the losses of a training picture.
+    """Return how much each pixel counts in the losses of a training image.
 
     Args:
         alpha: The wanted alpha, uint8, shape (H, W).
@@ -56,7 +56,7 @@ def thin_parts(mask: Array) -> Array:
     """Return 1 where the object, or a gap of its background, is up to `THIN_WIDTH` wide, and a little around; else 0.
 
     A part is thin where no disc that is wider and fits into the mask comes near: what an opening by it takes away.
-    The sides of the picture do not make anything thin.
+    The sides of the image do not make anything thin.
 
     Args:
         mask: 1 on the object, else 0, uint8, shape (H, W).

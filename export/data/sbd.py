@@ -18,7 +18,7 @@ _LAYOUT = (
 
 
 class SbdImages:
-    """The instances of the pictures in ``train.txt``.
+    """The instances of the images in ``train.txt``.
 
     Args:
         root: Folder with ``img/*.jpg``, ``inst/*.mat``, ``train.txt`` and ``val.txt``.
@@ -26,7 +26,7 @@ class SbdImages:
 
     Raises:
         FileNotFoundError: A list or folder is missing.
-        ValueError: A list is empty, a ``.mat`` file cannot be read, or pictures of ``val.txt`` would be trained on.
+        ValueError: A list is empty, a ``.mat`` file cannot be read, or images of ``val.txt`` would be trained on.
     """
 
     # Its polygons follow the borders only roughly.
@@ -83,7 +83,7 @@ def read_names(path: Path) -> list[str]:
 
 @lru_cache(maxsize=2)
 def _objects(root: Path, names: tuple[str, ...]) -> list[tuple[str, int]]:
-    """Return (picture, instance) of all pictures. Cached: it takes a while, and training opens the data more often."""
+    """Return (image, instance) of all images. Cached: it takes a while, and training opens the data more often."""
     result = []
     for name in tqdm(names, desc="instances", unit="picture", leave=False, disable=len(names) < 100):
         result += [(name, value) for value in objects_of(read_instances(root / "inst" / f"{name}.mat"))]

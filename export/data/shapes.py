@@ -1,4 +1,4 @@
-"""Shapes of training pictures: squares, or the aspect ratios that images come in, of the same area."""
+"""Shapes of training images: squares, or the aspect ratios that images come in, of the same area."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def check_shapes(shapes: tuple[tuple[float, float], ...]) -> None:
 
 
 def shape_of_batch(shapes: tuple[tuple[float, float], ...], side: int, seed: int, batch: int) -> tuple[int, int]:
-    """Return (height, width) of the pictures of one batch.
+    """Return (height, width) of the images of one batch.
 
     Args:
         shapes: (long side by short side, share); empty for squares. Landscape and portrait are equally likely.

@@ -27,7 +27,7 @@ class Comparison(nn.Module):
 
     def forward(self, embedding: Tensor, background: Tensor, foreground: Tensor) -> Tensor:
         batch, channels, height, width = embedding.shape
-        # Sums over the picture are FP32, whatever the type of the embedding.
+        # Sums over the image are FP32, whatever the type of the embedding.
         flat = as_type(embedding.flatten(2), torch.float32)
         maps = as_type(torch.cat([background, foreground], dim=1).flatten(2), torch.float32)
         # Without a click of a label its weights sum to 0 and so does its likeness.

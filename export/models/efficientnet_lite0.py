@@ -61,7 +61,7 @@ class Stem(BatchNormConv):
     def pad(self, x: Tensor) -> Tensor:
         if self.click_channels == 0:
             return super().pad(x)
-        # Beyond the picture's sides there is no click: 0, not the grey that the picture goes on with.
+        # Beyond the image's sides there is no click: 0, not the grey that the image goes on with.
         return torch.cat([super().pad(x[:, :3]), super().pad(x[:, 3:], 0.0)], dim=1)
 
 

@@ -1,4 +1,4 @@
-"""The guided filter's guide: what runs on every pixel of the picture, at any resolution."""
+"""The guided filter's guide: what runs on every pixel of the image, at any resolution."""
 
 from __future__ import annotations
 

@@ -204,7 +204,7 @@ class PyramidPooling(nn.Module):
         height, width = x.shape[2:]
         parts = [x]
         for scale, branch in zip(self.scales, self.branches, strict=True):
-            # Sums over the picture are FP32, whatever the type of x.
+            # Sums over the image are FP32, whatever the type of x.
             with full_precision(x):
                 pooled = (
                     pooling_matrix(height, scale, x) @ as_type(x, torch.float32) @ pooling_matrix(width, scale, x).T

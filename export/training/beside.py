@@ -24,7 +24,7 @@ State = Callable[[], dict[str, Any]]
 
 
 class Beside:
-    """Weights every so many minutes, validations every so many pictures, see `export.training.config.RunConfig`.
+    """Weights every so many minutes, validations every so many images, see `export.training.config.RunConfig`.
 
     Args:
         run: When what is due.
@@ -44,7 +44,7 @@ class Beside:
         """Take note of how far the run has come.
 
         Args:
-            pictures, seconds: Seen and passed so far.
+            images, seconds: Seen and passed so far.
             log: Where the figures of validations go, besides their own file.
         """
         self.pictures, self.seconds, self.log = pictures, seconds, log
@@ -56,7 +56,7 @@ class Beside:
         """Do what has become due since the last look.
 
         Args:
-            pictures, seconds: Seen and passed so far.
+            images, seconds: Seen and passed so far.
             state: Returns the checkpoint.
             over: Whether this is the last look; weights are then written whenever they are wanted at all.
         """

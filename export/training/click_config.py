@@ -18,26 +18,26 @@ CLICK_RANGES: dict[str, tuple[float, float]] = {
 
 @dataclass(frozen=True)
 class ClickConfig:
-    """Which clicks a picture is trained with.
+    """Which clicks an image is trained with.
 
     Attributes:
         strategy: "robot" clicks one at a time into the largest error of the last answer (Forte et al. 2020);
-            "bundled" draws all clicks of a picture from its mask alone, for one answer (Xu et al. 2016).
-        clicks: Clicks with a loss in each picture; 1 for "bundled".
+            "bundled" draws all clicks of an image from its mask alone, for one answer (Xu et al. 2016).
+        clicks: Clicks with a loss in each image; 1 for "bundled".
         warmup_clicks: At most so many clicks more come before those, without a loss, so that late clicks are met too.
-        warmup_from: Share of the run after which they come; above 1 a number of pictures.
-        damaged: Share of the pictures whose clicks begin with one on the object and its true mask, damaged, as the
+        warmup_from: Share of the run after which they come; above 1 a number of images.
+        damaged: Share of the images whose clicks begin with one on the object and its true mask, damaged, as the
             answer (`export.training.mask_noise`), so that errors are met that the network itself does not make; for
             "robot", as is all below.
         long: Share of the batches, from `warmup_from` on, with more clicks before those with a loss than
             `warmup_clicks`.
         long_clicks: So many clicks at most such a batch comes to, those with a loss counted.
-        sampled: Share of the pictures whose first clicks are drawn from the mask, inside and outside, and placed at
-            once, as RITM does (`export.training.sampled`); where `damaged` falls on the same picture, its mask
+        sampled: Share of the images whose first clicks are drawn from the mask, inside and outside, and placed at
+            once, as RITM does (`export.training.sampled`); where `damaged` falls on the same image, its mask
             answers them.
         sampled_clicks: At most so many of those inside, and as many outside.
-        random_first: Share of the pictures whose first click is anywhere inside of the object, not where it is deepest.
-        carried: Share of the pictures that stand for a crop that serving looks at closer: they begin with sampled
+        random_first: Share of the images whose first click is anywhere inside of the object, not where it is deepest.
+        carried: Share of the images that stand for a crop that serving looks at closer: they begin with sampled
             clicks and a damaged mask as a look from farther away hands it over
             (`export.training.mask_noise.seen_from_far`). Those whose object is too small for that begin as the others
             do.

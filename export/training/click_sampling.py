@@ -1,8 +1,8 @@
-"""All clicks of a training picture at once: the sampling of Xu et al. 2016, "Deep Interactive Object Selection".
+"""All clicks of a training image at once: the sampling of Xu et al. 2016, "Deep Interactive Object Selection".
 
 The strategies are those of that paper (arXiv 1603.04042). The numbers of clicks, 40 and 5 pixels, and the rule of the
 third strategy are as public re-implementations of it have them; these differ on the spacing, 10 or 20 pixels, and here
-it is 10. Distances are in pixels of the training picture.
+it is 10. Distances are in pixels of the training image.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ BAND = 40
 
 
 def bundled_clicks(rng: np.random.Generator, truth: Mask, others: Mask, void: Mask) -> list[Click]:
-    """Draw the clicks of one picture: foreground, then background by one of three strategies.
+    """Draw the clicks of one image: foreground, then background by one of three strategies.
 
     Args:
         rng: Where everything drawn comes from.
@@ -82,7 +82,7 @@ def background_band(truth: Mask, void: Mask) -> Mask:
 
 
 def _distance(mask: Mask) -> NDArray[np.float32]:
-    """Return how far each pixel of a mask is from the nearest one that is not in it; the picture's sides are not."""
+    """Return how far each pixel of a mask is from the nearest one that is not in it; the image's sides are not."""
     return np.asarray(cv2.distanceTransform(mask.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE))
 
 

@@ -34,8 +34,8 @@ class LossConfig:
         grid_iou: Soft IoU of the prediction before the guided filter.
         focal: Normalised focal loss of the prediction before the guided filter.
         absolute: Mean absolute error of the alpha after the guided filter.
-        mirror: Squared difference of the prediction from the mean of it and of the mirrored picture's. Every second
-            picture of a batch then is the mirror image of the one before, with the same clicks, mirrored, so that
+        mirror: Squared difference of the prediction from the mean of it and of the mirrored image's. Every second
+            image of a batch then is the mirror image of the one before, with the same clicks, mirrored, so that
             a batch shows half as many objects.
         binary: Whether the truth is the mask alpha > 0.5, as in the paper, instead of the alpha itself.
     """
@@ -102,16 +102,16 @@ class RunConfig:
     Attributes:
         epochs: Length of the run in epochs of its data, see `export.data.dataset.TrainingData.epoch`; 0 to give
             `pictures`.
-        pictures: Length of the run in training pictures; of a branch, those of its own.
+        images: Length of the run in training images; of a branch, those of its own.
         minutes: Where it is not 0, the run takes so long instead, and the schedule is scaled to fit.
-        batch: Pictures an update, on each GPU.
-        sizes: (from which share of the run on, side of the training pictures). In the place of shares there may be
-            numbers of pictures, above 1, which a longer run leaves where they are; a branch counts on from the number
+        batch: Images an update, on each GPU.
+        sizes: (from which share of the run on, side of the training images). In the place of shares there may be
+            numbers of images, above 1, which a longer run leaves where they are; a branch counts on from the number
             of its run.
         precision: Arithmetic of the networks; the guided filter and the losses stay in FP32. "auto" times "fp32" and
             "bf16" when the run begins or goes on, and takes the faster, see `export.training.precision`.
         seed: Of samples and initial weights.
-        validate_every: So many pictures apart, the averaged weights are validated beside the run, see
+        validate_every: So many images apart, the averaged weights are validated beside the run, see
             `export.training.validations`; 0 for never.
         weights_every: So many minutes of training apart, and when the run ends or is stopped, the averaged weights are
             written to ``weights.pt``, in FP16; 0 for never.
@@ -215,7 +215,7 @@ class Settings:
         return plain
 
     def _shares_by_pictures(self) -> list[str]:
-        """Return what is given as a share of the run as numbers of pictures, in the command line's words."""
+        """Return what is given as a share of the run as numbers of images, in the command line's words."""
         length, sizes, warmup_from = self.run.pictures or 10_000, self.run.sizes, self.clicks.warmup_from
         changes = []
         if 0 < sizes[-1][0] < 1:

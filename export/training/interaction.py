@@ -45,7 +45,7 @@ class SimulatedUser:
         """Begin a episode for every sample.
 
         Args:
-            samples: Their pictures are all of one size.
+            samples: Their images are all of one size.
             first: Number of the first one; all that is drawn here is drawn by it.
             pairs: Whether they are `mirrored_pairs`, which are clicked alike.
         """
@@ -177,7 +177,7 @@ class Episode:
         self._other: Episode | None = None  # whose clicks are clicked here too, mirrored
 
     def mirror(self, other: Episode) -> None:
-        """Begin as another episode has begun, on the mirror image of its picture, and from now on click as it does."""
+        """Begin as another episode has begun, on the mirror image of its image, and from now on click as it does."""
         self._other, self._answered = other, other._answered
         self._follow()
         self.selected = np.ascontiguousarray(other.selected[:, ::-1])

@@ -80,8 +80,8 @@ def seen_from_far(
 
     Args:
         rng: Where everything drawn comes from.
-        mask: bool, shape (H, W): the picture of the closer look.
-        clicks: int32, shape (N, 3), rows x, y, label on that picture.
+        mask: bool, shape (H, W): the image of the closer look.
+        clicks: int32, shape (N, 3), rows x, y, label on that image.
         grid: Height and width of its grid.
 
     Returns:

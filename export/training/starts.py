@@ -68,7 +68,7 @@ def begin(episode: Episode, config: ClickConfig, zoom: Zoom | None, seed: int, n
 
 
 def is_crop(zoom: Zoom, truth: NDArray[np.bool_]) -> bool:
-    """Whether a picture may stand for a crop that serving looks at: whether the object is large enough in it.
+    """Whether an image may stand for a crop that serving looks at: whether the object is large enough in it.
 
     Args:
         zoom: When serving looks closer.

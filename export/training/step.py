@@ -63,7 +63,7 @@ class Targets:
 class ClickLoop:
     """Trains a network click by click, as its settings say.
 
-    What does not depend on the clicks is gone through once a picture, forth and back, unless the weights change
+    What does not depend on the clicks is gone through once an image, forth and back, unless the weights change
     between the clicks: with late fusion that is nearly all of the cost.
     """
 
@@ -84,7 +84,7 @@ class ClickLoop:
         """Train on a batch and return the loss and the IoU after each click.
 
         Args:
-            samples: Pictures of one size.
+            samples: Images of one size.
             first: Number of the first one, which all that is random here is drawn by.
             progress: Share of the run that has passed.
         """

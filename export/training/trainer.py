@@ -49,7 +49,7 @@ class Trainer:
         out: Folder for checkpoint and logs.
         start: Weights to begin from, see `weights_of`.
         resume: Whether to go on from the checkpoint in ``out``, if there is one.
-        workers: Processes that make training pictures; 0 for one thread.
+        workers: Processes that make training images; 0 for one thread.
         device: Where the networks run.
         command: For the record.
         branch: Checkpoint of another run to go on from: with its weights, their average, the optimizer's state and the
@@ -58,9 +58,9 @@ class Trainer:
         validation: More options of the `export.validate` that ``run.validate_every`` asks for.
 
     Attributes:
-        pictures: Number of the sample that comes next.
+        images: Number of the sample that comes next.
         first: Number of the first sample; more than 0 for a branch.
-        changes: At which pictures which settings were changed.
+        changes: At which images which settings were changed.
 
     Raises:
         ValueError: ``out`` holds a run and ``resume`` is not set, or that run had other settings and ``allow_changes``
@@ -126,7 +126,7 @@ class Trainer:
         return self.out / "checkpoint.pt"
 
     def progress(self, pictures: int | None = None) -> float:
-        """Share of the run that has passed: by the clock where minutes are set, else by the pictures seen."""
+        """Share of the run that has passed: by the clock where minutes are set, else by the images seen."""
         if self.settings.run.minutes:
             return min(1.0, self.seconds / (60 * self.settings.run.minutes))
         return min(1.0, ((self.pictures if pictures is None else pictures) - self.first) / self.total)
@@ -162,7 +162,7 @@ class Trainer:
                 try:
                     batch = next(made)
                 except RuntimeError:
-                    # A signal that was meant for us may have ended the processes that make pictures.
+                    # A signal that was meant for us may have ended the processes that make images.
                     if first:
                         self.save()
                     if stop.is_set():

@@ -1,7 +1,7 @@
-"""Validation beside a training run: every so many pictures, in processes of their own, at the lowest priority.
+"""Validation beside a training run: every so many images, in processes of their own, at the lowest priority.
 
 Training waits for nothing but the writing of the weights, some milliseconds. `export.to_onnx` and `export.validate`
-then run on what the training leaves of the processor. In OUT/validation are ``weights-N.pt`` (N pictures) for as long
+then run on what the training leaves of the processor. In OUT/validation are ``weights-N.pt`` (N images) for as long
 as they wait, ``model``, the last model folder that was validated, and what the two commands said. OUT/validation.jsonl
 gets a line for each validation. One that was under way when the run was stopped is made anew when it goes on.
 """
@@ -49,7 +49,7 @@ class Validations:
 
     Args:
         out: Folder of the run.
-        pictures: How far the run has come; what is on record after that will be made again.
+        images: How far the run has come; what is on record after that will be made again.
         commands: See `commands_for`.
     """
 

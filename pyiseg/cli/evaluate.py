@@ -38,7 +38,7 @@ def run(options: argparse.Namespace, echo: Callable[[str], None]) -> int:
     settings = runner.Settings(options.clicks, options.robot, options.device, options.jobs)
     model = load_model(options.model)
     cases = runner.read_cases(options.dataset, options.folder)
-    # The pictures of SBD are those of its training part too.
+    # The images of SBD are those of its training part too.
     of_masks = {case.image for case in cases}
     unmasked = [] if options.dataset == "sbd" else masks.without_mask(cases[0].image.parent, of_masks)
     journal = None if output is None else output.with_name(f"{output.name}.partial.jsonl")

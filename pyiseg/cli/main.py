@@ -132,7 +132,7 @@ def _click_all(session: Session, clicks: Iterable[Click]) -> None:
 
 
 def _say(text: str) -> None:
-    """Print a line. That nobody reads on is no reason to lose a picture."""
+    """Print a line. That nobody reads on is no reason to lose an image."""
     try:
         print(text, flush=True)
     except BrokenPipeError:

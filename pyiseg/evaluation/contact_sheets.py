@@ -61,7 +61,7 @@ def contact_sheet(
 
 
 def _row(run: Run, case: Case, model: Model, device: str) -> list[tuple[Image.Image, str]]:
-    """Pictures with their captions."""
+    """Images with their captions."""
     truth, void = case.truth()
     session = Session(case.image, model=model, device=device)
     row = [(_panel(session.image, truth, (), wanted=True), f"{run.name}: wanted")]

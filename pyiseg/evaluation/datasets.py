@@ -1,4 +1,4 @@
-"""Readers of evaluation sets: each yields its cases, a picture and one wanted mask."""
+"""Readers of evaluation sets: each yields its cases, an image and one wanted mask."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Case:
 
     Attributes:
         name: Of the mask, unique in its data set.
-        image: Path of the picture.
+        image: Path of the image.
         mask: Path of the mask.
         banded: Whether values between 64 and 192 in the mask are void (GrabCut's band) instead of thresholded.
         threshold: The least value that is wanted, 0..255, where the mask has no band. Of a mask in colour the strongest
@@ -59,7 +59,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Instance(Case):
-    """One object of a mask that numbers them: an instance file of SBD (``.mat``), or a picture.
+    """One object of a mask that numbers them: an instance file of SBD (``.mat``), or an image.
 
     Attributes:
         number: Of the object, 1 to 254; 255 is void and the other objects are background.

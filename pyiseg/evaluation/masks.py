@@ -37,15 +37,15 @@ def listed(folder: Path, way_out: str) -> list[Path]:
 def pairs(
     images: Path, masks: Path, way_out: str, image_of: Callable[[str], str] = lambda stem: stem
 ) -> list[tuple[Path, Path]]:
-    """Return (picture, mask) for every mask, in the order of their names; pictures without a mask are left out.
+    """Return (image, mask) for every mask, in the order of their names; images without a mask are left out.
 
     Args:
         images, masks: The folders.
         way_out: Ends the message, as in "an evaluation set is images/ and masks/ side by side".
-        image_of: The picture's name where no picture has the mask's, both without suffix.
+        image_of: The image's name where no image has the mask's, both without suffix.
 
     Raises:
-        FileNotFoundError: A folder is missing or empty, or a mask has no picture.
+        FileNotFoundError: A folder is missing or empty, or a mask has no image.
     """
     pictures = {path.stem: path for path in listed(images, way_out)}
     found = []
@@ -58,7 +58,7 @@ def pairs(
 
 
 def without_mask(images: Path, masked: Collection[Path]) -> list[str]:
-    """Return the names of the pictures in a folder that no mask was found for, after a notice on stderr."""
+    """Return the names of the images in a folder that no mask was found for, after a notice on stderr."""
     paths = listed(images, "")
     names = [path.name for path in paths if path not in masked]
     if names:
@@ -70,12 +70,12 @@ def without_mask(images: Path, masked: Collection[Path]) -> list[str]:
 
 @lru_cache
 def _say_once(folder: Path, notice: str) -> None:
-    """Training opens its data once for each size of its pictures."""
+    """Training opens its data once for each size of its images."""
     print(notice, file=sys.stderr)
 
 
 def read_pixels(path: Path, convert: Callable[[Image.Image], Image.Image] = lambda picture: picture) -> NDArray[Any]:
-    """Read a picture's values as they are stored, or as ``convert`` makes them.
+    """Read an image's values as they are stored, or as ``convert`` makes them.
 
     Raises:
         DamagedFileError: It cannot be read.

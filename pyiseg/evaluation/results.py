@@ -27,7 +27,7 @@ class Report:
         summary: As from :func:`pyiseg.evaluation.evaluate.summarise`.
         runs: All of them.
         failed: The cases whose image or mask could not be used; no figure counts them.
-        unmasked: Names of the pictures without a mask, which are left out.
+        unmasked: Names of the images without a mask, which are left out.
     """
 
     dataset: str

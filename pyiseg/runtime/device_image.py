@@ -1,4 +1,4 @@
-"""The door for pictures that lie on a GPU already: CuPy, PyCUDA, torch, or whatever speaks one of the two protocols.
+"""The door for images that lie on a GPU already: CuPy, PyCUDA, torch, or whatever speaks one of the two protocols.
 
 ``__cuda_array_interface__`` (https://numba.readthedocs.io/en/stable/cuda/cuda_array_interface.html) and DLPack
 (https://dmlc.github.io/dlpack). Nothing of those libraries is imported.
@@ -25,7 +25,7 @@ def is_device_array(image: Any) -> bool:
 
 
 class DeviceImage:
-    """A picture on a GPU, checked. It is used where it lies, not copied, so it must not change while it is in use.
+    """An image on a GPU, checked. It is used where it lies, not copied, so it must not change while it is in use.
 
     Args:
         image: RGB, uint8, shape (H, W, 3), C-contiguous, with ``__cuda_array_interface__`` or ``__dlpack__``.
@@ -66,10 +66,10 @@ class DeviceImage:
             )
 
     def borrow(self, stream: Any) -> Any:
-        """The picture as a native array that shares its memory.
+        """The image as a native array that shares its memory.
 
         Args:
-            stream: A native stream; its work from now on waits for what the picture's maker has enqueued.
+            stream: A native stream; its work from now on waits for what the image's maker has enqueued.
 
         Raises:
             ValueError: A DLPack tensor of another dtype, or not C-contiguous; or it lies on another GPU.

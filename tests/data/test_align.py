@@ -93,7 +93,7 @@ def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: py
 @pytest.mark.parametrize("shift", [(0.4, -0.3), (-0.7, 0.0), (0.0, 0.25)])
 @pytest.mark.parametrize("scale", [0.5, 1.0, 3.0])
 def test_masks_move_by_their_shift(shift: tuple[float, float], scale: float) -> None:
-    """By so many pixels of the picture before it is resized; the mask's level of one half moves, not the image."""
+    """By so many pixels of the image before it is resized; the mask's level of one half moves, not the image."""
     alpha = ((soft_disc(49.3, 40.2) > 0.5) * 255).astype(np.uint8)
     ones = np.ones_like(alpha)
     picture = Masked(np.dstack([alpha] * 3), alpha, ones, ones - (alpha > 0), "rough", shift)

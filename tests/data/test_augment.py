@@ -1,4 +1,4 @@
-"""Cutting and composing training pictures. Skipped without the extra pyiseg[train]."""
+"""Cutting and composing training images. Skipped without the extra pyiseg[train]."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def alpha(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def two_objects(height: int = 50, width: int = 70) -> Masked:
-    """A picture whose red is 200 on the wanted object and 100 on the other, with green and blue for row and column."""
+    """An image whose red is 200 on the wanted object and 100 on the other, with green and blue for row and column."""
     index = np.zeros((height, width), np.uint8)
     index[10:40, 8:30], index[12:45, 38:60] = 1, 2
     image = np.zeros((height, width, 3), np.uint8)
@@ -79,7 +79,7 @@ def test_the_papers_crop_is_not_resized() -> None:
         assert (crop.alpha > 127).any()
         places.add((y, x))
     assert len(places) > 15
-    # Only a smaller picture is enlarged, until its shorter side fits; its proportions stay.
+    # Only a smaller image is enlarged, until its shorter side fits; its proportions stay.
     crop = paper_crop(np.random.default_rng(0), two_objects(), 100)
     assert crop.alpha.shape == (100, 100)
     assert (crop.alpha > 127).any(axis=0).sum() <= 44

@@ -1,4 +1,4 @@
-"""The contact sheet of training pictures. Skipped without the extra pyiseg[train]."""
+"""The contact sheet of training images. Skipped without the extra pyiseg[train]."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ def root(tmp_path: Path) -> Path:
 
 
 def add_more(root: Path, source: str = "koma", image: str = ".webp", **fields: Any) -> dict[str, Any]:
-    """Add one picture of two objects to ``more.jsonl``, its mask a WebP file; return its record."""
+    """Add one image of two objects to ``more.jsonl``, its mask a WebP file; return its record."""
     number = next(i for i in range(99) if not is_validation(f"new_{i}{image}"))
     picture, index = toy_data.picture(3)
     index[:10, :10] = 2

@@ -1,4 +1,4 @@
-"""Degraded pictures, and pasted objects with matched color. Skipped without the extra pyiseg[train]."""
+"""Degraded images, and pasted objects with matched color. Skipped without the extra pyiseg[train]."""
 
 from __future__ import annotations
 

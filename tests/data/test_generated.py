@@ -1,4 +1,4 @@
-"""Generated training pictures: what each kind promises, and their settings. Skipped without the extra pyiseg[train]."""
+"""Generated training images: what each kind promises, and their settings. Skipped without the extra pyiseg[train]."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ def test_holes_are_holes(material: Material) -> None:
 
 
 def test_parts_begin_like_the_whole(material: Material) -> None:
-    """The same picture is there with a part wanted and with all of it: others are the rest of the thing."""
+    """The same image is there with a part wanted and with all of it: others are the rest of the thing."""
     of_part = [picture.others.any() for picture in pictures(material, "parts", 40)]
     assert 8 < sum(of_part) < 32
 

@@ -1,4 +1,4 @@
-"""Training pictures of other shapes than squares, and windows at serving scale. Skipped without pyiseg[train]."""
+"""Training images of other shapes than squares, and windows at serving scale. Skipped without pyiseg[train]."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_shapes_that_make_no_sense(shapes: object, message: str) -> None:
 
 
 def disc_on_a_ramp(height: int = 300, width: int = 400, radius: int = 40) -> Masked:
-    """A disc, in a picture whose green and blue tell row and column."""
+    """A disc, in an image whose green and blue tell row and column."""
     alpha = cv2.circle(np.zeros((height, width), np.uint8), (width // 2, height // 2), radius, 255, -1)
     rows, columns = np.mgrid[:height, :width]
     image = np.dstack([alpha, rows * 255 / height, columns * 255 / width]).astype(np.uint8)

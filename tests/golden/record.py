@@ -1,4 +1,4 @@
-"""Record cat_mask.png anew, after the default weights have changed and the picture has been looked at."""
+"""Record cat_mask.png anew, after the default weights have changed and the image has been looked at."""
 
 from __future__ import annotations
 

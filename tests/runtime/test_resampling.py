@@ -70,7 +70,7 @@ def test_working_image_is_that_of_pillow(native: Native, image: tuple[int, int])
         chosen = view(image, rule)
         planes = network_input(native, chosen, rgb)
         assert planes.dtype == np.float32
-        # Pillow before 13 goes along rows first even where a tall picture shrinks most along its columns.
+        # Pillow before 13 goes along rows first even where a tall image shrinks most along its columns.
         close = 0 if PILLOW >= 13 or image[0] <= 2 * image[1] else 1.01 / 255
         np.testing.assert_allclose(planes, pillow.working_image(chosen, rgb), rtol=0, atol=close)
 

@@ -1,4 +1,4 @@
-"""Training sets of a few drawn pictures, laid out as the real ones."""
+"""Training sets of a few drawn images, laid out as the real ones."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-# A picture that falls into the validation part, see export.data.mixed.is_validation.
+# An image that falls into the validation part, see export.data.mixed.is_validation.
 HELD_OUT = 49
 
 TRAIN, VAL = ("2008_000001", "2008_000002", "2008_000003"), ("2009_000001",)
@@ -63,7 +63,7 @@ def instances(i: int) -> NDArray[np.uint8]:
 
 
 def build_sbd(root: Path) -> Path:
-    """Write the Semantic Boundaries Dataset as it is published, two instances a picture, and return its folder."""
+    """Write the Semantic Boundaries Dataset as it is published, two instances an image, and return its folder."""
     import scipy.sparse
     from scipy.io import savemat
 

@@ -1,4 +1,4 @@
-"""A small evaluation set of drawn pictures, and a report made up by hand."""
+"""A small evaluation set of drawn images, and a report made up by hand."""
 
 from __future__ import annotations
 

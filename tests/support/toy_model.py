@@ -102,7 +102,7 @@ def change_manifest(folder: Path, **changes: Any) -> None:
 
 
 def photo(height: int, width: int, seed: int = 0) -> npt.NDArray[np.uint8]:
-    """A dark, noisy picture with a bright red disc in the middle of its right half."""
+    """A dark, noisy image with a bright red disc in the middle of its right half."""
     rng = np.random.default_rng(seed)
     rgb = rng.integers(0, 60, (height, width, 3), dtype=np.uint8)
     y, x = np.mgrid[:height, :width]

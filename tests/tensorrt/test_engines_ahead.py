@@ -86,7 +86,7 @@ def test_the_default_model_computes_in_fp16() -> None:
     built = tensorrt.flavour("tensorrt_rtx").build(model, spec, (8, 9), describe=True)
     every, weighted = engines.precisions(built.layers)
     assert weighted["FP16"] > 3 * weighted["FP32"]
-    assert every["FP32"] > 0  # norms, and sums over the picture
+    assert every["FP32"] > 0  # norms, and sums over the image
 
 
 def test_fp16_files_that_compute_in_fp32_are_refused(

@@ -39,7 +39,7 @@ def sbd(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("name", available())
 def test_each_configuration_trains_twenty_steps(name: str, data: Path, sbd: Path, tmp_path: Path) -> None:
-    """At toy size: channels divided, pictures of 64 x 64, and rates at which twenty steps show."""
+    """At toy size: channels divided, images of 64 x 64, and rates at which twenty steps show."""
     settings = load_settings(name)
     network = scaled(settings.network, 16)
     optimizer = replace(settings.optimizer, lr=1e-3, encoder_lr=1e-3, warmup=0)
@@ -92,7 +92,7 @@ def test_every_variant_trains_in_both_ways(variant: str, update: str, data: Path
     assert np.isfinite(trainer.update([trainer.data[64, 0]])["loss_1"])
 
 
-# The default's kind of run, and the paper's: other optimizer, an update a click, epochs; pictures made by a process.
+# The default's kind of run, and the paper's: other optimizer, an update a click, epochs; images made by a process.
 @pytest.mark.parametrize(("kind", "workers"), [("compact", 0), ("paper", 1)])
 def test_killed_and_resumed_equals_uninterrupted(
     kind: str, workers: int, data: Path, sbd: Path, tmp_path: Path
@@ -255,7 +255,7 @@ def test_dry_run_from_the_command_line(data: Path) -> None:
 
 
 def test_ctrl_c_reaches_all_processes_and_loses_nothing(data: Path, tmp_path: Path) -> None:
-    """A terminal signals the whole group: here while the process that makes pictures is still starting."""
+    """A terminal signals the whole group: here while the process that makes images is still starting."""
     command = [sys.executable, "-m", "export.train", "compact", "--data", str(data), "--workers", "1"]
     run = subprocess.Popen(
         [*command, "--out", str(tmp_path / "run"), "--set", "run.sizes=[[0.0, 64]]"],
@@ -276,7 +276,7 @@ def test_ctrl_c_reaches_all_processes_and_loses_nothing(data: Path, tmp_path: Pa
 
 
 def test_two_processes_do_what_one_does(data: Path, tmp_path: Path) -> None:
-    """Under torchrun, two processes with a picture each make the update of one process with both."""
+    """Under torchrun, two processes with an image each make the update of one process with both."""
     options = ["compact", "--data", str(data), "--set", "run.sizes=[[0.0, 64]]", "--set", "run.pictures=2"]
     options += ["--set", "clicks.clicks=1", "--set", "data.close=0.0"]
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]

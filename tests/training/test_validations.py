@@ -23,7 +23,7 @@ from export.training.validations import LINES, Validations, commands_for, kept_o
 from pyiseg.files import read_json_lines  # noqa: E402
 
 SUMMARY = {"cases": 3, "noc85": 2.0, "noc90": 3.5, "noc95": 9.0, "auc": 0.9, "mean_iou": [0.5, 0.75]}
-# It reads the weights and prints a summary: auc is the number of pictures, so that a line is known by it.
+# It reads the weights and prints a summary: auc is the number of images, so that a line is known by it.
 PRINTS = f"""
 import json, sys, torch
 pictures = torch.load(sys.argv[1], weights_only=True)["training"]["pictures"]
@@ -97,7 +97,7 @@ def test_what_is_stopped_is_made_anew(tmp_path: Path) -> None:
     validations.close()
     with pytest.raises(ProcessLookupError):
         os.kill(process, 0)
-    # The run goes on from a checkpoint of 15 pictures: what was to be validated at 20 will come again.
+    # The run goes on from a checkpoint of 15 images: what was to be validated at 20 will come again.
     again = Validations(tmp_path, 15, scripts(PRINTS))
     assert [line["auc"] for line in waited(again)] == [10]
     with open(tmp_path / LINES, "a") as lines:

@@ -1,4 +1,4 @@
-"""Charts and tables on the pages of generated training pictures."""
+"""Charts and tables on the pages of generated training images."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Generated training pictures of large even areas side by side: sky, walls, hills, weak edges between them."""
+"""Generated training images of large even areas side by side: sky, walls, hills, weak edges between them."""
 
 from __future__ import annotations
 

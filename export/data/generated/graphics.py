@@ -1,4 +1,4 @@
-"""Generated training pictures of flat graphics and screenshots: cards, windows, tables, charts, icons, text, logos."""
+"""Generated training images of flat graphics and screenshots: cards, windows, tables, charts, icons, text, logos."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def graphics(rng: np.random.Generator, material: Material, shape: tuple[int, int
 
 
 def cards(page: Page, area: Area, *tags: str) -> None:
-    """Lay one to twelve cards in a grid, each with a picture, text, an avatar, a button."""
+    """Lay one to twelve cards in a grid, each with an image, text, an avatar, a button."""
     rng = page.rng
     rows, columns = one_of(rng, ((1, 1), (1, 2), (2, 1), (2, 2), (3, 1), (3, 2), (2, 3), (4, 3)))
     x, y, width, height = area
@@ -115,7 +115,7 @@ def window(page: Page, area: Area, *tags: str) -> None:
 
 
 def document(page: Page, area: Area, *tags: str) -> None:
-    """Write a heading and paragraphs, some on a panel, with a picture or a button between."""
+    """Write a heading and paragraphs, some on a panel, with an image or a button between."""
     rng, unit = page.rng, page.unit
     x, y, width, height = area
     ink = page.ink if tags else page.muted

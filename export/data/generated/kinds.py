@@ -1,4 +1,4 @@
-"""Generated training pictures by kind: what users meet and photographs with masks do not hold.
+"""Generated training images by kind: what users meet and photographs with masks do not hold.
 
 Each kind is a pure function of a random generator, of the photographs and objects it draws on, and of the frame.
 """
@@ -29,12 +29,12 @@ KINDS: dict[str, Callable[[np.random.Generator, Material, tuple[int, int]], Mask
 }
 # Kinds whose colors are what they are meant to be: only some of them change their light as photographs do.
 GRAPHIC = frozenset({"graphics", "flat"})
-# The wanted part of a picture, in pixels and as a share; what is outside is made anew, so often at most.
+# The wanted part of an image, in pixels and as a share; what is outside is made anew, so often at most.
 FEWEST, MOST, ATTEMPTS = 24, 0.97, 20
 
 
 def generate(rng: np.random.Generator, material: Material, kind: str, shape: int | tuple[int, int]) -> Masked:
-    """Make a training picture of one kind.
+    """Make a training image of one kind.
 
     Args:
         rng: Where everything drawn comes from.
@@ -43,7 +43,7 @@ def generate(rng: np.random.Generator, material: Material, kind: str, shape: int
         shape: Height and width, or one side of a square, in pixels.
 
     Returns:
-        A picture of that shape, all of it valid, with some of the wanted thing in it and something else.
+        An image of that shape, all of it valid, with some of the wanted thing in it and something else.
 
     Raises:
         ValueError: There is no such kind.

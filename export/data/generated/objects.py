@@ -1,4 +1,4 @@
-"""Generated training pictures of things on a ground: several wanted as one, small ones, ones with holes."""
+"""Generated training images of things on a ground: several wanted as one, small ones, ones with holes."""
 
 from __future__ import annotations
 

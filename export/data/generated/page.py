@@ -35,7 +35,7 @@ class Page:
 
     Attributes:
         rng: Where everything drawn comes from.
-        material: For pictures on the page.
+        material: For images on the page.
         scene: What is laid so far.
         surface: Color of cards and windows; may be close to the ground's.
         ink, muted: Colors of text, on ``surface`` and on the ground.
@@ -124,7 +124,7 @@ class Page:
             self.scene.lay(at, ink, *tags, tag)
 
     def avatar(self, x: float, y: float, radius: float, *tags: str) -> None:
-        """Lay a round picture of a person or thing, or a disc with initials, at times with a ring or badge."""
+        """Lay a round image of a person or thing, or a disc with initials, at times with a ring or badge."""
         rng, tag = self.rng, self.new("avatar")
         if chance(rng, 0.3):
             self.scene.lay(filled(self.scene.shape, ellipse(x, y, radius + 2, radius + 2)), self.accent(), *tags, tag)

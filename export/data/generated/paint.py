@@ -1,4 +1,4 @@
-"""Colors, textures, grounds and cut-out objects for generated training pictures."""
+"""Colors, textures, grounds and cut-out objects for generated training images."""
 
 from __future__ import annotations
 

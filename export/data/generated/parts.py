@@ -1,4 +1,4 @@
-"""Generated training pictures of things made of parts: a part or all of it is wanted, and both begin alike."""
+"""Generated training images of things made of parts: a part or all of it is wanted, and both begin alike."""
 
 from __future__ import annotations
 

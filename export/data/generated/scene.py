@@ -1,4 +1,4 @@
-"""Scenes of layers: what every generated training picture is composed of, so that its alpha is exact.
+"""Scenes of layers: what every generated training image is composed of, so that its alpha is exact.
 
 A generator lays patches over a ground, back to front, each with tags that say what it belongs to. Afterwards one tag is
 wanted, and the scene becomes an image, the alpha of all that carries the tag, and a mask of what carries others only.
@@ -81,7 +81,7 @@ class Scene:
             moved: Rows and columns by which all layers are moved over the ground, down and to the right.
 
         Returns:
-            A picture of `shape`, all of it valid.
+            An image of `shape`, all of it valid.
         """
         canvas = self.ground.astype(np.float32)
         alpha, beside = np.zeros(self.shape, np.float32), np.zeros(self.shape, np.float32)

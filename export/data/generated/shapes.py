@@ -1,4 +1,4 @@
-"""Exact coverage of polygons, strokes, letters and boxes, for generated training pictures.
+"""Exact coverage of polygons, strokes, letters and boxes, for generated training images.
 
 Coordinates are those of edges: pixel i of a row spans x from i to i + 1. Everything is rasterized at four times the
 resolution and reduced by area, so that coverage has 17 levels.

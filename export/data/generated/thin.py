@@ -1,4 +1,4 @@
-"""Generated training pictures of thin things: wires, branches, fences, chains, wheels, legs; 1 to 6 pixels wide."""
+"""Generated training images of thin things: wires, branches, fences, chains, wheels, legs; 1 to 6 pixels wide."""
 
 from __future__ import annotations
 
