@@ -20,7 +20,7 @@ from gpu_kernels import checked
 
 from pyiseg import Model, _core
 from pyiseg.geometry import View
-from pyiseg.model import Rules
+from pyiseg.model import ClickParams
 from pyiseg.runtime.cuda import CudaImage
 from pyiseg.runtime.engine import GUIDE_STRIP
 
@@ -92,7 +92,7 @@ def click(native: Any, space: str, *, kind: str, dtype: np.dtype[Any], clean: st
     guide_clicks = kind == "clicks"
     shape, stride = (61, 2200 if guide_clicks else 83), 1 if guide_clicks else 2
     form, guide = ("residual", "color") if kind == "color" else ("averaged", "learned")
-    rules = Rules((1.0, 3.0, 5.0), 2, 1e-3, 1, clean, form, guide)
+    rules = ClickParams((1.0, 3.0, 5.0), 2, 1e-3, 1, clean, form, guide)
     model = Model(Path(), "sanitizer", "", "", 64, 32, stride, rules, {}, {})
     view = View.fit(shape, long_side=64, multiple=32, grid_stride=stride)
     assert not guide_clicks or shape[0] * shape[1] > GUIDE_STRIP, "the guide is to be made of more than one strip"

@@ -36,7 +36,7 @@ def add_to_folder(network: Network, folder: Path, sizes: tuple[tuple[int, int], 
         ValueError: The folder's networks are not this one.
         pyiseg.ModelError: It is no model folder, or damaged.
     """
-    served = load_model(folder).rules.guide
+    served = load_model(folder).click_params.guide
     if served != network.config.filter_guide:
         raise ValueError(
             f"{folder} has a guided filter with the guide {served!r}, the checkpoint's network one with "

@@ -17,7 +17,7 @@ from pyiseg.checks import Check, MisfitError, one_of, optional, table, text, who
 from pyiseg.errors import ModelError
 from pyiseg.files import atomic_write
 from pyiseg.network_files import FileEntry, check_files, networks
-from pyiseg.rules import FORMS, GUIDES, LEAST_EPS, Rules, Zoom, check_filter
+from pyiseg.params import FORMS, GUIDES, LEAST_EPS, ClickParams, Zoom, check_filter
 
 FORMAT = 1
 MANIFEST = "model.json"
@@ -33,7 +33,7 @@ class Manifest:
         name, description, licence: Of the model, in words.
         long_side, multiple: Size of the working image in pixels, see `pyiseg.geometry.View.fit`.
         grid_stride: Working pixels to a grid pixel.
-        rules: How clicks are encoded and predictions are finished.
+        click_params: How clicks are encoded and predictions are finished.
         files: The ONNX files of the folder by name; read-only.
         training: What is noted about the training; read-only, free in form, as JSON has it (tuples become lists).
         zoom: When small selections are zoomed in on; None for never.
@@ -52,7 +52,7 @@ class Manifest:
     long_side: int
     multiple: int
     grid_stride: int
-    rules: Rules
+    click_params: ClickParams
     files: Mapping[str, FileEntry]
     training: Mapping[str, Any]
     zoom: Zoom | None = None
@@ -61,7 +61,7 @@ class Manifest:
     unknown: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        check_filter(self.rules)
+        check_filter(self.click_params)
         for key in SCHEMA:
             if not key.valid(value := key.value_of(self)):
                 raise MisfitError(f"'{key}' must be {key.kind}, not {key.plain(value)!r}")
@@ -70,7 +70,7 @@ class Manifest:
                 f"input.long_side {self.long_side} must be a multiple of input.multiple {self.multiple}, "
                 f"and that of grid_stride {self.grid_stride}"
             )
-        check_files(self.files, self.rules.guide)
+        check_files(self.files, self.click_params.guide)
         for name in ("training", "unknown"):
             object.__setattr__(self, name, MappingProxyType(_as_json(name, getattr(self, name))))
         object.__setattr__(self, "files", MappingProxyType(dict(self.files)))
@@ -80,7 +80,7 @@ class Manifest:
     @property
     def networks(self) -> tuple[str, ...]:
         """The files that make up the model, by name; what else is listed is not read."""
-        return networks(self.rules.guide, self.files)
+        return networks(self.click_params.guide, self.files)
 
     @classmethod
     def from_json(cls, content: str | bytes, path: str | Path = MANIFEST) -> Manifest:
@@ -150,7 +150,7 @@ class Key(NamedTuple):
         attribute: Where `Manifest` has the value.
         valid: Whether it takes a value.
         kind: What it takes, for messages and docs/model-format.md.
-        required: Whether it may not be missing; else the default of `Manifest` or `Rules` is meant.
+        required: Whether it may not be missing; else the default of `Manifest` or `ClickParams` is meant.
         parse: Makes the value of what JSON has; what is no such thing may stay as it is, for `valid` to refuse.
         plain: The other way round.
     """
@@ -218,13 +218,21 @@ SCHEMA = (
     Key(("input", "multiple"), "multiple", whole(1), "a whole number >= 1"),
     Key(("input", "preprocessing"), "preprocessing", optional(str), "text", False),
     Key(("grid_stride",), "grid_stride", whole(1), "a whole number >= 1"),
-    Key(("click_sigmas",), "rules.sigmas", _sigmas, "1 to 8 numbers in 0.001..1e6", True, _parse_sigmas, _plain_sigmas),
-    Key(("guided_filter", "form"), "rules.form", one_of(*FORMS), "'averaged' or 'residual'", False),
-    Key(("guided_filter", "guide"), "rules.guide", one_of(*GUIDES), "'learned' or 'color'", False),
-    Key(("guided_filter", "radius"), "rules.radius", whole(0, 64), "a whole number in 0..64"),
-    Key(("guided_filter", "eps"), "rules.eps", within(LEAST_EPS["learned"], 1e12), "a number in 1e-12..1e12"),
-    Key(("clean",), "rules.clean", one_of("before", "after"), "'before' or 'after'", False),
-    Key(("clean_margin",), "rules.margin", whole(0), "a whole number >= 0"),
+    Key(
+        ("click_sigmas",),
+        "click_params.sigmas",
+        _sigmas,
+        "1 to 8 numbers in 0.001..1e6",
+        True,
+        _parse_sigmas,
+        _plain_sigmas,
+    ),
+    Key(("guided_filter", "form"), "click_params.form", one_of(*FORMS), "'averaged' or 'residual'", False),
+    Key(("guided_filter", "guide"), "click_params.guide", one_of(*GUIDES), "'learned' or 'color'", False),
+    Key(("guided_filter", "radius"), "click_params.radius", whole(0, 64), "a whole number in 0..64"),
+    Key(("guided_filter", "eps"), "click_params.eps", within(LEAST_EPS["learned"], 1e12), "a number in 1e-12..1e12"),
+    Key(("clean",), "click_params.clean", one_of("before", "after"), "'before' or 'after'", False),
+    Key(("clean_margin",), "click_params.margin", whole(0), "a whole number >= 0"),
     Key(("zoom",), "zoom", optional(Zoom), "a table", False, _parse_zoom, _plain_zoom),
     Key(("precision",), "precision", optional(str), "text", False),
     Key(("files",), "files", table, "a table of the ONNX files", True, _parse_files, _plain_files),
@@ -265,8 +273,12 @@ def _values(stated: dict[str, Any], path: str | Path) -> dict[str, Any]:
             values[key.attribute] = key.parse(place[key.path[-1]])
         elif key.required:
             raise ModelError(f"'{path}' lacks '{key}', {key.kind}; export the model again")
-    rules = {name.removeprefix("rules."): values.pop(name) for name in list(values) if name.startswith("rules.")}
-    return {**values, "rules": Rules(**rules), "unknown": _unknown_of(stated)}
+    params = {
+        name.removeprefix("click_params."): values.pop(name)
+        for name in list(values)
+        if name.startswith("click_params.")
+    }
+    return {**values, "click_params": ClickParams(**params), "unknown": _unknown_of(stated)}
 
 
 def _unknown_of(content: Mapping[str, Any]) -> dict[str, Any]:

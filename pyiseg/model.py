@@ -18,8 +18,8 @@ from typing import Any
 from pyiseg.errors import ModelError
 from pyiseg.manifest import MANIFEST, Manifest
 from pyiseg.network_files import FP16_FILES, FileEntry
-from pyiseg.rules import Rules as Rules
-from pyiseg.rules import Zoom as Zoom
+from pyiseg.params import ClickParams as ClickParams
+from pyiseg.params import Zoom as Zoom
 
 BUNDLED = Path(__file__).resolve().parent / "models"
 
@@ -33,7 +33,7 @@ class Model:
         name, description, licence: As its maker wrote them.
         long_side, multiple: Size of the working image, see `pyiseg.geometry.View.fit`.
         grid_stride: Working pixels to a grid pixel.
-        rules: How clicks are drawn and answers are finished.
+        click_params: How clicks are encoded and predictions are finished.
         files: The ONNX files by name, as bytes that have the size and SHA-256 the manifest states.
         training: What its maker noted about the training; free in form.
         zoom: When small selections are looked at closer; None for never.
@@ -46,7 +46,7 @@ class Model:
     long_side: int
     multiple: int
     grid_stride: int
-    rules: Rules
+    click_params: ClickParams
     files: Mapping[str, bytes] = dataclasses.field(repr=False)
     training: Mapping[str, Any] = dataclasses.field(repr=False)
     zoom: Zoom | None = None
@@ -57,11 +57,16 @@ class Model:
         return FP16_FILES["click.onnx"] in self.files
 
     @property
+    def rules(self) -> ClickParams:
+        """The name that `click_params` had in version 0.2; it goes with version 0.4."""
+        return self.click_params
+
+    @property
     def serving(self) -> dict[str, Any]:
         """What the manifest says of how the networks are used, as plain values: with the files, all that decides."""
         return {
             "input": [self.long_side, self.multiple, self.grid_stride],
-            "rules": dataclasses.asdict(self.rules) | {"sigmas": list(self.rules.sigmas)},
+            "rules": dataclasses.asdict(self.click_params) | {"sigmas": list(self.click_params.sigmas)},
             "zoom": None if self.zoom is None else dataclasses.asdict(self.zoom),
         }
 
@@ -125,7 +130,7 @@ def _load(folder: Path, content: bytes) -> Model:
         long_side=manifest.long_side,
         multiple=manifest.multiple,
         grid_stride=manifest.grid_stride,
-        rules=manifest.rules,
+        click_params=manifest.click_params,
         files=MappingProxyType({name: _read(folder, name, manifest.files[name]) for name in manifest.networks}),
         training=manifest.training,
         zoom=manifest.zoom,

@@ -91,7 +91,7 @@ def test_the_fp16_siblings_answer_like_the_others() -> None:
     coarse = rng.random((5, 6, 3)).astype(np.float32)
     have: dict[str, Any] = {"image": cv2.resize(coarse, (192, 160)).transpose(2, 0, 1)[None]}
     have["click_maps"] = np.zeros((1, 6, 80, 96), np.float32)
-    _core.click_maps(np.array([[40, 50, 1], [10, 5, 0]], np.int32), model.rules.sigmas, have["click_maps"][0])
+    _core.click_maps(np.array([[40, 50, 1], [10, 5, 0]], np.int32), model.click_params.sigmas, have["click_maps"][0])
     have["previous_alpha"] = rng.random((1, 1, 80, 96)).astype(np.float32)
 
     def alpha(kind: str) -> Any:

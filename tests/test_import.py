@@ -15,7 +15,19 @@ from support.paths import ROOT
 import pyiseg
 
 # Each knows those behind it, never those before it; what is not named here stands behind them all.
-ROOMS = ("__init__", "__main__", "cli", "demo", "evaluation", "session", "crops", "image", "backend", "tensorrt", "runtime")
+ROOMS = (
+    "__init__",
+    "__main__",
+    "cli",
+    "demo",
+    "evaluation",
+    "session",
+    "crops",
+    "image",
+    "backend",
+    "tensorrt",
+    "runtime",
+)
 
 
 def loaded_by(statement: str) -> set[str]:

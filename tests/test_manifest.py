@@ -18,7 +18,7 @@ from support.paths import ROOT
 import pyiseg
 from pyiseg.manifest import FORMAT, SCHEMA, Manifest
 from pyiseg.network_files import FileEntry
-from pyiseg.rules import Rules, Zoom
+from pyiseg.params import ClickParams, Zoom
 
 DOCUMENT = (ROOT / "docs" / "model-format.md").read_text()
 SHIPPED = ROOT / "pyiseg" / "models" / "default" / "model.json"
@@ -30,7 +30,7 @@ WHOLE = Manifest(
     long_side=64,
     multiple=32,
     grid_stride=2,
-    rules=Rules((1.0, 3.0), 2, 1e-3, 1),
+    click_params=ClickParams((1.0, 3.0), 2, 1e-3, 1),
     files={"click.onnx": ENTRY, "guide.onnx": ENTRY},
     training={"pictures": 3},
 )
@@ -56,7 +56,7 @@ ENTRIES = st.builds(FileEntry, sha256=st.text("0123456789abcdefABCDEF", min_size
 @st.composite
 def manifests(draw: st.DrawFn) -> Manifest:
     form, guide = draw(st.sampled_from([("averaged", "learned"), ("residual", "learned"), ("residual", "color")]))
-    rules = Rules(
+    rules = ClickParams(
         sigmas=tuple(draw(st.lists(st.floats(1e-3, 1e6) | st.integers(1, 10), min_size=1, max_size=8))),
         radius=draw(st.integers(0, 64)),
         eps=draw(st.floats(1e-6 if guide == "color" else 1e-12, 1e12)),
@@ -80,7 +80,7 @@ def manifests(draw: st.DrawFn) -> Manifest:
         long_side=multiple * draw(st.integers(1, 8192 // multiple)),
         multiple=multiple,
         grid_stride=stride,
-        rules=rules,
+        click_params=rules,
         files={name: draw(ENTRIES) for name in draw(st.permutations(names))},
         training=draw(st.dictionaries(st.text(), PLAIN_JSON, max_size=3)),
         zoom=draw(st.none() | ZOOMS),
@@ -136,9 +136,9 @@ def test_folders_of_another_writer(tmp_path: Path, options: dict[str, Any]) -> N
 @pytest.mark.parametrize(
     ("missing", "attribute", "value"),
     [
-        ("clean", "rules.clean", "before"),
-        ("guided_filter.form", "rules.form", "averaged"),
-        ("guided_filter.guide", "rules.guide", "learned"),
+        ("clean", "click_params.clean", "before"),
+        ("guided_filter.form", "click_params.form", "averaged"),
+        ("guided_filter.guide", "click_params.guide", "learned"),
         ("zoom", "zoom", None),
         ("zoom.below", "zoom.below", 0.4),
         ("input.preprocessing", "preprocessing", None),
@@ -146,9 +146,9 @@ def test_folders_of_another_writer(tmp_path: Path, options: dict[str, Any]) -> N
     ],
 )
 def test_what_older_folders_lack(missing: str, attribute: str, value: Any) -> None:
-    rules = dataclasses.replace(WHOLE.rules, clean="after", form="residual")
+    rules = dataclasses.replace(WHOLE.click_params, clean="after", form="residual")
     zoom = Zoom(3, 2, 0.5, 2)
-    whole = dataclasses.replace(WHOLE, rules=rules, zoom=zoom, preprocessing="none", precision="fp32")
+    whole = dataclasses.replace(WHOLE, click_params=rules, zoom=zoom, preprocessing="none", precision="fp32")
     content = whole.to_dict()
     *tables, key = missing.split(".")
     del (content[tables[0]] if tables else content)[key]
@@ -220,9 +220,9 @@ def test_a_manifest_cannot_be_changed() -> None:
 )
 def test_wrong_values_fail_when_they_are_written(changes: dict[str, Any], words: str) -> None:
     ours = {key: value for key, value in changes.items() if hasattr(WHOLE, key)}
-    rules = dataclasses.replace(WHOLE.rules, **{key: x for key, x in changes.items() if key not in ours})
+    rules = dataclasses.replace(WHOLE.click_params, **{key: x for key, x in changes.items() if key not in ours})
     with pytest.raises(ValueError, match=words):
-        dataclasses.replace(WHOLE, **ours, rules=rules)
+        dataclasses.replace(WHOLE, **ours, click_params=rules)
 
 
 @pytest.mark.parametrize(
@@ -292,8 +292,8 @@ def test_a_table_that_is_none() -> None:
 
 def test_the_schema_has_every_value() -> None:
     stated = {key.attribute for key in SCHEMA}
-    ours = {field.name for field in dataclasses.fields(Manifest)} - {"rules", "unknown"}
-    assert stated == ours | {f"rules.{field.name}" for field in dataclasses.fields(Rules)}
+    ours = {field.name for field in dataclasses.fields(Manifest)} - {"click_params", "unknown"}
+    assert stated == ours | {f"click_params.{field.name}" for field in dataclasses.fields(ClickParams)}
 
 
 def documented() -> dict[str, tuple[str, str]]:

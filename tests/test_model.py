@@ -28,7 +28,7 @@ def test_a_model_is_what_its_manifest_says(folder: Path) -> None:
     assert model.folder == folder.resolve()
     assert (model.name, model.licence) == ("toy", "Apache-2.0")
     assert (model.long_side, model.multiple, model.grid_stride) == (64, 32, 2)
-    assert model.rules == model_module.Rules(sigmas=toy_model.SIGMAS, radius=2, eps=1e-3, margin=1)
+    assert model.click_params == model_module.ClickParams(sigmas=toy_model.SIGMAS, radius=2, eps=1e-3, margin=1)
     assert set(model.files) == {"image.onnx", "click.onnx", "guide.onnx"}
     assert model.files["click.onnx"] == (folder / "click.onnx").read_bytes()
     assert model.training["command"] == "none"

@@ -80,7 +80,7 @@ def test_the_full_guide_is_that_of_the_clicks_in_force(folder: Path) -> None:
     working = working_image(view, rgb)
     clicks = view.grid_clicks([(200, 350, 1), (50, 600, 0)])
     network = networks_of(model).guide(rgb.size // 3, Scratch())
-    guide = ClickGuide(NUMPY, view, network, rgb, working, model.rules.sigmas[0])
+    guide = ClickGuide(NUMPY, view, network, rgb, working, model.click_params.sigmas[0])
     on_grid = guide.on_grid(clicks).copy()
     maps = np.empty((6, *view.grid), np.float32)
     _core.click_maps(clicks, toy_model.SIGMAS, maps)
@@ -93,7 +93,7 @@ def test_the_full_guide_is_that_of_the_clicks_in_force(folder: Path) -> None:
     np.testing.assert_allclose(offset.mean(), by_hand.mean(), atol=1e-5)
     np.testing.assert_allclose(on_grid, by_hand - by_hand.mean(), atol=1e-5)
     # Nothing is remembered of clicks that were asked for before.
-    again = ClickGuide(NUMPY, view, network, rgb, working, model.rules.sigmas[0])
+    again = ClickGuide(NUMPY, view, network, rgb, working, model.click_params.sigmas[0])
     again.on_grid(clicks[:1])
     again.at_image()
     np.testing.assert_array_equal(again.on_grid(clicks), on_grid)

@@ -108,7 +108,7 @@ def _manifest(
         multiple=32,
         preprocessing="RGB in 0..1, Lanczos to the working size; the networks normalise it themselves",
         grid_stride=config.grid_stride,
-        rules=config.rules,
+        click_params=config.click_params,
         zoom=config.zoom,
         precision=precision,
         files=list_files(folder),

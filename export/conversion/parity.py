@@ -37,7 +37,7 @@ def random_inputs(config: NetworkConfig, height: int, width: int) -> Tensors:
     maps = []
     for y, x in torch.rand(2, 2, generator=generator) * torch.tensor(grid):
         d2 = (rows - y) ** 2 + (columns - x).T ** 2
-        maps += [torch.exp(-d2 / (2 * sigma**2)) for sigma in config.rules.sigmas]
+        maps += [torch.exp(-d2 / (2 * sigma**2)) for sigma in config.click_params.sigmas]
     return {
         "image": (blotches(3, height, width) + 0.05 * torch.randn(1, 3, height, width, generator=generator)).clamp(
             0, 1

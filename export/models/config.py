@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from export.parsing import from_dict
-from pyiseg.rules import FORMS, GUIDES, LEAST_EPS, Rules, Zoom
+from pyiseg.params import FORMS, GUIDES, LEAST_EPS, ClickParams, Zoom
 
 ZOOM = Zoom()
 
@@ -132,10 +132,10 @@ class NetworkConfig:
         return "both" if self.interaction else "early"
 
     @property
-    def rules(self) -> Rules:
+    def click_params(self) -> ClickParams:
         """The same on the grid, as the runtime takes it."""
         sigmas = tuple(sigma / self.grid_stride for sigma in self.sigmas)
-        return Rules(
+        return ClickParams(
             sigmas, self.radius, self.eps, self.clean_margin, self.clean, form=self.filter_form, guide=self.filter_guide
         )
 

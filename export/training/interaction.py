@@ -161,7 +161,7 @@ class Episode:
         self.truth, self.void, self.others = sample.alpha > 127, sample.valid == 0, sample.others == 1
         height, width = self.truth.shape
         grid = (height // config.grid_stride, width // config.grid_stride)
-        self.view, rules = View((height, width), (height, width), grid), config.rules
+        self.view, rules = View((height, width), (height, width), grid), config.click_params
         self.click_stage = ClickStage(rules, grid)
         self.guide: GivenGuide | None = None
         if rules.guide == "color":

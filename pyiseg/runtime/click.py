@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pyiseg import _core
-from pyiseg.model import Rules
+from pyiseg.model import ClickParams
 
 Float32: TypeAlias = npt.NDArray[np.float32]
 Clicks: TypeAlias = npt.NDArray[np.int32]
@@ -29,7 +29,7 @@ class ClickStage:
     """Pre- and post-processing of clicks on one grid. Every click writes its buffers; not for two threads at once.
 
     Args:
-        rules: How clicks are encoded and predictions are finished.
+        params: How clicks are encoded and predictions are finished.
         grid: Height and width of the grid.
         ops: Who does the work; every array below is of the kind it takes.
         empty: Makes an array of a shape and dtype.
@@ -44,15 +44,15 @@ class ClickStage:
 
     def __init__(
         self,
-        rules: Rules,
+        params: ClickParams,
         grid: tuple[int, int],
         ops: Any = _core,
         empty: Callable[..., Any] = np.empty,
         copy: Callable[[Any, Any], None] = _copy,
         dtypes: tuple[Any, Any] = (np.float32, np.float32),
     ) -> None:
-        self._rules, self._ops, self._copy = rules, ops, copy
-        self.maps = empty((1, 2 * len(rules.sigmas), *grid), dtypes[0])
+        self._params, self._ops, self._copy = params, ops, copy
+        self.maps = empty((1, 2 * len(params.sigmas), *grid), dtypes[0])
         self.previous = empty((1, 1, *grid), dtypes[1])
         self.answer = empty((1, 1, *grid), np.float32)
         self._labels = empty(grid, np.int32)
@@ -66,7 +66,7 @@ class ClickStage:
             alpha: What is selected on the grid, float32, shape (h, w); see `pyiseg.runtime.guided_filter`.
         """
         self._ops.keep_clicked_components(alpha, previous_clicks, 0, self._labels, self.previous[0, 0])
-        self._ops.click_maps(clicks, self._rules.sigmas, self.maps[0])
+        self._ops.click_maps(clicks, self._params.sigmas, self.maps[0])
 
     def postprocess(self, clicks: Any, prediction: Any) -> None:
         """Turn `answer` into a prediction: force the clicks and drop components without one, unless the filter does.
@@ -77,8 +77,8 @@ class ClickStage:
         """
         alpha = self.answer[0, 0]
         self._ops.force_clicks(clicks, alpha)
-        if self._rules.cleaned_by_filter:
+        if self._params.cleaned_by_filter:
             self._copy(alpha, prediction)
         else:
             # A region that goes takes its own edge with it; after the filter a rim of it would be left.
-            self._ops.keep_clicked_components(alpha, clicks, self._rules.margin, self._labels, prediction)
+            self._ops.keep_clicked_components(alpha, clicks, self._params.margin, self._labels, prediction)

@@ -33,7 +33,7 @@ class CpuImage:
     ONNX Runtime holds the features as its own values, so a click copies nothing into the network.
 
     Args:
-        model: The networks and their rules.
+        model: The networks and their params.
         view: How the model sees the image.
         rgb: RGB, uint8, shape (H, W, 3), C-contiguous. It is kept, so it must not change.
         pool: Memory that clicks work in, shared with other images; None for a pool of its own.
@@ -56,9 +56,9 @@ class CpuImage:
 
     def _shared_guide(self) -> ColorGuide | ImageGuide | None:
         """Compute the guide, unless it depends on the clicks."""
-        rules = self.model.rules
+        params = self.model.click_params
         if not self.networks.learned_guide:
-            return ColorGuide(NUMPY, self.view, self.rgb, rules.radius, rules.eps, np.zeros)
+            return ColorGuide(NUMPY, self.view, self.rgb, params.radius, params.eps, np.zeros)
         if self.networks.guide_sees_clicks:
             return None
         network = self.networks.guide(self.rgb.shape[0] * self.rgb.shape[1], Scratch())
@@ -66,15 +66,15 @@ class CpuImage:
 
     def filter(self, scratch: Scratch) -> GuidedFilter:
         """Return the guided filter of this image, at work in scratch memory."""
-        rules, view, guide = self.model.rules, self.view, self._guide
+        params, view, guide = self.model.click_params, self.view, self._guide
         if isinstance(guide, ColorGuide):
-            return ColorFilter(guide, rules.radius, self.rgb, _core, scratch.empty)
+            return ColorFilter(guide, params.radius, self.rgb, _core, scratch.empty)
         if guide is not None:
-            return LearnedFilter(rules, guide, view.grid, _core, scratch.empty)
+            return LearnedFilter(params, guide, view.grid, _core, scratch.empty)
         device = Device(_core, scratch.empty, NUMPY.array)
         network = self.networks.guide(self.rgb.shape[0] * self.rgb.shape[1], scratch)
-        seeing = ClickGuide(device, view, network, self.rgb, self._working, rules.sigmas[0])
-        return LearnedFilter(rules, seeing, view.grid, _core, scratch.empty)
+        seeing = ClickGuide(device, view, network, self.rgb, self._working, params.sigmas[0])
+        return LearnedFilter(params, seeing, view.grid, _core, scratch.empty)
 
     def pipeline(self) -> CpuPipeline:
         """Return a fresh pipeline; see `pyiseg.runtime.pipeline.EncodedImage.pipeline`."""
@@ -99,7 +99,7 @@ class CpuPipeline:
         """Predict the selection after the last of some clicks; see `pyiseg.runtime.pipeline.Pipeline.predict`."""
         image, placed = self._image, self._view.grid_clicks(clicks)
         with image.pool.lend() as scratch:
-            stage = ClickStage(image.model.rules, self._view.grid, _core, scratch.empty)
+            stage = ClickStage(image.model.click_params, self._view.grid, _core, scratch.empty)
             if previous is None:
                 alpha = np.zeros(self._view.grid, dtype=np.float32)
             else:

@@ -45,7 +45,7 @@ class CudaImage:
     """An image, encoded on a device; see `pyiseg.runtime.pipeline.EncodedImage`.
 
     Args:
-        model: For its rules; the networks come as engines.
+        model: For its params; the networks come as engines.
         view: How the model sees the image.
         image: RGB, uint8, shape (H, W, 3), C-contiguous: a numpy array, which is uploaded, or something with a method
             ``borrow(stream)`` that gives a native array, which is used where it lies.
@@ -124,23 +124,23 @@ class CudaImage:
         Args:
             memory: Where its buffers lie, on whose stream it works.
         """
-        rules, view, guide, stream = self.model.rules, self.view, self._guide, memory.stream
+        params, view, guide, stream = self.model.click_params, self.view, self._guide, memory.stream
         if isinstance(guide, ColorGuide):
-            return ColorFilter(guide, rules.radius, self.pixels, stream, memory.zeros)
+            return ColorFilter(guide, params.radius, self.pixels, stream, memory.zeros)
         if guide is not None:
-            return LearnedFilter(rules, guide, view.grid, stream, memory.zeros)
+            return LearnedFilter(params, guide, view.grid, stream, memory.zeros)
         network = GuideStrips(memory, self.engines["guide"])
-        seeing = ClickGuide(memory.device, view, network, self.pixels, self.working, rules.sigmas[0])
-        return LearnedFilter(rules, seeing, view.grid, stream, memory.zeros)
+        seeing = ClickGuide(memory.device, view, network, self.pixels, self.working, params.sigmas[0])
+        return LearnedFilter(params, seeing, view.grid, stream, memory.zeros)
 
     def _doing(self, what: str) -> AbstractContextManager[None]:
         return on_device(self.native, self._stream, what)
 
     def _shared_guide(self) -> ColorGuide | ImageGuide | None:
         """Compute the guide, unless it depends on the clicks."""
-        memory, rules, temporary = self._memory, self.model.rules, Memory(self._stream)
+        memory, params, temporary = self._memory, self.model.click_params, Memory(self._stream)
         if "guide" not in self.engines:
-            return ColorGuide(temporary.device, self.view, self.pixels, rules.radius, rules.eps, memory.zeros)
+            return ColorGuide(temporary.device, self.view, self.pixels, params.radius, params.eps, memory.zeros)
         if "click_maps" in self.engines["guide"].inputs:
             return None
         network = GuideStrips(temporary, self.engines["guide"])
@@ -191,7 +191,9 @@ class CudaPipeline:
             memory = self._memory = Memory(self.stream)
             inputs = image.engines["click"].inputs
             dtypes = inputs["click_maps"], inputs.get("previous_alpha", np.dtype(np.float32))
-            self._click_stage = ClickStage(model.rules, view.grid, self.stream, memory.zeros, self.stream.copy, dtypes)
+            self._click_stage = ClickStage(
+                model.click_params, view.grid, self.stream, memory.zeros, self.stream.copy, dtypes
+            )
             self.network = self._open(
                 image.engines["click"],
                 {

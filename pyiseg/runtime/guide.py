@@ -54,7 +54,7 @@ class ColorGuide:
         device: Who does the work, and makes arrays that are needed in here only.
         view: How the image is seen.
         rgb: The image, uint8, shape (H, W, 3).
-        radius, eps: The filter's, see `pyiseg.model.Rules`.
+        radius, eps: The filter's, see `pyiseg.model.ClickParams`.
         zeros: Makes an array of a shape and dtype, all zeros, that stays.
 
     Attributes:

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from pyiseg.model import Rules
+from pyiseg.model import ClickParams
 from pyiseg.runtime.guide import ColorGuide, Guide
 
 
@@ -79,27 +79,29 @@ class LearnedFilter:
     """Either form guided by a learned guide of one channel.
 
     Args:
-        rules: Of the model.
+        params: Of the model.
         guide: The guide.
         grid: Height and width of the grid.
         ops: Who does the work.
         empty: Makes an array of a shape and dtype.
     """
 
-    def __init__(self, rules: Rules, guide: Guide, grid: tuple[int, int], ops: Any, empty: Callable[..., Any]) -> None:
-        self._rules, self._guide, self._ops = rules, guide, ops
+    def __init__(
+        self, params: ClickParams, guide: Guide, grid: tuple[int, int], ops: Any, empty: Callable[..., Any]
+    ) -> None:
+        self._params, self._guide, self._ops = params, guide, ops
         self._scratch = empty((2, *grid), np.float32)
         self._coefficients = empty((2, *grid), np.float32)
         self._fitted_to: Any = None  # the guide on the grid
-        if rules.form == "averaged":
+        if params.form == "averaged":
             self._alpha = empty(grid, np.float32)
-        if rules.cleaned_by_filter:
+        if params.cleaned_by_filter:
             self._kept = empty(grid, np.float32)
             self._labels = empty(grid, np.int32)
 
     def on_grid(self, clicks: Any, prediction: Any, *, applied: bool = False) -> Any:
         """See `GuidedFilter.on_grid`."""
-        if self._rules.form == "residual":
+        if self._params.form == "residual":
             return prediction
         if not applied:
             self._fit(clicks, prediction)
@@ -110,22 +112,22 @@ class LearnedFilter:
         """See `GuidedFilter.apply`."""
         self._fit(clicks, prediction)
         guide = self._guide.at_image()
-        if self._rules.form == "residual":
+        if self._params.form == "residual":
             self._ops.pin_image_clicks(guide, image_clicks, clicks, self._scratch[0], self._coefficients)
         self._ops.apply_coefficients(self._coefficients, guide, out)
 
     def _fit(self, clicks: Any, prediction: Any) -> None:
         """Fit the coefficients to the guide of these clicks."""
-        rules, ops, coefficients = self._rules, self._ops, self._coefficients
-        guide, residual = self._guide.on_grid(clicks), rules.form == "residual"
+        params, ops, coefficients = self._params, self._ops, self._coefficients
+        guide, residual = self._guide.on_grid(clicks), params.form == "residual"
         self._fitted_to = guide
         ops.guided_filter_coefficients(
-            guide, prediction, rules.radius, rules.eps, residual, self._scratch, coefficients
+            guide, prediction, params.radius, params.eps, residual, self._scratch, coefficients
         )
         if residual:
             return
-        if rules.cleaned_by_filter:
+        if params.cleaned_by_filter:
             ops.apply_coefficients(coefficients, guide, self._alpha)
-            ops.keep_clicked_components(self._alpha, clicks, rules.margin, self._labels, self._kept)
+            ops.keep_clicked_components(self._alpha, clicks, params.margin, self._labels, self._kept)
             ops.zero_coefficients(self._alpha, self._kept, coefficients)
         ops.pin_clicks(guide, clicks, coefficients)

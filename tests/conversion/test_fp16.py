@@ -249,7 +249,7 @@ def test_the_color_guide_has_no_file(network: Network, folder: Path, tmp_path: P
     export_folder(colored, there, "colored", "untrained", {}, sizes=SIZES)
     model = load_model(there)
     assert set(model.files) == {f"{part}.onnx" for part in ("image", "image.fp16", "click", "click.fp16")}
-    assert model.rules == config.rules
+    assert model.click_params == config.click_params
     assert {path.name for path in there.iterdir()} == {*model.files, "model.json"}
     (outputs,) = file_outputs(there, Conversion(colored, sizes=SIZES).inputs)
     assert set(outputs) == {"alpha"}

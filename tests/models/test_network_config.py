@@ -86,8 +86,8 @@ def test_a_configuration_of_another_version() -> None:
     # Fields that came later have the default of what was before.
     old = network_config({})
     assert old == NetworkConfig()
-    assert (old.rules.form, old.rules.guide) == ("averaged", "learned")
-    assert (COMPACT.rules.form, COMPACT.rules.guide) == ("residual", "color")
+    assert (old.click_params.form, old.click_params.guide) == ("averaged", "learned")
+    assert (COMPACT.click_params.form, COMPACT.click_params.guide) == ("residual", "color")
     with pytest.raises(ValueError, match="no setting 'depth'"):
         network_config({"depth": 3})
 

@@ -211,7 +211,7 @@ def test_an_early_variant_runs_in_a_session(tmp_path: Path, capsys: pytest.Captu
     manifest = json.loads((folder / "model.json").read_text())
     assert manifest["precision"] == "fp16-weights"
     assert manifest["guided_filter"] == {"form": "residual", "guide": "color", "radius": 0, "eps": config.eps}
-    assert load_model(folder).rules == config.rules
+    assert load_model(folder).click_params == config.click_params
     click = onnx.load(folder / "click.onnx")
     inputs = [x.name for x in click.graph.input]
     assert inputs == ["click_maps", "image"]

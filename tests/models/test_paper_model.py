@@ -74,7 +74,7 @@ def test_the_model_folder(folder: Path) -> None:
     model = load_model(folder)
     assert "MIT" in model.licence
     assert "weights.pth" in model.training["started_from"]
-    assert model.rules == PAPER.rules
+    assert model.click_params == PAPER.click_params
     assert 150e6 < len(model.files["click.onnx"]) < 155e6  # 37.7 million values of 4 bytes
 
 
@@ -83,7 +83,7 @@ def guide_of(image: Image, clicks: npt.NDArray[np.int32]) -> ClickGuide:
     model, rgb = image.model, np.ascontiguousarray(image.rgb)
     network = networks_of(model).guide(rgb.size // 3, Scratch())
     working = np.ascontiguousarray(rgb.transpose(2, 0, 1)[None] / np.float32(255))
-    guide = ClickGuide(NUMPY, image.encoded.view, network, rgb, working, model.rules.sigmas[0])
+    guide = ClickGuide(NUMPY, image.encoded.view, network, rgb, working, model.click_params.sigmas[0])
     guide.on_grid(clicks)
     return guide
 
@@ -103,7 +103,7 @@ def test_the_first_click_is_that_of_the_recording(folder: Path) -> None:
     clicks = np.ascontiguousarray(golden["clicks_x_y_fg"], np.int32)
     ((x, y, fg),) = clicks.tolist()
     assert not golden["prev_alpha"].any()
-    stage = ClickStage(image.model.rules, image.shape)
+    stage = ClickStage(image.model.click_params, image.shape)
     stage.encode(clicks, clicks[:0], np.zeros(image.shape, np.float32))
     np.testing.assert_allclose(output_of(image, stage), golden["alpha_before_guided_filter"], atol=1e-4)
     guide = guide_of(image, clicks)
@@ -125,7 +125,10 @@ def test_a_later_click_with_its_previous_alpha(folder: Path) -> None:
     """No clicks lead to the recorded previous alpha, so it is put where the click stage puts its own."""
     golden = recording(1)
     image = image_on(folder, golden)
-    stage, clicks = ClickStage(image.model.rules, image.shape), np.ascontiguousarray(golden["clicks_x_y_fg"], np.int32)
+    stage, clicks = (
+        ClickStage(image.model.click_params, image.shape),
+        np.ascontiguousarray(golden["clicks_x_y_fg"], np.int32),
+    )
     assert golden["prev_alpha"].any()
     stage.encode(clicks, clicks[:0], np.zeros(image.shape, np.float32))
     np.testing.assert_allclose(stage.maps[0], golden["click_maps_bg3_fg3"], atol=5e-4)  # recorded in FP16

@@ -33,7 +33,7 @@ def test_the_published_network(network: Network, case: int) -> None:
     image = torch.from_numpy(golden["image_rgb_uint8"]).permute(2, 0, 1)[None].float() / 255
     clicks = np.ascontiguousarray(golden["clicks_x_y_fg"], np.int32)
     maps = np.zeros((6, *image.shape[2:]), np.float32)
-    _core.click_maps(clicks, PAPER.rules.sigmas, maps)
+    _core.click_maps(clicks, PAPER.click_params.sigmas, maps)
     np.testing.assert_allclose(maps, golden["click_maps_bg3_fg3"], atol=5e-4)  # recorded in FP16
 
     with torch.no_grad():

@@ -12,7 +12,7 @@ from support.averaged_cases import CLICKS, GRID, Case, cases, rules
 from support.native import Native
 from support.paths import GOLDEN
 
-from pyiseg.model import Rules
+from pyiseg.model import ClickParams
 from pyiseg.runtime.click import ClickStage
 from pyiseg.runtime.guided_filter import LearnedFilter
 
@@ -35,7 +35,7 @@ class GivenGuide:
 @pytest.mark.parametrize("case", [*cases()], ids=lambda case: case.name)
 def test_it_is_that_of_version_0_1(case: Case, device: str, applied: bool) -> None:
     """Recorded by tests/golden/record_averaged.py."""
-    native, own = Native(device), rules(case, Rules)
+    native, own = Native(device), rules(case, ClickParams)
 
     def zeros(shape: tuple[int, ...], dtype: Any = np.float32) -> Any:
         return native.there(np.zeros(shape, dtype))

@@ -80,7 +80,7 @@ class ToyEngines:
                 self.device,
             ),
         }
-        if model.rules.guide == "learned":
+        if model.click_params.guide == "learned":
             guide = ToyGuide(guide_clicks)
             engines["guide"] = TorchEngine(guide, planes, {"guide": SINGLE}, self.device, channels_last=False)
         return {name: self.wrap(engine) for name, engine in engines.items()}

@@ -40,7 +40,7 @@ def test_training_goes_through_what_serves(
     """Given the guide and the network outputs of a session, training feeds back and renders what the session does."""
     folder, rgb = toy_model.build(tmp_path / "toy", **kind), toy_model.photo(64, 64)
     image = Image(rgb, model=folder)
-    rules, pipeline, networks = image.model.rules, image.encoded.pipeline(), networks_of(image.model)
+    rules, pipeline, networks = image.model.click_params, image.encoded.pipeline(), networks_of(image.model)
     served: list[tuple[Any, Any, Any]] = []
     run = Networks.click
 

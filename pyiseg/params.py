@@ -12,12 +12,12 @@ LEAST_EPS = {"learned": 1e-12, "color": 1e-6}
 
 
 @dataclasses.dataclass(frozen=True)
-class Rules:
-    """How clicks are drawn and answers are finished. Lengths are in grid pixels.
+class ClickParams:
+    """How clicks are encoded and predictions are finished. Lengths are in grid pixels.
 
     Attributes:
         sigmas: Widths of the click maps' bells, fine to coarse.
-        radius, eps: The guided filter's window and regularisation.
+        radius, eps: The guided filter's window and regularization.
         margin: Width of the soft border that a kept region keeps around itself.
         clean: Whether what no click asked for is dropped "before" the guided filter or "after" it, as published. In the
             residual form, which keeps the prediction on the grid, both come to the same.
@@ -70,7 +70,7 @@ class Zoom:
                 raise ValueError(f"zoom.{name} is {getattr(self, name)!r}; it must be {kind}")
 
 
-def check_filter(rules: Rules) -> None:
+def check_filter(params: ClickParams) -> None:
     """Refuse a guided filter that this version does not have.
 
     The form and the guide must be known and go together, and eps must be large enough for the guide.
@@ -78,16 +78,16 @@ def check_filter(rules: Rules) -> None:
     Raises:
         MisfitError: The message names key and value.
     """
-    for key, value, known in (("form", rules.form, FORMS), ("guide", rules.guide, GUIDES)):
+    for key, value, known in (("form", params.form, FORMS), ("guide", params.guide, GUIDES)):
         if value not in known:
             raise MisfitError(
                 f"'guided_filter.{key}' is {value!r}, this pyiseg knows {' and '.join(map(repr, known))}",
                 "install a newer pyiseg or export the model again",
             )
-    if (rules.form, rules.guide) == ("averaged", "color"):
+    if (params.form, params.guide) == ("averaged", "color"):
         raise MisfitError(
             "'guided_filter' combines form 'averaged' with guide 'color', which is not offered: the color guide has "
             "the form 'residual'"
         )
-    if not within(least := LEAST_EPS[rules.guide], 1e12)(rules.eps):
-        raise MisfitError(f"'guided_filter.eps' must be a number in {least:g}..1e12, not {rules.eps!r}")
+    if not within(least := LEAST_EPS[params.guide], 1e12)(params.eps):
+        raise MisfitError(f"'guided_filter.eps' must be a number in {least:g}..1e12, not {params.eps!r}")
