@@ -55,7 +55,7 @@ class TorchEngines:
 
     Args:
         network: As trained, or `torch_networks.as_shipped`; it is left as it is.
-        half: Whether image and click part compute in FP16, as the FP16 siblings of a model folder do.
+        half: Whether image and click part compute in FP16, as the FP16 variant of a model folder does.
         device: "cuda", or "cpu" for a host stream.
     """
 

@@ -1,4 +1,4 @@
-"""Add FP16 siblings for TensorRT to a model folder, without writing its other files anew.
+"""Add an FP16 variant for TensorRT to a model folder, without writing its other files anew.
 
     python -m export.add_fp16 runs/compact/checkpoint.pt pyiseg/models/default
 

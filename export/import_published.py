@@ -88,7 +88,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path, nargs="?", help="write a model folder here; replaced if it is one already")
     parser.add_argument("--weights", type=Path, help="write weights for training here")
     parser.add_argument("--precision", choices=PRECISIONS, default="fp32", help="of the model folder's weights")
-    parser.add_argument("--no-fp16", action="store_true", help="leave out the FP16 siblings for TensorRT")
+    parser.add_argument("--no-fp16", action="store_true", help="leave out the FP16 variant for TensorRT")
     args = parser.parse_args()
     run_main("import_published", lambda: _run(args))
 

@@ -2,7 +2,7 @@
 
     python -m export.random_model FOLDER
 
-writes a model folder of its full size with FP16 siblings. Its answers mean nothing.
+writes a model folder of its full size with an FP16 variant. Its answers mean nothing.
 """
 
 from __future__ import annotations

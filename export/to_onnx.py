@@ -3,7 +3,7 @@
     python -m export.to_onnx runs/compact/checkpoint.pt pyiseg/models/default --weights export/weights/compact.pt
 
 Any network of export/models/config.py: the checkpoint says which one it is. --precision says how the weights are
-stored; with fp16-weights they take half the space and the arithmetic stays FP32. For TensorRT there are siblings that
+stored; with fp16-weights they take half the space and the arithmetic stays FP32. For TensorRT there is an FP16 variant that
 compute in FP16, image.fp16.onnx and click.fp16.onnx, where that gives the same alpha; --no-fp16 leaves them out.
 --weights writes the weights unfolded as well, for training to go on from (`python -m export.train --start`).
 --sharpen makes alpha surer of itself without moving its edges; the weights that --weights writes stay as trained.
@@ -111,7 +111,7 @@ def main() -> None:
     parser.add_argument(
         "--precision", choices=PRECISIONS, default="fp16-weights", help="of the weights (default: %(default)s)"
     )
-    parser.add_argument("--no-fp16", action="store_true", help="leave out the FP16 siblings for TensorRT")
+    parser.add_argument("--no-fp16", action="store_true", help="leave out the FP16 variant for TensorRT")
     parser.add_argument(
         "--sharpen", type=float, default=1.0, metavar="FACTOR", help="of the answer before its sigmoid (default: 1)"
     )

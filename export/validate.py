@@ -7,7 +7,7 @@
     python -m export.validate MODEL --data DATA --cases 60            # a fixed part, spread over sources and slices
     python -m export.validate MODEL --data DATA --slices small thin
     python -m export.validate MODEL --data DATA --long-side 384 512   # the same networks, served at other sizes
-    python -m export.validate MODEL --data DATA --zoom 0 4            # never looking closer, or from click 4 on
+    python -m export.validate MODEL --data DATA --zoom 0 4            # never zooming in, or from click 4 on
     python -m export.validate MODEL --data DATA --drawn 120           # cases drawn as before the list was made
 
 It prints a JSON list, a summary for each model with its slices, and how it compares with the first; a table goes to
@@ -81,7 +81,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, metavar="FILE", help="write all of it as JSON")
     parser.add_argument("--against", type=Path, metavar="FILE", help="compare with the first model of what --out wrote")
     parser.add_argument("--long-side", type=int, nargs="+", help="serve at these sizes instead of the models' own")
-    parser.add_argument("--zoom", type=int, nargs="+", metavar="CLICK", help="look closer from this click on; 0: never")
+    parser.add_argument("--zoom", type=int, nargs="+", metavar="CLICK", help="zoom in from this click on; 0: never")
     args = parser.parse_args()
     run_main("validate", lambda: _run(args))
 
@@ -146,7 +146,7 @@ def served_at(model: Model, long_side: int) -> Model:
 
 
 def zooming_from(model: Model, click: int) -> Model:
-    """Return the model with looking closer from another click on; with 0, never.
+    """Return the model with zooming in from another click on; with 0, never.
 
     Raises:
         ValueError: It cannot begin at that click.

@@ -36,7 +36,7 @@ class Model:
         click_params: How clicks are encoded and predictions are finished.
         files: The ONNX files by name, as bytes that have the size and SHA-256 the manifest states.
         training: What its maker noted about the training; free in form.
-        zoom: When small selections are looked at closer; None for never.
+        zoom: When sessions zoom in on small selections; None for never.
     """
 
     folder: Path

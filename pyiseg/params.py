@@ -42,12 +42,12 @@ class ClickParams:
 
 @dataclasses.dataclass(frozen=True)
 class Zoom:
-    """When a small selection is looked at again, closer; see `pyiseg.zoom`.
+    """When a session zooms in on a small selection; see `pyiseg.zoom`.
 
     Attributes:
-        from_click: The first click that may do so, counted from the first one that selects; at least 2.
-        enlarge: Sides of the part that is looked at, in those of the selection's box; 1 to 100.
-        below: Only parts up to this share of the image are looked at alone.
+        from_click: The first click that may zoom in, counted from the first one that selects; at least 2.
+        enlarge: Sides of the crop, in those of the selection's box; 1 to 100.
+        below: Only crops up to this share of the image are predicted on alone.
         magnify: Working pixels to an image pixel at most: where there is nothing more to see, nothing is gained.
 
     Raises:

@@ -181,28 +181,28 @@ def test_manifest_entries(folder: Path, key: str, value: Any, words: str) -> Non
 
 
 @pytest.mark.parametrize("early", [False, True])
-def test_siblings_in_fp16_are_optional(tmp_path: Path, early: bool) -> None:
+def test_variant_in_fp16_are_optional(tmp_path: Path, early: bool) -> None:
     plain = toy_model.build(tmp_path / "plain", early_fusion=early)
     folder = toy_model.build(tmp_path / "both", early_fusion=early, fp16=True)
     model = pyiseg.load_model(folder)
-    siblings = {"click.fp16.onnx"} | (set() if early else {"image.fp16.onnx"})
+    variant = {"click.fp16.onnx"} | (set() if early else {"image.fp16.onnx"})
     assert model.has_fp16
     assert (
         set(model.files) - set(pyiseg.load_model(plain).files)
-        == siblings
+        == variant
         == set(model.sha256) - set(pyiseg.load_model(plain).sha256)
     )
     # On the CPU they change nothing.
     found, expected = (pyiseg.Session(toy_model.PHOTO, model=x, device="cpu").click(60, 30) for x in (folder, plain))
     np.testing.assert_array_equal(found, expected)
     # Without being listed they are no part of the model.
-    for name in siblings:
+    for name in variant:
         shutil.copy(folder / name, plain / name)
     assert not pyiseg.load_model(plain).has_fp16
 
 
 @pytest.mark.parametrize("name", ["click.fp16.onnx", "image.fp16.onnx"])
-def test_damaged_siblings(tmp_path: Path, name: str) -> None:
+def test_damaged_variant(tmp_path: Path, name: str) -> None:
     folder = toy_model.build(tmp_path / "toy", fp16=True)
     path = folder / name
     whole = path.read_bytes()
@@ -227,7 +227,7 @@ def test_damaged_siblings(tmp_path: Path, name: str) -> None:
         ),
     ],
 )
-def test_siblings_come_for_all_parts_or_for_none(tmp_path: Path, early: bool, listed: list[str], words: str) -> None:
+def test_variant_come_for_all_parts_or_for_none(tmp_path: Path, early: bool, listed: list[str], words: str) -> None:
     folder = toy_model.build(tmp_path / "toy", early_fusion=early)
     files = json.loads((folder / "model.json").read_text())["files"]
     toy_model.change_manifest(folder, files=files | {name: {"bytes": 1, "sha256": ""} for name in listed})

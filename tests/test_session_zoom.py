@@ -1,4 +1,4 @@
-"""Sessions that look closer: every click is obeyed, and a session stays a function of its clicks."""
+"""Sessions that zoom in: every click is obeyed, and a session stays a function of its clicks."""
 
 from __future__ import annotations
 
@@ -258,7 +258,7 @@ def test_one_crop_is_held_besides_the_whole(zooming: Path, watched: Devices) -> 
     for click in CLICKS[6:]:
         session.click(*click)
     assert session.crop == WHOLE
-    assert {crop() for crop in watched.crops} == {None}, "and none when the whole is looked at again"
+    assert {crop() for crop in watched.crops} == {None}, "and none when predictions are on the whole again"
 
 
 def test_of_many_zoomed_sessions_on_an_image_a_few_hold_their_crop(zooming: Path, watched: Devices) -> None:

@@ -76,7 +76,7 @@ def test_what_is_near_a_limit_does_not_go_to_and_fro() -> None:
     assert choose(part, shifted, shape).shape == (656, 656), "not for all of it that was chosen anew"
     assert choose(part, too_large, shape) == part
     assert choose(part, Rect(100, 100, 660, 660), shape) == whole
-    # And one that has become much smaller is looked at closer again.
+    # And one that has become much smaller is zoomed in on again.
     assert choose(part, Rect(300, 300, 320, 320), shape).shape == (32, 32)
     assert choose(part, Rect(300, 300, 520, 520), shape) == part
 

@@ -115,14 +115,14 @@ class Conversion:
                 file.unlink()
             return _left_out("ONNX Runtime's answer to them", runtime)
         difference = max(arithmetic, runtime)
-        print(f"FP16 siblings for TensorRT: alpha is {difference:.2g} off on average (allowed {HALF_PARITY:.0e})")
+        print(f"FP16 variant for TensorRT: alpha is {difference:.2g} off on average (allowed {HALF_PARITY:.0e})")
         return True
 
 
 def _left_out(what: str, difference: float) -> bool:
     off = "not a number: a value exceeds 65504" if difference != difference else f"{difference:.2g} off on average"
     print(
-        f"no FP16 siblings: with {what} alpha is {off} (allowed {HALF_PARITY:.0e}); "
+        f"no FP16 variant: with {what} alpha is {off} (allowed {HALF_PARITY:.0e}); "
         "TensorRT will run this model in FP32, which takes longer"
     )
     return False

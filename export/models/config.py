@@ -79,7 +79,7 @@ class NetworkConfig:
         clean: Whether regions without a foreground click are dropped "before" the guided filter or "after" it.
         clean_margin: Grid pixels around a kept region in which soft alpha survives cleaning.
         long_side: Long side of the network's input when serving.
-        zoom: When small selections are looked at closer when serving; None for never. Training does not zoom.
+        zoom: When serving zooms in on small selections; None for never. Training does not zoom.
         filter_form: Whether the guided filter averages both of its coefficients over windows ("averaged", the paper's),
             or the slopes only, with the offset that leaves the prediction on the grid as it is ("residual").
         filter_guide: Whether the guide is "learned", of guide_channels, or the image's own R, G and B ("color"), which

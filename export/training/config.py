@@ -162,9 +162,7 @@ class Settings:
         if loss.focal and self.network.output != "sigmoid":
             raise ValueError(f"loss.focal is {loss.focal}, but network.output '{self.network.output}': make it 0")
         if clicks.carried and self.network.zoom is None:
-            raise ValueError(
-                f"clicks.carried is {clicks.carried}, but network.zoom is none: the model never looks closer"
-            )
+            raise ValueError(f"clicks.carried is {clicks.carried}, but network.zoom is none: the model never zooms in")
         if clicks.two_passes and not self.network.feedback:
             raise ValueError(f"clicks.two_passes is {clicks.two_passes}, but network.feedback is false: make it 0")
         if loss.mirror and run.batch % 2:
@@ -200,7 +198,7 @@ class Settings:
     def identity(self) -> dict[str, Any]:
         """What must not change between the parts of one run.
 
-        Its minutes may: the schedule then stretches. So may the rules for looking closer: training does not. What is
+        Its minutes may: the schedule then stretches. So may the rules for zooming in: training does not. What is
         written and validated on the way is no matter of training either.
 
         With schedule "constant" no rate or size depends on how long the run is to be, so its length may change, and

@@ -1,6 +1,6 @@
 """Masks that a sequence can begin with as the last answer: true ones, damaged, or also seen from far.
 
-FocalClick (Chen et al. 2022) and RITM correct given masks so. Serving hands over coarse ones when it looks closer.
+FocalClick (Chen et al. 2022) and RITM correct given masks so. Serving hands over coarse ones when it zooms in.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How a episode begins: with clicks drawn from the mask, with a damaged mask, as a crop that is looked at closer.
+"""How an episode begins: with clicks drawn from the mask, with a damaged mask, on a crop that was zoomed in on.
 
 Serving meets all of these where training by the robot's first clicks does not: many clicks, errors that the network
 itself does not make, selections that a coarser look hands over.
@@ -33,7 +33,7 @@ def begin(episode: Episode, config: ClickConfig, zoom: Zoom | None, seed: int, n
     Args:
         episode: A fresh one.
         config: What begins how often.
-        zoom: When serving looks closer; a model that never does is met by no crops.
+        zoom: When serving zooms in; a model that never does is met by no crops.
         seed: Of the run.
         number: Of the sample: what is drawn depends on the two only.
     """
@@ -47,7 +47,7 @@ def begin(episode: Episode, config: ClickConfig, zoom: Zoom | None, seed: int, n
     if not (truth & ~void).any():
         return
     if carried and zoom is not None and is_crop(zoom, truth):
-        # One click less than looks closer: that one is the robot's, into what is wrong.
+        # One click less than zooms in: that one is the robot's, into what is wrong.
         clicks = sampled_clicks(rng, truth, others, void, config.sampled_clicks, zoom.from_click - 1)
         episode.place(clicks)
         mask = damaged(damage, truth, clicks)
@@ -71,7 +71,7 @@ def is_crop(zoom: Zoom, truth: NDArray[np.bool_]) -> bool:
     """Whether an image may stand for a crop that serving looks at: whether the object is large enough in it.
 
     Args:
-        zoom: When serving looks closer.
+        zoom: When serving zooms in.
         truth: The object, bool, shape (H, W); at least one pixel.
     """
     rows, columns = np.flatnonzero(truth.any(axis=1)), np.flatnonzero(truth.any(axis=0))

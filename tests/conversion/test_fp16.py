@@ -58,7 +58,7 @@ def network() -> Network:
 
 @pytest.fixture(scope="module")
 def folder(network: Network, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("siblings") / "late"
+    folder = tmp_path_factory.mktemp("variants") / "late"
     export_folder(network, folder, "late", "untrained", {}, sizes=SIZES)
     return folder
 
@@ -103,8 +103,8 @@ def test_types(folder: Path) -> None:
 
 @pytest.mark.parametrize("part", ["image", "click"])
 def test_weights_are_those_of_the_other_file(folder: Path, part: str) -> None:
-    main, sibling = folder / f"{part}.onnx", folder / f"{part}.fp16.onnx"
-    graph = onnx.load(sibling, load_external_data=False).graph
+    main, variant = folder / f"{part}.onnx", folder / f"{part}.fp16.onnx"
+    graph = onnx.load(variant, load_external_data=False).graph
     inside = [w for w in graph.initializer if w.data_location != TensorProto.EXTERNAL]
     outside = {w.name: {e.key: e.value for e in w.external_data} for w in graph.initializer if w not in inside}
     assert {entry["location"] for entry in outside.values()} == {main.name}
@@ -112,7 +112,7 @@ def test_weights_are_those_of_the_other_file(folder: Path, part: str) -> None:
     assert all(len(w.raw_data) < 256 or w.data_type == TensorProto.FLOAT for w in inside)
     assert sum(int(entry["length"]) for entry in outside.values()) > 0.5 * main.stat().st_size
     content = main.read_bytes()
-    for weight in onnx.load(sibling).graph.initializer:
+    for weight in onnx.load(variant).graph.initializer:
         if weight.name in outside:
             offset, length = (int(outside[weight.name][key]) for key in ("offset", "length"))
             assert weight.raw_data == content[offset : offset + length]
@@ -153,7 +153,7 @@ def test_left_out_where_fp16_does_not_do(network: Network, tmp_path: Path, capsy
     for whole, words in ((overflows, "not a number: a value exceeds 65504"), (cancels, r"0\.\d+ off on average")):
         assert not Conversion(whole, sizes=SIZES).add_fp16(tmp_path)
         said = capsys.readouterr().out
-        assert re.match(rf"no FP16 siblings: with FP16 arithmetic alpha is {words} \(allowed 2e-03\); ", said)
+        assert re.match(rf"no FP16 variant: with FP16 arithmetic alpha is {words} \(allowed 2e-03\); ", said)
         assert "TensorRT will run this model in FP32" in said
     assert list(tmp_path.iterdir()) == []
 

@@ -263,7 +263,7 @@ def plan_of(model: Model, part: str, working: tuple[int, int] | None = (96, 128)
 
 
 def with_fp16(folder: Path) -> Model:
-    """Give a toy model FP16 siblings, in which nothing is FP16."""
+    """Give a toy model an FP16 variant in which nothing is FP16."""
     for name in ("image", "click"):
         replace_network(folder, f"{name}.fp16.onnx", (folder / f"{name}.onnx").read_bytes())
     return pyiseg.load_model(folder)

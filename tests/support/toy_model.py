@@ -60,7 +60,7 @@ def build(
         radius, eps: Of the guided filter; radius 0 for none.
         form: Of the guided filter.
         color: Without guide.onnx, guided by the image's own colors; the form must then be "residual".
-        fp16: With FP16 siblings, their weights inside.
+        fp16: With an FP16 variant, its weights inside.
     """
     folder.mkdir(parents=True, exist_ok=True)
     networks = {"click.onnx": _click(early_fusion, feedback, grid_stride, bias)}

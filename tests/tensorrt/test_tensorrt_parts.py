@@ -1,4 +1,4 @@
-"""tensorrt.py: engines for the parts that are looked at closer."""
+"""tensorrt.py: engines for crops that are zoomed in on."""
 
 from __future__ import annotations
 

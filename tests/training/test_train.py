@@ -145,7 +145,7 @@ def test_killed_and_resumed_equals_uninterrupted(
 
 
 def test_a_run_of_an_older_version_goes_on(data: Path, tmp_path: Path) -> None:
-    """What it did not know yet was as it is now when it is not set; and looking closer is no matter of training."""
+    """What it did not know yet was as it is now when it is not set; and zooming in is no matter of training."""
     trainer = Trainer(tiny(), data, tmp_path)
     trainer.save()
     state = torch.load(trainer.checkpoint, weights_only=True)
