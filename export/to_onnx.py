@@ -3,8 +3,8 @@
     python -m export.to_onnx runs/compact/checkpoint.pt pyiseg/models/default --weights export/weights/compact.pt
 
 Any network of export/models/config.py: the checkpoint says which one it is. --precision says how the weights are
-stored; with fp16-weights they take half the space and the arithmetic stays FP32. For TensorRT there is an FP16 variant that
-compute in FP16, image.fp16.onnx and click.fp16.onnx, where that gives the same alpha; --no-fp16 leaves them out.
+stored; with fp16-weights they take half the space and the arithmetic stays FP32. TensorRT gets an FP16 variant, which
+computes in FP16 (image.fp16.onnx and click.fp16.onnx), where that gives the same alpha; --no-fp16 leaves it out.
 --weights writes the weights unfolded as well, for training to go on from (`python -m export.train --start`).
 --sharpen makes alpha surer of itself without moving its edges; the weights that --weights writes stay as trained.
 """
