@@ -240,7 +240,7 @@ def _on_torch(name: str, model: Model) -> Subject:
 
 def view_of(model: Model, size: Size) -> View:
     """How a model sees an image of (height, width)."""
-    return View.fit(size, long_side=model.long_side, multiple=model.multiple, grid_stride=model.grid_stride)
+    return model.view(size)
 
 
 def _usual_view(model: Model) -> View:

@@ -59,7 +59,7 @@ class Trials:
 def try_target(trials: Trials, trt: TensorRTPackage, name: str, target: Size) -> None:
     """Build, load and run all engines of the default model for one target."""
     model = load_model()
-    view = View.fit(SIZE, long_side=model.long_side, multiple=model.multiple, grid_stride=model.grid_stride)
+    view = model.view(SIZE)
     package, engines = f"{trt.name} {trt.version}", {}
     for spec in engine_specs(model, view.working):
 

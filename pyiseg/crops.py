@@ -181,9 +181,9 @@ class Crops:
             rules = self._model.zoom
             assert rules is not None, "without zoom rules there is no crop"
             long_side = zoom.long_side(rules, rect, self._model.long_side, self._model.multiple)
-            view = self.image.fit(rect.shape, long_side)
+            view = self._model.view(rect.shape, long_side)
             self.release()  # first, so that two are never held at once
             pixels = np.ascontiguousarray(self.image.rgb[rect.slices])
             self._zoomed = held = Crop(rect, view, self.image.encoded.for_crop(view, pixels).pipeline())
-        self.image.hold_crop_of(self)
+        self.image._held_crops.hold(self)
         return held

@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 import os
-import threading
-import weakref
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from pyiseg import backend, images
-from pyiseg.geometry import View
+from pyiseg.held_crops import HeldCrops
 from pyiseg.model import Model, load_model
 from pyiseg.runtime.device_image import DeviceImage, is_device_array
-
-if TYPE_CHECKING:
-    from pyiseg.crops import Crops
-
 
 HELD_CROPS = 3
 """Selections on an image that hold the crop that they zoomed in on; for another one the crop is encoded again."""
@@ -58,14 +52,14 @@ class Image:
         model: str | os.PathLike[str] | Model = "default",
         device: str = "cpu",
     ) -> None:
-        self._holding, self._holders = threading.Lock(), list[weakref.ref["Crops"]]()
         chosen = backend.resolve(device)  # before the file is read
         self.model = load_model(model)
         pixels = DeviceImage(source) if is_device_array(source) else images.to_rgb(source)
         if isinstance(pixels, np.ndarray):
             pixels.flags.writeable = False
-        self._view = self.fit((pixels.shape[0], pixels.shape[1]), self.model.long_side)
-        self.device, self._encoded = backend.encode(chosen, self.model, self._view, pixels, fall_back=device == "auto")
+        view = self.model.view((pixels.shape[0], pixels.shape[1]))
+        self.device, self._encoded = backend.encode(chosen, self.model, view, pixels, fall_back=device == "auto")
+        self._held_crops = HeldCrops(HELD_CROPS)  # of all sessions on it; `pyiseg.crops` uses it
 
     @property
     def rgb(self) -> npt.NDArray[np.uint8]:
@@ -78,35 +72,15 @@ class Image:
     @property
     def shape(self) -> tuple[int, int]:
         """Height and width."""
-        return self._view.image
-
-    def hold_crop_of(self, selection: Crops) -> None:
-        """Let a selection hold its crop, and the one that zoomed in longest ago let go of its. For pyiseg's own use.
-
-        Args:
-            selection: The selection that works on its crop now.
-        """
-        with self._holding:
-            self._holders = [x for x in self._holders if x() not in (None, selection)]
-            self._holders.append(weakref.ref(selection))
-            oldest = self._holders.pop(0)() if len(self._holders) > HELD_CROPS else None
-        if oldest is not None:
-            oldest.let_go()
+        return self._encoded.view.image
 
     @property
     def encoded(self) -> backend.EncodedImage:
-        """What the device holds of it, see `pyiseg.runtime.pipeline.EncodedImage`. For pyiseg's own use."""
-        return self._encoded
+        """What the device holds of it: the network's features and the guide, see `pyiseg.runtime.pipeline`.
 
-    def fit(self, shape: tuple[int, int], long_side: int) -> View:
-        """Return how the model sees an image or a crop of some shape. For pyiseg's own use.
-
-        Args:
-            shape: Height and width.
-            long_side: Of the network input.
+        Sessions predict on it; it is not needed beside them, and may look different in another version.
         """
-        model = self.model
-        return View.fit(shape, long_side=long_side, multiple=model.multiple, grid_stride=model.grid_stride)
+        return self._encoded
 
     def __repr__(self) -> str:
         height, width = self.shape

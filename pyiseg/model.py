@@ -16,6 +16,7 @@ from types import MappingProxyType
 from typing import Any
 
 from pyiseg.errors import ModelError
+from pyiseg.geometry import View
 from pyiseg.manifest import MANIFEST, Manifest
 from pyiseg.network_files import FP16_FILES, FileEntry
 from pyiseg.params import ClickParams as ClickParams
@@ -50,6 +51,16 @@ class Model:
     files: Mapping[str, bytes] = dataclasses.field(repr=False)
     training: Mapping[str, Any] = dataclasses.field(repr=False)
     zoom: Zoom | None = None
+
+    def view(self, shape: tuple[int, int], long_side: int | None = None) -> View:
+        """Return how the model sees an image: the size of the network input, and of the grid it predicts on.
+
+        Args:
+            shape: Height and width of the image, or of a crop.
+            long_side: Of the network input; None for the model's own.
+        """
+        long_side = self.long_side if long_side is None else long_side
+        return View.fit(shape, long_side=long_side, multiple=self.multiple, grid_stride=self.grid_stride)
 
     @property
     def has_fp16(self) -> bool:

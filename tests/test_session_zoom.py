@@ -80,7 +80,7 @@ def test_a_selection_is_not_cut_off_at_the_edge_of_a_crop(zooming: Path, monkeyp
     def cut() -> list[bool]:
         result, image = [], Image(IMAGE, model=zooming)
         for i, found in enumerate(predictions(image, CLICKS)):
-            view = image.fit(found.rect.shape, zoom.long_side(Zoom(**RULES), found.rect, 64, 32))
+            view = image.model.view(found.rect.shape, zoom.long_side(Zoom(**RULES), found.rect, 64, 32))
             crop = image.encoded
             if found.rect != WHOLE:
                 crop = crop.for_crop(view, np.ascontiguousarray(IMAGE[found.rect.slices]))

@@ -7,7 +7,6 @@ import re
 from collections.abc import Sequence
 from weakref import WeakKeyDictionary
 
-from pyiseg.geometry import View
 from pyiseg.model import Model
 from pyiseg.runtime.engine import GUIDE_STRIP
 
@@ -52,7 +51,7 @@ class EngineSpec:
 
 def working_size(model: Model, image: Size) -> Size:
     """The working size of an image."""
-    fit = View.fit(image, long_side=model.long_side, multiple=model.multiple, grid_stride=model.grid_stride)
+    fit = model.view(image)
     return fit.working
 
 

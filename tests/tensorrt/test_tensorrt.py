@@ -122,7 +122,7 @@ def cache(tmp_path: Path) -> EngineCache:
 
 
 def view_of(model: Model, image: tuple[int, int] = (480, 640)) -> View:
-    return View.fit(image, long_side=model.long_side, multiple=model.multiple, grid_stride=model.grid_stride)
+    return model.view(image)
 
 
 def test_sessions_share_engines(package: Package, model: Model, cache: EngineCache) -> None:
