@@ -10,6 +10,9 @@ namespace pyiseg::bind {
 void add_array(py::module_& core);
 void add_host(py::module_& core);
 void add_cuda(py::module_& core);
+#ifdef PYISEG_STANDIN
+void add_standin(py::module_& core);  // tests/standin
+#endif
 
 namespace {
 
@@ -40,6 +43,9 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
 #ifdef PYISEG_CUDA
     m.attr("cuda_built") = true;
     add_cuda(m);
+#ifdef PYISEG_STANDIN
+    add_standin(m);
+#endif
 #else
     m.attr("cuda_built") = false;
 #endif

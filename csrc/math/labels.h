@@ -17,10 +17,19 @@ constexpr std::int32_t kBackground = -1;  // no region, or a region that is not 
 constexpr std::int32_t kKept = -2;        // the root, and later every pixel, of a region to keep
 constexpr std::int32_t kNear = -3;        // outside the kept regions, within the margin of one
 
+// Stands before each access to a label. Tests, which run kernels on host threads, let other threads run there.
+#ifndef PYISEG_LABEL_ACCESS
+#define PYISEG_LABEL_ACCESS()
+#endif
+#if defined(__CUDA_ARCH__) && !defined(PYISEG_STANDIN)
+#define PYISEG_CUDA_ATOMICS  // PTX's volatile accesses are relaxed ones; those of C++ are not
+#endif
+
 // Other threads write labels while this one reads them; relaxed order is enough, because any value read is a valid
 // ancestor, however old.
 PYISEG_HD std::int32_t load_label(const std::int32_t* p) {
-#ifdef __CUDA_ARCH__
+    PYISEG_LABEL_ACCESS();
+#ifdef PYISEG_CUDA_ATOMICS
     return *static_cast<const volatile std::int32_t*>(p);
 #elif defined(PYISEG_MSVC_ATOMICS)
     return __iso_volatile_load32(p);
@@ -30,7 +39,8 @@ PYISEG_HD std::int32_t load_label(const std::int32_t* p) {
 }
 
 PYISEG_HD void store_label(std::int32_t* p, std::int32_t value) {
-#ifdef __CUDA_ARCH__
+    PYISEG_LABEL_ACCESS();
+#ifdef PYISEG_CUDA_ATOMICS
     *static_cast<volatile std::int32_t*>(p) = value;
 #elif defined(PYISEG_MSVC_ATOMICS)
     __iso_volatile_store32(p, value);
@@ -41,7 +51,8 @@ PYISEG_HD void store_label(std::int32_t* p, std::int32_t value) {
 
 // *p = min(*p, value); returns what stood there.
 PYISEG_HD std::int32_t atomic_min(std::int32_t* p, std::int32_t value) {
-#ifdef __CUDA_ARCH__
+    PYISEG_LABEL_ACCESS();
+#ifdef PYISEG_CUDA_ATOMICS
     return atomicMin(p, value);
 #elif defined(PYISEG_MSVC_ATOMICS)
     static_assert(sizeof(long) == sizeof(std::int32_t));

@@ -1,5 +1,6 @@
 // The ops on a CUDA stream.
 #include "../device/cuda_check.h"
+#include "../device/launch.h"
 #include "ops.h"
 
 namespace pyiseg {
@@ -22,7 +23,7 @@ void Cuda::for_each(int rows, int columns, const F& f) const {
     if (rows == 0 || columns == 0) return;  // no clicks: CUDA refuses an empty grid
     const dim3 block(32, 8);
     const dim3 grid((rows + block.y - 1) / block.y, (columns + block.x - 1) / block.x);
-    each<<<grid, block, 0, static_cast<cudaStream_t>(stream)>>>(rows, columns, f);
+    PYISEG_LAUNCH(each<F>, grid, block, static_cast<cudaStream_t>(stream), rows, columns, f);
     PYISEG_CUDA_CHECK(cudaGetLastError());
 }
 
