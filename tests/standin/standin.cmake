@@ -12,8 +12,12 @@ endif()
 message(STATUS "The CUDA ops are built for tests on host threads, with the headers in ${PYISEG_CUDA_HEADERS}")
 
 set(_standin "${CMAKE_CURRENT_LIST_DIR}")
-set_source_files_properties(csrc/ops/ops_cuda.cu PROPERTIES LANGUAGE CXX
-                            COMPILE_OPTIONS "-x;c++;-include;${_standin}/device.h;-Wno-unknown-pragmas;-Wno-attributes")
+# Kernels read floats as wider words where the address allows it. C++ does not allow that (-fno-strict-aliasing), and when
+# GCC 12 makes vectors of such a loop it reads as if every address were aligned (-fno-tree-vectorize).
+set_source_files_properties(
+  csrc/ops/ops_cuda.cu PROPERTIES LANGUAGE CXX
+  COMPILE_OPTIONS "-x;c++;-include;${_standin}/device.h;-fno-strict-aliasing;-fno-tree-vectorize;\
+-Wno-unknown-pragmas;-Wno-attributes")
 set(_runtime "${_standin}/settings.cpp" "${_standin}/memory.cpp" "${_standin}/stream.cpp" "${_standin}/kernel.cpp"
              "${_standin}/runtime.cpp")
 target_sources(_core PRIVATE csrc/ops/ops_cuda.cu csrc/bind/cuda.cpp "${_standin}/bind.cpp" ${_runtime})

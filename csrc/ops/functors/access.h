@@ -36,9 +36,9 @@ PYISEG_HD void load_run(const T* from, T (&values)[n]) {
 #ifdef __CUDA_ARCH__
     using Word = typename WordOf<sizeof values>::type;
     if (reinterpret_cast<std::uintptr_t>(from) % sizeof(Word) == 0) {
-        Word words[sizeof values / sizeof(Word)];
-        for (std::size_t i = 0; i < sizeof values / sizeof(Word); ++i)
-            words[i] = reinterpret_cast<const Word*>(from)[i];
+        constexpr std::size_t bytes = n * sizeof(T), count = bytes / sizeof(Word);
+        Word words[count];
+        for (std::size_t i = 0; i < count; ++i) words[i] = reinterpret_cast<const Word*>(from)[i];
         std::memcpy(values, words, sizeof values);
         return;
     }
@@ -52,11 +52,11 @@ PYISEG_HD void store_run(const T (&values)[n], T* to) {
 #ifdef __CUDA_ARCH__
     using Word = typename WordOf<sizeof values>::type;
     if (reinterpret_cast<std::uintptr_t>(to) % sizeof(Word) == 0) {
-        Word words[sizeof values / sizeof(Word)];
+        constexpr std::size_t bytes = n * sizeof(T), count = bytes / sizeof(Word);
+        Word words[count];
         std::memcpy(words, values, sizeof values);
         // Not a plain assignment: the compiler takes some of those apart again.
-        for (std::size_t i = 0; i < sizeof values / sizeof(Word); ++i)
-            __stwb(reinterpret_cast<Word*>(to) + i, words[i]);
+        for (std::size_t i = 0; i < count; ++i) __stwb(reinterpret_cast<Word*>(to) + i, words[i]);
         return;
     }
 #endif
