@@ -1,7 +1,7 @@
 """Measure the GPU path: clicks, new images, the captured graph, every kernel, the networks, and memory.
 
     python benchmarks/bench_gpu.py -o benchmarks/results/gpu.json --paper FOLDER
-    python benchmarks/bench_gpu.py --host        # the same code without a GPU, at sizes of no interest
+    python benchmarks/bench_gpu.py --standin     # the same code without a GPU, at sizes of no interest
 
 FOLDER is a model folder of the paper's network, as `python -m export.random_model FOLDER` writes it; without it the
 default
@@ -25,7 +25,7 @@ from typing import Any
 import gpu_clicks
 from gpu_kernel_cases import cases
 from gpu_kernels import copy_bandwidth, measure
-from gpu_place import Place, Size, Subject, gpu, host
+from gpu_place import Place, Size, Subject, gpu, standin
 from machine import describe, write_json
 
 from pyiseg import DeviceError, _core
@@ -125,12 +125,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--engines", choices=("auto", "tensorrt", "torch"), default="auto")
     parser.add_argument("--paper", type=Path, help="a model folder of the paper's network")
     parser.add_argument("--quick", action="store_true", help="few rounds and sessions")
-    parser.add_argument("--host", action="store_true", help="on the host in a GPU's place")
+    parser.add_argument("--standin", action="store_true", help="on host threads in a GPU's place, see tests/standin")
     options = parser.parse_args(arguments)
     rounds, sessions = (3, 100) if options.quick else (12, 1000)
     with tempfile.TemporaryDirectory() as work:
-        if options.host:
-            place, sizes, rounds, sessions = host(), TINY, 1, 5
+        if options.standin:
+            place, sizes, rounds, sessions = standin(), TINY, 1, 5
         else:
             try:
                 place, sizes = gpu(options.engines, Path(work), options.paper), SIZES

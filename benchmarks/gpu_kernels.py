@@ -39,7 +39,7 @@ def measure(native: Any, case: Case, bandwidth: float, rounds: int) -> dict[str,
     held = sum(array.nbytes for array in (*case.inputs, *case.outputs))
     count = max(1, min(8, ALL_SETS // held)) if case.rotate else 1
     sets = checked(stream, case, count)
-    launches = max(4, min(200, MANY_BYTES // case.bytes)) if on_gpu(native) else 2
+    launches = max(4, min(200, MANY_BYTES // case.bytes)) if on_gpu() else 2
     seconds = Stopwatch(native, stream).of_one(lambda i: case.call(stream, *sets[i % count]), launches, rounds)
     median = float(np.median(seconds))
     return {

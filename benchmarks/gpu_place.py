@@ -63,7 +63,7 @@ class Place:
     """A device with its subjects.
 
     Attributes:
-        native: `pyiseg._core.cuda` or `pyiseg._core.host`.
+        native: `pyiseg._core.cuda`.
         subjects: What runs on it.
         notes: What did not go as it should, such as engines that could not be built.
     """
@@ -74,15 +74,15 @@ class Place:
 
     @property
     def is_gpu(self) -> bool:
-        """Whether it is a GPU, and not the host in its place."""
-        return on_gpu(self.native)
+        """Whether it is a GPU, and not host threads in its place."""
+        return on_gpu()
 
     def used(self, subject: Subject) -> int:
         """Bytes of the device's memory in use, when all that can be given back has been."""
         gc.collect()
         subject.release()
         if not self.is_gpu:
-            return int(self.native.allocated())
+            return int(_core.standin.allocated())
         self.native.trim()
         free, total = self.native.memory()
         return int(total - free)
@@ -158,8 +158,8 @@ def check(found: Alpha, expected: Alpha, what: str) -> tuple[float, float]:
     return mean, iou
 
 
-def host() -> Place:
-    """The host in a GPU's place, with two models of the tests: its figures mean nothing, but all the code runs."""
+def standin() -> Place:
+    """Host threads in a GPU's place (tests/standin), with two models of the tests; the figures mean nothing."""
     import onnxruntime
     from support import toy_model
     from support.fake_engine import FakeEngines
@@ -174,9 +174,9 @@ def host() -> Place:
             # Opened now: the folder goes.
             opened = FakeEngines().load(model, _usual_view(model))
             engines = SimpleNamespace(load=lambda model, view, opened=opened: opened)
-            runs = f"onnxruntime {onnxruntime.__version__} on the host"
+            runs = f"onnxruntime {onnxruntime.__version__} on host threads"
             subjects.append(Subject(name, model, engines, runs, lambda size: 1e6))
-    return Place(_core.host, tuple(subjects))
+    return Place(_core.cuda, tuple(subjects))
 
 
 def gpu(kind: str, work: Path, paper: Path | None) -> Place:
@@ -193,7 +193,8 @@ def gpu(kind: str, work: Path, paper: Path | None) -> Place:
     info = gpu_here()
     if info is None:
         raise DeviceError(
-            "there is no GPU here, or this build has no CUDA ops; --host runs the same on the host, without figures"
+            "there is no GPU here, or this build has no CUDA ops; with an extension that was built for tests "
+            "(PYISEG_CUDA=STANDIN) --standin runs the same, without figures"
         )
     models = {"compact": load_model()} | ({} if paper is None else {"paper": load_model(paper)})
     notes: list[str] = []

@@ -3,7 +3,8 @@
     compute-sanitizer --tool memcheck python benchmarks/gpu_sanitize.py
 
 No network runs: in place of each engine its input is copied to its output by pyiseg's own ops, so that whatever the
-sanitizer finds is pyiseg's. Answers are compared with the CPU's. --host tries the program without a GPU.
+sanitizer finds is pyiseg's. Answers are compared with the CPU's. On an
+extension that was built for tests (tests/standin) it is tried without a GPU.
 """
 
 from __future__ import annotations
@@ -32,19 +33,17 @@ class _Copy:
     """An engine, and its execution, that gives the first values of a plane of one of its inputs.
 
     Args:
-        space: "cuda" or "host".
         inputs, outputs: dtypes by name. Outputs have the sides of the first input.
         source: An input of the outputs' dtype that is no smaller, and the plane of it.
     """
 
     def __init__(
         self,
-        space: str,
         inputs: Mapping[str, np.dtype[Any]],
         outputs: Mapping[str, np.dtype[Any]],
         source: tuple[str, int],
     ) -> None:
-        self.space, self.inputs, self.outputs, self.source = space, inputs, outputs, source
+        self.inputs, self.outputs, self.source = inputs, outputs, source
 
     def open(self, shapes: Mapping[str, tuple[int, ...]]) -> _Copying:
         """See `pyiseg.runtime.engine.Engine.open`."""
@@ -73,18 +72,15 @@ class _Copying:
         dtype, (height, width) = engine.inputs[name], self.shapes[name][2:]
         start = self.addresses[name] + plane * height * width * dtype.itemsize
         for output, shape in self.outputs.items():
-            given, taken = (
-                _core.borrow(address, shape, dtype, engine.space, self) for address in (start, self.addresses[output])
-            )
+            given, taken = (_core.borrow(address, shape, dtype, self) for address in (start, self.addresses[output]))
             stream.copy(given, taken)
 
 
-def click(native: Any, space: str, *, kind: str, dtype: np.dtype[Any], clean: str = "before") -> None:
+def click(native: Any, *, kind: str, dtype: np.dtype[Any], clean: str = "before") -> None:
     """Make a session's pipeline, click, go back and render, as a graph and without one; both must come to the same.
 
     Args:
         native: The device.
-        space: Its name.
         kind: "image" or "clicks" for a learned guide that sees these, "color" for the color guide.
         dtype: Of the click network's maps; what is copied to alpha, whose values are FP32, are FP32 features then.
         clean: When regions that no click asked for are dropped.
@@ -99,12 +95,12 @@ def click(native: Any, space: str, *, kind: str, dtype: np.dtype[Any], clean: st
     planes = {"image": SINGLE} | ({"click_maps": SINGLE} if guide_clicks else {})
     maps = {"click_maps": dtype, "previous_alpha": dtype, **({} if guide_clicks else {"features": SINGLE})}
     engines = {
-        "click": _Copy(space, maps, {"alpha": SINGLE}, ("click_maps", 4) if guide_clicks else ("features", 0)),
+        "click": _Copy(maps, {"alpha": SINGLE}, ("click_maps", 4) if guide_clicks else ("features", 0)),
     }
     if kind != "color":
-        engines["guide"] = _Copy(space, planes, {"guide": SINGLE}, ("image", 0))
+        engines["guide"] = _Copy(planes, {"guide": SINGLE}, ("image", 0))
     if not guide_clicks:
-        engines["image"] = _Copy(space, {"image": SINGLE}, {"features": SINGLE}, ("image", 1))
+        engines["image"] = _Copy({"image": SINGLE}, {"features": SINGLE}, ("image", 1))
     image = np.random.default_rng(0).integers(0, 256, (*shape, 3), dtype=np.uint8)
     pipeline = CudaImage(model, view, image, native=native, engines=engines).pipeline()
     assert pipeline.captured, "the click was not captured"
@@ -124,21 +120,19 @@ def click(native: Any, space: str, *, kind: str, dtype: np.dtype[Any], clean: st
 def main(arguments: list[str] | None = None) -> int:
     """Run; return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--host", action="store_true", help="on the host in a GPU's place")
-    space = "host" if parser.parse_args(arguments).host else "cuda"
-    if space == "cuda" and not (_core.cuda_built and _core.cuda.device_count()):
+    parser.parse_args(arguments)
+    if not (_core.cuda_built and _core.cuda.device_count()):
         print("gpu_sanitize: there is no GPU here, or this build has no CUDA ops", file=sys.stderr)
         return 1
-    native = getattr(_core, space)
-    count = 0
+    native, count = _core.cuda, 0
     # Sides that are no multiples of anything, so that every run's end and every edge is walked.
     for case in cases([(37, 53)], [(61, 83), (131, 259)], (67, 101)):
         checked(native.Stream(), case, 1)
         count += 1
     for clean in ("before", "after"):
-        click(native, space, kind="image", dtype=HALF, clean=clean)
-        click(native, space, kind="clicks", dtype=SINGLE, clean=clean)
-    click(native, space, kind="color", dtype=HALF)
+        click(native, kind="image", dtype=HALF, clean=clean)
+        click(native, kind="clicks", dtype=SINGLE, clean=clean)
+    click(native, kind="color", dtype=HALF)
     print(f"gpu_sanitize: {count} ops and 5 captured clicks, all right")
     return 0
 

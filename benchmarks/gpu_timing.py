@@ -8,19 +8,21 @@ from typing import Any
 
 import numpy as np
 
+from pyiseg import _core
+
 NO_CLICKS = np.empty((0, 3), dtype=np.int32)
 
 
-def on_gpu(native: Any) -> bool:
-    """Whether a native device is a GPU, and not the host in its place."""
-    return hasattr(native, "device_count")
+def on_gpu() -> bool:
+    """Whether `_core.cuda` is a GPU, and not host threads in its place."""
+    return not hasattr(_core, "standin")
 
 
 class Stopwatch:
     """Times work on one stream.
 
     Args:
-        native: `pyiseg._core.cuda` or `pyiseg._core.host`.
+        native: `pyiseg._core.cuda`.
         stream: One of its streams.
 
     Attributes:
@@ -29,7 +31,7 @@ class Stopwatch:
 
     def __init__(self, native: Any, stream: Any) -> None:
         self._native, self._stream = native, stream
-        self._torch = _torch_with_cuda() if on_gpu(native) else None
+        self._torch = _torch_with_cuda() if on_gpu() else None
         self.events = self._torch is not None
 
     def of(self, enqueue: Callable[[], None]) -> float:

@@ -15,7 +15,7 @@ else on the stream. Three things make that safe:
 Pools of executions that are gone are emptied when the next one is made, or by `release`: emptying calls `cudaFree`,
 which must not happen while this thread captures, and Python may drop an execution at any time.
 
-On the CPU the same runs on a host stream, which is how it is tested without a GPU.
+On the CPU the same runs on the stand-in for a GPU (tests/standin), which is how it is tested without one.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from torch.overrides import TorchFunctionMode
 from export.conversion.modules import ClickPart, GuidePart, ImagePart, folded
 from export.conversion.precision import halved, rounded
 from export.models.network import Network
-from pyiseg import DeviceError, Model
+from pyiseg import DeviceError, Model, _core
 from pyiseg.geometry import View
 from pyiseg.runtime.engine import Engine
 
@@ -56,7 +56,7 @@ class TorchEngines:
     Args:
         network: As trained, or `torch_networks.as_shipped`; it is left as it is.
         half: Whether image and click part compute in FP16, as the FP16 variant of a model folder does.
-        device: "cuda", or "cpu" for a host stream.
+        device: "cuda", or "cpu" for the stand-in.
     """
 
     def __init__(self, network: Network, *, half: bool = True, device: str = "cuda") -> None:
@@ -200,7 +200,7 @@ class TorchExecution:
         engine = self._engine
         if self._pool is None:
             bound = dict(self._bound)
-            stream.call(lambda: engine.run(bound))
+            _core.standin.call(stream.handle, lambda: engine.run(bound))
             return
         with _allocator, _Failures(), ExitStack() as context:
             context.enter_context(torch.cuda.stream(torch.cuda.ExternalStream(stream.handle)))

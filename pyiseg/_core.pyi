@@ -266,8 +266,8 @@ class Array:
     ) -> Any: ...
     def __dlpack_device__(self) -> tuple[int, int]: ...
 
-def borrow(address: int, shape: Sequence[int], dtype: Any, space: str, owner: object) -> Array:
-    """Make an array over memory of another library, C-contiguous, on "cuda" or "host"; it keeps owner alive."""
+def borrow(address: int, shape: Sequence[int], dtype: Any, owner: object) -> Array:
+    """Make an array over another library's memory on a CUDA device, C-contiguous; it keeps owner alive."""
 
 def from_dlpack(capsule: Any) -> Array:
     """Take the tensor out of a capsule that ``__dlpack__`` returned. Raises ValueError if it is of an unfit kind."""
@@ -334,27 +334,14 @@ class _ClickGraph(Protocol):
         """Write clicks as `_ClickFeed.write` does, and launch what was captured."""
 
 @type_check_only
-class _Device(Protocol):
-    """A device: a CUDA one, or the host in its place, with the same face."""
+class _Cuda(Protocol):
+    """The CUDA device that is current."""
 
     def Stream(self) -> _Stream: ...  # noqa: N802  # classes
     def ClickFeed(  # noqa: N802
         self, stream: _Stream, clicks: Array, grid: tuple[int, int], image: tuple[int, int]
     ) -> _ClickFeed: ...
     def ClickGraph(self, feed: _ClickFeed, enqueue: Callable[[], None]) -> _ClickGraph: ...  # noqa: N802
-
-@type_check_only
-class _Host(_Device, Protocol):
-    """Host memory. Its streams do work at once, or keep it while they are captured, by CUDA's rules."""
-
-    def Stream(self, limit: int = ...) -> _Stream: ...  # noqa: N802
-    def allocated(self) -> int:
-        """Return how many bytes the arrays of all host streams hold."""
-
-@type_check_only
-class _Cuda(_Device, Protocol):
-    """The CUDA device that is current."""
-
     def device_count(self) -> int:
         """Return how many there are; 0 also without a driver."""
 
@@ -379,6 +366,5 @@ class _Cuda(_Device, Protocol):
     def trim(self) -> None:
         """Give back to the driver the memory that is kept for the next session."""
 
-host: _Host
 cuda: _Cuda
 """Only where `cuda_built`."""

@@ -109,6 +109,8 @@ def why_not_cuda() -> str:
             "this build of pyiseg has no CUDA ops; in a clone of pyiseg, on a machine with nvcc, run: "
             "pip install -e '.[tensorrt]' -C cmake.define.PYISEG_CUDA=ON"
         )
+    if hasattr(_core, "standin"):
+        return "its CUDA ops were built for tests, to run on host threads; build pyiseg without PYISEG_CUDA=STANDIN"
     try:
         if _core.cuda.driver_version() == 0:
             return "there is no NVIDIA driver; install one from https://www.nvidia.com/drivers"
@@ -246,7 +248,7 @@ def _engines_of(index: int) -> TensorRT:
 def _has_gpu() -> bool:
     _core = _native()
     try:
-        return bool(_core.cuda_built and _core.cuda.device_count() > 0)
+        return bool(_core.cuda_built and not hasattr(_core, "standin") and _core.cuda.device_count() > 0)
     except _core.DeviceRuntimeError:
         return True
 

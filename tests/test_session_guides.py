@@ -12,7 +12,7 @@ import pytest
 from support import toy_model
 from support.pillow import image_maps, working_image
 from support.sessions import predictions
-from support.toy_device import Devices, FaultyDevice, gpu
+from support.toy_device import Devices, gpu
 from support.toy_model import CLICKS, PHOTO, allocated, click_all, photo, same
 
 import pyiseg
@@ -189,9 +189,8 @@ def test_clicks_are_obeyed_at_the_images_resolution(
     disobeyed = {"pinned": 0, "not pinned": 0}
     for how in disobeyed:
         if how == "not pinned":
-            gpu.native = FaultyDevice()
-            gpu.native.faults["pin_image_clicks"] = lambda *arguments: None
-            monkeypatch.setattr(_core, "pin_image_clicks", lambda *arguments: None)
+            for ops in (_core, _core.cuda.Stream):
+                monkeypatch.setattr(ops, "pin_image_clicks", lambda *arguments: None)
         session = Session(rgb, model=folder, device=device)
         rows, columns = pyiseg.Image(rgb, model=folder).encoded.view.grid
         for place in range(20):

@@ -12,7 +12,7 @@ import pytest
 from support import toy_model
 from support.fake_engine import FakeEngines
 from support.sessions import crops_of, predictions
-from support.toy_device import Devices, OnDevice, gpu, standing_in, watched
+from support.toy_device import Devices, gpu, on_device, on_host, standing_in, watched
 from support.toy_model import change_manifest, photo, same
 
 from pyiseg import Image, ModelError, Session, _core, backend, load_model, zoom
@@ -288,7 +288,7 @@ def test_a_device_looks_closer_as_the_cpu_does(
     monkeypatch.setattr(cuda, "CAPACITY", 3)
     monkeypatch.setattr(device_history, "ON_DEVICE", 2)
     folder = model(tmp_path / "toy", variant)
-    allocated = _core.host.allocated()
+    allocated = gpu.device.allocated()
     cpu, device = Session(IMAGE, model=folder), Session(IMAGE, model=folder, device="cuda")
     alphas = play(cpu)
     for click, alpha in zip(CLICKS, alphas, strict=True):
@@ -298,20 +298,20 @@ def test_a_device_looks_closer_as_the_cpu_does(
         assert same(device.undo(), alpha)  # predictions of parts that are made again come back from the host
     for alpha in alphas[1:]:
         assert same(device.redo(), alpha)
-        assert same(np.from_dlpack(device.alpha_device), alpha)
+        assert same(on_host(device.alpha_device), alpha)
     del device
-    assert _core.host.allocated() == allocated
+    assert gpu.device.allocated() == allocated
 
 
 def test_a_matte_of_a_crop_is_brought_to_the_device(zooming: Path, gpu: Devices) -> None:
     cpu = Session(IMAGE, model=zooming)
-    device = Session(OnDevice(IMAGE), model=zooming, device="cuda")
+    device = Session(on_device(IMAGE), model=zooming, device="cuda")
     for click in CLICKS:
-        assert same(np.from_dlpack(device.click_on_device(*click)), cpu.click(*click))
+        assert same(on_host(device.click_on_device(*click)), cpu.click(*click))
     assert same(device.image, IMAGE)
 
 
-def test_a_click_asks_for_no_engine(zooming: Path) -> None:
+def test_a_click_asks_for_no_engine(zooming: Path, gpu: Devices) -> None:
     """A crop takes the engines for any size that the image was encoded with."""
     asked = []
 
@@ -323,7 +323,7 @@ def test_a_click_asks_for_no_engine(zooming: Path) -> None:
     def encode(model: Any, view: Any, image: Any) -> CudaImage:
         engines = Counted()
         opened, of_crops = engines.load(model, view), engines.load(model, None)
-        return CudaImage(model, view, image, native=_core.host, engines=opened, of_crops=of_crops)
+        return CudaImage(model, view, image, native=_core.cuda, engines=opened, of_crops=of_crops)
 
     with standing_in("cuda", encode):
         session = Session(IMAGE, model=zooming, device="cuda")

@@ -8,7 +8,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from support.toy_device import Devices, gpu, limited
+from support.devices import standin
+from support.toy_device import Devices, gpu
 from support.toy_model import PHOTO
 
 from pyiseg import DeviceError, Session, _core, backend, load_model
@@ -23,7 +24,7 @@ def test_auto_takes_the_gpu(toy: Path, gpu: Devices) -> None:
 
 
 def test_auto_gives_way_to_the_cpu_with_one_warning(toy: Path, gpu: Devices, monkeypatch: pytest.MonkeyPatch) -> None:
-    gpu.native = limited(_core.host.allocated() + 1000)
+    gpu.device.set_room(1000)
     monkeypatch.setattr(backend, "_warned", False)
     with pytest.warns(RuntimeWarning, match="runs on the CPU although there is a GPU: out of device memory"):
         session = Session(PHOTO, model=toy, device="auto")
@@ -50,6 +51,7 @@ def test_why_there_is_no_gpu(monkeypatch: pytest.MonkeyPatch, core: dict[str, An
         compute_capability=lambda: core.get("compute_capability", (8, 0)),
     )
     monkeypatch.setattr(_core, "cuda", fake, raising=False)
+    monkeypatch.delattr(_core, "standin", raising=False)
     monkeypatch.setattr(_core, "cuda_built", core.get("cuda_built", True))
     with pytest.raises(DeviceError, match=rf"device 'cuda' cannot be used: .*{message}.*; or pass device='cpu'"):
         Session(PHOTO, device="cuda")
@@ -61,8 +63,16 @@ def test_a_gpu_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
         raise _core.DeviceRuntimeError("csrc/x: cudaGetDeviceCount: unspecified launch failure")
 
     monkeypatch.setattr(_core, "cuda", SimpleNamespace(driver_version=broken, device_count=broken), raising=False)
+    monkeypatch.delattr(_core, "standin", raising=False)
     monkeypatch.setattr(_core, "cuda_built", True)
     with pytest.raises(DeviceError, match=r"the GPU does not answer .*unspecified launch failure"):
+        Session(PHOTO, device="cuda")
+
+
+def test_the_stand_in_of_the_tests_is_no_gpu() -> None:
+    standin()
+    assert backend.available_devices() == ("cpu",)
+    with pytest.raises(DeviceError, match="were built for tests, to run on host threads; build pyiseg without"):
         Session(PHOTO, device="cuda")
 
 

@@ -48,16 +48,13 @@ Array at(const Array& array, const std::vector<std::int64_t>& index) {
 }
 
 // An array over memory that something else owns; owner lives as long as the array and its views.
-Array borrow(std::uintptr_t address, std::vector<std::int64_t> shape, const py::object& dtype, const std::string& space,
-             py::object owner) {
-    const bool cuda = space == "cuda";
-    if (!cuda && space != "host") fail("space is '" + space + "'; it must be 'cuda' or 'host'");
+Array borrow(std::uintptr_t address, std::vector<std::int64_t> shape, const py::object& dtype, py::object owner) {
     const std::shared_ptr<void> held(new py::object(std::move(owner)), [](void* p) {
         py::gil_scoped_acquire acquire;
         delete static_cast<py::object*>(p);
     });
     return shaped(reinterpret_cast<void*>(address), check_dtype(py::dtype::from_args(dtype)), std::move(shape),
-                  cuda ? Space::cuda : Space::host, held);
+                  Space::cuda, held);
 }
 
 // What travels with an exported tensor.
@@ -80,7 +77,7 @@ dlpack::DataType type_of(DType dtype) {
 }
 
 dlpack::Device device_of(const Array& array) {
-    return {array.space == Space::cuda ? dlpack::kCuda : dlpack::kCpu, array.device};
+    return {dlpack::kCuda, array.device};
 }
 
 // The keywords are those of the array API standard, 2023.12. An older tensor than max_version allows is always welcome;
@@ -132,7 +129,7 @@ Array from_dlpack(const py::capsule& capsule) {
         step *= shape[axis];
     }
     const bool on_cuda = t.device.type == dlpack::kCuda || t.device.type == dlpack::kCudaManaged;
-    if (!on_cuda && t.device.type != dlpack::kCpu) {
+    if (!on_cuda) {
         fail("the DLPack tensor lies on a device of type " + std::to_string(t.device.type) + "; it must be CUDA (2)");
     }
     PyCapsule_SetName(capsule.ptr(), "used_dltensor");
@@ -141,14 +138,12 @@ Array from_dlpack(const py::capsule& capsule) {
         auto* m = static_cast<dlpack::ManagedTensor*>(p);
         if (m->deleter) m->deleter(m);
     });
-    Array array =
-        shaped(static_cast<char*>(t.data) + t.byte_offset, dtype, shape, on_cuda ? Space::cuda : Space::host, owner);
+    Array array = shaped(static_cast<char*>(t.data) + t.byte_offset, dtype, shape, Space::cuda, owner);
     array.device = t.device.id;
     return array;
 }
 
 py::dict cuda_array_interface(const Array& array) {
-    if (array.space != Space::cuda) throw py::attribute_error("__cuda_array_interface__");
     py::dict out;
     out["shape"] = py::tuple(py::cast(array.shape));
     out["typestr"] = py::dtype(name_of(array.dtype)).attr("str");
@@ -177,7 +172,7 @@ void add_array(py::module_& core) {
              arg("dl_device") = py::none(), arg("copy") = py::none())
         .def("__dlpack_device__", [](const Array& a) { return py::make_tuple(device_of(a).type, device_of(a).id); })
         .def_property_readonly("__cuda_array_interface__", cuda_array_interface);
-    core.def("borrow", borrow, arg("address"), arg("shape"), arg("dtype"), arg("space"), arg("owner"));
+    core.def("borrow", borrow, arg("address"), arg("shape"), arg("dtype"), arg("owner"));
     core.def("from_dlpack", from_dlpack, arg("capsule"));
 }
 

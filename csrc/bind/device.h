@@ -1,4 +1,4 @@
-// A device's face in Python: its stream, the clicks' feed and the captured click. The same text for host and CUDA.
+// A device's face in Python: its stream, the clicks' feed and the captured click.
 #pragma once
 
 #include <array>
@@ -12,13 +12,28 @@
 
 namespace pyiseg::bind {
 
+// Runs what may wait for the device, such as freeing something there, without holding up Python's other threads; the
+// last one to hold it may have Python's lock or not.
+template <class F>
+void without_gil(const F& f) {
+    if (!PyGILState_Check()) return f();
+    const py::gil_scoped_release release;
+    f();
+}
+
+template <class T>
+std::shared_ptr<T> freed_without_gil(std::shared_ptr<T> owner) {
+    T* data = owner.get();
+    return {data, [held = std::move(owner)](T*) mutable { without_gil([&] { held.reset(); }); }};
+}
+
 template <class Stream>
 Array empty(Stream& stream, std::vector<std::int64_t> shape, const py::object& dtype) {
     check_sides(shape);
     Array array = shaped(nullptr, check_dtype(py::dtype::from_args(dtype)), std::move(shape), Stream::kSpace, nullptr);
     py::gil_scoped_release release;
     const auto guard = stream.guard();
-    array.owner = stream.allocate(array.bytes());
+    array.owner = freed_without_gil(stream.allocate(array.bytes()));
     array.device = stream.index();
     array.data = array.owner.get();
     return array;
@@ -72,8 +87,9 @@ std::shared_ptr<ClickFeed<Stream>> make_feed(std::shared_ptr<Stream> stream, con
         fail("clicks has shape " + text(clicks.shape) + "; it must be (3, capacity, 3) with capacity 1..65536");
     }
     const auto guard = stream->guard();
-    return std::make_shared<ClickFeed<Stream>>(std::move(stream), clicks, check_size(grid[0], grid[1], "grid"),
-                                               check_size(image[0], image[1], "image"));
+    return freed_without_gil(std::make_shared<ClickFeed<Stream>>(std::move(stream), clicks,
+                                                                 check_size(grid[0], grid[1], "grid"),
+                                                                 check_size(image[0], image[1], "image")));
 }
 
 template <class Stream>

@@ -1,4 +1,4 @@
-// pyiseg._core: the ops on numpy arrays, and the submodules host and, where it was built, cuda.
+// pyiseg._core: the ops on numpy arrays and, where it was built, the submodule cuda.
 #include <cstdlib>
 
 #include "../device/device_error.h"
@@ -8,7 +8,6 @@
 namespace pyiseg::bind {
 
 void add_array(py::module_& core);
-void add_host(py::module_& core);
 void add_cuda(py::module_& core);
 #ifdef PYISEG_STANDIN
 void add_standin(py::module_& core);  // tests/standin
@@ -38,7 +37,6 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
     m.def("get_num_threads", num_threads);
     m.attr("mean_scratch") = kMeanScratch;
     add_array(m);
-    add_host(m);
 
 #ifdef PYISEG_CUDA
     m.attr("cuda_built") = true;

@@ -10,8 +10,8 @@ namespace pyiseg {
 
 enum class DType { float32, float16, float64, int32, uint8, other };
 
-// Who may touch the memory: numpy's own, that of the recording host stream, that of a CUDA device.
-enum class Space { numpy, host, cuda };
+// Who may touch the memory: numpy's own, that of a CUDA device.
+enum class Space { numpy, cuda };
 
 // What an op is given. It keeps nothing alive; whoever called does.
 struct ArrayRef {
@@ -72,15 +72,7 @@ inline std::size_t bytes_of(DType type) {
 }
 
 inline const char* name_of(Space space) {
-    switch (space) {
-        case Space::numpy:
-            return "a numpy array";
-        case Space::host:
-            return "an array of the host stream";
-        case Space::cuda:
-            break;
-    }
-    return "an array of a CUDA device";
+    return space == Space::numpy ? "a numpy array" : "an array of a CUDA device";
 }
 
 }  // namespace pyiseg

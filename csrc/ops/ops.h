@@ -6,15 +6,12 @@
 
 #include <cstdint>
 
-#include "../device/tape.h"
 #include "../math/half.h"
 
 namespace pyiseg {
 
-// CPU threads. for_each(rows, columns, f) calls f(row, column) for every pair and returns when all are done; with a
-// tape it is kept there instead, for a host stream that is being captured.
+// CPU threads. for_each(rows, columns, f) calls f(row, column) for every pair and returns when all are done.
 struct Cpu {
-    HostTape* tape = nullptr;
     // Pixels of a row that one call of a functor treats. Shorter loops GCC unrolls before it can vectorise them.
     static constexpr int kRun = 32;
     template <class F>

@@ -116,10 +116,6 @@ PYISEG_CLONES void run_rows(const F& f, int first, int last, int columns) {
 // Rows are dealt out in bands. Each (row, column) is computed alone, so results do not depend on the number of threads.
 template <class F>
 void Cpu::for_each(int rows, int columns, const F& f) const {
-    if (tape != nullptr) {
-        tape->push_back([=] { Cpu{}.for_each(rows, columns, f); });
-        return;
-    }
     const auto band = [&](int first, int last) { run_rows(f, first, last, columns); };
     const int threads = std::min(num_threads(), rows);
     constexpr std::int64_t worth_waking = 2048;  // calls; fewer take less time than waking a thread

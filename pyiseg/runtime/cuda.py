@@ -1,6 +1,6 @@
 """CUDA's encoded image and pipeline: engines run the networks, native streams do the rest, a click is one launch.
 
-They are given their device (`pyiseg._core.cuda`, or `pyiseg._core.host`, which walks the same way without a GPU) and
+They are given their device (`pyiseg._core.cuda`) and
 its engines (`pyiseg.runtime.engine`), and import neither TensorRT nor anything of CUDA.
 
 Device memory is allocated when they are made. Of an image (`CudaImage.nbytes`): its pixels (3 bytes each, unless they

@@ -82,7 +82,7 @@ class DeviceImage:
         if interface is not None and (says_stream or not hasattr(self._image, "__dlpack__")):
             # PyCUDA names no stream either, and works on the legacy one.
             stream.wait_for(interface.get("stream") or _LEGACY_STREAM)
-            array = _core.borrow(interface["data"][0], (*self.shape, 3), np.dtype(np.uint8), "cuda", self._image)
+            array = _core.borrow(interface["data"][0], (*self.shape, 3), np.dtype(np.uint8), self._image)
         else:
             try:
                 array = _core.from_dlpack(self._image.__dlpack__(stream=stream.handle))

@@ -27,7 +27,7 @@ def gpu_here() -> GpuInfo | None:
     from pyiseg import _core
 
     try:
-        if not _core.cuda_built or not _core.cuda.device_count():
+        if not _core.cuda_built or hasattr(_core, "standin") or not _core.cuda.device_count():
             return None
         info = _core.cuda.device_info()
     except RuntimeError:  # the driver's

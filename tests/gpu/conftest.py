@@ -2,61 +2,54 @@
 
 from __future__ import annotations
 
+import gc
 import sys
-from collections.abc import Callable
+from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
-from support.devices import native
-from support.toy_device import gpu as _stand_in
+from support.devices import need_gpu, standin
+from support.toy_device import Devices, device_of
+
+from pyiseg import _core
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 sys.path += [str(ROOT), str(ROOT / "benchmarks"), str(Path(__file__).resolve().parent)]
 
-stand_in = _stand_in  # a fixture: device="cuda" is the native device and the engines that it names
 
-
-@pytest.fixture(params=["host", "cuda"])
-def device(request: pytest.FixtureRequest, stand_in: SimpleNamespace) -> SimpleNamespace:
-    """A GPU, and for the sake of the tests themselves the host in its place, with PyTorch to run networks."""
-    pytest.importorskip("torch")
-    return _with_torch(stand_in, request.param)
+@pytest.fixture(params=["stand-in", "cuda"])
+def device(request: pytest.FixtureRequest) -> Iterator[Devices]:
+    """A GPU, and for the sake of the tests themselves host threads in its place; with PyTorch to run networks."""
+    yield from _with_torch(request.param)
 
 
 @pytest.fixture
-def cuda(stand_in: SimpleNamespace) -> SimpleNamespace:
+def cuda() -> Iterator[Devices]:
     """A GPU."""
-    stand_in.native = native("cuda")
+    yield from _with_torch("cuda")
+
+
+def _with_torch(name: str) -> Iterator[Devices]:
     pytest.importorskip("torch")
-    return _with_torch(stand_in, "cuda")
-
-
-def _with_torch(use: SimpleNamespace, name: str) -> SimpleNamespace:
+    if name == "stand-in":
+        standin()
+    else:
+        need_gpu()
     from support.toy_torch import ToyEngines
 
-    use.native, use.name = native(name), name
-    use.torch = "cpu" if name == "host" else "cuda"
-    use.engines = ToyEngines(use.torch)
-    use.used = _used(use.native)
-    return use
+    torch = "cpu" if name == "stand-in" else "cuda"
+    use = Devices(name=name, torch=torch, engines=ToyEngines(torch), pipelines=[], used=_used)
+    yield from device_of(use)
 
 
-def _used(device: Any) -> Callable[[], int]:
+def _used() -> int:
     """Bytes of device memory in use, when all that can be given back has been."""
+    import torch_engine
 
-    def used() -> int:
-        import gc
-
-        import torch_engine
-
-        gc.collect()
-        torch_engine.release()
-        if not hasattr(device, "memory"):
-            return int(device.allocated())
-        device.trim()
-        free, total = device.memory()
-        return int(total - free)
-
-    return used
+    gc.collect()
+    torch_engine.release()
+    if hasattr(_core, "standin"):
+        return int(_core.standin.allocated())
+    _core.cuda.trim()
+    free, total = _core.cuda.memory()
+    return int(total - free)

@@ -1,4 +1,4 @@
-"""Sessions on a GPU, end to end. Most of this runs on the host in its place as well, to try the tests themselves."""
+"""Sessions on a GPU, end to end. Most of this runs on the stand-in for one as well, to try the tests themselves."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 import pytest
 from support import toy_model
-from support.toy_device import limited
 from support.toy_model import CLICKS, PHOTO, photo
 
 from pyiseg import DeviceError, Session, _core, load_model
@@ -69,7 +68,7 @@ def test_it_gives_the_cpus_mattes(tmp_path: Path, device: SimpleNamespace, guide
 def test_the_default_model(device: SimpleNamespace, engines: str) -> None:
     if engines == "tensorrt":
         info = gpu_here()
-        if device.name == "host" or info is None or tensorrt.why_not():
+        if device.name == "stand-in" or info is None or tensorrt.why_not():
             pytest.skip("there is no TensorRT here, or no GPU")
         device.engines = tensorrt.TensorRT(info)
     else:
@@ -198,10 +197,10 @@ def test_two_sessions_in_two_threads(toy: Path, device: SimpleNamespace) -> None
 
 def all_memory(device: SimpleNamespace) -> Any:
     """Hold what is left of the device's memory, but for pieces under 64 KB."""
-    if device.name == "host":
-        device.native = limited(_core.host.allocated() + 1000)
+    if device.name == "stand-in":
+        _core.standin.set_room(1000)
         return None
-    stream, held, size = device.native.Stream(), [], 1 << 36
+    stream, held, size = _core.cuda.Stream(), [], 1 << 36
     while size >= 1 << 16:
         try:
             held.append(stream.empty((size >> 10, 1 << 10), np.uint8))
@@ -211,14 +210,15 @@ def all_memory(device: SimpleNamespace) -> Any:
 
 
 def test_out_of_memory_while_a_session_is_made(toy: Path, device: SimpleNamespace) -> None:
-    image, whole = photo(600, 800), device.native
+    image = photo(600, 800)
     Session(PHOTO, model=toy, device="cuda").click(*CLICKS[0])
     before = device.used()
     held = all_memory(device)
     with pytest.raises(DeviceError, match=r"out of device memory while encoding an image.*device='cpu'"):
         Session(image, model=toy, device="cuda")
     del held
-    device.native = whole
+    if device.name == "stand-in":
+        _core.standin.set_room(None)
     assert device.used() - before <= (LEFT if device.name == "cuda" else 0)
     cpu, there = Session(PHOTO, model=toy), Session(PHOTO, model=toy, device="cuda")
     click_both(cpu, there)
@@ -255,7 +255,7 @@ def test_a_refused_call_says_where(cuda: SimpleNamespace) -> None:
 from pyiseg import _core
 stream = _core.cuda.Stream()
 try:
-    stream.fill_zero(_core.borrow(1 << 20, (1024,), "float32", "cuda", None))
+    stream.fill_zero(_core.borrow(1 << 20, (1024,), "float32", None))
     stream.synchronize()
 except _core.DeviceRuntimeError as error:
     print(error)
@@ -272,7 +272,7 @@ from pyiseg.runtime.cuda import CudaImage
 from pyiseg.geometry import View
 stream = _core.cuda.Stream()
 try:
-    stream.subtract(_core.borrow(1 << 20, (1,), "float32", "cuda", None), stream.empty((32, 32)))
+    stream.subtract(_core.borrow(1 << 20, (1,), "float32", None), stream.empty((32, 32)))
     stream.synchronize()
 except _core.DeviceRuntimeError as error:
     print("first:", error)

@@ -31,7 +31,7 @@ class GivenGuide:
 
 
 @pytest.mark.parametrize("applied", [False, True])
-@pytest.mark.parametrize("device", ["cpu", "host", "cuda"])
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
 @pytest.mark.parametrize("case", [*cases()], ids=lambda case: case.name)
 def test_it_is_that_of_version_0_1(case: Case, device: str, applied: bool) -> None:
     """Recorded by tests/golden/record_averaged.py."""

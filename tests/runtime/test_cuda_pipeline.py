@@ -1,4 +1,4 @@
-"""The CUDA pipeline over the host stream: the same code as on a GPU, which must give the CPU pipeline's bits."""
+"""The CUDA pipeline on the stand-in for a GPU, which must give the CPU pipeline's bits."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from support import toy_model
 from support.fake_engine import FakeEngines
-from support.toy_device import Devices, FaultyDevice, both, gpu, limited
+from support.toy_device import Devices, both, gpu
 from support.toy_model import CLICKS, PHOTO, photo
 
-from pyiseg import DeviceError, Image, ModelError, Session, _core
+from pyiseg import DeviceError, Image, ModelError, Session
 from pyiseg.runtime import cuda
 from pyiseg.runtime import history as device_history
 
@@ -102,12 +102,12 @@ def test_more_clicks_than_there_is_room_for(
 def test_steps_hold_a_bounded_part_of_device_memory(toy: Path, gpu: Devices, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(device_history, "ON_DEVICE", 2)
     session = Session(PHOTO, model=toy, device="cuda")
-    made = _core.host.allocated()
+    made = gpu.device.allocated()
     assert made >= gpu.last().nbytes
     for _ in range(6):
         session.click(20, 20)
     rows, columns = Image(PHOTO, model=toy).encoded.view.grid
-    assert _core.host.allocated() == made + 2 * 4 * rows * columns
+    assert gpu.device.allocated() == made + 2 * 4 * rows * columns
 
 
 def refusing(stream: Any) -> None:
@@ -122,7 +122,7 @@ def test_where_capturing_is_refused_clicks_go_one_by_one(
         cpu, device = both(toy)
     assert not gpu.last().captured
     assert "not captured as a CUDA graph" in caplog.text
-    assert "waiting is not permitted" in caplog.text
+    assert "operation not permitted when stream is capturing" in caplog.text
     for click in CLICKS:
         np.testing.assert_array_equal(device.click(*click), cpu.click(*click))
 
@@ -145,14 +145,13 @@ def test_a_capture_that_is_spoilt_once_is_tried_again(toy: Path, gpu: Devices) -
 
 def test_room_that_cannot_be_had_costs_nothing(toy: Path, gpu: Devices, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cuda, "CAPACITY", 2)
-    gpu.native = FaultyDevice()
     cpu, device = both(toy)
     for click in CLICKS[:2]:
         np.testing.assert_array_equal(device.click(*click), cpu.click(*click))
-    gpu.native.faults["empty"] = _core.host.Stream(1).empty
+    gpu.device.set_room(0)
     with pytest.raises(DeviceError, match="out of device memory while a click"):
         device.click(*CLICKS[2])
-    gpu.native.faults.clear()
+    gpu.device.set_room(None)
     assert gpu.last().captured
     assert device.clicks == cpu.clicks
     np.testing.assert_array_equal(device.undo(), cpu.undo())
@@ -162,23 +161,17 @@ def test_room_that_cannot_be_had_costs_nothing(toy: Path, gpu: Devices, monkeypa
 
 @pytest.mark.parametrize("what", ["undo", "redo", "reset"])
 def test_a_step_that_cannot_be_drawn_is_not_taken(toy: Path, gpu: Devices, what: str) -> None:
-    gpu.native = FaultyDevice()
     session = Session(PHOTO, model=toy, device="cuda")
     for click in CLICKS[:3]:
         session.click(*click)
     session.undo()
     clicks, alpha = session.clicks, session.alpha
-
-    def fail(*arguments: Any) -> None:
-        raise _core.DeviceRuntimeError("unspecified launch failure")
-
-    gpu.native.faults.update(copy=fail, fill_zero=fail)
+    gpu.device.fail("cudaMemcpyAsync")
     if what == "reset":  # needs no device to be empty
         assert not session.reset().any()
         return
-    with pytest.raises(DeviceError, match="the device failed while rendering a matte: unspecified launch failure"):
+    with pytest.raises(DeviceError, match=r"the device failed while rendering a matte: csrc/.*cudaErrorLaunchFailure"):
         getattr(session, what)()
-    gpu.native.faults.clear()
     assert session.clicks == clicks
     np.testing.assert_array_equal(session.alpha, alpha)
 
@@ -198,7 +191,7 @@ def test_engines_must_fit(tmp_path: Path, gpu: Devices) -> None:
 
 def test_an_engine_that_fails_leaves_nothing(toy: Path, gpu: Devices) -> None:
     gc.collect()
-    before = _core.host.allocated()
+    before = gpu.device.allocated()
 
     def fail(stream: Any) -> None:
         raise DeviceError("the engine is broken")
@@ -207,7 +200,7 @@ def test_an_engine_that_fails_leaves_nothing(toy: Path, gpu: Devices) -> None:
     with pytest.raises(DeviceError, match="the engine is broken"):
         Session(PHOTO, model=toy, device="cuda")
     gc.collect()
-    assert _core.host.allocated() == before
+    assert gpu.device.allocated() == before
 
 
 class Breakable:
@@ -263,28 +256,28 @@ def test_an_engine_that_fails_in_a_click_leaves_the_session(toy: Path, gpu: Devi
 def test_out_of_memory(toy: Path, gpu: Devices, sharing: bool) -> None:
     """While an image is encoded, or a session is made on one that is there."""
     gc.collect()
-    nothing = _core.host.allocated()
+    nothing = gpu.device.allocated()
     image = Image(PHOTO, model=toy, device="cuda")
-    encoded = _core.host.allocated()
+    encoded = gpu.device.allocated()
     session = Session(image)
-    needed = _core.host.allocated() - encoded if sharing else encoded - nothing
+    needed = gpu.device.allocated() - encoded if sharing else encoded - nothing
     del session, image
     for part in (0.1, 0.5, 0.9):
-        before = _core.host.allocated()
-        gpu.native = limited(nothing + int(part * needed) + (encoded - nothing if sharing else 0))
+        before = gpu.device.allocated()
+        gpu.device.set_room(int(part * needed) + (encoded - nothing if sharing else 0))
         with pytest.raises(DeviceError, match=r"out of device memory while (making|encoding).*device='cpu'"):
             Session(PHOTO, model=toy, device="cuda")
         gc.collect()
-        assert _core.host.allocated() == before == nothing
+        assert gpu.device.allocated() == before == nothing
+        gpu.device.set_room(None)
 
 
 def test_out_of_memory_in_a_click(toy: Path, gpu: Devices) -> None:
-    gpu.native = FaultyDevice()
     cpu, session = both(toy)
-    gpu.native.faults["empty"] = _core.host.Stream(_core.host.allocated() + 100).empty
+    gpu.device.set_room(100)
     with pytest.raises(DeviceError, match="out of device memory while a click"):
         session.click(*CLICKS[0])
-    gpu.native.faults.clear()
+    gpu.device.set_room(None)
     assert session.clicks == ()
     np.testing.assert_array_equal(session.click(*CLICKS[0]), cpu.click(*CLICKS[0]))
 
@@ -292,7 +285,7 @@ def test_out_of_memory_in_a_click(toy: Path, gpu: Devices) -> None:
 def test_sessions_that_are_dropped_leave_nothing(tmp_path: Path, gpu: Devices) -> None:
     folder = toy_model.build(tmp_path / "toy", guide_clicks=True, grid_stride=1)
     gc.collect()
-    before = _core.host.allocated()
+    before = gpu.device.allocated()
     gc.disable()  # what only the collector would find is a leak here
     try:
         for _ in range(20):
@@ -301,7 +294,7 @@ def test_sessions_that_are_dropped_leave_nothing(tmp_path: Path, gpu: Devices) -
             session.click(*CLICKS[1])
             session.undo()
             del session
-        assert _core.host.allocated() == before
+        assert gpu.device.allocated() == before
     finally:
         gc.enable()
 
@@ -313,11 +306,11 @@ def test_sessions_on_one_image_share_it(tmp_path: Path, gpu: Devices, variant: s
     alone = Session(PHOTO, model=folder)
     expected = [alone.click(*click) for click in CLICKS]
     image = Image(PHOTO, model=folder, device="cuda")
-    encoded = _core.host.allocated()
+    encoded = gpu.device.allocated()
     sessions = [Session(image)]
-    each = _core.host.allocated() - encoded
+    each = gpu.device.allocated() - encoded
     sessions += [Session(image) for _ in range(3)]
-    assert _core.host.allocated() == encoded + 4 * each
+    assert gpu.device.allocated() == encoded + 4 * each
     for click, alpha in zip(CLICKS, expected, strict=True):
         for session in sessions:
             np.testing.assert_array_equal(session.click(*click), alpha)

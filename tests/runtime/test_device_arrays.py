@@ -1,4 +1,4 @@
-"""Images and mattes that stay on the device, shared with other libraries; over the host stream."""
+"""Images and mattes that stay on the device, shared with other libraries."""
 
 from __future__ import annotations
 
@@ -8,11 +8,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support.fake_engine import over
-from support.toy_device import Devices, OnDevice, both, gpu
+from support.toy_device import Devices, both, gpu, on_device, on_host
 from support.toy_model import CLICKS, PHOTO
 
-from pyiseg import DeviceError, Image, Session
+from pyiseg import DeviceError, Image, Session, _core
 from pyiseg.runtime.device_image import DeviceImage, is_device_array
 
 __all__ = ["gpu"]  # a fixture
@@ -20,14 +19,14 @@ __all__ = ["gpu"]  # a fixture
 
 def test_results_on_the_device(toy: Path, gpu: Devices) -> None:
     cpu, device = both(toy)
-    there = np.from_dlpack(device.alpha_device)
-    assert not there.any()
-    np.testing.assert_array_equal(np.from_dlpack(device.click_on_device(*CLICKS[0])), cpu.click(*CLICKS[0]))
-    np.testing.assert_array_equal(there, cpu.alpha)  # the session's own memory
-    np.testing.assert_array_equal(np.from_dlpack(device.click_on_device(*CLICKS[1])), cpu.click(*CLICKS[1]))
+    there = device.alpha_device
+    assert not on_host(there).any()
+    np.testing.assert_array_equal(on_host(device.click_on_device(*CLICKS[0])), cpu.click(*CLICKS[0]))
+    np.testing.assert_array_equal(on_host(there), cpu.alpha)  # the session's own memory
+    np.testing.assert_array_equal(on_host(device.click_on_device(*CLICKS[1])), cpu.click(*CLICKS[1]))
     device.undo()
     cpu.undo()
-    np.testing.assert_array_equal(np.from_dlpack(device.alpha_device), cpu.alpha)
+    np.testing.assert_array_equal(on_host(device.alpha_device), cpu.alpha)
     with pytest.raises(ValueError, match="outside the image"):
         device.click_on_device(-1, 0)
     assert device.clicks == cpu.clicks
@@ -37,7 +36,7 @@ def test_whoever_writes_into_a_result_changes_no_session(toy: Path, gpu: Devices
     cpu, device = both(toy)
 
     def spoil(alpha: Any) -> None:
-        over(alpha.ptr, alpha.shape, alpha.dtype)[...] = 7
+        _core.cuda.Stream().upload(np.full(alpha.shape, 7, alpha.dtype), alpha)
 
     spoil(device.click_on_device(*CLICKS[0]))
     np.testing.assert_array_equal(device.alpha, cpu.click(*CLICKS[0]))
@@ -51,15 +50,15 @@ def test_a_copy_is_asked_for_elsewhere(toy: Path, gpu: Devices) -> None:
     with pytest.raises(BufferError, match="shared as it is; copy what you get"):
         session.alpha_device.__dlpack__(copy=True)
     with pytest.raises(BufferError, match="shared where it lies"):
-        session.alpha_device.__dlpack__(dl_device=(2, 0))
-    assert session.alpha_device.__dlpack__(dl_device=(1, 0), copy=False, max_version=(1, 0), stream=None) is not None
+        session.alpha_device.__dlpack__(dl_device=(1, 0))
+    assert session.alpha_device.__dlpack__(dl_device=(2, 0), copy=False, max_version=(1, 0), stream=None) is not None
 
 
 def test_results_outlive_their_session(toy: Path, gpu: Devices) -> None:
     session = Session(PHOTO, model=toy, device="cuda")
     kept, expected = session.click_on_device(*CLICKS[0]), session.alpha
     del session
-    np.testing.assert_array_equal(np.from_dlpack(kept), expected)
+    np.testing.assert_array_equal(on_host(kept), expected)
 
 
 def test_on_the_cpu_there_are_none(session: Session) -> None:
@@ -70,11 +69,12 @@ def test_on_the_cpu_there_are_none(session: Session) -> None:
 
 
 def test_an_image_on_the_device_is_not_copied(toy: Path, gpu: Devices) -> None:
-    image = OnDevice(PHOTO.copy())
+    image = on_device(PHOTO)
+    before = gpu.device.calls("cudaStreamWaitEvent")
     encoded = Image(image, model=toy, device="cuda")
     cpu, device = Session(PHOTO, model=toy), Session(encoded)
-    assert encoded.encoded.pixels.ptr == image.array.ctypes.data
-    assert len(image.streams) == 1  # the stream that encodes the image waits for its maker's
+    assert encoded.encoded.pixels.ptr == image.ptr
+    assert gpu.device.calls("cudaStreamWaitEvent") > before  # the stream that encodes it waits for its maker's
     np.testing.assert_array_equal(device.click(*CLICKS[0]), cpu.click(*CLICKS[0]))
     np.testing.assert_array_equal(device.image, PHOTO)
     assert not device.image.flags.writeable
@@ -96,7 +96,20 @@ def test_an_image_on_the_device_is_not_copied(toy: Path, gpu: Devices) -> None:
 )
 def test_images_on_the_device_are_checked(toy: Path, gpu: Devices, image: np.ndarray, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        Session(OnDevice(image), model=toy, device="cuda")
+        Session(on_device(image) if image.dtype == np.float32 else Claimed(image), model=toy, device="cuda")
+
+
+class Claimed:
+    """A numpy array that says it lies on a GPU."""
+
+    def __init__(self, array: np.ndarray) -> None:
+        self.array, self.shape = array, array.shape
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return 2, 0
+
+    def __dlpack__(self, *, stream: int) -> Any:
+        return self.array.__dlpack__()
 
 
 class WithInterface:

@@ -3,6 +3,7 @@
 #include <pybind11/stl.h>
 
 #include <memory>
+#include <optional>
 
 #include "../../csrc/device/cuda_check.h"
 #include "memory.h"
@@ -41,7 +42,10 @@ void add_standin(py::module_& core) {
     const auto free_gil = py::call_guard<py::gil_scoped_release>();
     m.def("call", call, py::arg("stream"), py::arg("function"));
     m.def("allocated", standin::allocated);
-    m.def("set_capacity", standin::set_capacity, py::arg("bytes"));
+    m.def(
+        "set_room",  // how much more may be allocated; None for what the environment says
+        [](std::optional<std::size_t> bytes) { standin::set_capacity(bytes ? standin::used() + *bytes : 0); },
+        py::arg("bytes"));
     m.def(
         "fail",
         [](const std::string& name, long after, int error) {

@@ -20,6 +20,8 @@ def no_gpu() -> str:
     """Why the CUDA ops cannot run here; empty if they can."""
     if not _core.cuda_built:
         return "this build has no CUDA ops"
+    if hasattr(_core, "standin"):
+        return "the CUDA device of this build is host threads"
     if _core.cuda.device_count() == 0:
         return "this machine has no CUDA device"
     return ""
@@ -141,8 +143,8 @@ class StreamOps:
         return self._down(out)
 
 
-DEVICES = ("cpu", "host", "cuda")
-"""numpy arrays; a stream that is the host, with which a GPU's way is walked without one; a GPU."""
+DEVICES = ("cpu", "cuda")
+"""numpy arrays; a GPU, or host threads in its place where the extension was built so (tests/standin)."""
 
 
 def ops(device: str) -> Any:
@@ -152,13 +154,30 @@ def ops(device: str) -> Any:
     return StreamOps(native(device))
 
 
-def native(device: str) -> Any:
-    """`_core.host`, or `_core.cuda` where there is a GPU; see `ops`."""
-    if device == "host":
-        return _core.host
+def native(device: str = "cuda") -> Any:
+    """`_core.cuda`, whose device is a GPU or the stand-in for one; see `ops`."""
+    assert device == "cuda"
+    if not hasattr(_core, "standin"):
+        need_gpu()
+    return _core.cuda
+
+
+def need_gpu() -> None:
+    """Skip a test that only a GPU can pass where there is none, or fail it under PYISEG_REQUIRE_GPU=1."""
     reason = no_gpu()
     if reason and os.environ.get("PYISEG_REQUIRE_GPU") == "1":
         pytest.fail(f"PYISEG_REQUIRE_GPU=1, but {reason}")
     if reason:
         pytest.skip(reason)
-    return _core.cuda
+
+
+def standin() -> Any:
+    """`_core.standin`: a device of host threads, which can be looked into and broken.
+
+    Without it the test says so and is skipped, or fails under PYISEG_REQUIRE_STANDIN=1.
+    """
+    found = getattr(_core, "standin", None)
+    if found is None:
+        reason = "needs an extension that was built with -C cmake.define.PYISEG_CUDA=STANDIN"
+        (pytest.fail if os.environ.get("PYISEG_REQUIRE_STANDIN") == "1" else pytest.skip)(reason)
+    return found

@@ -1,4 +1,4 @@
-"""Engines for the host stream: ONNX Runtime as in pyiseg.runtime.engine, working on memory by its address."""
+"""Engines for the stand-in of a GPU: ONNX Runtime behind the face of pyiseg.runtime.engine, in stream order."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import onnxruntime as ort
 from pyiseg import DeviceError, Model
 from pyiseg.geometry import View
 from pyiseg.runtime.engine import Engine
+from support.devices import standin
 
 DTYPES = {"tensor(float)": np.dtype(np.float32), "tensor(float16)": np.dtype(np.float16)}
 SCRATCH = 64
@@ -53,7 +54,7 @@ class FakeExecution:
             for name, result in zip(outputs, network.run(outputs, {n: views[n] for n in inputs}), strict=True):
                 views[name][...] = result
 
-        stream.call(run)
+        standin().call(stream.handle, run)
 
 
 class FakeEngine:

@@ -16,7 +16,7 @@ MEAN_SCRATCH = _core.mean_scratch
 
 
 class Native:
-    """`_core` on numpy arrays ("cpu"), or a stream of its submodule host or cuda; see devices.py.
+    """`_core` on numpy arrays ("cpu"), or a stream of its submodule cuda; see devices.py.
 
     A result starts as NaN or 77 between two guards of its own size, so that a pixel left out or a write outside shows.
     """

@@ -1,9 +1,9 @@
-"""Devices for tests: the host stream in a GPU's place, and the CPU with what passes there to be seen and broken."""
+"""Devices for tests: host threads in a GPU's place, and the CPU with what passes there to be seen and broken."""
 
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,41 +15,9 @@ import pytest
 from pyiseg import Session, _core, backend
 from pyiseg.runtime.cpu import CpuImage, CpuPipeline
 from pyiseg.runtime.cuda import CudaImage, CudaPipeline
+from support.devices import standin
 from support.fake_engine import FakeEngines
 from support.toy_model import PHOTO
-
-
-def limited(limit: int) -> Any:
-    """The host device with so many bytes of memory for all that lives on it."""
-    return SimpleNamespace(
-        Stream=lambda: _core.host.Stream(limit), ClickFeed=_core.host.ClickFeed, ClickGraph=_core.host.ClickGraph
-    )
-
-
-class FaultyDevice:
-    """The host device, whose streams do something else where a fault is set.
-
-    Attributes:
-        faults: By the name of a stream's method, what is called in its place.
-    """
-
-    def __init__(self) -> None:
-        self.faults: dict[str, Callable[..., Any]] = {}
-        self.ClickGraph = _core.host.ClickGraph
-
-    def Stream(self) -> Any:  # noqa: N802  # as the device has it
-        return _FaultyStream(self)
-
-    def ClickFeed(self, stream: Any, *rest: Any) -> Any:  # noqa: N802
-        return _core.host.ClickFeed(stream.own, *rest)
-
-
-class _FaultyStream:
-    def __init__(self, device: FaultyDevice) -> None:
-        self.own, self._device = _core.host.Stream(), device
-
-    def __getattr__(self, name: str) -> Any:
-        return self._device.faults.get(name) or getattr(self.own, name)
 
 
 class Devices(SimpleNamespace):
@@ -75,8 +43,15 @@ def standing_in(name: str, factory: backend.Factory) -> Iterator[None]:
 
 @pytest.fixture
 def gpu() -> Iterator[Devices]:
-    """Let device="cuda" be the host stream with fake engines; ``native`` and ``engines`` may be changed."""
-    use = Devices(native=_core.host, engines=FakeEngines(), pipelines=[])
+    """Let device="cuda" be the stand-in with fake engines; ``engines`` may be changed, and the ``device`` be broken."""
+    use = Devices(device=standin(), engines=FakeEngines(), pipelines=[])
+    yield from device_of(use)
+    use.device.mend()
+    use.device.set_room(None)
+
+
+def device_of(use: Devices) -> Iterator[Devices]:
+    """Let device="cuda" be `_core.cuda` with the engines that ``use`` names, and remember its pipelines there."""
 
     class Remembered(CudaImage):
         def pipeline(self) -> CudaPipeline:
@@ -85,7 +60,7 @@ def gpu() -> Iterator[Devices]:
             return made
 
     def encode(model: Any, view: Any, image: Any) -> CudaImage:
-        return Remembered(model, view, image, native=use.native, engines=use.engines.load(model, view))
+        return Remembered(model, view, image, native=_core.cuda, engines=use.engines.load(model, view))
 
     with standing_in("cuda", encode):
         yield use
@@ -126,19 +101,20 @@ def watched() -> Iterator[Devices]:
         yield use
 
 
-class OnDevice:
-    """A numpy array that says it lies on a CUDA device, and gives its memory by DLPack."""
+def on_device(array: np.ndarray) -> Any:
+    """A copy of an array on the device."""
+    stream = _core.cuda.Stream()
+    there = stream.empty(array.shape, array.dtype)
+    stream.upload(np.ascontiguousarray(array), there)
+    return there
 
-    def __init__(self, array: np.ndarray) -> None:
-        self.array, self.streams = array, list[int]()
-        self.shape = array.shape
 
-    def __dlpack_device__(self) -> tuple[int, int]:
-        return 2, 0
-
-    def __dlpack__(self, *, stream: int) -> Any:
-        self.streams.append(stream)
-        return self.array.__dlpack__()
+def on_host(array: Any) -> np.ndarray:
+    """A numpy copy of an array on the device, made when all that is enqueued anywhere is done."""
+    standin().synchronize()
+    copy = np.empty(array.shape, array.dtype)
+    _core.cuda.Stream().download(array, copy)
+    return copy
 
 
 def both(folder: Path, image: np.ndarray = PHOTO) -> tuple[Session, Session]:
