@@ -87,9 +87,8 @@ std::shared_ptr<ClickFeed<Stream>> make_feed(std::shared_ptr<Stream> stream, con
         fail("clicks has shape " + text(clicks.shape) + "; it must be (3, capacity, 3) with capacity 1..65536");
     }
     const auto guard = stream->guard();
-    return freed_without_gil(std::make_shared<ClickFeed<Stream>>(std::move(stream), clicks,
-                                                                 check_size(grid[0], grid[1], "grid"),
-                                                                 check_size(image[0], image[1], "image")));
+    return freed_without_gil(std::make_shared<ClickFeed<Stream>>(
+        std::move(stream), clicks, check_size(grid[0], grid[1], "grid"), check_size(image[0], image[1], "image")));
 }
 
 template <class Stream>

@@ -58,6 +58,7 @@ void add_standin(py::module_& core) {
     m.def("spoil_captures", standin::spoils_any_capture);
     m.def("synchronize", standin::wait_for_all, free_gil);
     m.attr("OUT_OF_MEMORY") = static_cast<int>(cudaErrorMemoryAllocation);
+    m.attr("LAUNCH_FAILURE") = static_cast<int>(cudaErrorLaunchFailure);
 }
 
 }  // namespace pyiseg::bind

@@ -1,0 +1,189 @@
+"""Every call of CUDA that a session makes fails once, each in its turn, on the stand-in for a GPU.
+
+Whatever fails, the user gets a DeviceError or, where the call could be done without, the right matte; the session is as
+it was before, goes on with the CPU's bits, and leaves no memory behind.
+"""
+
+from __future__ import annotations
+
+import gc
+import threading
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from support import toy_model
+from support.toy_device import Devices, both, gpu
+from support.toy_model import CLICKS, PHOTO, photo
+
+from pyiseg import DeviceError, Image, Session
+from pyiseg.runtime import cuda
+from pyiseg.runtime import history as device_history
+
+__all__ = ["gpu"]  # a fixture
+
+CALLS = (
+    "cudaMallocAsync",
+    "cudaMallocHost",
+    "cudaMemcpyAsync",
+    "cudaMemsetAsync",
+    "launch",
+    "cudaLaunchHostFunc",
+    "cudaStreamSynchronize",
+    "cudaStreamBeginCapture",
+    "cudaStreamEndCapture",
+    "cudaGraphInstantiate",
+    "cudaGraphUpload",
+    "cudaGraphLaunch",
+    "cudaEventCreateWithFlags",
+    "cudaEventRecord",
+    "cudaStreamWaitEvent",
+    "cudaStreamCreateWithFlags",
+)
+ZOOM = {"from_click": 3, "enlarge": 1.6, "below": 0.4, "magnify": 2.5}
+MOST = 25
+"""Places of a call that are tried, spread over all of them: every call of a kernel in turn would take minutes."""
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A model with the color guide. Clicks outgrow their room, and predictions move to the host, after a few."""
+    monkeypatch.setattr(cuda, "CAPACITY", 2)
+    monkeypatch.setattr(device_history, "ON_DEVICE", 2)
+    return toy_model.build(tmp_path / "toy", form="residual", color=True, radius=1)
+
+
+def use(session: Session, clicks: Any = CLICKS) -> list[np.ndarray]:
+    """Click, undo and redo."""
+    alphas = [session.click(*click) for click in clicks]
+    alphas += [session.undo() for _ in clicks]
+    return [*alphas, session.redo(), session.redo()]
+
+
+def made(gpu: Devices, folder: Path, call: str) -> tuple[int, int]:
+    """How often a call is made while a session is made, and while it is used."""
+    start = gpu.device.calls(call)
+    session = Session(PHOTO, model=folder, device="cuda")
+    opened = gpu.device.calls(call)
+    use(session)
+    return opened - start, gpu.device.calls(call) - opened
+
+
+def some(count: int) -> list[int]:
+    return sorted({int(n) for n in np.linspace(0, count - 1, min(count, MOST))}) if count else []
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_a_session_that_cannot_be_made_leaves_nothing(gpu: Devices, folder: Path, call: str) -> None:
+    expected = use(Session(PHOTO, model=folder))
+    count, _ = made(gpu, folder, call)
+    gc.collect()
+    before = gpu.device.allocated()
+    for n in some(count):
+        gpu.device.fail(call, n, error_of(gpu, call))
+        try:
+            session = Session(PHOTO, model=folder, device="cuda")
+        except DeviceError:
+            pass
+        else:  # what was refused is done without
+            np.testing.assert_array_equal(use(session), expected)
+            del session
+        gpu.device.mend()
+        gc.collect()
+        assert gpu.device.allocated() == before, f"{call} number {n}"
+    np.testing.assert_array_equal(use(Session(PHOTO, model=folder, device="cuda")), expected)
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_a_step_that_fails_is_not_taken(gpu: Devices, folder: Path, call: str) -> None:
+    cpu = Session(PHOTO, model=folder)
+    expected = [cpu.click(*click) for click in CLICKS]
+    _, count = made(gpu, folder, call)
+    failed = 0
+    for n in some(count):
+        session = Session(PHOTO, model=folder, device="cuda")
+        gpu.device.fail(call, n, error_of(gpu, call))
+        for i, click in enumerate(CLICKS):
+            before = session.clicks
+            try:
+                alpha = session.click(*click)
+            except DeviceError:
+                failed += 1
+                assert session.clicks == before
+                alpha = session.click(*click)
+            np.testing.assert_array_equal(alpha, expected[i], err_msg=f"{call} number {n}, click {i}")
+        for i in range(len(CLICKS) - 2, -1, -1):
+            before = session.clicks
+            try:
+                alpha = session.undo()
+            except DeviceError:
+                failed += 1
+                assert session.clicks == before
+                alpha = session.undo()
+            np.testing.assert_array_equal(alpha, expected[i], err_msg=f"{call} number {n}, back to click {i}")
+        gpu.device.mend()
+    if call in ("cudaMallocAsync", "cudaMemcpyAsync", "launch", "cudaGraphLaunch"):
+        assert failed
+
+
+def error_of(gpu: Devices, call: str) -> int:
+    return gpu.device.OUT_OF_MEMORY if "Malloc" in call else gpu.device.LAUNCH_FAILURE
+
+
+def test_captures_that_are_always_spoilt(gpu: Devices, folder: Path) -> None:
+    """As by another library that waits for the whole device: clicks go one by one, with the same bits."""
+    gpu.engines.on_enqueue = lambda stream: gpu.device.spoil_captures()
+    cpu, device = both(folder)
+    assert not gpu.last().captured
+    np.testing.assert_array_equal(use(device), use(cpu))
+
+
+def test_a_device_that_is_lost(gpu: Devices, folder: Path) -> None:
+    """Each step says so and is not taken; what was clicked is not lost, and another device goes on with it."""
+    session = Session(PHOTO, model=folder, device="cuda")
+    for click in CLICKS[:3]:
+        session.click(*click)
+    clicks = session.clicks
+    gpu.device.lose_device()
+    for step in (partial(session.click, *CLICKS[3]), session.undo, session.cutout):
+        with pytest.raises(DeviceError, match="illegal memory access"):
+            step()
+        assert session.clicks == clicks
+    with pytest.raises(DeviceError, match="the device failed while encoding an image"):
+        Session(PHOTO, model=folder, device="cuda")
+    cpu = Session(session.image, model=folder)
+    for click in session.clicks:
+        cpu.click(*click)
+    del session  # what cannot be freed is left, without a word
+    gc.collect()
+    gpu.device.mend()
+
+
+@pytest.mark.parametrize("zooming", [False, True])
+def test_sessions_in_threads_share_an_image_and_its_engines(gpu: Devices, tmp_path: Path, zooming: bool) -> None:
+    folder = toy_model.build(tmp_path / "toy", form="residual", color=True, radius=1)
+    image_array, clicks = PHOTO, CLICKS
+    if zooming:
+        toy_model.change_manifest(folder, zoom=ZOOM)
+        image_array, clicks = photo(240, 320), ((60, 60, True), (66, 64, True), (58, 70, False), (64, 58, True))
+    cpu = Session(image_array, model=folder)
+    expected = use(cpu, clicks)
+    cpu.click(*clicks[-1])
+    assert (cpu.crop.shape != cpu.shape) == zooming
+    image, wrong = Image(image_array, model=folder, device="cuda"), list[str]()
+
+    def work() -> None:
+        try:
+            for _ in range(3):
+                np.testing.assert_array_equal(use(Session(image), clicks), expected)
+        except Exception as error:
+            wrong.append(repr(error))
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
