@@ -23,3 +23,5 @@ set(_runtime "${_standin}/settings.cpp" "${_standin}/memory.cpp" "${_standin}/st
 target_sources(_core PRIVATE csrc/ops/ops_cuda.cu csrc/bind/cuda.cpp "${_standin}/bind.cpp" ${_runtime})
 target_compile_definitions(_core PRIVATE PYISEG_CUDA PYISEG_STANDIN)
 target_include_directories(_core SYSTEM PRIVATE "${PYISEG_CUDA_HEADERS}")
+
+unset(PYISEG_CUDA CACHE)  # said for this build only: a plain `pip install` in the same folder is a plain one again
