@@ -22,11 +22,14 @@ LIMIT = 15e6
 
 def main(path: Path) -> int:
     """Print what is wrong; return the exit code."""
-    names = zipfile.ZipFile(path).namelist()
+    wheel = zipfile.ZipFile(path)
+    names = wheel.namelist()
     wrong = [f"lacks {name}" for name in NEEDED if name not in names]
     wrong += [f"holds {name}" for name in names if name.startswith(("export/", "tools/", "tests/", "csrc/"))]
-    if not any(name.startswith("pyiseg/_core.") and not name.endswith(".pyi") for name in names):
+    built = [name for name in names if name.startswith("pyiseg/_core.") and not name.endswith(".pyi")]
+    if not built:
         wrong.append("lacks the extension")
+    wrong += [f"has {name} built for tests (tests/standin)" for name in built if b"PYISEG_STANDIN" in wheel.read(name)]
     wrong += [f"holds {n}" for n in names if n.startswith("pyiseg/models/") and n not in NEEDED]
     size = path.stat().st_size
     if size > LIMIT:
