@@ -253,14 +253,15 @@ def _has_gpu() -> bool:
         return True
 
 
-_warned = False
+warned = False
+"""Whether this process has said that it does not use the GPU."""
 
 
 def _warn_once(message: str) -> None:
     """Warn of the GPU that is not used, the first time in this process: the reason may read differently each time."""
-    global _warned
-    if not _warned:
-        _warned = True
+    global warned
+    if not warned:
+        warned = True
         warnings.warn(message, RuntimeWarning, stacklevel=4)
 
 

@@ -142,14 +142,14 @@ def _load(folder: Path, content: bytes) -> Model:
         multiple=manifest.multiple,
         grid_stride=manifest.grid_stride,
         click_params=manifest.click_params,
-        files=MappingProxyType({name: _read(folder, name, manifest.files[name]) for name in manifest.networks}),
+        files=MappingProxyType({name: read_network(folder, name, manifest.files[name]) for name in manifest.networks}),
         training=manifest.training,
         zoom=manifest.zoom,
     )
 
 
-def _read(folder: Path, name: str, stated: FileEntry) -> bytes:
-    """One file of the folder, if it is what the manifest states it to be."""
+def read_network(folder: Path, name: str, stated: FileEntry) -> bytes:
+    """Return the content of a file of the folder, if it is what the manifest states it to be."""
     path = folder / name
     if not path.is_file():
         raise ModelError(f"the model '{folder}' is incomplete: {name} is missing; copy or download the model again")

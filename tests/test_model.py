@@ -66,13 +66,13 @@ def test_a_folder_that_was_written_anew_is_read_anew(folder: Path) -> None:
 
 def test_threads_get_the_same_model(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found: list[pyiseg.Model] = []
-    read = model_module._read
+    read = model_module.read_network
 
     def read_slowly(*arguments: Any) -> bytes:
         time.sleep(0.02)  # long enough for every thread to get there
         return read(*arguments)
 
-    monkeypatch.setattr(model_module, "_read", read_slowly)
+    monkeypatch.setattr(model_module, "read_network", read_slowly)
     threads = [threading.Thread(target=lambda: found.append(pyiseg.load_model(folder))) for _ in range(4)]
     for thread in threads:
         thread.start()

@@ -25,7 +25,7 @@ def test_auto_takes_the_gpu(toy: Path, gpu: Devices) -> None:
 
 def test_auto_gives_way_to_the_cpu_with_one_warning(toy: Path, gpu: Devices, monkeypatch: pytest.MonkeyPatch) -> None:
     gpu.device.set_room(1000)
-    monkeypatch.setattr(backend, "_warned", False)
+    monkeypatch.setattr(backend, "warned", False)
     with pytest.warns(RuntimeWarning, match="runs on the CPU although there is a GPU: out of device memory"):
         session = Session(PHOTO, model=toy, device="auto")
     assert session.device == "cpu"

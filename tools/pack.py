@@ -148,7 +148,7 @@ def _plan(data: Path, limit: int, max_mb: float, only: Sequence[str]) -> list[Sh
 
 def size_in_shard(name: str, size: int) -> int:
     """Return how many bytes a file takes up at most in a shard: its header, its content and its entry in the list."""
-    headers = len(_member(name, size).tobuf(tarfile.PAX_FORMAT))
+    headers = len(tar_member(name, size).tobuf(tarfile.PAX_FORMAT))
     return headers + -(-size // 512) * 512 + entry_size(name)
 
 
@@ -160,12 +160,12 @@ def entry_size(name: str) -> int:
 def _write(file: Any, data: Path, listing: dict[str, Any]) -> None:
     with tarfile.open(fileobj=file, mode="w", format=tarfile.PAX_FORMAT) as tar:
         content = json.dumps(listing).encode()
-        tar.addfile(_member(LISTING, len(content)), io.BytesIO(content))
+        tar.addfile(tar_member(LISTING, len(content)), io.BytesIO(content))
         for entry in listing["files"]:
             content = (data / entry["name"]).read_bytes()
             if hashlib.sha256(content).hexdigest() != entry["sha256"]:
                 raise ValueError(f"{data / entry['name']} changed while it was being packed; pack again")
-            tar.addfile(_member(entry["name"], len(content)), io.BytesIO(content))
+            tar.addfile(tar_member(entry["name"], len(content)), io.BytesIO(content))
 
 
 def _record(path: Path) -> dict[str, Any]:
@@ -246,7 +246,7 @@ def _check_manifest(path: Path) -> None:
         raise ValueError(f"shard {path}: its content differs from manifest.json{differing}; fetch it again")
 
 
-def _member(name: str, size: int) -> tarfile.TarInfo:
+def tar_member(name: str, size: int) -> tarfile.TarInfo:
     """Return a header without time and owner: the same files make the same shards."""
     member = tarfile.TarInfo(name)
     member.size, member.mode = size, 0o644

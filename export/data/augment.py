@@ -32,7 +32,7 @@ def random_window(rng: np.random.Generator, picture: Masked, size: Size) -> Mask
         aspect = (out_w / out_h) ** 0.5
         win_h, win_w = _fitting(side / aspect / stretch, side * aspect * stretch, height, width)
     y, x = _pixel_of_object(rng, picture.alpha)
-    return _resized(picture, _around(rng, y, x, win_h, win_w, height, width), out_h, out_w)
+    return resized(picture, _around(rng, y, x, win_h, win_w, height, width), out_h, out_w)
 
 
 def native_window(rng: np.random.Generator, picture: Masked, size: Size) -> Masked:
@@ -45,7 +45,7 @@ def native_window(rng: np.random.Generator, picture: Masked, size: Size) -> Mask
     scale = SERVED_SIDE / max(height, width)
     win_h, win_w = _fitting(out_h / scale, out_w / scale, height, width)
     y, x = _pixel_of_object(rng, picture.alpha)
-    return _resized(picture, _around(rng, y, x, win_h, win_w, height, width), out_h, out_w)
+    return resized(picture, _around(rng, y, x, win_h, win_w, height, width), out_h, out_w)
 
 
 def close_window(rng: np.random.Generator, picture: Masked, size: Size) -> Masked:
@@ -60,7 +60,7 @@ def close_window(rng: np.random.Generator, picture: Masked, size: Size) -> Maske
         return random_window(rng, picture, size)
 
     if out_h != out_w:
-        return _resized(picture, _shaped_box(rng, ys, xs, (height, width), out_w / out_h), out_h, out_w)
+        return resized(picture, _shaped_box(rng, ys, xs, (height, width), out_w / out_h), out_h, out_w)
 
     def span(values: NDArray[np.int64], length: int) -> slice:
         extent = int(values.max() - values.min()) + 1
@@ -69,7 +69,7 @@ def close_window(rng: np.random.Generator, picture: Masked, size: Size) -> Maske
         start = int(np.clip(centre - wanted / 2, 0, length - wanted))
         return slice(start, start + wanted)
 
-    return _resized(picture, (span(ys, height), span(xs, width)), out_h, out_w)
+    return resized(picture, (span(ys, height), span(xs, width)), out_h, out_w)
 
 
 def paper_crop(rng: np.random.Generator, picture: Masked, size: Size) -> Masked:
@@ -83,12 +83,12 @@ def paper_crop(rng: np.random.Generator, picture: Masked, size: Size) -> Masked:
     wanted, there = (out_h, height) if out_h * width >= out_w * height else (out_w, width)
     if there < wanted:
         scaled = (max(out_h, round(height * wanted / there)), max(out_w, round(width * wanted / there)))
-        picture = _resized(picture, np.s_[:height, :width], *scaled)
+        picture = resized(picture, np.s_[:height, :width], *scaled)
         height, width = scaled
     y, x = _pixel_of_object(rng, picture.alpha)
     window = _around(rng, y, x, out_h, out_w, height, width)
     if picture.shift != (0, 0):
-        return _resized(picture, window, out_h, out_w)
+        return resized(picture, window, out_h, out_w)
     return picture.with_planes(*(plane[window] for plane in picture.planes))
 
 
@@ -100,7 +100,7 @@ def flipped(picture: Masked) -> Masked:
 
 def moved(picture: Masked) -> Masked:
     """Move the masks of an image onto it, at its own size; without a shift it is returned as it is."""
-    return picture if picture.shift == (0, 0) else _resized(picture, np.s_[:, :], *picture.alpha.shape)
+    return picture if picture.shift == (0, 0) else resized(picture, np.s_[:, :], *picture.alpha.shape)
 
 
 def _fitting(win_h: float, win_w: float, height: int, width: int) -> tuple[int, int]:
@@ -144,7 +144,7 @@ def _around(
     return np.s_[top : top + win_h, left : left + win_w]
 
 
-def _resized(picture: Masked, window: tuple[slice, slice], height: int, width: int | None = None) -> Masked:
+def resized(picture: Masked, window: tuple[slice, slice], height: int, width: int | None = None) -> Masked:
     """Resize a window of an image to (height, width), to a square when only one side is given.
 
     Centers of pixels lie at whole numbers plus a half, as cv2.resize has it: nothing moves but by the masks' own shift.

@@ -49,7 +49,7 @@ def bundled_clicks(rng: np.random.Generator, truth: Mask, others: Mask, void: Ma
     if strategy == 1 and others.any():
         points = _on_each(rng, others)
     elif strategy == 2:
-        points = _spread(rng, background_band(truth, void), OUTLINE)
+        points = spread_points(rng, background_band(truth, void), OUTLINE)
     else:
         points = spaced_points(rng, background_band(truth, void), int(rng.integers(AROUND + 1)))
     return clicks + [Click(x, y, False) for x, y in points]
@@ -97,7 +97,7 @@ def spaced_points(rng: np.random.Generator, allowed: Mask, count: int) -> list[t
     return points
 
 
-def _spread(rng: np.random.Generator, band: Mask, count: int) -> list[tuple[int, int]]:
+def spread_points(rng: np.random.Generator, band: Mask, count: int) -> list[tuple[int, int]]:
     """Return up to ``count`` points: one at random, then each as far as can be from the others and the band's ends."""
     free, left, points = band.copy(), band.copy(), []
     for k in range(count):

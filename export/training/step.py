@@ -109,7 +109,7 @@ class ClickLoop:
             full, grid = net.guides(image)
             guides = hold(full, shared), hold(grid, shared)
 
-        free, twice, weights = self._free(first, progress), self._twice(first), self._weights()
+        free, twice, weights = self.warmup_clicks(first, progress), self.has_two_passes(first), self._weights()
         metrics: dict[str, float] = {}
         for k in range(free + config.clicks):
             maps, previous, clicks = (x.to(self.device) for x in steps.inputs())
@@ -131,7 +131,7 @@ class ClickLoop:
                     refined = net.refine(forced, *used)
                     loss = targets.loss(self.settings.loss, logits, alpha, refined, clicks)
                     weighted = weights[k - free] * loss
-                    self._backward(weighted if self.settings.optimizer.update == "click" else weighted / config.clicks)
+                    self.backward(weighted if self.settings.optimizer.update == "click" else weighted / config.clicks)
                     metrics[f"loss_{k - free + 1}"] = loss.detach()  # type: ignore[assignment]
                     if self.settings.optimizer.update == "click":
                         self.optimizer.step(progress)
@@ -142,7 +142,7 @@ class ClickLoop:
             self.optimizer.step(progress)
         return {name: float(value) for name, value in metrics.items()}
 
-    def _free(self, first: int, progress: float) -> int:
+    def warmup_clicks(self, first: int, progress: float) -> int:
         """Draw how many clicks without a loss come first."""
         config = self.settings.clicks
         if (first if config.warmup_from > 1 else progress) <= config.warmup_from:
@@ -153,7 +153,7 @@ class ClickLoop:
             return few
         return int(rng.integers(config.warmup_clicks + 1, config.long_clicks - config.clicks + 1))
 
-    def _twice(self, first: int) -> bool:
+    def has_two_passes(self, first: int) -> bool:
         """Draw whether clicks are predicted twice."""
         rng = np.random.default_rng([self.settings.run.seed, TWICE, first])
         return bool(rng.random() < self.settings.clicks.two_passes)
@@ -164,7 +164,8 @@ class ClickLoop:
         weights = np.power(config.loss_growth, np.arange(config.clicks))
         return [float(weight) for weight in weights / weights.mean()]
 
-    def _backward(self, loss: Tensor) -> None:
+    def backward(self, loss: Tensor) -> None:
+        """Compute the gradients of one click's loss."""
         self.optimizer.scaler.scale(loss).backward()
 
     def _autocast(self) -> torch.autocast:

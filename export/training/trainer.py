@@ -155,7 +155,7 @@ class Trainer:
         beside = self._beside.begin(self.pictures, self.seconds, log) if first else None
         saved = logged = time.monotonic()
         recent: list[dict[str, float]] = []
-        made = batches(self.data, self._numbers(), self.workers)
+        made = batches(self.data, self.batch_numbers(), self.workers)
         undecided = self.settings.run.precision == "auto"
         with closing(self._beside), tqdm(total=100, unit="%", initial=self._percent(), disable=not first) as bar:
             while True:
@@ -172,7 +172,7 @@ class Trainer:
                     self._choose_precision(batch, log)
                     undecided = False
                 recent.append(self.update(batch))
-                stopped = self._count(stop.is_set())
+                stopped = self.count_time(stop.is_set())
                 bar.update(self._percent() - bar.n)
                 bar.set_postfix(means(recent[-50:]), refresh=False)
                 now, over = time.monotonic(), self.progress() >= 1 or stopped
@@ -189,7 +189,7 @@ class Trainer:
             if beside is not None and self.progress() >= 1:
                 beside.finish(self.state, stop.is_set)
 
-    def _count(self, stop: bool) -> bool:
+    def count_time(self, stop: bool) -> bool:
         """Take the time, and return whether any process was asked to stop. All time counts: --minutes is a promise."""
         now = time.monotonic()
         self.seconds, stop = distributed.agreed(self.seconds + now - self._clock, stop, self.device)
@@ -295,7 +295,7 @@ class Trainer:
         """What else must be the same in all parts of a run."""
         return {"objects": self.data.objects, "processes": distributed.world()}
 
-    def _numbers(self) -> Callable[[], list[Number]]:
+    def batch_numbers(self) -> Callable[[], list[Number]]:
         """Return a function that gives the numbers of one batch after the other."""
         run, following = self.settings.run, self.pictures + distributed.rank() * self.settings.run.batch
 

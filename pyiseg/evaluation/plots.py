@@ -45,7 +45,7 @@ def iou_plot(path: Path, title: str, reports: Mapping[str, Report]) -> None:
     # A line at 1 is not to lie on the frame.
     axes.set_ylim(bottom - 0.02 * (1 - bottom), 1 + 0.02 * (1 - bottom))
     axes.legend(loc="lower right", fontsize=10, framealpha=0.9, edgecolor="none")
-    _write(path, figure)
+    write_figure(path, figure)
 
 
 def corrected_plot(path: Path, title: str, reports: Mapping[str, Report]) -> None:
@@ -70,7 +70,7 @@ def corrected_plot(path: Path, title: str, reports: Mapping[str, Report]) -> Non
     axes.yaxis.set_major_formatter(PercentFormatter(1))
     # The curves may be anywhere from top to bottom.
     figure.legend(loc="outside lower center", ncols=3, fontsize=10, frameon=False)
-    _write(path, figure)
+    write_figure(path, figure)
 
 
 def share_plot(path: Path, title: str, reports: Mapping[str, Report]) -> None:
@@ -109,7 +109,7 @@ def share_plot(path: Path, title: str, reports: Mapping[str, Report]) -> None:
     # Most clicks first, as the curves lie.
     handles = [drawn[clicks] for clicks in sorted(drawn, reverse=True)]
     figure.legend(handles=handles, loc="outside right center", fontsize=10, frameon=False)
-    _write(path, figure)
+    write_figure(path, figure)
 
 
 def auc_text(report: Report) -> str:
@@ -147,6 +147,7 @@ def _style(index: int) -> dict[str, Any]:
     }
 
 
-def _write(path: Path, figure: Figure) -> None:
+def write_figure(path: Path, figure: Figure) -> None:
+    """Write a figure as a PNG file, whole."""
     with atomic_write(path) as file:
         figure.savefig(file, format="png", dpi=150)

@@ -25,12 +25,14 @@ from pyiseg.tensorrt.file import OURS, EngineKey, EngineRefusedError, read_engin
 
 T = TypeVar("T")
 
-_LEFT = re.compile(rf"\.{OURS.pattern}(\.lock|\.[0-9a-f]{{8}}\.part)")
-_LEFT_SECONDS = 3600
+LEFTOVERS = re.compile(rf"\.{OURS.pattern}(\.lock|\.[0-9a-f]{{8}}\.part)")
+"""Names of locks and of files that were being written."""
+LEFT_SECONDS = 3600
+"""How old they are when whoever made them has surely ended."""
 _KERNELS = re.compile(OURS.pattern.replace("engine", "kernels"))
 
 _ROUND_SECONDS = 5.0
-_WAIT_SECONDS = 300.0
+WAIT_SECONDS = 300.0
 """How long the lock of another process is waited for, and how often it is looked for its engine meanwhile."""
 
 log = logging.getLogger("pyiseg")
@@ -128,15 +130,16 @@ class EngineCache:
 
     def files(self) -> list[Path]:
         """All files that are engines by their names, in order of these; no links."""
-        return self._matching(OURS)
+        return self.matching(OURS)
 
     def leftovers(self) -> list[Path]:
         """What processes that were killed have left, more than an hour ago; and kernels whose engine has gone."""
-        old = time.time() - _LEFT_SECONDS
-        left = [path for path in self._matching(_LEFT) if (_written(path) or old) < old]
-        return left + [path for path in self._matching(_KERNELS) if not path.with_suffix(".engine").exists()]
+        old = time.time() - LEFT_SECONDS
+        left = [path for path in self.matching(LEFTOVERS) if (_written(path) or old) < old]
+        return left + [path for path in self.matching(_KERNELS) if not path.with_suffix(".engine").exists()]
 
-    def _matching(self, names: re.Pattern[str]) -> list[Path]:
+    def matching(self, names: re.Pattern[str]) -> list[Path]:
+        """Return the files in the folder whose names match a pattern, sorted; links are none."""
         try:
             found = [path for path in self.folder.iterdir() if names.fullmatch(path.name)]
         except (FileNotFoundError, NotADirectoryError):
@@ -184,7 +187,7 @@ class EngineCache:
                 log.warning("another process is building the engine %s; waiting for it", key.stem)
             # Older versions of filelock wait for ever on a file system that has no locks.
             while not lock.is_locked and _written(engine) in (None, before):
-                if time.monotonic() - start > _WAIT_SECONDS:
+                if time.monotonic() - start > WAIT_SECONDS:
                     log.warning("'%s' is still locked; the engine is built without waiting any longer", path)
                     break
                 with contextlib.suppress(Timeout):

@@ -131,7 +131,7 @@ def make_progress(trt: Any, title: str) -> Any:
                 log.warning("building the engine %s, which can take minutes", title)
             self._phases: dict[str, tuple[str | None, int]] = {}  # parent, steps
             self._done: dict[str, int] = {}
-            self._shown = 0.0
+            self.shown = 0.0
             self._lock = threading.Lock()  # it is called from several threads
 
         def phase_start(self, name: str, parent: str | None, steps: int) -> None:
@@ -160,9 +160,9 @@ def make_progress(trt: Any, title: str) -> Any:
                 parent, steps = self._phases[name]
                 part = min(1.0, (self._done[name] + part) / steps)
                 name = parent
-            if self._bar is not None and part > self._shown:
-                self._bar.update(100 * (part - self._shown))
-                self._shown = part
+            if self._bar is not None and part > self.shown:
+                self._bar.update(100 * (part - self.shown))
+                self.shown = part
 
     return Progress()
 

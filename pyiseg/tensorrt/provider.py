@@ -50,7 +50,7 @@ def flavour(name: str | None = None) -> TensorRTPackage:
         try:
             # Two threads must not open it twice: TensorRT has one logger a process.
             with _opening:
-                return _opened(package)
+                return open_package(package)
         except ModuleNotFoundError as error:
             if error.name != package:
                 reasons.append(f"{package} cannot be imported: {error}")
@@ -76,7 +76,7 @@ def why_not() -> str:
 
 
 @functools.cache
-def _opened(package: str) -> TensorRTPackage:
+def open_package(package: str) -> TensorRTPackage:
     """A package, opened once: its logger must outlive all that it makes."""
     trt = importlib.import_module(package)
     if not hasattr(trt, "Builder"):
@@ -139,7 +139,7 @@ class TensorRT:
                 not tried again.
             ModelError: The model's folder has changed, or its networks do not belong together.
         """
-        key = self._key(model, spec, self.gpu)
+        key = self.engine_key(model, spec, self.gpu)
         # Who finds it open does not wait for others to be built.
         engine = self._open.get(key)
         if engine is None and key not in self._failed:
@@ -156,7 +156,7 @@ class TensorRT:
     def _fetch(self, model: Model, spec: EngineSpec, key: EngineKey) -> Fetched[TensorRTEngine]:
         keys = [key]
         if self.trt.portable:
-            keys.append(self._key(model, spec, self.gpu.compute_capability))
+            keys.append(self.engine_key(model, spec, self.gpu.compute_capability))
 
         tried = False
 
@@ -175,5 +175,6 @@ class TensorRT:
             fetched.engine.kernels = runtime_cache_of(fetched.path)
         return fetched
 
-    def _key(self, model: Model, spec: EngineSpec, target: GpuInfo | tuple[int, int]) -> EngineKey:
+    def engine_key(self, model: Model, spec: EngineSpec, target: GpuInfo | tuple[int, int]) -> EngineKey:
+        """Return the name that an engine is kept under: for this GPU, or for a compute capability."""
         return EngineKey.of(model, spec, self.trt.name, self.trt.version, target)

@@ -241,7 +241,7 @@ def test_leftovers_are_cleaned(bare: None, cache: EngineCache, model: Model, mon
     (cache.folder / f".{key_of(model).name}.lock").touch()
     assert cli.main(["engines", "clean"]) == 0
     assert len(os.listdir(cache.folder)) == 1
-    monkeypatch.setattr(engine_cache, "_LEFT_SECONDS", -10)
+    monkeypatch.setattr(engine_cache, "LEFT_SECONDS", -10)
     assert cli.main(["engines", "clean"]) == 0
     assert os.listdir(cache.folder) == []
 

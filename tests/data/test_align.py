@@ -14,7 +14,7 @@ from support import toy_data
 pytest.importorskip("torch")
 
 from export import align
-from export.data.augment import _resized, flipped, moved, paper_crop
+from export.data.augment import flipped, moved, paper_crop, resized
 from export.data.composite import Composer
 from export.data.io import Masked
 
@@ -98,7 +98,7 @@ def test_masks_move_by_their_shift(shift: tuple[float, float], scale: float) -> 
     ones = np.ones_like(alpha)
     picture = Masked(np.dstack([alpha] * 3), alpha, ones, ones - (alpha > 0), "rough", shift)
     size = (round(80 * scale), round(100 * scale))
-    still, result = (_resized(p, np.s_[:, :], *size) for p in (picture._replace(shift=(0.0, 0.0)), picture))
+    still, result = (resized(p, np.s_[:, :], *size) for p in (picture._replace(shift=(0.0, 0.0)), picture))
     assert result.shift == (0, 0)
     assert result.grade == "rough"
     np.testing.assert_array_equal(result.image, still.image)
@@ -117,7 +117,7 @@ def test_resizing_alone_moves_nothing() -> None:
     ones = np.ones_like(alpha)
     picture = Masked(np.dstack([alpha] * 3), alpha, ones, ones - (alpha > 0))
     for size in ((40, 50), (80, 100), (120, 150), (131, 217)):
-        result = _resized(picture, np.s_[:, :], *size)
+        result = resized(picture, np.s_[:, :], *size)
         place = np.array(center(result.alpha)) + 0.5
         np.testing.assert_allclose(place / size[::-1], np.array([49.8, 40.7]) / (100, 80), atol=2e-3)
         np.testing.assert_allclose(center(result.image[..., 0]), center(result.alpha), atol=0.02)

@@ -117,13 +117,13 @@ def test_a_run_with_shapes(tmp_path: Path) -> None:
     changes = ["data.shapes=[[1.0, 0.4], [2.0, 0.6]]", "run.sizes=[[0.0, 64]]", "run.batch=2", "clicks.clicks=1"]
     settings = load_settings("compact", [*changes, "run.pictures=12", "clicks.warmup_clicks=0", "optimizer.warmup=1"])
     trainer = Trainer(settings, toy_data.build(tmp_path / "data"), tmp_path / "run")
-    numbers = trainer._numbers()
+    numbers = trainer.batch_numbers()
     whole = [numbers() for _ in range(12)]
     assert {shape for batch in whole for shape, _ in batch} == {(64, 64), (32, 128), (128, 32)}
     assert all(len({shape for shape, _ in batch}) == 1 for batch in whole)
     assert [number for batch in whole for _, number in batch] == list(range(24))
     trainer.pictures = 6
-    numbers = trainer._numbers()
+    numbers = trainer.batch_numbers()
     assert [numbers() for _ in range(9)] == whole[3:]
     trainer.pictures = 0
     assert trainer.run()

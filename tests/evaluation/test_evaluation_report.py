@@ -26,7 +26,7 @@ from pyiseg.evaluation.runner import Failure, read_cases
 def drawn(monkeypatch: pytest.MonkeyPatch) -> dict[str, Figure]:
     """Figures by file name, instead of files."""
     figures: dict[str, Figure] = {}
-    monkeypatch.setattr(plots, "_write", lambda path, figure: figures.update({path.name: figure}))
+    monkeypatch.setattr(plots, "write_figure", lambda path, figure: figures.update({path.name: figure}))
     return figures
 
 

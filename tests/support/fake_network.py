@@ -12,17 +12,17 @@ class Tensor:
         self.name = value.name
         self.dtype = {1: "float32", 10: "float16", 16: "bfloat16"}[value.type.tensor_type.elem_type]
         dims = [dim.dim_value or -1 for dim in value.type.tensor_type.shape.dim]
-        self._network, self._shape = network, tuple(dims)
+        self._network, self.dims = network, tuple(dims)
 
     @property
     def shape(self) -> tuple[int, ...]:
         if self._network is None:
-            return self._shape
-        return self._network.derived(self._shape)
+            return self.dims
+        return self._network.derived(self.dims)
 
     @shape.setter
     def shape(self, shape: tuple[int, ...]) -> None:
-        self._shape = tuple(shape)
+        self.dims = tuple(shape)
 
 
 class Network:

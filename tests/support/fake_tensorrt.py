@@ -117,7 +117,7 @@ class Package(types.ModuleType):
                     fixed = (tensor.shape,) * 3
                     shapes[tensor.name] = fixed if config.profile is None else config.profile.shapes[tensor.name]
                 dtypes = {tensor.name: tensor.dtype for tensor in (*network.inputs, *network.outputs)}
-                channels = {tensor.name: tensor._shape[1] for tensor in network.outputs}
+                channels = {tensor.name: tensor.dims[1] for tensor in network.outputs}
                 content = {"shapes": shapes, "dtypes": dtypes, "channels": channels, "stride": network.stride}
                 return memoryview(json.dumps(content).encode())
 

@@ -211,8 +211,8 @@ def test_what_killed_processes_left(cache: EngineCache, monkeypatch: pytest.Monk
     left = [f".{KEY.name}.0123abcd.part", f".{KEY.name}.lock"]
     for name in (*left, f".{KEY.name}.part", ".notes.0123abcd.part", "x.lock", KEY.name):
         (cache.folder / name).touch()
-    matching, gone = cache._matching, cache.folder / f".{AHEAD.name}.lock"  # gone when it is looked at
-    monkeypatch.setattr(cache, "_matching", lambda names: matching(names) + [gone] * (names is engine_cache._LEFT))
+    matching, gone = cache.matching, cache.folder / f".{AHEAD.name}.lock"  # gone when it is looked at
+    monkeypatch.setattr(cache, "matching", lambda names: matching(names) + [gone] * (names is engine_cache.LEFTOVERS))
     assert cache.leftovers() == []  # it may be in use
     now = time.time()
     monkeypatch.setattr(engine_cache.time, "time", lambda: now + 3700)

@@ -112,7 +112,7 @@ def test_it_does_not_wait_for_ever(
     cache: EngineCache, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(filelock, "FileLock", NoLocks)
-    monkeypatch.setattr(engine_cache, "_WAIT_SECONDS", 0.02)
+    monkeypatch.setattr(engine_cache, "WAIT_SECONDS", 0.02)
     assert fetch(cache, Builder()) == ENGINE
     waits, goes_on = (record.getMessage() for record in caplog.records)
     assert waits.startswith("another process is building")

@@ -72,7 +72,7 @@ def test_the_package_that_is_used(
 
     monkeypatch.setattr(importlib, "import_module", import_module)
     monkeypatch.setenv("PYISEG_TRT", asked)
-    tensorrt._opened.cache_clear()
+    tensorrt.open_package.cache_clear()
     try:
         if found in tensorrt.PACKAGES:
             assert tensorrt.flavour().name == found
@@ -86,7 +86,7 @@ def test_the_package_that_is_used(
                 tensorrt.flavour()
             assert tensorrt.why_not() == str(raised.value)
     finally:
-        tensorrt._opened.cache_clear()
+        tensorrt.open_package.cache_clear()
 
 
 def test_threads_open_a_package_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -98,7 +98,7 @@ def test_threads_open_a_package_once(monkeypatch: pytest.MonkeyPatch) -> None:
         return Package(name)
 
     monkeypatch.setattr(importlib, "import_module", import_module)
-    tensorrt._opened.cache_clear()
+    tensorrt.open_package.cache_clear()
     try:
         threads = [threading.Thread(target=tensorrt.flavour, args=("tensorrt",)) for _ in range(3)]
         for thread in threads:
@@ -107,7 +107,7 @@ def test_threads_open_a_package_once(monkeypatch: pytest.MonkeyPatch) -> None:
             thread.join()
         assert imports == ["tensorrt"]
     finally:
-        tensorrt._opened.cache_clear()
+        tensorrt.open_package.cache_clear()
 
 
 def test_no_package_is_imported_before_it_is_needed() -> None:
@@ -170,7 +170,7 @@ def test_engines_built_ahead_of_time(package: Package, model: Model, cache: Engi
     trt = opened(package)
     engines = TensorRT(GPU, cache, trt)
     for spec in engine_specs(model, (96, 128)):
-        key = engines._key(model, spec, GPU.compute_capability)
+        key = engines.engine_key(model, spec, GPU.compute_capability)
         assert "-sm80-" in key.name
         write_engine(cache.folder, key, trt.build(model, spec, (8, 0)).content, 1.0)
     package.built.clear()
@@ -183,7 +183,7 @@ def test_an_engine_that_is_refused_is_built_again(
     package: Package, model: Model, cache: EngineCache, caplog: pytest.LogCaptureFixture
 ) -> None:
     engines = TensorRT(GPU, cache, opened(package))
-    key = engines._key(model, plan_of(model, "guide"), GPU)
+    key = engines.engine_key(model, plan_of(model, "guide"), GPU)
     write_engine(cache.folder, key, b"whole, but of another kind", 1.0)
     with caplog.at_level(logging.WARNING, "pyiseg"):
         assert engines.fetch(model, plan_of(model, "guide")).seconds is not None

@@ -224,12 +224,12 @@ def test_progress_is_shown_on_terminals_only(
     monitor.phase_start("outer", None, 2)
     monitor.phase_start("inner", "outer", 4)
     assert monitor.step_complete("inner", 1)
-    assert monitor._shown == 0.25
+    assert monitor.shown == 0.25
     monitor.phase_finish("inner")
     monitor.step_complete("outer", 0)
     monitor.phase_start("inner", "outer", 4)
     assert monitor.step_complete("inner", 0)
-    assert monitor._shown == 0.625
+    assert monitor.shown == 0.625
     monitor.stopped = True
     assert not monitor.step_complete("inner", 1)
     monitor.close()

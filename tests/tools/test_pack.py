@@ -156,8 +156,8 @@ def forged(path: Path, name: str, kind: bytes = tarfile.REGTYPE) -> Path:
     entry = {"name": name, "bytes": len(content), "sha256": packing.hashlib.sha256(content).hexdigest()}
     listing = json.dumps({"set": "0", "shard": 1, "of": 1, "files": [entry]}).encode()
     with tarfile.open(path, "w") as tar:
-        tar.addfile(packing._member(LISTING, len(listing)), io.BytesIO(listing))
-        member = packing._member(name, len(content) if kind == tarfile.REGTYPE else 0)
+        tar.addfile(packing.tar_member(LISTING, len(listing)), io.BytesIO(listing))
+        member = packing.tar_member(name, len(content) if kind == tarfile.REGTYPE else 0)
         member.type, member.linkname = kind, "../../secret" if kind != tarfile.REGTYPE else ""
         tar.addfile(member, io.BytesIO(content) if kind == tarfile.REGTYPE else None)
     return path
@@ -195,7 +195,7 @@ def test_absolute_paths_stay_inside(tmp_path: Path) -> None:
 
 def test_a_tar_that_is_no_shard(tmp_path: Path) -> None:
     with tarfile.open(tmp_path / "x.tar", "w") as tar:
-        tar.addfile(packing._member("a", 0))
+        tar.addfile(packing.tar_member("a", 0))
     with pytest.raises(ValueError, match="not a shard"):
         unpack([tmp_path / "x.tar"], tmp_path / "out")
     with pytest.raises(FileNotFoundError, match=r"y\.tar"):

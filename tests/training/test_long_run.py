@@ -54,10 +54,10 @@ def test_a_run_made_longer_equals_one_that_was_as_long(data: Path, tmp_path: Pat
 
 def test_sizes_and_warmup_clicks_by_pictures(data: Path, tmp_path: Path) -> None:
     run = Trainer(constant(10**6, sizes=((0.0, 64), (4, 96), (8, 32))), data, tmp_path)
-    numbers = run._numbers()
+    numbers = run.batch_numbers()
     squares = [(64, 0), (64, 2), (96, 4), (96, 6), (32, 8)]
     assert [numbers()[0] for _ in range(5)] == [((side, side), first) for side, first in squares]
-    free = [run.click_loop._free(first, 1.0) for first in range(0, 60, 2)]
+    free = [run.click_loop.warmup_clicks(first, 1.0) for first in range(0, 60, 2)]
     assert free[:3] == [0, 0, 0]
     assert set(free[3:]) == {0, 1, 2, 3}
 
@@ -139,7 +139,7 @@ def test_a_branch_goes_on_and_leaves_its_run_alone(data: Path, tmp_path: Path) -
     same.run()
     longer = Trainer(constant(12), data, tmp_path / "trunk", resume=True)
     while longer.pictures < 12:
-        longer.update([longer.data[n] for n in longer._numbers()()])
+        longer.update([longer.data[n] for n in longer.batch_numbers()()])
     assert_equal(same, longer)
 
     whole = Trainer(decay(8), data, tmp_path / "whole", branch=origin)
@@ -151,7 +151,7 @@ def test_a_branch_goes_on_and_leaves_its_run_alone(data: Path, tmp_path: Path) -
 
     parts = Trainer(decay(8), data, tmp_path / "parts", branch=origin)
     for _ in range(2):
-        parts.update([parts.data[n] for n in parts._numbers()()])
+        parts.update([parts.data[n] for n in parts.batch_numbers()()])
     parts.save()
     resumed = Trainer(decay(8), data, tmp_path / "parts", branch=origin, resume=True)
     assert resumed.progress() == 0.5
@@ -169,7 +169,7 @@ def test_average_of_a_decaying_branch_begins_anew(
     trunk.run()
     branch = Trainer(branch_settings, data, tmp_path / "branch", branch=trunk.checkpoint)
     before = {name: mean.clone() for name, mean in branch.optimizer.ema.named_parameters()}
-    branch.update([branch.data[n] for n in branch._numbers()()])
+    branch.update([branch.data[n] for n in branch.batch_numbers()()])
     for name, mean in branch.optimizer.ema.named_parameters():
         now = branch.optimizer.network.get_parameter(name)
         torch.testing.assert_close(mean, kept * before[name] + (1 - kept) * now)
@@ -274,7 +274,7 @@ def test_weights_every_so_often_and_at_the_end(data: Path, tmp_path: Path, monke
 
     monkeypatch.setattr(beside, "write_weights", write)
     run = Trainer(constant(10, weights_every=1.0), data, tmp_path, command="python -m export.train compact")
-    monkeypatch.setattr(run, "_count", lambda stop: setattr(run, "seconds", run.seconds + 31) or False)
+    monkeypatch.setattr(run, "count_time", lambda stop: setattr(run, "seconds", run.seconds + 31) or False)
     run.run()
     assert written == [4, 8, 10]
     record = json.loads((tmp_path / "weights.json").read_text())

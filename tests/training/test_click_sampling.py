@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 cv2 = pytest.importorskip("cv2")
 
-from export.training import click_sampling as bundled  # noqa: E402
+from export.training import click_sampling  # noqa: E402
 from export.training.click_sampling import bundled_clicks  # noqa: E402
 
 Mask = NDArray[np.bool_]
@@ -39,11 +39,11 @@ def test_clicks_lie_where_they_say(seed: int, truth: Mask, others: Mask, void: M
         assert clicks == []
         return
     foreground = [click for click in clicks if click.fg]
-    assert 1 <= len(foreground) <= bundled.FOREGROUND
+    assert 1 <= len(foreground) <= click_sampling.FOREGROUND
     for x, y, fg in clicks:
         assert not void[y, x]
         assert truth[y, x] == fg
-        assert fg or others[y, x] or distance_to(truth)[y, x] <= bundled.BAND
+        assert fg or others[y, x] or distance_to(truth)[y, x] <= click_sampling.BAND
     assert len(set(clicks)) == len(clicks)
 
 
@@ -53,7 +53,7 @@ def test_clicks_of_one_kind_keep_apart(seed: int, truth: Mask) -> None:
     clicks = bundled_clicks(np.random.default_rng(seed), truth, NOTHING, NOTHING)
     for kind in (True, False):
         for one, other in itertools.combinations([click for click in clicks if click.fg == kind], 2):
-            assert np.hypot(one.x - other.x, one.y - other.y) >= bundled.STEP
+            assert np.hypot(one.x - other.x, one.y - other.y) >= click_sampling.STEP
     again = bundled_clicks(np.random.default_rng(seed), truth, NOTHING, NOTHING)
     assert clicks == again
 
@@ -62,7 +62,7 @@ def test_clicks_keep_off_the_border_where_there_is_room() -> None:
     truth = disc(80, 60, 30)
     for seed in range(60):
         for x, y, fg in bundled_clicks(np.random.default_rng(seed), truth, NOTHING, NOTHING):
-            assert distance_to(~truth if fg else truth)[y, x] >= bundled.MARGIN
+            assert distance_to(~truth if fg else truth)[y, x] >= click_sampling.MARGIN
 
 
 @pytest.mark.parametrize("pixels", [[(3, 3)], [(0, 0), (0, 1)], [(y, 80) for y in range(120)]])
@@ -91,14 +91,16 @@ def test_every_strategy_is_used() -> None:
         else:
             counts.append(len(clicks))
     assert 25 < on_others < 60  # a third, of which one in six has no clicks
-    assert set(counts) == set(range(bundled.AROUND + 1))
-    assert counts.count(bundled.OUTLINE) > 35, "the outline always gets all of its clicks"
+    assert set(counts) == set(range(click_sampling.AROUND + 1))
+    assert counts.count(click_sampling.OUTLINE) > 35, "the outline always gets all of its clicks"
 
 
 def test_points_of_the_outline_surround_the_object() -> None:
     truth = disc(80, 60, 15)
     for seed in range(10):
-        points = bundled._spread(np.random.default_rng(seed), bundled.background_band(truth, NOTHING), bundled.OUTLINE)
-        assert len(points) == bundled.OUTLINE
+        points = click_sampling.spread_points(
+            np.random.default_rng(seed), click_sampling.background_band(truth, NOTHING), click_sampling.OUTLINE
+        )
+        assert len(points) == click_sampling.OUTLINE
         angles = np.sort([np.arctan2(y - 60, x - 80) for x, y in points])
         assert np.diff([*angles, angles[0] + 2 * np.pi]).max() < np.pi / 2

@@ -51,7 +51,7 @@ def tiny(**clicks: Any) -> Settings:
 
 def free(data: Path, out: Path, progress: float = 0.5, **clicks: Any) -> list[int]:
     click_loop = Trainer(tiny(**clicks), data, out).click_loop
-    return [click_loop._free(first, progress) for first in range(0, 1200, 4)]
+    return [click_loop.warmup_clicks(first, progress) for first in range(0, 1200, 4)]
 
 
 def test_long_batches_come_to_many_clicks(data: Path, tmp_path: Path) -> None:
@@ -74,7 +74,7 @@ def test_long_batches_come_to_many_clicks(data: Path, tmp_path: Path) -> None:
 def test_later_clicks_may_weigh_more(growth: float, weights: tuple[float, ...], data: Path, tmp_path: Path) -> None:
     trainer = Trainer(tiny(loss_growth=growth), data, tmp_path)
     lost: list[float] = []
-    trainer.click_loop._backward = lambda loss: lost.append(float(loss.detach()))  # type: ignore[method-assign]
+    trainer.click_loop.backward = lambda loss: lost.append(float(loss.detach()))  # type: ignore[method-assign]
     trainer.optimizer.step = lambda progress: None  # type: ignore[method-assign]
     metrics = trainer.update([trainer.data[64, 0], trainer.data[64, 1]])
     assert lost == pytest.approx([metrics[f"loss_{k + 1}"] * weights[k] / 3 for k in range(3)], rel=1e-5)
@@ -106,9 +106,9 @@ def test_a_second_pass_is_fed_the_first(variant: str, data: Path, tmp_path: Path
 
 def test_the_share_of_batches_with_two_passes_is_kept(data: Path, tmp_path: Path) -> None:
     click_loop = Trainer(tiny(two_passes=0.3), data, tmp_path).click_loop
-    twice = [click_loop._twice(first) for first in range(0, 1200, 4)]
+    twice = [click_loop.has_two_passes(first) for first in range(0, 1200, 4)]
     assert 60 <= sum(twice) <= 120
-    assert twice == [click_loop._twice(first) for first in range(0, 1200, 4)]
+    assert twice == [click_loop.has_two_passes(first) for first in range(0, 1200, 4)]
 
 
 def test_resumed_equals_uninterrupted_with_everything_on(data: Path, tmp_path: Path) -> None:
