@@ -16,7 +16,7 @@ from export.cli import run_main
 from export.conversion.conversion import PARITY, SIZES, Conversion
 from export.conversion.folder import list_files
 from export.models.network import Network
-from export.to_onnx import read_network
+from export.to_onnx import read_network, sharpen
 from pyiseg import load_model
 from pyiseg.manifest import Manifest
 
@@ -25,7 +25,7 @@ def add_to_folder(network: Network, folder: Path, sizes: tuple[tuple[int, int], 
     """Write the FP16 variant and a manifest that lists it; a variant that is there already is replaced.
 
     Args:
-        network: As trained.
+        network: As trained; it is sharpened as the folder was.
         folder: A model folder.
         sizes: Heights and widths, multiples of 32, at which answers are compared.
 
@@ -43,6 +43,8 @@ def add_to_folder(network: Network, folder: Path, sizes: tuple[tuple[int, int], 
             f"{network.config.filter_guide!r}; pass the one that the folder was exported from"
         )
     manifest = Manifest.read(folder)
+    if (factor := manifest.training.get("sharpened", 1)) != 1:
+        sharpen(network, factor)
     conversion = Conversion(network, manifest.precision, sizes)
     largest, _ = conversion.differences(folder)
     if not largest <= PARITY:  # NaN compares false

@@ -27,7 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from export.cli import run_main
+from export.cli import data_folder, run_main
 from export.data.io import Masked
 from export.data.mixed import RealImages, read_lists
 
@@ -159,6 +159,7 @@ def main() -> None:
 def _run(args: argparse.Namespace) -> list[dict[str, Any]]:
     if args.images < 2:
         raise ValueError(f"--images is {args.images}; an interval needs at least 2")
+    data_folder(args.data)
     results = []
     for source in args.sources or sorted({str(record["source"]) for record in read_lists(args.data)}):
         pictures = tqdm(pictures_of(args.data, source, args.images), desc=source, unit="image", leave=False)

@@ -41,6 +41,19 @@ def run_main(name: str, main: Callable[[], None], *, package: str = "export") ->
         sys.exit(f"{package}.{name}: error: {' '.join(str(error).split()) or type(error).__name__}")
 
 
+def data_folder(path: Path) -> Path:
+    """Return the folder of the data, if there is one.
+
+    Raises:
+        FileNotFoundError, NotADirectoryError: There is none; said before any other file in it is missed.
+    """
+    if path.is_dir():
+        return path
+    if path.exists():
+        raise NotADirectoryError(f"'{path}' is a file; give the folder of the data, see docs/data.md")
+    raise FileNotFoundError(f"there is no folder '{path}'; give the folder of the data, see docs/data.md")
+
+
 def read_checkpoint(path: Path, needs: tuple[str, ...] = ("average",)) -> dict[str, Any]:
     """Read a checkpoint onto the CPU; no code in it is run.
 

@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from export.cli import run_main
+from export.cli import data_folder, run_main
 from export.data.dataset import DataConfig, Sample, TrainingData
 from export.data.io import Array
 from export.data.shapes import shape_of_batch
@@ -103,6 +103,7 @@ def _run(args: argparse.Namespace) -> None:
             f"--per-source is {args.per_source}, --side is {args.side}: give at least 1, and a multiple of 32"
         )
     check_writable(args.picture)
+    data_folder(args.data)
     config = load_settings(args.configuration, args.set).data
     sources = args.sources or [*(name for name, _ in config.sources), *([COMPOSED] if config.composed else [])]
     rows = [

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw
 
-from export.cli import run_main
+from export.cli import data_folder, run_main
 from export.data.composite import Composer
 from export.data.dataset import DataConfig, open_photographs
 from export.data.degrade import degraded
@@ -20,6 +20,8 @@ from export.data.generated.kinds import KINDS, generate
 from export.data.generated.paint import Material
 from export.data.io import Array, Masked
 from pyiseg.files import atomic_write
+
+FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG"}
 
 
 def contact_sheet(pictures: list[tuple[str, Masked]], columns: int = 4) -> Array:
@@ -63,6 +65,12 @@ def main() -> None:
         raise ValueError(f"--count is {arguments.count}, --columns {arguments.columns}; give 1 or more")
     if len(arguments.size) > 2 or min(arguments.size) < 32:
         raise ValueError(f"--size is {arguments.size}; give one side, or height and width, of 32 pixels or more")
+    kind_of_file = FORMATS.get(arguments.out.suffix.lower())
+    if kind_of_file is None or arguments.out.is_dir():
+        raise ValueError(f"cannot write '{arguments.out}': give a file whose name ends in {', '.join(FORMATS)}")
+    if not arguments.out.parent.is_dir():
+        raise FileNotFoundError(f"cannot write '{arguments.out}': there is no folder '{arguments.out.parent}'")
+    data_folder(arguments.data)
     composed = 1.0 if arguments.photographs == "none" else 0.25
     config = DataConfig(photographs=arguments.photographs, composed=composed)
     material = Material(Composer(arguments.data, open_photographs(arguments.data, config)))
@@ -75,9 +83,9 @@ def main() -> None:
         if rng.random() < arguments.degraded:
             picture = picture._replace(image=degraded(rng, picture.image))
         pictures.append((f"{i} {kind}", picture))
-    suffix = "JPEG" if arguments.out.suffix.lower() in (".jpg", ".jpeg") else "PNG"
     with atomic_write(arguments.out) as file:
-        Image.fromarray(contact_sheet(pictures, arguments.columns)).save(file, suffix, quality=90)
+        Image.fromarray(contact_sheet(pictures, arguments.columns)).save(file, kind_of_file, quality=90)
+    print(f"wrote {arguments.out}")
 
 
 if __name__ == "__main__":

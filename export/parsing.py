@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import types
 import typing
 from collections.abc import Mapping
 from typing import Any, Literal, TypeVar, Union
 
 T = TypeVar("T")
+
+USUAL_NAMES = {
+    "batch_size": "batch",
+    "decay": "weight_decay",
+    "learning_rate": "lr",
+    "num_workers": "workers",
+    "rate": "lr",
+    "size": "sizes",
+}
+"""What a setting is called elsewhere, and its name here."""
 
 
 def from_dict(cls: type[T], values: Mapping[str, Any], where: str = "") -> T:
@@ -31,15 +42,25 @@ def from_dict(cls: type[T], values: Mapping[str, Any], where: str = "") -> T:
     fields = [field.name for field in dataclasses.fields(cls)]  # type: ignore[arg-type]
     unknown = sorted(set(values) - set(fields))
     if unknown:
-        sections = [f for f in fields if dataclasses.is_dataclass(hints[f])]
-        elsewhere = [f for f in sections if unknown[0] in (x.name for x in dataclasses.fields(hints[f]))]
-        way_out = f"did you mean {elsewhere[0]}.{unknown[0]}?" if elsewhere else f"there are {', '.join(fields)}"
-        raise ValueError(f"{where or cls.__name__} has no setting '{unknown[0]}'; {way_out}")
+        meant = _meant(unknown[0], where, fields, hints)
+        way_out = f"did you mean {meant}?" if meant else f"there are {', '.join(fields)}"
+        raise ValueError(f"{where or 'the configuration'} has no setting '{unknown[0]}'; {way_out}")
     for each in dataclasses.fields(cls):  # type: ignore[arg-type]
         if each.name not in values and each.default is each.default_factory is dataclasses.MISSING:
-            raise ValueError(f"{where or cls.__name__} lacks '{each.name}'")
+            raise ValueError(f"{where or 'the configuration'} lacks '{each.name}'")
     built = {name: _value(hints[name], value, f"{where}.{name}".lstrip(".")) for name, value in values.items()}
     return cls(**built)
+
+
+def _meant(name: str, where: str, fields: list[str], hints: Mapping[str, Any]) -> str:
+    """Return the setting that a name which does not exist was probably to be; empty if there is no good guess."""
+    sections = [f for f in fields if dataclasses.is_dataclass(hints[f])]
+    there = {x.name: f"{f}.{x.name}" for f in sections for x in dataclasses.fields(hints[f])}
+    there |= {f: f"{where}.{f}".lstrip(".") for f in fields if f not in sections}
+    for guess in (name, USUAL_NAMES.get(name, name), *difflib.get_close_matches(name, there, n=1, cutoff=0.75)):
+        if guess in there:
+            return there[guess]
+    return ""
 
 
 def renamed(cls: type[Any], values: Mapping[str, Any]) -> dict[str, Any]:

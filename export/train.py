@@ -31,7 +31,7 @@ from pathlib import Path
 import cv2
 import torch
 
-from export.cli import run_main
+from export.cli import data_folder, run_main
 from export.training import distributed
 from export.training.config import Settings, available, load_settings
 from export.training.trainer import Trainer
@@ -55,6 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--dry-run", action="store_true", help="two small updates, to see that all is there")
     options = parser.parse_args(arguments)
     cv2.setNumThreads(1)
+    data_folder(options.data)
     settings = load_settings(options.configuration, options.set)
     if options.minutes is not None:
         if options.minutes <= 0:
@@ -87,7 +88,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
             if distributed.rank() == 0:
                 end = "finished" if finished else "stopped; go on with --resume"
                 print(f"{end}: {trainer.pictures} pictures, {trainer.optimizer.updates} updates, {trainer.checkpoint}")
-            if not finished:
+                if finished and not trainer.validated:
+                    print("the last validation was stopped; the same command with --resume makes it up")
+            if not (finished and trainer.validated):
                 sys.exit(130)
 
 
@@ -99,7 +102,15 @@ def notice(trainer: Trainer) -> None:
     updates = total // (settings.run.batch * distributed.world())
     if settings.optimizer.update == "click":
         updates *= settings.clicks.clicks
-    if not settings.run.minutes and not trainer.first and settings.optimizer.warmup > updates / 2:
+    if trainer.differs_from_run:
+        listed = "\n".join(f"  {name}: {values}" for name, values in sorted(trainer.differs_from_run.items()))
+        print(f"a branch takes its settings from its own command; its run had\n{listed}", file=sys.stderr)
+    if (
+        trainer.progress() < 1
+        and not settings.run.minutes
+        and not trainer.first
+        and settings.optimizer.warmup > updates / 2
+    ):
         print(
             f"notice: optimizer.warmup is {settings.optimizer.warmup} updates and the run has {updates}: "
             "its rates hardly rise; set the warmup lower",

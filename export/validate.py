@@ -29,11 +29,11 @@ from pathlib import Path
 
 import numpy as np
 
-from export.cli import run_main
+from export.cli import data_folder, run_main
 from export.data.dataset import DataConfig
 from export.data.mixed import RealImages
 from export.validation.cases import LIST, digest, members, read_cases, restricted, spread
-from export.validation.report import read_first, result, text_table, write_results
+from export.validation.report import check_replaceable, read_first, result, text_table, write_results
 from pyiseg.evaluation.datasets import Case, Instance
 from pyiseg.evaluation.evaluate import Run
 from pyiseg.evaluation.runner import Settings, run_cases, versions
@@ -98,6 +98,10 @@ def _run(args: argparse.Namespace) -> None:
     if args.zoom:
         models = [(f"{name}, zoom {x}", zooming_from(model, x)) for name, model in models for x in args.zoom]
     cases, slices, fingerprint = _chosen(args)
+    if not cases:
+        raise ValueError("no case is left to run: check --slices and --cases")
+    if out is not None:
+        check_replaceable(out, [case.name for case in cases], args.clicks, fingerprint)
     first = read_first(args.against, [case.name for case in cases], args.clicks, fingerprint) if args.against else None
     journals = [None if out is None else out.with_name(f"{out.name}.{i}.partial.jsonl") for i in range(len(models))]
     runs: list[list[Run]] = []
@@ -123,6 +127,7 @@ def _run(args: argparse.Namespace) -> None:
 
 def _chosen(args: argparse.Namespace) -> tuple[Sequence[Case], dict[str, list[str]], str]:
     """Return the cases to run, the names of each slice's, and the fingerprint of all that they are chosen from."""
+    data_folder(args.data)
     if args.drawn is not None:
         if args.cases is not None or args.slices:
             raise ValueError("--drawn takes no cases of the list: leave out --cases and --slices")

@@ -294,9 +294,9 @@ def _unknown_of(content: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _as_json(name: str, value: Mapping[str, Any]) -> dict[str, Any]:
-    """A table as it is after being written and read."""
+    """Return a table as it is after being written and read; NaN and infinity, which JSON lacks, become None."""
     try:
-        plain: dict[str, Any] = json.loads(json.dumps(dict(value)))
+        plain: dict[str, Any] = json.loads(json.dumps(dict(value)), parse_constant=lambda _: None)
     except (TypeError, ValueError, RecursionError) as error:
         raise MisfitError(f"'{name}' holds what JSON cannot: {error}") from None
     return plain

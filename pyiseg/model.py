@@ -116,7 +116,8 @@ def load_model(model: str | os.PathLike[str] | Model = "default") -> Model:
             "install pyiseg again or pass model= the path of a model folder"
         )
     if not folder.is_dir():
-        found = "is a file, not a model folder; pass the folder it lies in" if folder.exists() else "does not exist"
+        missing = "does not exist; check the path, or pass 'default' for the model that comes with pyiseg"
+        found = "is a file, not a model folder; pass the folder it lies in" if folder.exists() else missing
         raise ModelError(f"model folder '{folder}' {found}")
     path = folder / MANIFEST
     if not path.is_file():

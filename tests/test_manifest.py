@@ -90,6 +90,14 @@ def manifests(draw: st.DrawFn) -> Manifest:
     )
 
 
+def test_what_json_lacks_becomes_none() -> None:
+    odd = dataclasses.replace(
+        Manifest.read(SHIPPED.parent), training={"loss": float("nan"), "best": [float("inf"), 1.5]}
+    )
+    assert odd.training == {"loss": None, "best": [None, 1.5]}
+    json.loads(odd.to_json(), parse_constant=lambda name: pytest.fail(name))
+
+
 @given(manifests())
 def test_what_was_written_is_read(manifest: Manifest) -> None:
     text = manifest.to_json()

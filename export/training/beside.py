@@ -72,15 +72,20 @@ class Beside:
                     self._tell(self.validations.poll())
         self.pictures, self.seconds = pictures, seconds
 
-    def finish(self, state: State, stop: Callable[[], bool]) -> None:
-        """At the end of a run: validate what came of it, and wait for that unless a stop is asked for."""
+    def finish(self, state: State, stop: Callable[[], bool]) -> bool:
+        """At the end of a run: validate what came of it, and wait for that unless a stop is asked for.
+
+        Returns:
+            Whether all of it was validated; a validation that failed is one that was made.
+        """
         if self.validations is None:
-            return
+            return True
         with said("validation", self.pictures):
             if self.pictures % self.run.validate_every:
                 self.validations.add(state())
             for line in self.validations.wait(stop):
                 self._tell(line)
+        return not self.validations.left_over
 
     def close(self) -> None:
         """End what still runs."""

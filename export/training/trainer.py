@@ -61,6 +61,8 @@ class Trainer:
         images: Number of the sample that comes next.
         first: Number of the first sample; more than 0 for a branch.
         changes: At which images which settings were changed.
+        differs_from_run: Settings of a branch that differ from its run's, each as a text; empty for what is no branch.
+        validated: Whether no validation is left to be made.
 
     Raises:
         ValueError: ``out`` holds a run and ``resume`` is not set, or that run had other settings and ``allow_changes``
@@ -102,7 +104,10 @@ class Trainer:
             try:
                 load_weights(network, state)
             except ValueError as error:
-                raise ValueError(f"{start} holds the weights of another network than this run's: {error}") from None
+                raise ValueError(
+                    f"{start} holds the weights of another network than this run's ({error}): give the configuration "
+                    "of that network, network.… included, or leave --start out and begin from nothing"
+                ) from None
         # GroupNorm on a GPU would turn every tensor back.
         network.to(self.device, memory_format=torch.channels_last if lite else torch.contiguous_format)
         self.optimizer = Optimizer(network, settings.optimizer, scaled=run.precision == "fp16")
@@ -111,6 +116,8 @@ class Trainer:
         self.total = run.pictures or round(run.epochs * self.data.epoch)
         self.pictures, self.first, self.seconds = 0, 0, 0.0
         self.changes: list[dict[str, Any]] = []
+        self.differs_from_run: dict[str, str] = {}
+        self.validated = True
         self._beside = Beside(run, data, out, validation)
         if begun:
             self._load(allow_changes)
@@ -145,7 +152,7 @@ class Trainer:
             elif distributed.rank() == 0:
                 # Validations may be left from when it ended.
                 with closing(self._beside.begin(self.pictures, self.seconds, None)):
-                    self._beside.finish(self.state, stop.is_set)
+                    self.validated = self._beside.finish(self.state, stop.is_set)
         return self.progress() >= 1
 
     def _run(self, stop: threading.Event) -> None:
@@ -187,7 +194,7 @@ class Trainer:
                 if over:
                     break
             if beside is not None and self.progress() >= 1:
-                beside.finish(self.state, stop.is_set)
+                self.validated = beside.finish(self.state, stop.is_set)
 
     def count_time(self, stop: bool) -> bool:
         """Take the time, and return whether any process was asked to stop. All time counts: --minutes is a promise."""
@@ -261,6 +268,7 @@ class Trainer:
             # The run's own average is of weights at the full rate, over longer than the branch may be.
             self.optimizer.restart_ema()
         self.pictures = self.first = state["pictures"]
+        self.differs_from_run = changes_since(state, self.settings, self._around())
 
     def _load(self, allow_changes: bool) -> None:
         # Onto the CPU: the optimizer's counts belong there, and the rest is copied to where it is needed.

@@ -105,6 +105,11 @@ class Validations:
                     self.running.wait(timeout=1)
         return lines
 
+    @property
+    def left_over(self) -> bool:
+        """Whether one runs or waits."""
+        return self.running is not None or bool(self._waiting())
+
     def close(self) -> None:
         """End what runs. Its weights stay, and are validated when the run goes on."""
         if self.running is not None:

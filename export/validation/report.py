@@ -99,6 +99,33 @@ def write_results(
         file.write(f"{json.dumps(content, allow_nan=False)}\n".encode())
 
 
+def check_replaceable(path: Path, names: Sequence[str], limit: int, fingerprint: str) -> None:
+    """Refuse to write results over a file that holds something else than the same cases would give.
+
+    Args:
+        path: The file; it need not exist.
+        names: Of the cases to be run.
+        limit: Clicks on each case at most.
+        fingerprint: Of the list that the cases are from.
+
+    Raises:
+        ValueError: There is another file; it stays as it is.
+    """
+    if not path.exists():
+        return
+    way_out = "choose another --out, or remove it"
+    try:
+        content = json.loads(path.read_bytes())
+        found, clicks, there = content["list"], content["clicks"], set(content["results"][0]["ious"])
+    except (OSError, ValueError, KeyError, TypeError, IndexError):
+        raise ValueError(f"{path} is there already, and no file that export.validate --out wrote: {way_out}") from None
+    if (found, clicks, there) != (fingerprint, limit, set(names)):
+        raise ValueError(
+            f"{path} holds results of {len(there)} cases with {clicks} clicks of the list {found}, which this run of "
+            f"{len(names)} cases with {limit} clicks of the list {fingerprint} would replace: {way_out}"
+        )
+
+
 def read_first(path: Path, names: Sequence[str], limit: int, fingerprint: str) -> list[Run]:
     """Read the runs of the first model in a file of :func:`write_results`, to compare others with them.
 
@@ -118,7 +145,11 @@ def read_first(path: Path, names: Sequence[str], limit: int, fingerprint: str) -
         content = json.loads(path.read_bytes())
         found, clicks, ious = content["list"], content["clicks"], content["results"][0]["ious"]
     except (ValueError, KeyError, TypeError, IndexError) as error:
-        raise ValueError(f"{path} is not what export.validate --out writes ({error!r})") from None
+        reason = "it has no IoUs of single cases" if error.args == ("ious",) else repr(error)
+        raise ValueError(
+            f"{path} is no file that export.validate --out writes ({reason}): measure that model with --out, and "
+            "compare with that file"
+        ) from None
     if found != fingerprint:
         raise ValueError(
             f"{path} was measured on another list of cases ({found}, this one is {fingerprint}): measure that model "
@@ -127,7 +158,10 @@ def read_first(path: Path, names: Sequence[str], limit: int, fingerprint: str) -
     if clicks != limit:
         raise ValueError(f"{path} was measured with {clicks} clicks, this run has {limit}: pass --clicks {clicks}")
     if missing := [name for name in names if name not in ious]:
-        raise ValueError(f"{path} has no {missing[0]}, and {len(missing)} cases in all are missing: measure them too")
+        raise ValueError(
+            f"{path} lacks {len(missing)} of the {len(names)} cases, such as {missing[0]}: give the --cases and "
+            "--slices that it was measured with, or measure that model on all cases"
+        )
     return [Run(name, list(ious[name]), [], 0.0, [0.0]) for name in names]
 
 

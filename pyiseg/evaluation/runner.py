@@ -98,9 +98,11 @@ def run_cases(
             left there is continued. It stays: the caller deletes it once the outcome is safe.
 
     Raises:
-        ValueError: Not one case could be run.
+        ValueError: There is no case, or not one could be run.
         pyiseg.ModelError, pyiseg.DeviceError: As from :class:`pyiseg.Session`; these end the run.
     """
+    if not cases:
+        raise ValueError("there is no case to run")
     device = backend.resolve(settings.device)
 
     def measured(case: Case) -> dict[str, Any]:
@@ -131,7 +133,7 @@ def run_cases(
         )
     except KeyboardInterrupt:
         if journal is None:
-            print("interrupted: nothing was kept: give -o next time", file=sys.stderr)
+            print("interrupted, and nothing was kept: next time name a file for the results", file=sys.stderr)
         raise
     if not outcome.results:
         raise ValueError(f"none of the {len(cases)} cases could be run; the first: {outcome.failed[0].error}")

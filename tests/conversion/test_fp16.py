@@ -219,6 +219,22 @@ def test_added_to_a_folder(network: Network, folder: Path, tmp_path: Path, monke
         add_fp16.add_to_folder(network, tmp_path / "gone")
 
 
+def test_added_to_a_folder_that_was_sharpened(
+    network: Network, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The manifest says by how much, and the checkpoint's network is sharpened as much."""
+    seen = []
+    monkeypatch.setattr(Conversion, "differences", lambda self, _: (seen.append(self.network), (0.0, 0.0))[1])
+    monkeypatch.setattr(Conversion, "add_fp16", lambda self, _: True)
+    sharpened = Path(shutil.copytree(folder, tmp_path / "sharpened"))
+    toy_model.change_manifest(sharpened, training={"sharpened": 1.5})
+    as_trained = copy.deepcopy(network)
+    as_trained.config = replace(as_trained.config, output="sigmoid")
+    expected = 1.5 * network.click.head.weight.detach()
+    add_fp16.add_to_folder(as_trained, sharpened, SIZES)
+    torch.testing.assert_close(seen[0].click.head.weight, expected, rtol=1e-3, atol=1e-5)  # as stored
+
+
 def test_wrong_values_leave_what_was_there(
     network: Network, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

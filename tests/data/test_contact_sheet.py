@@ -41,6 +41,9 @@ def test_a_row_for_each_source(
         assert sheet.size == (3 * 64, 2 * (64 + contact_sheet.TITLE))
         pixels = np.asarray(sheet)
     assert (pixels == contact_sheet.YELLOW).all(axis=2).any()
+    monkeypatch.setattr(sys, "argv", ["sheet", "gone", str(path)])
+    with pytest.raises(SystemExit, match="there is no folder 'gone'"):
+        contact_sheet.main()
     for wrong in (["--side", "100"], ["--per-source", "0"]):
         monkeypatch.setattr(sys, "argv", [*words, *wrong])
         with pytest.raises(SystemExit, match=f"{wrong[0]} .*{wrong[1]}"):

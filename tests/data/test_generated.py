@@ -16,6 +16,7 @@ pytest.importorskip("torch")
 import cv2
 from PIL import Image
 
+from export import generate as generate_sheet
 from export.data.composite import Composer
 from export.data.dataset import DataConfig, TrainingData
 from export.data.generated.kinds import KINDS, any_kind, generate
@@ -280,8 +281,28 @@ def test_a_contact_sheet_is_written(root: Path, tmp_path: Path) -> None:
     out = tmp_path / "sheet.png"
     command = [sys.executable, "-m", "export.generate", str(out), "--data", str(root), "--photographs", "folder"]
     options = ["--kinds", "thin", "flat", "--count", "5", "--size", "48", "64", "--columns", "2", "--degraded", "1"]
-    subprocess.run([*command, *options], check=True, timeout=120)
+    done = subprocess.run([*command, *options], check=True, timeout=120, capture_output=True, text=True)
+    assert done.stdout == f"wrote {out}\n"
     with Image.open(out) as sheet:
         assert sheet.size == (2 * 2 * 64, 3 * 48)
-    wrong = subprocess.run([*command, "--count", "0"], capture_output=True, text=True, timeout=120)
-    assert (wrong.returncode, "--count is 0" in wrong.stderr) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (["--count", "0"], "--count is 0"),
+        (["--data", "gone"], "there is no folder 'gone'"),
+        (["OUT", "sheet.txt"], r"cannot write 'sheet\.txt': give a file whose name ends in \.png, \.jpg"),
+        (["OUT", "gone/sheet.png"], "there is no folder 'gone'"),
+    ],
+)
+def test_a_contact_sheet_that_cannot_be(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: list[str], message: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    out = change.pop() if change[0] == "OUT" else "sheet.png"
+    words = [out, "--data", str(root), "--photographs", "folder", *(change if change[0] != "OUT" else [])]
+    monkeypatch.setattr(sys, "argv", ["generate", *words])
+    with pytest.raises((ValueError, OSError), match=message):
+        generate_sheet.main()
+    assert not list(tmp_path.iterdir())

@@ -51,6 +51,11 @@ class Interrupted:
         return run_case(case, *rest)
 
 
+def test_nothing_to_run_is_said(toy: Path) -> None:
+    with pytest.raises(ValueError, match="there is no case to run"):
+        run_cases([], load_model(toy), Settings(LIMIT))
+
+
 @pytest.mark.parametrize("jobs", [1, 3])
 @pytest.mark.parametrize("robot", ["forte", "ritm"])
 def test_threads_change_nothing(folder: Path, toy: Path, jobs: int, robot: str) -> None:
@@ -72,7 +77,7 @@ def test_an_interrupted_run_goes_on(
     command = ["evaluate", "folder", str(folder), "--clicks", str(LIMIT), "--model", str(toy), "-o", str(output)]
     monkeypatch.setattr(runner, "run_case", Interrupted(at="2"))
     assert cli.main(command[:-2]) == 130
-    assert "interrupted: nothing was kept: give -o next time" in capsys.readouterr().err
+    assert "interrupted, and nothing was kept: next time name a file for the results" in capsys.readouterr().err
     assert cli.main(command) == 130
     assert f"interrupted: 2 of 4 cases are kept in {journal}; the same command goes on" in capsys.readouterr().err
     assert not output.exists()

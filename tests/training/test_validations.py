@@ -17,6 +17,7 @@ torch = pytest.importorskip("torch")
 
 from support.toy_training import tiny  # noqa: E402
 
+from export import train  # noqa: E402
 from export.training import beside  # noqa: E402
 from export.training.trainer import Trainer  # noqa: E402
 from export.training.validations import LINES, Validations, commands_for, kept_of  # noqa: E402
@@ -155,6 +156,34 @@ def test_validations_left_from_the_end_are_made_when_it_is_called_again(
     for _ in range(2):
         assert Trainer(tiny(2, validate_every=4), data, tmp_path, resume=True).run()
         assert [line["pictures"] for line in read_json_lines(tmp_path / LINES)] == [2]
+
+
+def test_a_stop_in_the_last_validation_is_told(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The exit code is that of a stop, and --resume makes it up."""
+    words = ["compact", "--data", str(data), "--out", str(tmp_path / "run"), "--set", "run.pictures=4"]
+    words += ["--set", "run.sizes=[[0.0, 64]]", "--set", "run.validate_every=100", "--resume"]
+    monkeypatch.setattr(beside, "commands_for", lambda *_: lambda weights, model: [["sleep", "60"]])
+    wait = Validations.wait
+
+    def stopped(self: Validations, stop: Any) -> Any:
+        os.kill(os.getpid(), signal.SIGTERM)
+        return wait(self, stop)
+
+    monkeypatch.setattr(Validations, "wait", stopped)
+    for _ in range(2):  # the second time the run is finished, and only that is left
+        with pytest.raises(SystemExit) as ended:
+            train.main(words)
+        assert ended.value.code == 130
+        said = capsys.readouterr()
+        assert "finished: 4 pictures" in said.out
+        assert "the last validation was stopped; the same command with --resume makes it up" in said.out
+    assert "optimizer.warmup" not in said.err, "what was said at the beginning is not said of a run that is over"
+    monkeypatch.setattr(Validations, "wait", wait)
+    monkeypatch.setattr(beside, "commands_for", lambda *_: scripts(PRINTS))
+    train.main(words)
+    assert [line["pictures"] for line in read_json_lines(tmp_path / "run" / LINES)] == [4]
 
 
 def test_a_failed_validation_ends_no_run(

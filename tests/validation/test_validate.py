@@ -94,9 +94,27 @@ def test_what_was_kept_is_compared_with(tmp_path: Path, command: Callable[..., A
     [
         (["--against", "gone.json"], r"no file at 'gone\.json'"),
         (["--against", "KEPT", "--clicks", "3"], "measured with 2 clicks, this run has 3"),
-        (["--against", "PART"], r"PART has no 49:1, and 1 cases in all are missing"),
+        (
+            ["--against", "PART"],
+            r"PART lacks 1 of the 2 cases, such as 49:1: give the --cases and --slices that it was",
+        ),
         (["--against", "OTHER"], "OTHER was measured on another list of cases"),
-        (["--against", "EMPTY"], "EMPTY is not what export.validate --out writes"),
+        (
+            ["--against", "EMPTY"],
+            r"EMPTY is no file that export\.validate --out writes \(KeyError.*with --out, and compare",
+        ),
+        (["--against", "TEXT"], r"TEXT is no file that export\.validate --out writes"),
+        (["--against", "LIST"], r"LIST is no file that export\.validate --out writes"),
+        (["--against", "MEANS"], r"MEANS is no file that .* \(it has no IoUs of single cases\): measure that model"),
+        (
+            ["--out", "KEPT", "--clicks", "3"],
+            "KEPT holds results of 2 cases with 2 clicks .*2 cases with 3 clicks.*another --out",
+        ),
+        (["--out", "KEPT", "--cases", "1"], "KEPT holds results of 2 cases with 2 clicks .*1 cases with 2 clicks"),
+        (["--out", "OTHER"], "OTHER holds results of 2 cases with 2 clicks of the list other"),
+        (["--out", "TEXT"], r"TEXT is there already, and no file that export\.validate --out wrote"),
+        (["--data", "gone"], r"there is no folder 'gone'; give the folder of the data, see docs/data\.md"),
+        (["--data", "KEPT"], "'KEPT' is a file; give the folder"),
         (["--out", "gone/x.json"], "--out is a file in a folder that exists"),
         (["--slices", "blue"], "there is no slice blue"),
         (["--cases", "0"], "--cases is 0"),
@@ -114,8 +132,19 @@ def test_what_cannot_be_done_is_said(
     del content["results"][0]["ious"]["49:1"]
     Path("PART").write_text(json.dumps(content))
     Path("EMPTY").write_text("{}")
+    Path("TEXT").write_text("mine")
+    Path("LIST").write_text("[1]")
+    del content["results"][0]["ious"]
+    Path("MEANS").write_text(json.dumps(content))
+    before = {path: path.read_bytes() for path in Path().iterdir() if path.is_file()}
     with pytest.raises(SystemExit, match=rf"^export\.validate: error: .*{words}"):
         command(*options)
+    assert {path: path.read_bytes() for path in Path().iterdir() if path.is_file()} == before
+
+
+def test_results_of_the_same_cases_are_replaced(tmp_path: Path, command: Callable[..., Any]) -> None:
+    for _ in range(2):
+        assert command("--out", str(tmp_path / "kept.json"))[0]["cases"] == 2
 
 
 def test_damaged_masks_end_the_run(tmp_path: Path, command: Callable[..., Any]) -> None:
