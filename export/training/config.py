@@ -102,7 +102,7 @@ class RunConfig:
     Attributes:
         epochs: Length of the run in epochs of its data, see `export.data.dataset.TrainingData.epoch`; 0 to give
             `pictures`.
-        images: Length of the run in training images; of a branch, those of its own.
+        pictures: Length of the run in training images; of a branch, those of its own.
         minutes: Where it is not 0, the run takes so long instead, and the schedule is scaled to fit.
         batch: Images an update, on each GPU.
         sizes: (from which share of the run on, side of the training images). In the place of shares there may be
@@ -227,7 +227,7 @@ class Settings:
 def load_settings(name: str | Path, changes: Sequence[str] = ()) -> Settings:
     """Read a configuration.
 
-    A file may build on another (``base = "paper"``), and its network on one of `export.models.config.NETWORKS`
+    A file may build on another (``base = "paper"``), and its network on one of `export.models.presets.NETWORKS`
     (``network.base = "paper"``).
 
     Args:

@@ -83,7 +83,7 @@ def engine_specs_for(model: Model, sizes: Sequence[str]) -> tuple[EngineSpec, ..
     """The engines for some images, each once.
 
     Args:
-        model: As for `plans`.
+        model: As for `engine_specs`.
         sizes: Of images, as in "480x640" (height, width), or "any" for the engines that take all other sizes. None at
             all stands for `common_sizes` and "any".
 
