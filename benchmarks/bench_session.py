@@ -4,7 +4,7 @@
 
 Not timed: importing, reading the image, and the first session of the process, which loads the model.
 The image is the bundled photograph, resized. Each timed answer is checked against the first one, bit for bit. For the
-clicks that zoom in it is shrunk to a third, on grey: there the fourth click looks at the part around the selection.
+clicks that zoom in it is shrunk to a third, on gray: there the fourth click looks at the part around the selection.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def grabcut(rgb: np.ndarray, clicks: list[tuple[int, int, bool]]) -> np.ndarray:
 
 
 def small_picture(size: tuple[int, int]) -> tuple[np.ndarray, list[tuple[int, int, bool]]]:
-    """The photograph at a third of an image's sides, on grey, and clicks on it."""
+    """The photograph at a third of an image's sides, on gray, and clicks on it."""
     width, height = size[0] // 3, size[1] // 3
     canvas = np.full((size[1], size[0], 3), 128, np.uint8)
     with Image.open(PHOTO) as picture:

@@ -2,7 +2,7 @@
 
     python benchmarks/gpu_tensorrt.py -o gpu_tensorrt.json
 
-TensorRT-RTX builds for named compute capabilities, among which this GPU's may not be: then SM80, the oldest data centre
+TensorRT-RTX builds for named compute capabilities, among which this GPU's may not be: then SM80, the oldest data center
 GPU that it knows, is tried as well as CURRENT. Each engine of the default model for 480x640 is built and loaded; if all
 are, a session is clicked with them and compared with the CPU. A trial that fails is a finding, not an error.
 """

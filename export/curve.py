@@ -24,7 +24,7 @@ FEW = 20
 
 
 def draw(log: Path, picture: Path, window: int = 5) -> None:
-    """Draw the curve; each point is the mean of some neighbouring lines of the log, one line a minute.
+    """Draw the curve; each point is the mean of some neighboring lines of the log, one line a minute.
 
     Args:
         log: ``log.jsonl`` of a run, or the run's folder.

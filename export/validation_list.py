@@ -96,7 +96,7 @@ def slenderness(mask: NDArray[np.bool_]) -> float:
     Args:
         mask: Not empty, bool, shape (H, W). The sides of the image are edge.
     """
-    # The transform measures to the centre of the nearest pixel outside, half a pixel beyond the edge.
+    # The transform measures to the center of the nearest pixel outside, half a pixel beyond the edge.
     padded = np.pad(mask, 1).astype(np.uint8)
     distance = cv2.distanceTransform(padded, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)[1:-1, 1:-1] - 0.5
     count, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)

@@ -43,7 +43,7 @@ def force_clicks(clicks: _Int, alpha: _Float) -> None:
 def pin_clicks(guide: _Float, clicks: _Int, coefficients: _Float) -> None:
     """Make coefficients obey the clicks whose own pixel's alpha is not on their side (< 0.6 selecting, > 0.4 removing).
 
-    There those of the pixel and its eight neighbours become a = 0, b = label; a neighbour that another click is
+    There those of the pixel and its eight neighbors become a = 0, b = label; a neighbor that another click is
     nearer to, or as near and later, stays as it is.
 
     Args:

@@ -38,7 +38,7 @@ def to_rgb(image: ImageLike) -> Pixels:
             * a PIL image of any mode but ``F``; palettes are looked up, 16-bit gray is scaled to 8 bits;
             * the path of a file that Pillow can read.
 
-            An alpha channel is ignored, colour profiles too. The EXIF orientation of a file or PIL image is applied.
+            An alpha channel is ignored, color profiles too. The EXIF orientation of a file or PIL image is applied.
 
     Returns:
         RGB, uint8, shape (H, W, 3), C-contiguous. Always a fresh array that shares no memory with ``image``.
@@ -117,10 +117,10 @@ def _from_array(array: npt.NDArray[Any]) -> Pixels:
         raise ValueError(f"image has shape {array.shape}, not (H, W), (H, W, 3) or (H, W, 4){hint}")
     if array.size == 0:
         raise ValueError(f"image has shape {array.shape}: it holds no pixels")
-    # One and two channels are gray, and gray and alpha; of three and four the first three are the colour.
-    colour = array[..., None] if array.ndim == 2 else array[..., :1] if array.shape[2] <= 2 else array[..., :3]
+    # One and two channels are gray, and gray and alpha; of three and four the first three are the color.
+    color = array[..., None] if array.ndim == 2 else array[..., :1] if array.shape[2] <= 2 else array[..., :3]
     rgb = np.empty((*array.shape[:2], 3), dtype=np.uint8)
-    rgb[...] = colour
+    rgb[...] = color
     return rgb
 
 
@@ -128,7 +128,7 @@ def _way_out(dtype: np.dtype[Any]) -> str:
     if dtype.kind == "f":
         return (
             "pass uint8: (image * 255).round().astype(numpy.uint8) for values in 0..1 (clear NaN first, "
-            "it has no colour)"
+            "it has no color)"
         )
     if dtype.kind == "b":
         return "pass uint8: image.astype(numpy.uint8) * 255"

@@ -66,7 +66,7 @@ class Session:
         pyiseg.DeviceError: The device cannot be used here.
 
     Notes:
-        An alpha channel and colour profiles are ignored; the EXIF orientation of files and PIL images is applied, so
+        An alpha channel and color profiles are ignored; the EXIF orientation of files and PIL images is applied, so
         clicks are given on the image as it is seen. Palettes, CMYK and 16-bit gray are converted.
     """
 
@@ -90,8 +90,8 @@ class Session:
         """Add one click and return the new alpha matte. What was undone before can no longer be redone.
 
         Args:
-            x: Column in the session's image, 0 to W - 1. Integers are pixel centres, (0, 0) is the top-left one;
-                fractions are rounded to the nearest pixel centre, halves up.
+            x: Column in the session's image, 0 to W - 1. Integers are pixel centers, (0, 0) is the top-left one;
+                fractions are rounded to the nearest pixel center, halves up.
             y: Row, 0 to H - 1, likewise.
             fg: True selects, False removes.
 
@@ -190,7 +190,7 @@ class Session:
         """The image with the selection as its alpha channel.
 
         Returns:
-            RGBA, uint8, shape (H, W, 4); the colours are the image's, unchanged and not multiplied by alpha. A fresh
+            RGBA, uint8, shape (H, W, 4); the colors are the image's, unchanged and not multiplied by alpha. A fresh
             array.
         """
         return np.dstack((self.image, self.alpha))

@@ -23,11 +23,11 @@ def drawn(width: int = 640, height: int = 480) -> tuple[npt.NDArray[np.uint8], l
     image = cv2.GaussianBlur(rng.integers(0, 255, (height, width, 3), np.uint8), (0, 0), 3)
     image = (image * 0.4 + np.array([40, 90, 60])).astype(np.uint8)
     masks = []
-    for x, y, r, colour in ((180, 240, 110, (200, 60, 40)), (470, 250, 90, (50, 70, 200))):
+    for x, y, r, color in ((180, 240, 110, (200, 60, 40)), (470, 250, 90, (50, 70, 200))):
         mask = np.zeros((height, width), np.uint8)
         cv2.circle(mask, (x, y), r, 1, -1)
         shade = np.linspace(0.6, 1.2, height)[:, None, None]
-        image = np.where(mask[..., None] == 1, np.clip(np.array(colour) * shade, 0, 255), image).astype(np.uint8)
+        image = np.where(mask[..., None] == 1, np.clip(np.array(color) * shade, 0, 255), image).astype(np.uint8)
         masks.append(mask == 1)
     return image, masks
 

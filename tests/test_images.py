@@ -176,7 +176,7 @@ def test_cmyk_files(tmp_path: Path) -> None:
 
 
 def test_the_first_picture_of_an_animation(tmp_path: Path) -> None:
-    frames = [Image.new("RGB", (4, 4), colour) for colour in ("red", "blue")]
+    frames = [Image.new("RGB", (4, 4), color) for color in ("red", "blue")]
     frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:])
     assert door(tmp_path / "a.gif")[0, 0].tolist() == [255, 0, 0]
 
@@ -217,7 +217,7 @@ def test_writing_keeps_every_value(tmp_path: Path, suffix: str, channels: int) -
     pixels = np.dstack([RGB, ALPHA])[..., :channels] if channels else GRAY
     pixels = np.ascontiguousarray(pixels)
     if channels == 4:
-        pixels[0, :, 3] = 0  # colours are kept even where nothing of them is seen
+        pixels[0, :, 3] = 0  # colors are kept even where nothing of them is seen
     path = tmp_path / f"a{suffix}"
     images.write(path, pixels)
     with Image.open(path) as picture:

@@ -106,7 +106,7 @@ def _manifest(
         licence=licence,
         long_side=config.long_side,
         multiple=32,
-        preprocessing="RGB in 0..1, Lanczos to the working size; the networks normalise it themselves",
+        preprocessing="RGB in 0..1, Lanczos to the working size; the networks normalize it themselves",
         grid_stride=config.grid_stride,
         click_params=config.click_params,
         zoom=config.zoom,

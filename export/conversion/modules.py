@@ -56,7 +56,7 @@ class GuidePart(nn.Module):
 
 
 def folded(network: Network) -> Network:
-    """Return a copy for export: every convolution plain, its normalisation in its weights."""
+    """Return a copy for export: every convolution plain, its normalization in its weights."""
     network = copy.deepcopy(network).eval()
     for module in network.modules():
         if isinstance(module, FoldedConv):

@@ -20,7 +20,7 @@ from export.conversion.parity import Tensors, random_inputs
 from export.models.network import Network
 
 _TRACED = (256, 320)
-# Initialisers of fewer bytes stay in the FP16 variant: to say where they lie elsewhere would take nearly as much.
+# Initializers of fewer bytes stay in the FP16 variant: to say where they lie elsewhere would take nearly as much.
 _LEAST_EXTERNAL = 256
 
 
@@ -114,7 +114,7 @@ def without_traces(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def point_into(model: onnx.ModelProto, file: Path) -> None:
-    """Take out of a model all initialisers that stand in a file, but for small ones, and say where there instead."""
+    """Take out of a model all initializers that stand in a file, but for small ones, and say where there instead."""
     content = file.read_bytes()
     for weight in model.graph.initializer:
         raw = weight.raw_data

@@ -65,8 +65,8 @@ def close_window(rng: np.random.Generator, picture: Masked, size: Size) -> Maske
     def span(values: NDArray[np.int64], length: int) -> slice:
         extent = int(values.max() - values.min()) + 1
         wanted = int(np.clip(extent * rng.uniform(1.1, 2.0), 16, length))
-        centre = (values.max() + values.min()) / 2 + rng.uniform(-0.5, 0.5) * (wanted - extent)
-        start = int(np.clip(centre - wanted / 2, 0, length - wanted))
+        center = (values.max() + values.min()) / 2 + rng.uniform(-0.5, 0.5) * (wanted - extent)
+        start = int(np.clip(center - wanted / 2, 0, length - wanted))
         return slice(start, start + wanted)
 
     return _resized(picture, (span(ys, height), span(xs, width)), out_h, out_w)
@@ -119,15 +119,15 @@ def _shaped_box(
     window = _fitting(win_h * max(1, squeeze), win_w / min(1, squeeze), *sides)
 
     def span(values: NDArray[np.int64], extent: int, wanted: int, length: int) -> slice:
-        centre = (values.max() + values.min()) / 2 + rng.uniform(-0.5, 0.5) * abs(wanted - extent)
-        start = int(np.clip(centre - wanted / 2, 0, length - wanted))
+        center = (values.max() + values.min()) / 2 + rng.uniform(-0.5, 0.5) * abs(wanted - extent)
+        start = int(np.clip(center - wanted / 2, 0, length - wanted))
         return slice(start, start + wanted)
 
     return span(ys, extents[0], window[0], sides[0]), span(xs, extents[1], window[1], sides[1])
 
 
 def _pixel_of_object(rng: np.random.Generator, alpha: Array) -> tuple[int, int]:
-    """Return one random pixel of the object, or the centre where there is none."""
+    """Return one random pixel of the object, or the center where there is none."""
     ys, xs = np.nonzero(alpha > 127)
     if len(ys) == 0:
         ys, xs = np.array([alpha.shape[0] // 2]), np.array([alpha.shape[1] // 2])
@@ -186,7 +186,7 @@ def _sampling(across: float, down: float, shift: tuple[float, float]) -> NDArray
 
 
 def change_light(rng: np.random.Generator, image: Array) -> Array:
-    """Random gamma, brightness, contrast and colour cast by one table per channel; at times blur or noise."""
+    """Random gamma, brightness, contrast and color cast by one table per channel; at times blur or noise."""
     levels = np.arange(256, dtype=np.float32) / 255
     tables = []
     gamma, contrast, shift = np.exp(rng.uniform(-0.35, 0.35)), np.exp(rng.uniform(-0.25, 0.25)), rng.uniform(-0.1, 0.1)

@@ -80,10 +80,10 @@ class Composer:
         target = int(rng.integers(count))
         for i in range(count):
             path = self.paths[number] if i == target and number is not None else None
-            colour, alpha = self._placed(rng, shape, self._foreground(rng, path))
+            color, alpha = self._placed(rng, shape, self._foreground(rng, path))
             if self.matched and rng.random() < self.matched:
-                colour = matched_color(rng, colour, alpha, canvas)
-            canvas = colour + canvas * (1 - alpha[:, :, None])
+                color = matched_color(rng, color, alpha, canvas)
+            canvas = color + canvas * (1 - alpha[:, :, None])
             wanted, beside = wanted * (1 - alpha), beside * (1 - alpha)
             if i == target:
                 wanted = alpha
@@ -133,7 +133,7 @@ class Composer:
     def _placed(
         self, rng: np.random.Generator, shape: tuple[int, int], rgba: Array
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Return colour times alpha (H, W, 3) and alpha (H, W) of an object at a random place of a shape (H, W)."""
+        """Return color times alpha (H, W, 3) and alpha (H, W) of an object at a random place of a shape (H, W)."""
         height, width = rgba.shape[:2]
         # By the shorter side: in a long image most objects are whole.
         scale = min(shape) * np.exp(rng.uniform(np.log(0.2), np.log(1.1))) / max(height, width)
@@ -145,9 +145,9 @@ class Composer:
             height, width = rgba.shape[:2]
             scale = 1.0
         cos, sin = np.cos(angle) * scale, np.sin(angle) * scale
-        centre = rng.uniform(0.15, 0.85, 2) * shape[::-1]
+        center = rng.uniform(0.15, 0.85, 2) * shape[::-1]
         turn = np.array([[cos * flip, -sin], [sin * flip, cos]])
-        offset = centre - turn @ np.array([width / 2, height / 2])
+        offset = center - turn @ np.array([width / 2, height / 2])
         alpha = rgba[:, :, 3:].astype(np.float32) / 255
         premultiplied = np.dstack([rgba[:, :, :3] * alpha, alpha]).astype(np.float32)
         placed = cv2.warpAffine(premultiplied, np.column_stack([turn, offset]), shape[::-1], flags=cv2.INTER_LINEAR)

@@ -85,9 +85,9 @@ class DataConfig:
         close: Share of photographs cut to the object with little around it, as zooming in on it would (``light``).
         merged: Of the photographs of ``mixed`` with several objects, the share in which two are wanted as one.
         min_area, max_area: Bounds on the object's share of a training image.
-        augment: ``light`` cuts windows of many sizes and changes light and colour; ``paper`` is section 3.2 of Forte
+        augment: ``light`` cuts windows of many sizes and changes light and color; ``paper`` is section 3.2 of Forte
             et al. 2020: crops that are not resized, flips, gamma and brightness. Composed images always change
-            light, colour, sharpness and noise.
+            light, color, sharpness and noise.
         order: ``random`` draws every sample anew; ``epochs`` goes through all objects, once each, in a new order each
             time.
         epoch_size: Samples in one epoch; 0 stands for the number of objects.

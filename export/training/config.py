@@ -32,7 +32,7 @@ class LossConfig:
         click: Squared error at the clicks, the rest of equation (1).
         click_sum: Whether that error is summed over the clicks, as the paper does, or averaged.
         grid_iou: Soft IoU of the prediction before the guided filter.
-        focal: Normalised focal loss of the prediction before the guided filter.
+        focal: Normalized focal loss of the prediction before the guided filter.
         absolute: Mean absolute error of the alpha after the guided filter.
         mirror: Squared difference of the prediction from the mean of it and of the mirrored image's. Every second
             image of a batch then is the mirror image of the one before, with the same clicks, mirrored, so that

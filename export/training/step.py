@@ -11,7 +11,7 @@ from export.data.dataset import Sample
 from export.models.network import Features
 from export.training.config import LossConfig, Settings
 from export.training.interaction import SimulatedUser, mirrored_pairs
-from export.training.losses import absolute_error, click_error, mirror_difference, normalised_focal, soft_iou
+from export.training.losses import absolute_error, click_error, mirror_difference, normalized_focal, soft_iou
 from export.training.optimizer import Optimizer
 
 Guides = tuple[Tensor, Tensor]
@@ -52,7 +52,7 @@ class Targets:
             "iou": lambda: soft_iou(refined, self.truth, self.valid),
             "click": lambda: click_error(alpha, clicks, config.click_sum),
             "grid_iou": lambda: soft_iou(alpha, self.grid_truth, self.grid_valid),
-            "focal": lambda: normalised_focal(logits, self.grid_truth, self.grid_valid),
+            "focal": lambda: normalized_focal(logits, self.grid_truth, self.grid_valid),
             "absolute": lambda: absolute_error(refined, self.truth, self.valid),
             "mirror": lambda: mirror_difference(alpha),
         }

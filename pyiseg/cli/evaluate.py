@@ -50,7 +50,7 @@ def run(options: argparse.Namespace, echo: Callable[[str], None]) -> int:
         device=settings.device,
         jobs=outcome.jobs,
         versions=runner.versions(),
-        summary=evaluate.summarise(outcome.runs, settings.limit)
+        summary=evaluate.summarize(outcome.runs, settings.limit)
         | {"failed": len(outcome.failed), "unmasked": len(unmasked)},
         runs=outcome.runs,
         # Where the files lie is nobody's business but the user's: reports are passed on.

@@ -109,7 +109,7 @@ def read_index(path: Path) -> NDArray[np.uint8]:
         values = np.ascontiguousarray(values[..., 0])
     if values.ndim != 2 or values.dtype != np.uint8:
         raise DamagedFileError(
-            f"{path} is no index mask: shape {values.shape}, {values.dtype}; save it as 8-bit grey or with a palette"
+            f"{path} is no index mask: shape {values.shape}, {values.dtype}; save it as 8-bit gray or with a palette"
         )
     return values
 

@@ -15,8 +15,8 @@ from pyiseg.evaluation.evaluate import SHARES_ABOVE, SHARES_AFTER
 from pyiseg.evaluation.results import Report
 from pyiseg.files import atomic_write
 
-# Okabe and Ito's colours, told apart by the colour-blind too; dark to light for what has an order.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+# Okabe and Ito's colors, told apart by the color-blind too; dark to light for what has an order.
+COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 # By clicks, whatever the limit of the report: the panels share one legend.
 ORDERED = dict(zip(SHARES_AFTER, ("#B8D6E6", "#62A6C8", "#1F6E9C", "#0B2E4F"), strict=True))
@@ -65,7 +65,7 @@ def corrected_plot(path: Path, title: str, reports: Mapping[str, Report]) -> Non
             joined = max(0, enough - 1)
             axes.plot(clicks[joined:], curve[joined:], alpha=0.3, label="" if enough else label, **_style(index))
     if any(line.get_alpha() for line in axes.lines):
-        axes.plot([], [], label=f"pale: fewer than {FEW} images", alpha=0.3, color=COLOURS[-1], linewidth=2)
+        axes.plot([], [], label=f"pale: fewer than {FEW} images", alpha=0.3, color=COLORS[-1], linewidth=2)
     axes.set_ylim(-0.02, 1.02)
     axes.yaxis.set_major_formatter(PercentFormatter(1))
     # The curves may be anywhere from top to bottom.
@@ -91,7 +91,7 @@ def share_plot(path: Path, title: str, reports: Mapping[str, Report]) -> None:
                 [100 * t for t in SHARES_ABOVE],
                 curve,
                 label=f"{clicks} click{'s' * (clicks != 1)}",
-                color=ORDERED.get(clicks, COLOURS[-1]),
+                color=ORDERED.get(clicks, COLORS[-1]),
                 marker=SHAPED.get(clicks, MARKERS[-1]),
                 linewidth=2,
                 markersize=5,
@@ -139,7 +139,7 @@ def _dress(axes: Axes, x: str, y: str) -> None:
 
 def _style(index: int) -> dict[str, Any]:
     return {
-        "color": COLOURS[index % len(COLOURS)],
+        "color": COLORS[index % len(COLORS)],
         "marker": MARKERS[index % len(MARKERS)],
         "linewidth": 2,
         "markersize": 5,

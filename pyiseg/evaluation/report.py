@@ -20,7 +20,7 @@ PAGE = "report.md"
 BEST, WORST = 6, 10
 
 _ROBOTS = {
-    "forte": "at the centre of the largest wrong region (Forte et al. 2020)",
+    "forte": "at the center of the largest wrong region (Forte et al. 2020)",
     "ritm": "at the deepest point of all that is wrong (Sofiiuk et al. 2021)",
 }
 

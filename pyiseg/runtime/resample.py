@@ -131,11 +131,11 @@ def windows(kind: Filter, size: int, result: int, covered: float | None = None) 
     scale = float(np.float32(size if covered is None else covered)) / result
     widened = max(scale, 1.0)
     reach = (widened + 1) / 2 if kind == "area" else _REACH[kind] * widened
-    centres = (np.arange(result) + 0.5) * scale
-    starts = np.maximum((centres - reach + 0.5).astype(np.int64), 0)  # cut off towards 0
-    stops = np.minimum((centres + reach + 0.5).astype(np.int64), size)
+    centers = (np.arange(result) + 0.5) * scale
+    starts = np.maximum((centers - reach + 0.5).astype(np.int64), 0)  # cut off towards 0
+    stops = np.minimum((centers + reach + 0.5).astype(np.int64), size)
     pixels = starts[:, None] + np.arange((stops - starts).max())
-    distances = pixels - centres[:, None] + 0.5
+    distances = pixels - centers[:, None] + 0.5
     if kind == "area":  # how much of a pixel lies in the window, which is as wide as a pixel of the result
         weights = np.clip(reach - np.abs(distances), 0.0, 1.0)
     else:

@@ -201,7 +201,7 @@ def write_engine(folder: Path, key: EngineKey, engine: bytes, seconds: float, mo
     Args:
         folder: Made if need be.
         key: What it is.
-        engine: As TensorRT serialised it.
+        engine: As TensorRT serialized it.
         seconds: How long it took to build.
         model: The model's folder; None to leave it unsaid.
 

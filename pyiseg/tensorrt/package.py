@@ -28,7 +28,7 @@ class Built:
     """A built engine.
 
     Attributes:
-        content: Serialised.
+        content: Serialized.
         layers: TensorRT's own description of the layers, if it was asked for.
     """
 
@@ -106,7 +106,7 @@ class TensorRTPackage:
             progress.close()
 
     def load(self, content: bytes, title: str) -> TensorRTEngine:
-        """Open a serialised engine; its weights go to the GPU.
+        """Open a serialized engine; its weights go to the GPU.
 
         Raises:
             EngineRefusedError: TensorRT does not take it.

@@ -82,7 +82,7 @@ def test_pooling_matrices_equal_pytorch(size: int, bins: int) -> None:
 def test_folding_changes_nothing() -> None:
     torch.manual_seed(0)
     x = torch.rand(1, 4, 9, 9)
-    for conv in (layers.StandardisedConv(4, 6, 3, 1, 1), layers.BatchNormConv(4, 6, 3, 2)):
+    for conv in (layers.StandardizedConv(4, 6, 3, 1, 1), layers.BatchNormConv(4, 6, 3, 2)):
         with torch.no_grad():
             before = conv(x)
             conv.fold()

@@ -126,7 +126,7 @@ def test_answers(network: Network, folder: Path) -> None:
 
 
 def test_sums_beyond_fp16_are_shrunk(network: Network) -> None:
-    """The norm behind takes out what a standardised convolution's input is scaled by; unscaled, this one overflows."""
+    """The norm behind takes out what a standardized convolution's input is scaled by; unscaled, this one overflows."""
     whole = copy.deepcopy(folded(network))
     stage = whole.click.stages["2"]
     with torch.no_grad():

@@ -187,7 +187,7 @@ def test_nothing_but_damaged_files_is_an_error(tmp_path: Path) -> None:
     ("values", "message"),
     [
         ({"photographs": "coco"}, "photographs is 'coco'; choose one of mixed, sbd, folder, none"),
-        ({"masks": "grey"}, "masks is 'grey'"),
+        ({"masks": "gray"}, "masks is 'gray'"),
         ({"augment": "heavy"}, "augment"),
         ({"order": "sorted"}, "order"),
         ({"composed": 1.5}, "composed is 1.5"),

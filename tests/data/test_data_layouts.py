@@ -141,7 +141,7 @@ def write(part: str, text: str) -> Callable[[Path], None]:
     return lambda root: (root / part).write_text(text) and None
 
 
-def grey_masks(root: Path) -> None:
+def gray_masks(root: Path) -> None:
     Image.fromarray(np.arange(256, dtype=np.uint8)[None].repeat(9, 0)).save(root / "masks" / "0.png")
 
 
@@ -168,7 +168,7 @@ def binary_masks(root: Path) -> None:
         ("alpha", lambda root: [p.rename(p.with_name("x" + p.name)) for p in (root / "masks").iterdir()],
          FileNotFoundError, r"mask .*x0\.png has no picture of its name in .*images: .*side by side"),
         ("alpha", remove("images/2.jpg"), FileNotFoundError, r"mask .*2\.png has no picture"),
-        ("index", grey_masks, ValueError, r"0\.png has 256 different values.*--set data.masks=alpha"),
+        ("index", gray_masks, ValueError, r"0\.png has 256 different values.*--set data.masks=alpha"),
         ("index", binary_masks, ValueError, "all 0 and 255.*--set data.masks=alpha"),
         ("synth", empty("objects"), FileNotFoundError, "objects is empty"),
     ],

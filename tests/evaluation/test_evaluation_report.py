@@ -16,7 +16,7 @@ from support import toy_evaluation
 from pyiseg import cli, load_model
 from pyiseg.evaluation import contact_sheets as sheets
 from pyiseg.evaluation import plots, report
-from pyiseg.evaluation.evaluate import run_case, summarise
+from pyiseg.evaluation.evaluate import run_case, summarize
 from pyiseg.evaluation.references import PAPER, REFERENCES, references
 from pyiseg.evaluation.results import read_report, write_report
 from pyiseg.evaluation.runner import Failure, read_cases
@@ -113,7 +113,7 @@ def test_iou_plot(drawn: dict[str, Figure], tmp_path: Path) -> None:
         labels[0]
         == f"one, AuC {reports['one'].summary['auc']:.4f} ± {reports['one'].summary['auc_ci95']:.4f} (3 clicks)"
     )
-    full = toy_evaluation.report(summary=summarise(reports["one"].runs, 20))
+    full = toy_evaluation.report(summary=summarize(reports["one"].runs, 20))
     assert plots.auc_text(full).endswith(f"± {full.summary['auc_ci95']:.4f}")
     bottom, top = figure.axes[0].get_ylim()
     assert bottom < min(map(min, lines(figure)))
@@ -122,7 +122,7 @@ def test_iou_plot(drawn: dict[str, Figure], tmp_path: Path) -> None:
 
 def test_corrected_plot_is_faint_where_few_images_are_left(drawn: dict[str, Figure], tmp_path: Path) -> None:
     runs = [toy_evaluation.run(str(i), *[0.5] * (2 + i // 3)) for i in range(8)]
-    plots.corrected_plot(tmp_path / "p.png", "", {"one": toy_evaluation.report(summary=summarise(runs, 4))})
+    plots.corrected_plot(tmp_path / "p.png", "", {"one": toy_evaluation.report(summary=summarize(runs, 4))})
     solid, faint, explained = drawn["p.png"].axes[0].lines
     assert explained.get_label() == "pale: fewer than 5 images"
     # Of eight images five make a third click, two a fourth.
@@ -135,7 +135,7 @@ def test_corrected_plot_is_faint_where_few_images_are_left(drawn: dict[str, Figu
 
 
 def test_share_plot_has_a_panel_a_report(drawn: dict[str, Figure], tmp_path: Path) -> None:
-    long = toy_evaluation.report(summary=summarise([toy_evaluation.run("a", *[0.93] * 5)], 5))
+    long = toy_evaluation.report(summary=summarize([toy_evaluation.run("a", *[0.93] * 5)], 5))
     plots.share_plot(tmp_path / "p.png", "", {"one": toy_evaluation.report(), "two": long})
     figure = drawn["p.png"]
     assert [axes.get_title() for axes in figure.axes] == ["one", "two"]
@@ -143,10 +143,10 @@ def test_share_plot_has_a_panel_a_report(drawn: dict[str, Figure], tmp_path: Pat
     assert [line.get_label() for line in figure.axes[1].lines] == ["1 click", "5 clicks"]
 
 
-def test_share_plot_has_one_colour_for_a_number_of_clicks(drawn: dict[str, Figure], tmp_path: Path) -> None:
+def test_share_plot_has_one_color_for_a_number_of_clicks(drawn: dict[str, Figure], tmp_path: Path) -> None:
     """Reports of different limits: the first has one curve only, the last all four."""
     reports = {
-        str(limit): toy_evaluation.report(summary=summarise([toy_evaluation.run("a", *[0.93] * limit)], limit))
+        str(limit): toy_evaluation.report(summary=summarize([toy_evaluation.run("a", *[0.93] * limit)], limit))
         for limit in (3, 6, 20)
     }
     plots.share_plot(tmp_path / "p.png", "", reports)
@@ -169,7 +169,7 @@ def test_the_best_and_the_worst_are_shown(tmp_path: Path, toy: Path, monkeypatch
     runs = [toy_evaluation.run(str(i), *ious) for i, ious in enumerate([(0.5, 0.6), (0.9,), (0.1, 0.9), (0.8, 0.9)])]
     model = load_model(toy)
     known = {"name": model.name, "sha256": dict(model.sha256)}
-    measured = toy_evaluation.report("folder", runs=runs, summary=summarise(runs, 2), model=known)
+    measured = toy_evaluation.report("folder", runs=runs, summary=summarize(runs, 2), model=known)
     shown: dict[str, list[str]] = {}
 
     def note(path: Path, title: str, runs: Any, cases: Any, *rest: Any) -> None:
@@ -184,7 +184,7 @@ def test_the_best_and_the_worst_are_shown(tmp_path: Path, toy: Path, monkeypatch
     with pytest.raises(ValueError, match="case '3'"):
         report.write_sheets(tmp_path / "out", measured, cases[:3], model)
     served = {**known, "serving": model.serving}
-    again = toy_evaluation.report("folder", runs=runs, summary=summarise(runs, 2), model=served)
+    again = toy_evaluation.report("folder", runs=runs, summary=summarize(runs, 2), model=served)
     report.write_sheets(tmp_path / "out", again, cases, model)
     with pytest.raises(ValueError, match="other weights or rules"):
         report.write_sheets(tmp_path / "out", again, cases, dataclasses.replace(model, long_side=32))
@@ -206,7 +206,7 @@ def test_contact_sheet(tmp_path: Path, toy: Path) -> None:
     assert 2 * height < pixels.shape[0] < 2.5 * height
     left, top = 10, 44 + 24
     wanted = pixels[top : top + height, left : left + width]
-    # The outline of the disc with centre (20, 30) and radius 14, and nothing on it.
+    # The outline of the disc with center (20, 30) and radius 14, and nothing on it.
     assert near(wanted[round(30.5 * scale), round(6.2 * scale) - 3 : round(6.2 * scale) + 4], (255, 214, 0)) < 60
     assert near(wanted, (40, 200, 80)) > 60
     first = pixels[top : top + height, left + width + 10 : left + 2 * width + 10]
@@ -217,9 +217,9 @@ def test_contact_sheet(tmp_path: Path, toy: Path) -> None:
     assert blue > red + 50
 
 
-def near(pixels: np.ndarray[Any, Any], colour: tuple[int, int, int]) -> float:
-    """How far the nearest of some pixels is from a colour."""
-    return float(np.abs(pixels - np.array(colour)).sum(axis=-1).min())
+def near(pixels: np.ndarray[Any, Any], color: tuple[int, int, int]) -> float:
+    """How far the nearest of some pixels is from a color."""
+    return float(np.abs(pixels - np.array(color)).sum(axis=-1).min())
 
 
 def test_evaluate_draws_the_report_that_its_json_draws(tmp_path: Path, toy: Path) -> None:

@@ -165,9 +165,9 @@ def test_beyond_the_picture_there_are_no_clicks() -> None:
         difference = stem(at_the_border) - stem(without)
         # Only the window on that corner sees a click, and nothing of what pads it.
         assert not difference[..., :3, :].any()
-        grey = stem(without)
+        gray = stem(without)
         stem.weight[:, 3:] = 0
-        torch.testing.assert_close(stem(without), grey, atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(stem(without), gray, atol=1e-5, rtol=1e-5)
         scale = stem.gamma / (stem.var + stem.eps).sqrt()
         torch.testing.assert_close(difference[0, :, 3, 3], 6 * 0.5 * scale, atol=1e-5, rtol=1e-5)
 

@@ -232,6 +232,6 @@ def test_guide_shrinks_along_one_side_and_grows_along_the_other(native: Native) 
     assert chosen.grid == (16, 256)
     guide = np.stack([np.zeros(2560), np.ones(2560)]).astype(np.float32)
     guide += np.arange(2560, dtype=np.float32) % 10  # mean 4.5 in every box of 10
-    ramp = np.clip((np.arange(16) + 0.5) / 8 - 0.5, 0, 1)  # bilinear between the two pixel centres
+    ramp = np.clip((np.arange(16) + 0.5) / 8 - 0.5, 0, 1)  # bilinear between the two pixel centers
     expected = np.repeat(4.5 + ramp[:, None], 256, axis=1)
     np.testing.assert_allclose(guide_on_grid(native, chosen, guide), expected, atol=1e-5)

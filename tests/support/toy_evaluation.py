@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from pyiseg.evaluation.evaluate import Run, summarise
+from pyiseg.evaluation.evaluate import Run, summarize
 from pyiseg.evaluation.results import Report
 
 
@@ -51,7 +51,7 @@ def report(dataset: str = "grabcut", name: str = "compact", limit: int = 3, **ch
         "device": "cpu",
         "jobs": 1,
         "versions": {"pyiseg": "0.1.0"},
-        "summary": summarise(runs, limit),
+        "summary": summarize(runs, limit),
         "runs": runs,
         "failed": [],
     }
