@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from gpu_place import Size, check, clicks_on, picture
+from gpu_place import Size, check, clicks_on, photograph
 from machine import write_json
 
 from pyiseg import Session, _core, load_model
@@ -84,8 +84,8 @@ def try_target(trials: Trials, trt: TensorRTPackage, name: str, target: Size) ->
 
 def click(model: Any, view: View, engines: dict[str, Any]) -> tuple[bool, str]:
     """Click a session with some engines, and hold it to the CPU's."""
-    cpu = Session(picture(SIZE), model=model)
-    pipeline = CudaImage(model, view, picture(SIZE).copy(), native=_core.cuda, engines=engines).pipeline()
+    cpu = Session(photograph(SIZE), model=model)
+    pipeline = CudaImage(model, view, photograph(SIZE).copy(), native=_core.cuda, engines=engines).pipeline()
     prediction, worst = None, (0.0, 1.0)
     for one in clicks_on(SIZE, CLICKS):
         expected = cpu.click(*one)

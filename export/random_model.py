@@ -24,7 +24,7 @@ from export.models.published import published_shapes
 from export.models.resnet import Bottleneck
 from export.to_onnx import describe
 
-# What every residual branch is multiplied with. Drawn weights pass errors on as trained ones do not: with the branches
+# What every residual branch is multiplied with. Random weights pass errors on as trained ones do not: with the branches
 # whole, FP16 arithmetic is 8e-3 off in alpha; at a quarter, 9e-4.
 DAMPING = 0.25
 SIZES = ((64, 96), (32, 64))

@@ -165,7 +165,7 @@ def graphics(folder: Path) -> Iterator[Entry]:
     """Yield the entries of the screenshots in a folder: NAME.png, and NAME.WANTED.png for each selection of it."""
     for path in sorted(folder.glob("*.*.png")):
         stem, wanted = path.name.split(".")[:2]
-        alpha = read_pixels(path, lambda picture: picture.convert("L")) >= 128
+        alpha = read_pixels(path, lambda image: image.convert("L")) >= 128
         # Words like "cards-several" end in the slice that no measure of the mask tells.
         slices = ["graphics", *(["several"] if wanted.endswith("several") else []), *shape_slices(alpha)]
         yield {
@@ -215,7 +215,7 @@ def _entry(record: Entry, ids: list[int], slices: list[str]) -> Entry:
 
 
 def _order(name: str) -> int:
-    """Return a number that looks drawn, the same everywhere."""
+    """Return a number that looks random, the same everywhere."""
     return zlib.crc32(f"validation {Path(name).name}".encode())
 
 

@@ -65,11 +65,11 @@ class Composer:
         """Return the number of objects in the folder."""
         return len(self.paths)
 
-    def draw(self, rng: np.random.Generator, size: Size, number: int | None = None) -> Masked:
+    def sample(self, rng: np.random.Generator, size: Size, number: int | None = None) -> Masked:
         """Return an image, the wanted object's visible alpha, and where others are seen.
 
         Args:
-            rng: Where everything drawn comes from.
+            rng: Source of all that is random.
             size: (height, width) of the image, or the side of a square.
             number: The wanted object, one of the folder; any when none.
         """
@@ -101,7 +101,7 @@ class Composer:
         if self.photographs is None or rng.random() < 0.6:
             image = read_rgb(self.backgrounds[rng.integers(len(self.backgrounds))])
         else:
-            image = self.photographs.draw(rng).image
+            image = self.photographs.sample(rng).image
         height, width = image.shape[:2]
         # The largest window of the image's shape, or half of it, or anything between.
         longest, share = max(shape), rng.uniform(0.5, 1.0)
@@ -116,7 +116,7 @@ class Composer:
         kind = self.kinds[rng.choice(len(self.kinds), p=self.share)] if path is None else ""
         if kind == "real":
             assert self.photographs is not None
-            image, mask, _, _ = moved(self.photographs.draw(rng, CLOSE_MASKS)).planes
+            image, mask, _, _ = moved(self.photographs.sample(rng, CLOSE_MASKS)).planes
             soft = cv2.GaussianBlur(mask, (0, 0), rng.uniform(0.5, 1.0))
             # Pulled in a little: the outermost pixels of a photograph's object carry its old background.
             soft = np.clip((soft.astype(np.float32) - 64) * (255 / 191), 0, 255).astype(np.uint8)
@@ -191,6 +191,6 @@ def _part(root: Path, name: str) -> list[Path]:
     inner, plain = root / "train" / name, root / name
     return listed(
         inner if inner.is_dir() else plain,
-        f"composed and generated pictures need objects and backgrounds, in {root / 'train'} or in {root}; to do "
+        f"composed and generated images need objects and backgrounds, in {root / 'train'} or in {root}; to do "
         "without --set data.composed=0 --set data.generated=[]",
     )

@@ -68,8 +68,8 @@ class FolderImages:
             )
         return Masked(image, alpha, np.ones_like(alpha), np.zeros_like(alpha))
 
-    def draw(self, rng: np.random.Generator, only: frozenset[str] = frozenset()) -> Masked:
-        """Return any object, each as likely as another; there are no parts to choose from."""
+    def sample(self, rng: np.random.Generator, only: frozenset[str] = frozenset()) -> Masked:
+        """Return any object, each as likely as another; there are no sources to choose from."""
         return self.take(int(rng.integers(len(self))))
 
 

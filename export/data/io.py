@@ -79,8 +79,8 @@ class Source(Protocol):
         """Return object ``number``."""
         ...
 
-    def draw(self, rng: np.random.Generator, only: frozenset[str] = frozenset()) -> Masked:
-        """Return any object, from certain parts of the source only where it has such."""
+    def sample(self, rng: np.random.Generator, only: frozenset[str] = frozenset()) -> Masked:
+        """Return any object, of certain of its sources only, where it has such."""
         ...
 
 
@@ -104,7 +104,7 @@ def read_gray(path: Path) -> Array:
 
 def read_rgba(path: Path) -> Array:
     """Read a cut-out object, uint8, shape (H, W, 4)."""
-    values = read_pixels(path, lambda picture: picture.convert("RGBA"))
+    values = read_pixels(path, lambda image: image.convert("RGBA"))
     assert values.ndim == 3
     return values
 

@@ -46,7 +46,7 @@ class SimulatedUser:
 
         Args:
             samples: Their images are all of one size.
-            first: Number of the first one; all that is drawn here is drawn by it.
+            first: Number of the first one; all that is random here is seeded by it.
             pairs: Whether they are `mirrored_pairs`, which are clicked alike.
         """
 

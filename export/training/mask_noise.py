@@ -38,7 +38,7 @@ def damaged(rng: np.random.Generator, truth: Mask, clicks: Sequence[Click]) -> M
     The clicks are obeyed on the spot, and only pieces that were clicked are left, as serving leaves them.
 
     Args:
-        rng: Where everything drawn comes from.
+        rng: Source of all that is random.
         truth: bool, shape (H, W).
         clicks: At least one foreground click, all of these on the truth, and any number of background clicks beside it.
 
@@ -79,7 +79,7 @@ def seen_from_far(
     to the closer look's grid as serving brings it.
 
     Args:
-        rng: Where everything drawn comes from.
+        rng: Source of all that is random.
         mask: bool, shape (H, W): the image of the closer look.
         clicks: int32, shape (N, 3), rows x, y, label on that image.
         grid: Height and width of its grid.
@@ -95,8 +95,8 @@ def seen_from_far(
     alpha = np.ascontiguousarray(soft.clip(0, 1), np.float32)
     height, width = mask.shape
     _core.force_clicks(View((height, width), (height, width), (h, w)).grid_clicks(clicks), alpha)
-    picture = Rect(0, 0, height, width)
-    return resample_to_crop(alpha, picture, picture, grid).clip(0, 1)
+    whole = Rect(0, 0, height, width)
+    return resample_to_crop(alpha, whole, whole, grid).clip(0, 1)
 
 
 def _pieces(mask: NDArray[np.uint8], clicks: Sequence[Click]) -> NDArray[np.uint8]:

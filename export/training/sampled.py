@@ -27,7 +27,7 @@ def sampled_clicks(
     """Draw clicks inside and outside of an object.
 
     Args:
-        rng: Where everything drawn comes from.
+        rng: Source of all that is random.
         truth: The wanted object, bool, shape (H, W).
         others: Other objects, bool, shape (H, W). Where there are none, their share lies beside the object.
         void: Pixels that are not judged and never clicked, bool, shape (H, W).

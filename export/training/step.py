@@ -85,7 +85,7 @@ class ClickLoop:
 
         Args:
             samples: Images of one size.
-            first: Number of the first one, which all that is random here is drawn by.
+            first: Number of the first one, which all that is random here is seeded by.
             progress: Share of the run that has passed.
         """
         config, net, pairs = self.settings.clicks, self.network.train(), self.settings.loss.mirror > 0

@@ -136,6 +136,6 @@ def _pairs(folder: Path, image_of: Callable[[str], str] = lambda stem: stem) -> 
     return pairs(folder / "images", folder / "masks", "an evaluation set is images/ and masks/ side by side", image_of)
 
 
-def _in_color(picture: Image.Image) -> Image.Image:
+def _in_color(image: Image.Image) -> Image.Image:
     # By way of RGBA: Pillow warns about palettes with transparency that go straight to RGB.
-    return picture.convert("RGBA").convert("RGB") if picture.mode == "P" else picture.convert("RGB")
+    return image.convert("RGBA").convert("RGB") if image.mode == "P" else image.convert("RGB")

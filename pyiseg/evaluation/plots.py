@@ -23,7 +23,7 @@ ORDERED = dict(zip(SHARES_AFTER, ("#B8D6E6", "#62A6C8", "#1F6E9C", "#0B2E4F"), s
 SHAPED = dict(zip(SHARES_AFTER, MARKERS, strict=False))
 # Of the field: an AuC over other numbers of clicks is not to be compared with those published.
 LIMIT = 20
-# The mean over fewer images than this says little, and is drawn faintly.
+# The mean over fewer images than this says little, and is shown faintly.
 FEW = 5
 
 
@@ -84,10 +84,10 @@ def share_plot(path: Path, title: str, reports: Mapping[str, Report]) -> None:
     figure = Figure(figsize=(4.4 * columns + 1.6, 4.2 * rows), layout="constrained")
     figure.suptitle(title, fontsize=13, fontweight="bold")
     grid = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True).ravel()
-    drawn: dict[int, Line2D] = {}
+    lines: dict[int, Line2D] = {}
     for axes, (label, report) in zip(grid, reports.items(), strict=False):
         for clicks, curve in sorted((int(n), curve) for n, curve in report.summary["share_above"].items()):
-            (drawn[clicks],) = axes.plot(
+            (lines[clicks],) = axes.plot(
                 [100 * t for t in SHARES_ABOVE],
                 curve,
                 label=f"{clicks} click{'s' * (clicks != 1)}",
@@ -107,7 +107,7 @@ def share_plot(path: Path, title: str, reports: Mapping[str, Report]) -> None:
     for axes in grid[len(reports) :]:
         axes.set_axis_off()
     # Most clicks first, as the curves lie.
-    handles = [drawn[clicks] for clicks in sorted(drawn, reverse=True)]
+    handles = [lines[clicks] for clicks in sorted(lines, reverse=True)]
     figure.legend(handles=handles, loc="outside right center", fontsize=10, frameon=False)
     _write(path, figure)
 

@@ -115,7 +115,7 @@ def test_composed_pictures_hold_their_objects(alpha: Path) -> None:
     assert len(composer) == 4
     soft, beside = 0, 0
     for seed in range(30):
-        result = composer.draw(np.random.default_rng(seed), 64, number=seed % 4)
+        result = composer.sample(np.random.default_rng(seed), 64, number=seed % 4)
         soft += int(((result.alpha > 20) & (result.alpha < 230)).any())
         beside += int(result.others.any())
         assert result.valid.all()

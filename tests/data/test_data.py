@@ -76,7 +76,7 @@ def test_epochs_show_each_object_once(
     data = TrainingData(roots[root], 32, seed=0, config=config)
     shown: list[int] = []
     source = data.photographs or data.composer
-    name = "take" if data.photographs else "draw"
+    name = "take" if data.photographs else "sample"
     original = getattr(source, name)
 
     def spy(*args: Any) -> Masked:
@@ -120,7 +120,7 @@ def test_two_objects_are_wanted_as_one(tmp_path: Path) -> None:
 
     def sizes(merged: float) -> set[int]:
         real = RealImages(root, DataConfig().sources, merged=merged)
-        return {int((real.draw(np.random.default_rng(i)).alpha > 127).sum()) for i in range(60)}
+        return {int((real.sample(np.random.default_rng(i)).alpha > 127).sum()) for i in range(60)}
 
     assert sizes(0.0) == {100, 400}
     assert sizes(1.0) == {500, 200}

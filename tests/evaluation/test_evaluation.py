@@ -226,8 +226,8 @@ def test_a_mask_of_another_size_is_refused(tmp_path: Path, toy: Path) -> None:
 
 def test_a_run_holds_what_each_click_did(tmp_path: Path, toy: Path) -> None:
     folder = toy_evaluation.build(tmp_path, pictures=1)
-    with Image.open(folder / "masks" / "0.png") as picture:
-        values = np.array(picture)
+    with Image.open(folder / "masks" / "0.png") as image:
+        values = np.array(image)
     values[24:30, 2:12] = 128
     write(folder / "masks" / "0.png", values)
     (case,) = DATASETS["grabcut"](folder)

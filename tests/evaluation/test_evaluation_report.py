@@ -23,7 +23,7 @@ from pyiseg.evaluation.runner import Failure, read_cases
 
 
 @pytest.fixture
-def drawn(monkeypatch: pytest.MonkeyPatch) -> dict[str, Figure]:
+def plotted(monkeypatch: pytest.MonkeyPatch) -> dict[str, Figure]:
     """Figures by file name, instead of files."""
     figures: dict[str, Figure] = {}
     monkeypatch.setattr(plots, "_write", lambda path, figure: figures.update({path.name: figure}))
@@ -99,14 +99,14 @@ def test_reports_become_a_page_by_data_set(tmp_path: Path) -> None:
     shown = [line.partition("](")[2][:-1] for line in page.splitlines() if line.startswith("![")]
     assert len(shown) == 6
     for name in shown:
-        with Image.open(out / name) as picture:
-            assert np.asarray(picture.convert("L")).std() > 5
+        with Image.open(out / name) as image:
+            assert np.asarray(image.convert("L")).std() > 5
 
 
-def test_iou_plot(drawn: dict[str, Figure], tmp_path: Path) -> None:
+def test_iou_plot(plotted: dict[str, Figure], tmp_path: Path) -> None:
     reports = {"one": toy_evaluation.report(), "two": toy_evaluation.report(limit=2)}
     plots.iou_plot(tmp_path / "p.png", "GrabCut", reports)
-    figure = drawn["p.png"]
+    figure = plotted["p.png"]
     assert lines(figure) == [report.summary["mean_iou"] for report in reports.values()]
     labels = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
     assert (
@@ -120,37 +120,37 @@ def test_iou_plot(drawn: dict[str, Figure], tmp_path: Path) -> None:
     assert 1 < top < 1.03, "a line at 100 % does not lie on the frame"
 
 
-def test_corrected_plot_is_faint_where_few_images_are_left(drawn: dict[str, Figure], tmp_path: Path) -> None:
+def test_corrected_plot_is_faint_where_few_images_are_left(plotted: dict[str, Figure], tmp_path: Path) -> None:
     runs = [toy_evaluation.run(str(i), *[0.5] * (2 + i // 3)) for i in range(8)]
     plots.corrected_plot(tmp_path / "p.png", "", {"one": toy_evaluation.report(summary=summarize(runs, 4))})
-    solid, faint, explained = drawn["p.png"].axes[0].lines
+    solid, faint, explained = plotted["p.png"].axes[0].lines
     assert explained.get_label() == "pale: fewer than 5 images"
     # Of eight images five make a third click, two a fourth.
     assert list(solid.get_xdata()) == [1, 2, 3]
     assert list(faint.get_xdata()) == [3, 4]
     assert faint.get_alpha() < 0.5
     plots.corrected_plot(tmp_path / "q.png", "", {"one": toy_evaluation.report()})
-    faint, _ = drawn["q.png"].axes[0].lines
+    faint, _ = plotted["q.png"].axes[0].lines
     assert (faint.get_label(), list(faint.get_xdata())) == ("one", [1, 2, 3]), "of three images"
 
 
-def test_share_plot_has_a_panel_a_report(drawn: dict[str, Figure], tmp_path: Path) -> None:
+def test_share_plot_has_a_panel_a_report(plotted: dict[str, Figure], tmp_path: Path) -> None:
     long = toy_evaluation.report(summary=summarize([toy_evaluation.run("a", *[0.93] * 5)], 5))
     plots.share_plot(tmp_path / "p.png", "", {"one": toy_evaluation.report(), "two": long})
-    figure = drawn["p.png"]
+    figure = plotted["p.png"]
     assert [axes.get_title() for axes in figure.axes] == ["one", "two"]
     assert lines(figure, 1) == [[1.0] * 3 + [0.0] * 7] * 2
     assert [line.get_label() for line in figure.axes[1].lines] == ["1 click", "5 clicks"]
 
 
-def test_share_plot_has_one_color_for_a_number_of_clicks(drawn: dict[str, Figure], tmp_path: Path) -> None:
+def test_share_plot_has_one_color_for_a_number_of_clicks(plotted: dict[str, Figure], tmp_path: Path) -> None:
     """Reports of different limits: the first has one curve only, the last all four."""
     reports = {
         str(limit): toy_evaluation.report(summary=summarize([toy_evaluation.run("a", *[0.93] * limit)], limit))
         for limit in (3, 6, 20)
     }
     plots.share_plot(tmp_path / "p.png", "", reports)
-    figure = drawn["p.png"]
+    figure = plotted["p.png"]
     looks: dict[str, set[tuple[str, str]]] = {}
     for axes in figure.axes:
         for line in axes.lines:
@@ -196,8 +196,8 @@ def test_contact_sheet(tmp_path: Path, toy: Path) -> None:
     (case,) = read_cases("folder", toy_evaluation.build(tmp_path / "set", pictures=1))
     run = run_case(case, str(toy), limit=4)
     sheets.contact_sheet(tmp_path / "sheet.png", "Title", [run, run], [case, case], load_model(toy))
-    with Image.open(tmp_path / "sheet.png") as picture:
-        pixels = np.asarray(picture.convert("RGB")).astype(int)
+    with Image.open(tmp_path / "sheet.png") as image:
+        pixels = np.asarray(image.convert("RGB")).astype(int)
     # A row a run: what is wanted, then after 1, 3 and 4 clicks.
     size = sheets.PANEL
     scale = size[0] / 80 if size[0] / 80 < size[1] / 60 else size[1] / 60

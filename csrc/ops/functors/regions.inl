@@ -173,7 +173,7 @@ struct KeepRegions {
     }
 };
 
-// What the filter drew around a region that was dropped goes with it.
+// What the filter rendered around a region that was dropped goes with it.
 template <int kRun>
 struct ZeroCoefficients {
     const float* __restrict alpha;
