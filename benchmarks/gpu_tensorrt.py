@@ -105,7 +105,7 @@ def main(arguments: list[str] | None = None) -> int:
     info = gpu_here()
     for package in tensorrt.PACKAGES:
         trt = trials.attempt(
-            package, "", "import", lambda package=package: ((found := tensorrt.flavour(package)), found.version)
+            package, "", "import", lambda package=package: ((found := tensorrt.find_package(package)), found.version)
         )
         if trt is None:
             continue

@@ -2,7 +2,7 @@
 
     python -m export.random_model FOLDER
 
-writes a model folder of its full size with an FP16 variant. Its answers mean nothing.
+writes a model folder of its full size with an FP16 variant. Its predictions mean nothing.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def random_weights() -> dict[str, Tensor]:
 
 
 def random_network() -> Network:
-    """Return the paper's network with these weights, its residual branches damped: in FP16 it answers alike."""
+    """Return the paper's network with these weights, its residual branches damped: in FP16 it predicts alike."""
     network = network_of(random_weights())
     with torch.no_grad():
         for block in network.modules():

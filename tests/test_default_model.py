@@ -82,7 +82,7 @@ def test_the_manifest_says_what_made_the_weights() -> None:
     assert model.licence == "Apache-2.0"
 
 
-def test_the_fp16_siblings_answer_like_the_others() -> None:
+def test_the_fp16_variant_predicts_like_the_fp32_files() -> None:
     """In ONNX Runtime, which computes them in FP32; test_fp16.py is about the arithmetic."""
     model = load_model()
     assert model.has_fp16

@@ -25,7 +25,7 @@ MARGIN = 5
 BAND = 40
 
 
-def bundled_clicks(rng: np.random.Generator, truth: Mask, others: Mask, void: Mask) -> list[Click]:
+def clicks_at_once(rng: np.random.Generator, truth: Mask, others: Mask, void: Mask) -> list[Click]:
     """Draw the clicks of one image: foreground, then background by one of three strategies.
 
     Args:

@@ -1,4 +1,4 @@
-"""Masks that a sequence can begin with as the last answer: true ones, damaged, or also seen from far.
+"""Masks that an episode can begin with: true masks with noise, and as predicted before zooming in.
 
 FocalClick (Chen et al. 2022) and RITM correct given masks so. Serving hands over coarse ones when it zooms in.
 """
@@ -32,7 +32,7 @@ NEAREST, FARTHEST = 1.5, 6.0
 SOFTEST = 1.0
 
 
-def damaged(rng: np.random.Generator, truth: Mask, clicks: Sequence[Click]) -> Mask:
+def noisy_mask(rng: np.random.Generator, truth: Mask, clicks: Sequence[Click]) -> Mask:
     """Add ellipses to a mask and take ellipses out of it; most lie on its outline, some anywhere in its box.
 
     The clicks are obeyed on the spot, and only pieces that were clicked are left, as serving leaves them.
@@ -70,7 +70,7 @@ def damaged(rng: np.random.Generator, truth: Mask, clicks: Sequence[Click]) -> M
     return np.asarray(mask == 1)
 
 
-def seen_from_far(
+def before_zoom(
     rng: np.random.Generator, mask: Mask, clicks: NDArray[np.int32], grid: tuple[int, int]
 ) -> NDArray[np.float32]:
     """Turn a mask into what a look from farther away would hand over to a closer one, as `pyiseg.crops` does.

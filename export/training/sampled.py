@@ -1,4 +1,4 @@
-"""Clicks drawn from the mask at once, for a sequence to begin with: as Sofiiuk et al. 2021 (RITM) begin theirs.
+"""Clicks sampled from the mask at once, for an episode to begin with: as Sofiiuk et al. 2021 (RITM) begin theirs.
 
 The numbers of foreground and of background clicks fall off geometrically, and background clicks lie beside the object,
 on other objects, or anywhere. Where on a mask clicks may lie is said in `export.training.click_sampling`, and so

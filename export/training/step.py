@@ -1,4 +1,4 @@
-"""One batch, click by click: a click, an answer, its loss, the next click."""
+"""One batch, click by click: a click, a prediction, its loss, the next click."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ PRECISIONS = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 class Targets:
-    """What a batch's answers are judged by, at full size and on the grid.
+    """The truth that a batch's predictions are compared with, at full size and on the grid.
 
     Attributes:
         truth, grid_truth: The wanted alpha, float32, shape (B, 1, H, W).
@@ -135,7 +135,7 @@ class ClickLoop:
                     metrics[f"loss_{k - free + 1}"] = loss.detach()  # type: ignore[assignment]
                     if self.settings.optimizer.update == "click":
                         self.optimizer.step(progress)
-            metrics[f"iou_{k + 1}"] = steps.answer(alpha, used)
+            metrics[f"iou_{k + 1}"] = steps.postprocess(alpha, used)
         if self.settings.optimizer.update == "picture":
             reached = [(made, held.grad) for made, held in shared if held.grad is not None]
             torch.autograd.backward([made for made, _ in reached], [grad for _, grad in reached])

@@ -67,7 +67,7 @@ class TensorRTPackage:
 
         Args:
             model: Its folder must be as it was when the model was read.
-            spec: Part and sizes.
+            spec: Network and sizes.
             compute_capability: Of the GPU it is for. TensorRT proper builds for the GPU that is there.
             describe: Whether to describe the layers.
 

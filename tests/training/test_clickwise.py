@@ -192,7 +192,7 @@ def test_mirrored_pairs_are_clicked_alike(name: str) -> None:
         # Their answers differ: what is clicked next is the first one's.
         alpha = torch.zeros_like(previous)
         alpha[:, :, 4:8, 4:8] = 0.8
-        steps.answer(alpha, (alpha, alpha))
+        steps.postprocess(alpha, (alpha, alpha))
     for one, other in zip(steps.episodes[::2], steps.episodes[1::2], strict=True):
         assert len(one.clicks) == len(other.clicks) >= 3
         np.testing.assert_array_equal(one.clicks[:, 0], 63 - other.clicks[:, 0])
