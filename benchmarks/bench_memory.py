@@ -17,7 +17,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from bench_session import small_picture
+from bench_session import small_image
 from machine import describe, write_json
 
 from pyiseg import Image, Session
@@ -53,7 +53,7 @@ def measure(kind: str, width: int, height: int) -> int:
             "zoomed": on one image, with as many clicks as zoom in.
         width, height: Of the image.
     """
-    rgb, clicks = small_picture((width, height))
+    rgb, clicks = small_image((width, height))
     if kind != "zoomed":
         clicks = clicks[:1]
     image: Any = rgb if kind == "session" else Image(rgb)

@@ -4,7 +4,7 @@
 
 Not timed: importing, reading the image, and the first session of the process, which loads the model.
 The image is the bundled photograph, resized. Each timed answer is checked against the first one, bit for bit. For the
-clicks that zoom in it is shrunk to a third, on grey: there the fourth click looks at the part around the selection.
+clicks that zoom in it is shrunk to a third, on gray: there the fourth click looks at the part around the selection.
 """
 
 from __future__ import annotations
@@ -54,24 +54,24 @@ def grabcut(rgb: np.ndarray, clicks: list[tuple[int, int, bool]]) -> np.ndarray:
     return (mask == cv2.GC_FGD) | (mask == cv2.GC_PR_FGD)
 
 
-def small_picture(size: tuple[int, int]) -> tuple[np.ndarray, list[tuple[int, int, bool]]]:
-    """The photograph at a third of an image's sides, on grey, and clicks on it."""
+def small_image(size: tuple[int, int]) -> tuple[np.ndarray, list[tuple[int, int, bool]]]:
+    """The photograph at a third of an image's sides, on gray, and clicks on it."""
     width, height = size[0] // 3, size[1] // 3
     canvas = np.full((size[1], size[0], 3), 128, np.uint8)
-    with Image.open(PHOTO) as picture:
-        scale = (width / picture.width, height / picture.height)
-        inner = np.asarray(picture.convert("RGB").resize((width, height), Image.Resampling.BICUBIC))
+    with Image.open(PHOTO) as photo:
+        scale = (width / photo.width, height / photo.height)
+        inner = np.asarray(photo.convert("RGB").resize((width, height), Image.Resampling.BICUBIC))
     canvas[height : 2 * height, width : 2 * width] = inner
     return canvas, [(width + int(c.x * scale[0]), height + int(c.y * scale[1]), c.fg) for c in SMALL_CLICKS]
 
 
 def bench(size: tuple[int, int], rounds: int) -> dict[str, Any]:
     """Time one image size."""
-    with Image.open(PHOTO) as picture:
-        scale = (size[0] / picture.width, size[1] / picture.height)
-        rgb = np.asarray(picture.convert("RGB").resize(size, Image.Resampling.BICUBIC))
+    with Image.open(PHOTO) as photo:
+        scale = (size[0] / photo.width, size[1] / photo.height)
+        rgb = np.asarray(photo.convert("RGB").resize(size, Image.Resampling.BICUBIC))
     clicks = [(int(c.x * scale[0]), int(c.y * scale[1]), c.fg) for c in CLICKS]
-    small, small_clicks = small_picture(size)
+    small, small_clicks = small_image(size)
     made: list[float] = []
     clicked: list[float] = []
     cut: list[float] = []

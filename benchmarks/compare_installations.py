@@ -42,8 +42,8 @@ for line in sys.stdin:
     task = json.loads(line)
     width, height = task["size"]
     if task["do"] == "open":
-        with Image.open(task["photo"]) as picture:
-            rgb = np.asarray(picture.convert("RGB").resize((width, height), Image.Resampling.BICUBIC))
+        with Image.open(task["photo"]) as photo:
+            rgb = np.asarray(photo.convert("RGB").resize((width, height), Image.Resampling.BICUBIC))
         clicks = [(int(x * width), int(y * height), fg) for x, y, fg in task["clicks"]]
         answer = {}
     elif task["do"] == "time":

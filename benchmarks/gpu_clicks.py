@@ -15,7 +15,7 @@ from gpu_place import (
     check,
     clicks_on,
     on_device,
-    picture,
+    photograph,
     session_on,
     view_of,
 )
@@ -29,7 +29,7 @@ Clicks = list[tuple[int, int, bool]]
 
 def reference(subject: Subject, size: Size, clicks: Clicks) -> list[Alpha]:
     """The mattes of a session on the CPU after each click."""
-    session = Session(picture(size), model=subject.model)
+    session = Session(photograph(size), model=subject.model)
     return [session.click(*click) for click in clicks]
 
 
@@ -45,7 +45,7 @@ def clicks_and_images(place: Place, subject: Subject, size: Size, count: int, ro
         count: Clicks made on an image.
         rounds: Sessions; one more to warm up.
     """
-    image, clicks = picture(size), clicks_on(size, count)
+    image, clicks = photograph(size), clicks_on(size, count)
     expected = reference(subject, size, clicks)
     times: dict[str, list[float]] = {"image": [], "click_on_device": [], "click": []}
     first: dict[int, Alpha] = {}
@@ -87,7 +87,7 @@ def captured_or_not(place: Place, subject: Subject, size: Size, count: int, roun
     clicks = clicks_on(size, count)
     times: dict[str, list[float]] = {"graph": [], "eager": []}
     with on_device(place, subject) as made:
-        session = session_on(subject, picture(size))
+        session = session_on(subject, photograph(size))
         pipeline = made[0]
         if not pipeline.captured:
             return {"captured": False}
@@ -120,7 +120,7 @@ def network_alone(place: Place, subject: Subject, size: Size, rate: float | None
         rounds: Launches of a graph with ten of it.
     """
     with on_device(place, subject) as made:
-        session = session_on(subject, picture(size))
+        session = session_on(subject, photograph(size))
         pipeline = made[0]
         click = clicks_on(size, 1)[0]
         before = session.click(*click)
@@ -172,7 +172,7 @@ def leftovers(place: Place, subject: Subject, size: Size, sessions: int) -> dict
     Raises:
         AssertionError: More than 8 MB are missing, which is less than 10 KB for each of 1000 sessions.
     """
-    image, clicks = picture(size), clicks_on(size, 2)
+    image, clicks = photograph(size), clicks_on(size, 2)
     expected: Alpha | None = None
     with on_device(place, subject):
 
@@ -199,7 +199,7 @@ def leftovers(place: Place, subject: Subject, size: Size, sessions: int) -> dict
 
 def held(place: Place, subject: Subject, size: Size, sessions: int = 3) -> dict[str, Any]:
     """Measure the device memory of a session: what it says, and what the driver says of several."""
-    image, click = picture(size), clicks_on(size, 1)[0]
+    image, click = photograph(size), clicks_on(size, 1)[0]
     with on_device(place, subject) as made:
         opened = Image(image, model=subject.model, device="cuda")
         session = Session(opened)

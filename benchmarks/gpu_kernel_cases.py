@@ -264,7 +264,7 @@ def _smooth(size: Size, seed: int) -> Array:
 
 
 def _guide(size: Size) -> Array:
-    """A guide centred on 0, with noise in it."""
+    """A guide centered on 0, with noise in it."""
     noise = np.random.default_rng(0).standard_normal((512, 512), dtype=np.float32)
     noise = np.tile(noise, (size[0] // 512 + 1, size[1] // 512 + 1))[: size[0], : size[1]]
     return _smooth(size, 6) - np.float32(0.5) + np.float32(0.01) * noise

@@ -119,7 +119,7 @@ def session_on(subject: Subject, image: Any) -> Session:
 
 
 @functools.lru_cache(maxsize=1)
-def picture(size: Size) -> np.ndarray[Any, np.dtype[np.uint8]]:
+def photograph(size: Size) -> np.ndarray[Any, np.dtype[np.uint8]]:
     """The bundled photograph, resized to (height, width); read-only."""
     with Image.open(PHOTO) as opened:
         return np.asarray(opened.convert("RGB").resize(size[::-1], Image.Resampling.BICUBIC))
@@ -216,7 +216,7 @@ def _on_tensorrt(name: str, model: Model, info: GpuInfo, folder: Path) -> Subjec
     """A model with TensorRT's engines, tried with one click."""
     engines = tensorrt.TensorRT(info, EngineCache(folder))
     view = _usual_view(model)
-    image = CudaImage(model, view, picture(view.image), native=_core.cuda, engines=engines.load(model, view))
+    image = CudaImage(model, view, photograph(view.image), native=_core.cuda, engines=engines.load(model, view))
     image.pipeline().predict(np.array([[5, 5, 1]], np.int32), None)
     flops = None
     with contextlib.suppress(ImportError, OSError):

@@ -106,13 +106,13 @@ def click(native: Any, *, kind: str, dtype: np.dtype[Any], clean: str = "before"
     assert pipeline.captured, "the click was not captured"
     mattes: list[list[np.ndarray[Any, Any]]] = []
     for pipeline.use_graph in (True, False):
-        predictions, drawn = [], []
+        predictions, rendered = [], []
         for n in range(1, len(CLICKS) + 1):
             predictions.append(pipeline.predict(CLICKS[:n], predictions[-1] if predictions else None))
-            drawn.append(pipeline.matte(CLICKS[:n], predictions[-1]))
-        drawn.append(pipeline.matte(CLICKS[:2], predictions[1]))
-        assert np.array_equal(drawn[-1], drawn[1]), "going back gave another matte"
-        mattes.append(drawn)
+            rendered.append(pipeline.matte(CLICKS[:n], predictions[-1]))
+        rendered.append(pipeline.matte(CLICKS[:2], predictions[1]))
+        assert np.array_equal(rendered[-1], rendered[1]), "going back gave another matte"
+        mattes.append(rendered)
     assert all(map(np.array_equal, *mattes)), "the graph gave another matte than its steps"
     assert mattes[0][0].any(), "nothing was selected"
 

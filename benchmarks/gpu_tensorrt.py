@@ -2,7 +2,7 @@
 
     python benchmarks/gpu_tensorrt.py -o gpu_tensorrt.json
 
-TensorRT-RTX builds for named compute capabilities, among which this GPU's may not be: then SM80, the oldest data centre
+TensorRT-RTX builds for named compute capabilities, among which this GPU's may not be: then SM80, the oldest data center
 GPU that it knows, is tried as well as CURRENT. Each engine of the default model for 480x640 is built and loaded; if all
 are, a session is clicked with them and compared with the CPU. A trial that fails is a finding, not an error.
 """
@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from gpu_place import Size, check, clicks_on, picture
+from gpu_place import Size, check, clicks_on, photograph
 from machine import write_json
 
 from pyiseg import Session, _core, load_model
@@ -84,8 +84,8 @@ def try_target(trials: Trials, trt: TensorRTPackage, name: str, target: Size) ->
 
 def click(model: Any, view: View, engines: dict[str, Any]) -> tuple[bool, str]:
     """Click a session with some engines, and hold it to the CPU's."""
-    cpu = Session(picture(SIZE), model=model)
-    pipeline = CudaImage(model, view, picture(SIZE).copy(), native=_core.cuda, engines=engines).pipeline()
+    cpu = Session(photograph(SIZE), model=model)
+    pipeline = CudaImage(model, view, photograph(SIZE).copy(), native=_core.cuda, engines=engines).pipeline()
     prediction, worst = None, (0.0, 1.0)
     for one in clicks_on(SIZE, CLICKS):
         expected = cpu.click(*one)
@@ -105,7 +105,7 @@ def main(arguments: list[str] | None = None) -> int:
     info = gpu_here()
     for package in tensorrt.PACKAGES:
         trt = trials.attempt(
-            package, "", "import", lambda package=package: ((found := tensorrt.flavour(package)), found.version)
+            package, "", "import", lambda package=package: ((found := tensorrt.find_package(package)), found.version)
         )
         if trt is None:
             continue

@@ -33,7 +33,7 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from export.conversion.modules import ClickPart, GuidePart, ImagePart, folded
+from export.conversion.modules import ClickModule, GuideModule, ImageModule, folded
 from export.conversion.precision import halved, rounded
 from export.models.network import Network
 from pyiseg import DeviceError, Model, _core
@@ -55,7 +55,7 @@ class TorchEngines:
 
     Args:
         network: As trained, or `torch_networks.as_shipped`; it is left as it is.
-        half: Whether image and click part compute in FP16, as the FP16 variant of a model folder does.
+        half: Whether image and click network compute in FP16, as the FP16 variant of a model folder does.
         device: "cuda", or "cpu" for the stand-in.
     """
 
@@ -73,15 +73,15 @@ class TorchEngines:
         if not config.early_clicks:
             with torch.no_grad():
                 features = list(whole.image(torch.zeros(1, 3, 64, 64)))
-            part: nn.Module = ImagePart(source, features, _TYPES[low])
-            self._engines["image"] = TorchEngine(part, dtypes("image"), dtypes(*features), device)
+            module: nn.Module = ImageModule(source, features, _TYPES[low])
+            self._engines["image"] = TorchEngine(module, dtypes("image"), dtypes(*features), device)
         inputs = ["click_maps", *(["previous_alpha"] if config.feedback else []), *features]
-        part = ClickPart(source, inputs, _TYPES[low])
-        self._engines["click"] = TorchEngine(part, dtypes(*inputs), dtypes("alpha"), device)
+        module = ClickModule(source, inputs, _TYPES[low])
+        self._engines["click"] = TorchEngine(module, dtypes(*inputs), dtypes("alpha"), device)
         if config.filter_guide == "learned":
             planes = {name: np.dtype(np.float32) for name in ("image", "click_maps")[: 1 + config.guide_clicks]}
-            part = GuidePart(source)
-            self._engines["guide"] = TorchEngine(part, planes, dtypes("guide"), device, channels_last=False)
+            module = GuideModule(source)
+            self._engines["guide"] = TorchEngine(module, planes, dtypes("guide"), device, channels_last=False)
 
     def load(self, model: Model, view: View) -> Mapping[str, Engine]:
         """Return the engines; see `pyiseg.runtime.engine.EngineProvider.load`."""

@@ -37,8 +37,8 @@ def as_shipped(network: Network, model: Model) -> Network:
     network = folded(network)
     parameters = dict(network.named_parameters())
     convolutions = {name for name, x in parameters.items() if x.dim() == 4}
-    for part in ("image", "click", "guide"):
-        content = model.files.get(f"{part}.onnx")
+    for name in ("image", "click", "guide"):
+        content = model.files.get(f"{name}.onnx")
         for weight in onnx.load_from_string(content).graph.initializer if content is not None else ():
             # The exporter keeps the names of convolutions; a norm's it makes up, but those are the same in both.
             name = weight.name.removesuffix("_fp16")

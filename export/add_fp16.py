@@ -27,7 +27,7 @@ def add_to_folder(network: Network, folder: Path, sizes: tuple[tuple[int, int], 
     Args:
         network: As trained; it is sharpened as the folder was.
         folder: A model folder.
-        sizes: Heights and widths, multiples of 32, at which answers are compared.
+        sizes: Heights and widths, multiples of 32, at which predictions are compared.
 
     Returns:
         Whether FP16 gives the same alpha; otherwise there is no variant, and none is listed.
@@ -49,7 +49,7 @@ def add_to_folder(network: Network, folder: Path, sizes: tuple[tuple[int, int], 
     largest, _ = conversion.differences(folder)
     if not largest <= PARITY:  # NaN compares false
         raise ValueError(
-            f"the networks of {folder} answer otherwise than the checkpoint (by {largest:.2g}, allowed {PARITY:.0e}); "
+            f"the networks of {folder} predict otherwise than the checkpoint (by {largest:.2g}, allowed {PARITY:.0e}); "
             "pass the one that the folder was exported from"
         )
 

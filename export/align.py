@@ -46,7 +46,7 @@ FEWEST = 40
 RESAMPLINGS = 400
 
 
-def profiles(picture: Masked) -> Floats | None:
+def profiles(masked: Masked) -> Floats | None:
     """Return the mean change of color across a mask's edge, by direction of the edge and distance from it.
 
     Where mask and background do not touch, the edge is the middle of the void pixels between them.
@@ -59,10 +59,10 @@ def profiles(picture: Masked) -> Floats | None:
         their mean so that strong edges do not outweigh the others, and in the last column the number of points. None
         where there are too few.
     """
-    points, normals = _edge(picture)
+    points, normals = _edge(masked)
     if len(points) < FEWEST:
         return None
-    color = cv2.GaussianBlur(picture.image.astype(np.float32), (0, 0), 0.6)
+    color = cv2.GaussianBlur(masked.image.astype(np.float32), (0, 0), 0.6)
 
     def sampled(distances: Floats) -> NDArray[np.float32]:
         x, y = (points[:, k, None] + normals[:, k, None] * distances for k in (0, 1))
@@ -93,22 +93,24 @@ def offset_of(sums: Floats) -> Floats:
 
 
 def measured(all_sums: list[Floats], seed: int = 0) -> tuple[Floats, Floats]:
-    """Return (dx, dy, grown) of many images, and half of the 95 % interval of each, images drawn anew.
+    """Return (dx, dy, grown) of many images, and half of the 95 % interval of each, images resampled.
 
     Args:
         all_sums: `profiles` of each image.
-        seed: Of the drawing.
+        seed: Of the resampling.
     """
     stacked, rng = np.stack(all_sums), np.random.default_rng(seed)
-    drawn = [offset_of(stacked[rng.integers(len(stacked), size=len(stacked))].sum(axis=0)) for _ in range(RESAMPLINGS)]
-    low, high = np.percentile(drawn, (2.5, 97.5), axis=0)
+    resampled = [
+        offset_of(stacked[rng.integers(len(stacked), size=len(stacked))].sum(axis=0)) for _ in range(RESAMPLINGS)
+    ]
+    low, high = np.percentile(resampled, (2.5, 97.5), axis=0)
     return offset_of(stacked.sum(axis=0)), (high - low) / 2
 
 
-def _edge(picture: Masked) -> tuple[Floats, Floats]:
+def _edge(masked: Masked) -> tuple[Floats, Floats]:
     """Return points (x, y) on the edge of a mask, to fractions of a pixel, and the normals there that point out."""
-    wanted = (picture.alpha > 127) & (picture.valid == 1)
-    background = ~wanted & (picture.valid == 1)
+    wanted = (masked.alpha > 127) & (masked.valid == 1)
+    background = ~wanted & (masked.valid == 1)
 
     def distance(mask: NDArray[np.bool_]) -> NDArray[np.float32]:
         depth = cv2.distanceTransform((~mask).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
@@ -136,7 +138,7 @@ def _peak(values: Floats) -> float:
     return float(np.clip(-b / (2 * a), DISTANCES[k - 2], DISTANCES[k + 2])) if a < 0 else float(DISTANCES[k])
 
 
-def pictures_of(root: Path, source: str, count: int) -> Iterator[Masked]:
+def images_of(root: Path, source: str, count: int) -> Iterator[Masked]:
     """Yield one object each of different images of a source; the same ones every time, those to validate left out."""
     real = RealImages(root, ((source, 1.0),))
     rng = np.random.default_rng(0)
@@ -162,8 +164,8 @@ def _run(args: argparse.Namespace) -> list[dict[str, Any]]:
     data_folder(args.data)
     results = []
     for source in args.sources or sorted({str(record["source"]) for record in read_lists(args.data)}):
-        pictures = tqdm(pictures_of(args.data, source, args.images), desc=source, unit="image", leave=False)
-        sums = [found for picture in pictures if (found := profiles(picture)) is not None]
+        images = tqdm(images_of(args.data, source, args.images), desc=source, unit="image", leave=False)
+        sums = [found for masked in images if (found := profiles(masked)) is not None]
         if len(sums) < 2:
             results.append({"source": source, "images": len(sums)})
             continue

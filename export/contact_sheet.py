@@ -30,7 +30,7 @@ COMPOSED = "composed"
 TITLE = 18
 
 
-def drawn(sample: Sample) -> Array:
+def outlined(sample: Sample) -> Array:
     """Return a training image with outlines, dimmed where it is not judged, uint8, shape (H, W, 3)."""
     image = sample.image.astype(np.float32)
     image[sample.valid == 0] *= 0.4
@@ -62,14 +62,14 @@ def row(data: Path, config: DataConfig, source: str, count: int, side: int, seed
     result = np.zeros((side + TITLE, count * side, 3), np.uint8)
     cv2.putText(result, source, (4, TITLE - 5), cv2.FONT_HERSHEY_SIMPLEX, 0.45, WHITE, 1, cv2.LINE_AA)
     for i in range(count):
-        tile = drawn(_within(made.sample(i, shape_of_batch(config.shapes, side, seed, i)), side))
+        tile = outlined(_within(made.sample(i, shape_of_batch(config.shapes, side, seed, i)), side))
         height, width = tile.shape[:2]
         result[TITLE : TITLE + height, i * side : i * side + width] = tile
     return result
 
 
 def _within(sample: Sample, side: int) -> Sample:
-    """Scale a sample down until it fits into a square; before outlines are drawn, which would fade."""
+    """Scale a sample down until it fits into a square; before it is outlined, for outlines would fade."""
     height, width = sample.alpha.shape
     if max(height, width) <= side:
         return sample
@@ -86,11 +86,11 @@ def main() -> None:
     """Draw a sheet."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path, metavar="DATA", help="folder of the training data")
-    parser.add_argument("picture", type=Path, metavar="OUT", help="file to write, such as sheet.png")
+    parser.add_argument("out", type=Path, metavar="OUT", help="file to write, such as sheet.png")
     parser.add_argument("--configuration", default="compact", help="as of export.train")
-    parser.add_argument("--sources", nargs="+", help=f"these only; {COMPOSED} for composed pictures")
+    parser.add_argument("--sources", nargs="+", help=f"these only; {COMPOSED} for composed images")
     parser.add_argument("--per-source", type=int, default=8, metavar="N")
-    parser.add_argument("--side", type=int, default=192, help="of a picture, a multiple of 32")
+    parser.add_argument("--side", type=int, default=192, help="of an image, a multiple of 32")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--set", action="append", default=[], metavar="data.SETTING=VALUE", help="change a setting")
     args = parser.parse_args()
@@ -102,7 +102,7 @@ def _run(args: argparse.Namespace) -> None:
         raise ValueError(
             f"--per-source is {args.per_source}, --side is {args.side}: give at least 1, and a multiple of 32"
         )
-    check_writable(args.picture)
+    check_writable(args.out)
     data_folder(args.data)
     config = load_settings(args.configuration, args.set).data
     sources = args.sources or [*(name for name, _ in config.sources), *([COMPOSED] if config.composed else [])]
@@ -110,8 +110,8 @@ def _run(args: argparse.Namespace) -> None:
         row(args.data, config, source, args.per_source, args.side, args.seed)
         for source in tqdm(sources, unit="source", leave=False)
     ]
-    write(args.picture, np.concatenate(rows))
-    print(f"wrote {args.picture}")
+    write(args.out, np.concatenate(rows))
+    print(f"wrote {args.out}")
 
 
 if __name__ == "__main__":

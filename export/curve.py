@@ -23,12 +23,12 @@ from pyiseg.files import atomic_write, read_json_lines
 FEW = 20
 
 
-def draw(log: Path, picture: Path, window: int = 5) -> None:
-    """Draw the curve; each point is the mean of some neighbouring lines of the log, one line a minute.
+def plot(log: Path, out: Path, window: int = 5) -> None:
+    """Plot the curve; each point is the mean of some neighboring lines of the log, one line a minute.
 
     Args:
         log: ``log.jsonl`` of a run, or the run's folder.
-        image: File to write; its suffix says which kind.
+        out: File to write; its suffix says which kind.
         window: Lines that are averaged, as far as there are so many.
 
     Raises:
@@ -39,8 +39,8 @@ def draw(log: Path, picture: Path, window: int = 5) -> None:
     lines, validations = _lines(log), _validations(log.with_name(LINES))
     columns = 3 if validations else 2
     figure, (left, right, *third) = plt.subplots(1, columns, figsize=(4.5 * columns, 3.4), constrained_layout=True)
-    if picture.suffix[1:] not in figure.canvas.get_supported_filetypes():
-        raise ValueError(f"cannot write '{picture}': name a picture, such as curve.png")
+    if out.suffix[1:] not in figure.canvas.get_supported_filetypes():
+        raise ValueError(f"cannot write '{out}': name an image file, such as curve.png")
     for axes, prefix, title in ((left, "iou_", "IoU after click"), (right, "loss_", "loss after click")):
         for name in sorted({name for line in lines for name in line if name.startswith(prefix)}):
             points = [(line["pictures"], float(line[name])) for line in lines if name in line]
@@ -49,18 +49,18 @@ def draw(log: Path, picture: Path, window: int = 5) -> None:
             smooth = np.convolve(y, np.ones(width) / width, "valid")
             marker = "o" if len(smooth) < FEW else ""
             axes.plot(x[width - 1 :], smooth, marker=marker, markersize=3, label=name.removeprefix(prefix))
-        axes.set(title=title, xlabel="training pictures seen")
+        axes.set(title=title, xlabel="training images seen")
     for axes in third:
         for name in ("noc85", "noc90", "noc95"):
             axes.plot(
                 *zip(*((v["pictures"], v[name]) for v in validations), strict=True), "o-", markersize=3, label=name
             )
-        axes.set(title="validation: clicks to an IoU of 85, 90, 95 %", xlabel="training pictures seen")
+        axes.set(title="validation: clicks to an IoU of 85, 90, 95 %", xlabel="training images seen")
     for axes in (left, right, *third):
         axes.grid(alpha=0.3)
         axes.legend(ncols=2, fontsize=8)
-    with atomic_write(picture) as file:
-        figure.savefig(file, dpi=110, format=picture.suffix[1:])
+    with atomic_write(out) as file:
+        figure.savefig(file, dpi=110, format=out.suffix[1:])
     plt.close(figure)
 
 
@@ -83,14 +83,14 @@ def main() -> None:
     """Draw a log."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("log", type=Path, help="folder of a run, or its log.jsonl")
-    parser.add_argument("picture", type=Path, help="file to write, such as curve.png")
+    parser.add_argument("out", type=Path, help="file to write, such as curve.png")
     args = parser.parse_args()
     run_main("curve", lambda: _run(args))
 
 
 def _run(args: argparse.Namespace) -> None:
-    draw(args.log, args.picture)
-    print(f"wrote {args.picture}")
+    plot(args.log, args.out)
+    print(f"wrote {args.out}")
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ from pyiseg.files import atomic_write
 from pyiseg.model import Model
 from pyiseg.tensorrt.file import EngineKey, EngineRefusedError, write_engine
 from pyiseg.tensorrt.package import TensorRTPackage
-from pyiseg.tensorrt.provider import flavour
+from pyiseg.tensorrt.provider import find_package
 from pyiseg.tensorrt.specs import EngineSpec, engine_specs_for
 
 LEAST_FP16 = 0.5
@@ -118,7 +118,7 @@ def main() -> None:
 
 
 def _run(args: argparse.Namespace) -> None:
-    trt = flavour("tensorrt_rtx")
+    trt = find_package("tensorrt_rtx")
     known = {f"{major}{minor}": (major, minor) for major, minor in trt.targets}
     if foreign := [name for name in args.sm if name not in known]:
         raise ValueError(f"--sm {' '.join(foreign)}: {trt.name} {trt.version} builds for {', '.join(known)}")

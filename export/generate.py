@@ -24,7 +24,7 @@ from pyiseg.files import atomic_write
 FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG"}
 
 
-def contact_sheet(pictures: list[tuple[str, Masked]], columns: int = 4) -> Array:
+def contact_sheet(made: list[tuple[str, Masked]], columns: int = 4) -> Array:
     """Put images beside their alphas, with their names; the outline of what is wanted is red in the image.
 
     Args:
@@ -35,12 +35,12 @@ def contact_sheet(pictures: list[tuple[str, Masked]], columns: int = 4) -> Array
         RGB, uint8.
     """
     cells = []
-    for name, picture in pictures:
-        image = picture.image.copy()
-        outlines, _ = cv2.findContours((picture.alpha > 127).astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
+    for name, masked in made:
+        image = masked.image.copy()
+        outlines, _ = cv2.findContours((masked.alpha > 127).astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
         marked = cv2.drawContours(image.copy(), outlines, -1, (255, 0, 0), 1)
-        beside = np.repeat(picture.alpha[:, :, None], 3, axis=2)
-        beside[picture.others == 1] = (90, 60, 0)
+        beside = np.repeat(masked.alpha[:, :, None], 3, axis=2)
+        beside[masked.others == 1] = (90, 60, 0)
         cell = Image.fromarray(np.concatenate([marked, beside], axis=1))
         ImageDraw.Draw(cell).text((3, 3), name, fill=(255, 0, 255))
         cells.append(np.asarray(cell))
@@ -50,14 +50,14 @@ def contact_sheet(pictures: list[tuple[str, Masked]], columns: int = 4) -> Array
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="export.generate", description="write a contact sheet of generated pictures")
-    parser.add_argument("out", type=Path, help="picture to write, .png or .jpg")
+    parser = argparse.ArgumentParser(prog="export.generate", description="write a contact sheet of generated images")
+    parser.add_argument("out", type=Path, help="image file to write, .png or .jpg")
     parser.add_argument("--data", type=Path, required=True, help="training data, see docs/data.md")
     parser.add_argument("--kinds", nargs="+", choices=tuple(KINDS), default=tuple(KINDS), help="default: all")
-    parser.add_argument("--count", type=int, default=24, help="pictures, the kinds in turn (default: 24)")
+    parser.add_argument("--count", type=int, default=24, help="images, the kinds in turn (default: 24)")
     parser.add_argument("--size", type=int, nargs="+", default=[256], help="side, or height and width (default: 256)")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--columns", type=int, default=4, help="pictures in a row (default: 4)")
+    parser.add_argument("--columns", type=int, default=4, help="images in a row (default: 4)")
     parser.add_argument("--degraded", type=float, default=0.0, help="share with grain, blur, compression (default: 0)")
     parser.add_argument("--photographs", default="mixed", help="data.photographs, see docs/data.md (default: mixed)")
     arguments = parser.parse_args()
@@ -75,16 +75,16 @@ def main() -> None:
     config = DataConfig(photographs=arguments.photographs, composed=composed)
     material = Material(Composer(arguments.data, open_photographs(arguments.data, config)))
     shape = (arguments.size[0], arguments.size[-1])
-    pictures = []
+    made = []
     for i in range(arguments.count):
         kind = arguments.kinds[i % len(arguments.kinds)]
         rng = np.random.default_rng([arguments.seed, i])
-        picture = generate(rng, material, kind, shape)
+        masked = generate(rng, material, kind, shape)
         if rng.random() < arguments.degraded:
-            picture = picture._replace(image=degraded(rng, picture.image))
-        pictures.append((f"{i} {kind}", picture))
+            masked = masked._replace(image=degraded(rng, masked.image))
+        made.append((f"{i} {kind}", masked))
     with atomic_write(arguments.out) as file:
-        Image.fromarray(contact_sheet(pictures, arguments.columns)).save(file, kind_of_file, quality=90)
+        Image.fromarray(contact_sheet(made, arguments.columns)).save(file, kind_of_file, quality=90)
     print(f"wrote {arguments.out}")
 
 

@@ -29,7 +29,7 @@ from export.models.published import check_published, our_state
 from export.to_onnx import describe
 from pyiseg.files import atomic_write
 
-LICENCE = "MIT (licence of the published weights, by their authors)"
+LICENSE = "MIT (licence of the published weights, by their authors)"
 
 
 def read_published(path: Path) -> dict[str, Tensor]:
@@ -107,7 +107,7 @@ def _run(args: argparse.Namespace) -> None:
     if args.folder is not None:
         _, description = describe(PAPER)
         names = ("published", f"{description}, weights as published")
-        options = {"precision": args.precision, "fp16": not args.no_fp16, "licence": LICENCE}
+        options = {"precision": args.precision, "fp16": not args.no_fp16, "licence": LICENSE}
         export_folder(network, args.folder, *names, record, **options)
 
 

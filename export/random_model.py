@@ -2,7 +2,7 @@
 
     python -m export.random_model FOLDER
 
-writes a model folder of its full size with an FP16 variant. Its answers mean nothing.
+writes a model folder of its full size with an FP16 variant. Its predictions mean nothing.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from export.models.published import published_shapes
 from export.models.resnet import Bottleneck
 from export.to_onnx import describe
 
-# What every residual branch is multiplied with. Drawn weights pass errors on as trained ones do not: with the branches
+# What every residual branch is multiplied with. Random weights pass errors on as trained ones do not: with the branches
 # whole, FP16 arithmetic is 8e-3 off in alpha; at a quarter, 9e-4.
 DAMPING = 0.25
 SIZES = ((64, 96), (32, 64))
@@ -46,7 +46,7 @@ def random_weights() -> dict[str, Tensor]:
 
 
 def random_network() -> Network:
-    """Return the paper's network with these weights, its residual branches damped: in FP16 it answers alike."""
+    """Return the paper's network with these weights, its residual branches damped: in FP16 it predicts alike."""
     network = network_of(random_weights())
     with torch.no_grad():
         for block in network.modules():

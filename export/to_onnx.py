@@ -60,9 +60,9 @@ def read_network(path: Path) -> tuple[Network, dict[str, Any]]:
 
 
 def sharpen(network: Network, factor: float) -> None:
-    """Multiply the answer before its sigmoid, in the weights of the last layer: what is above a half stays there.
+    """Multiply the prediction before its sigmoid, in the weights of the last layer: what is above a half stays there.
 
-    Trained on rough masks, a network answers haze where it is unsure. How much is to be chosen by validation.
+    Trained on rough masks, a network predicts haze where it is unsure. How much is to be chosen by validation.
 
     Raises:
         ValueError: The factor is not positive, or the network's output is no sigmoid.
@@ -113,7 +113,7 @@ def main() -> None:
     )
     parser.add_argument("--no-fp16", action="store_true", help="leave out the FP16 variant for TensorRT")
     parser.add_argument(
-        "--sharpen", type=float, default=1.0, metavar="FACTOR", help="of the answer before its sigmoid (default: 1)"
+        "--sharpen", type=float, default=1.0, metavar="FACTOR", help="of the prediction before its sigmoid (default: 1)"
     )
     parser.add_argument("--weights", type=Path, help="also write the weights here, FP16, for training to go on from")
     args = parser.parse_args()

@@ -49,7 +49,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--branch", type=Path, help="checkpoint of another run to go on from, with a length of its own")
     parser.add_argument("--allow-changes", action="store_true", help="with --resume: the settings may be others now")
     parser.add_argument("--set", action="append", default=[], metavar="SECTION.SETTING=VALUE", help="change a setting")
-    parser.add_argument("--workers", type=int, default=0, help="processes that make pictures; with a GPU, one a core")
+    parser.add_argument(
+        "--workers", type=int, default=0, help="processes that make training images; with a GPU, one a core"
+    )
     parser.add_argument("--validate-cases", type=int, metavar="N", help="of the validations of run.validate_every")
     parser.add_argument("--validate-options", default="", metavar="TEXT", help="more options of their export.validate")
     parser.add_argument("--dry-run", action="store_true", help="two small updates, to see that all is there")
@@ -87,7 +89,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             finished = trainer.run()
             if distributed.rank() == 0:
                 end = "finished" if finished else "stopped; go on with --resume"
-                print(f"{end}: {trainer.pictures} pictures, {trainer.optimizer.updates} updates, {trainer.checkpoint}")
+                print(f"{end}: {trainer.pictures} images, {trainer.optimizer.updates} updates, {trainer.checkpoint}")
                 if finished and not trainer.validated:
                     print("the last validation was stopped; the same command with --resume makes it up")
             if not (finished and trainer.validated):
@@ -136,7 +138,7 @@ def dry_run(settings: Settings, options: argparse.Namespace, device: torch.devic
         trainer = Trainer(settings, options.data, Path(out), **begins)
         trainer.run()
         Trainer(settings, options.data, Path(out), resume=True, device=device)
-    print(f"{settings.name}: {trainer.pictures} pictures, {trainer.optimizer.updates} updates: all is there")
+    print(f"{settings.name}: {trainer.pictures} images, {trainer.optimizer.updates} updates: all is there")
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@
     python -m export.validate MODEL --data DATA --slices small thin
     python -m export.validate MODEL --data DATA --long-side 384 512   # the same networks, served at other sizes
     python -m export.validate MODEL --data DATA --zoom 0 4            # never zooming in, or from click 4 on
-    python -m export.validate MODEL --data DATA --drawn 120           # cases drawn as before the list was made
+    python -m export.validate MODEL --data DATA --drawn 120           # cases sampled as before the list was made
 
 It prints a JSON list, a summary for each model with its slices, and how it compares with the first; a table goes to
 stderr. With --out an interrupted run is continued by the same command. docs/validation.md describes list and figures.
@@ -40,10 +40,10 @@ from pyiseg.evaluation.runner import Settings, run_cases, versions
 from pyiseg.model import Model, Zoom, load_model
 
 
-def drawn_cases(data: Path, count: int) -> list[Instance]:
+def sampled_cases(data: Path, count: int) -> list[Instance]:
     """Return cases as versions 0.1 and 0.2 chose them, the same every time.
 
-    They are drawn from the validation part of ``real.jsonl``: sources in their training shares, objects of at least
+    They are sampled from the validation part of ``real.jsonl``: sources in their training shares, objects of at least
     1 % of the image. Figures of docs/training.md were measured on them.
     """
     rng = np.random.default_rng(0)
@@ -75,7 +75,7 @@ def main() -> None:
     parser.add_argument("--cases", type=int, metavar="N", help="a fixed part of the list; all of it without")
     parser.add_argument("--slices", nargs="+", metavar="SLICE", help="only cases of these slices or sources")
     parser.add_argument("--list", type=Path, default=LIST, metavar="FILE", help="another list; graphics lie beside it")
-    parser.add_argument("--drawn", type=int, metavar="N", help="draw N cases from real.jsonl instead of the list")
+    parser.add_argument("--drawn", type=int, metavar="N", help="sample N cases from real.jsonl instead of the list")
     parser.add_argument("--clicks", type=int, default=20, help="at most, on each case")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="cases side by side; all cores without")
     parser.add_argument("--out", type=Path, metavar="FILE", help="write all of it as JSON")
@@ -131,7 +131,7 @@ def _chosen(args: argparse.Namespace) -> tuple[Sequence[Case], dict[str, list[st
     if args.drawn is not None:
         if args.cases is not None or args.slices:
             raise ValueError("--drawn takes no cases of the list: leave out --cases and --slices")
-        return drawn_cases(args.data, args.drawn), {}, "drawn"
+        return sampled_cases(args.data, args.drawn), {}, "drawn"
     listed = read_cases(args.data, args.list)
     cases = restricted(listed, args.slices) if args.slices else listed
     if args.cases is not None:

@@ -96,7 +96,7 @@ def slenderness(mask: NDArray[np.bool_]) -> float:
     Args:
         mask: Not empty, bool, shape (H, W). The sides of the image are edge.
     """
-    # The transform measures to the centre of the nearest pixel outside, half a pixel beyond the edge.
+    # The transform measures to the center of the nearest pixel outside, half a pixel beyond the edge.
     padded = np.pad(mask, 1).astype(np.uint8)
     distance = cv2.distanceTransform(padded, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)[1:-1, 1:-1] - 0.5
     count, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
@@ -165,7 +165,7 @@ def graphics(folder: Path) -> Iterator[Entry]:
     """Yield the entries of the screenshots in a folder: NAME.png, and NAME.WANTED.png for each selection of it."""
     for path in sorted(folder.glob("*.*.png")):
         stem, wanted = path.name.split(".")[:2]
-        alpha = read_pixels(path, lambda picture: picture.convert("L")) >= 128
+        alpha = read_pixels(path, lambda image: image.convert("L")) >= 128
         # Words like "cards-several" end in the slice that no measure of the mask tells.
         slices = ["graphics", *(["several"] if wanted.endswith("several") else []), *shape_slices(alpha)]
         yield {
@@ -215,7 +215,7 @@ def _entry(record: Entry, ids: list[int], slices: list[str]) -> Entry:
 
 
 def _order(name: str) -> int:
-    """Return a number that looks drawn, the same everywhere."""
+    """Return a number that looks random, the same everywhere."""
     return zlib.crc32(f"validation {Path(name).name}".encode())
 
 

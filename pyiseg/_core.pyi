@@ -43,7 +43,7 @@ def force_clicks(clicks: _Int, alpha: _Float) -> None:
 def pin_clicks(guide: _Float, clicks: _Int, coefficients: _Float) -> None:
     """Make coefficients obey the clicks whose own pixel's alpha is not on their side (< 0.6 selecting, > 0.4 removing).
 
-    There those of the pixel and its eight neighbours become a = 0, b = label; a neighbour that another click is
+    There those of the pixel and its eight neighbors become a = 0, b = label; a neighbor that another click is
     nearer to, or as near and later, stays as it is.
 
     Args:
@@ -311,18 +311,18 @@ class _Stream(Protocol):
 class _ClickFeed(Protocol):
     """The clicks' way to the device: pinned memory of fixed size, copied to an array (3, capacity, 3).
 
-    Plane 0 gets all clicks and plane 1 those answered before, on the grid; plane 2 all clicks on the image. A label of
-    -1 ends a list that does not fill its plane.
+    Plane 0 gets all clicks and plane 1 those of the previous prediction, on the grid; plane 2 all clicks on the image.
+    A label of -1 ends a list that does not fill its plane.
     """
 
     @property
     def capacity(self) -> int: ...
-    def write(self, clicks: _Int, answered: int, image_clicks: _Int) -> None:
-        """Write clicks (N, 3), N <= capacity, the first ``answered`` of them answered, and enqueue their copy.
+    def write(self, clicks: _Int, previous_clicks: int, image_clicks: _Int) -> None:
+        """Write clicks (N, 3), N <= capacity, and enqueue their copy.
 
         Args:
             clicks: On the grid.
-            answered: 0..N.
+            previous_clicks: How many of them, the first ones, the previous prediction was made for, 0..N.
             image_clicks: The same clicks on the image.
         """
 
@@ -330,7 +330,7 @@ class _ClickFeed(Protocol):
 class _ClickGraph(Protocol):
     """A captured click. Whatever is thrown while it is made ends the capture and is thrown on."""
 
-    def launch(self, clicks: _Int, answered: int, image_clicks: _Int) -> None:
+    def launch(self, clicks: _Int, previous_clicks: int, image_clicks: _Int) -> None:
         """Write clicks as `_ClickFeed.write` does, and launch what was captured."""
 
 @type_check_only

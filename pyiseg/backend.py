@@ -142,7 +142,7 @@ def cuda_state() -> list[tuple[str, str]]:
     _core, gpu = _native(), gpu_here()
     ops = f"built with CUDA {_core.cuda.runtime_version() // 1000}" if _core.cuda_built else "not in this build"
     try:
-        found = tensorrt.flavour()
+        found = tensorrt.find_package()
         package = f"{found.name} {found.version}"
     except (PyisegError, ValueError) as error:
         package = str(error)

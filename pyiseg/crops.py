@@ -101,7 +101,7 @@ class Crops:
         """Render a selection at the image's own resolution; a pure function of its arguments and the image.
 
         Args:
-            clicks: Those that it is the answer to.
+            clicks: Those that it was predicted for.
             selection: What `predict` returned.
 
         Returns:

@@ -6,7 +6,7 @@ Three rasters cover the same image edge to edge:
 * the working image, (Hw, Ww), what the image stream of the network is given;
 * the grid, (h, w) = working / grid stride, on which clicks are encoded, alpha is predicted and the filter is fitted.
 
-Everywhere x points right, y points down and integers are pixel centres, so pixel X of a raster W wide covers
+Everywhere x points right, y points down and integers are pixel centers, so pixel X of a raster W wide covers
 [X, X + 1) / W of the image's width.
 """
 

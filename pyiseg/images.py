@@ -24,7 +24,7 @@ ImageLike: TypeAlias = "npt.NDArray[np.uint8] | Image.Image | str | os.PathLike[
 LOSSLESS = (".png", ".webp", ".tif", ".tiff")
 """Suffixes that `write` knows: formats that keep an alpha channel and every value."""
 
-_ACCEPTED = "a uint8 array (H, W), (H, W, 3) or (H, W, 4), a PIL image, or the path of a picture"
+_ACCEPTED = "a uint8 array (H, W), (H, W, 3) or (H, W, 4), a PIL image, or the path of an image"
 _DAMAGED = "cannot be decoded, the file may be damaged or incomplete"
 
 
@@ -38,7 +38,7 @@ def to_rgb(image: ImageLike) -> Pixels:
             * a PIL image of any mode but ``F``; palettes are looked up, 16-bit gray is scaled to 8 bits;
             * the path of a file that Pillow can read.
 
-            An alpha channel is ignored, colour profiles too. The EXIF orientation of a file or PIL image is applied.
+            An alpha channel is ignored, color profiles too. The EXIF orientation of a file or PIL image is applied.
 
     Returns:
         RGB, uint8, shape (H, W, 3), C-contiguous. Always a fresh array that shares no memory with ``image``.
@@ -113,14 +113,14 @@ def _from_array(array: npt.NDArray[Any]) -> Pixels:
         if array.ndim == 3 and array.shape[0] in (1, 3, 4):
             hint = "; channels go last: numpy.moveaxis(image, 0, 2)"
         elif array.ndim == 4:
-            hint = "; pass one picture at a time, image[0] for the first of a batch"
+            hint = "; pass one image at a time, image[0] for the first of a batch"
         raise ValueError(f"image has shape {array.shape}, not (H, W), (H, W, 3) or (H, W, 4){hint}")
     if array.size == 0:
         raise ValueError(f"image has shape {array.shape}: it holds no pixels")
-    # One and two channels are gray, and gray and alpha; of three and four the first three are the colour.
-    colour = array[..., None] if array.ndim == 2 else array[..., :1] if array.shape[2] <= 2 else array[..., :3]
+    # One and two channels are gray, and gray and alpha; of three and four the first three are the color.
+    color = array[..., None] if array.ndim == 2 else array[..., :1] if array.shape[2] <= 2 else array[..., :3]
     rgb = np.empty((*array.shape[:2], 3), dtype=np.uint8)
-    rgb[...] = colour
+    rgb[...] = color
     return rgb
 
 
@@ -128,7 +128,7 @@ def _way_out(dtype: np.dtype[Any]) -> str:
     if dtype.kind == "f":
         return (
             "pass uint8: (image * 255).round().astype(numpy.uint8) for values in 0..1 (clear NaN first, "
-            "it has no colour)"
+            "it has no color)"
         )
     if dtype.kind == "b":
         return "pass uint8: image.astype(numpy.uint8) * 255"
@@ -143,52 +143,52 @@ def _from_path(path: Path) -> Pixels:
     from PIL import Image, UnidentifiedImageError
 
     if path.exists() and not path.is_file():
-        raise ValueError(f"'{path}' is {'a folder' if path.is_dir() else 'no file'}; pass the path of one picture")
+        raise ValueError(f"'{path}' is {'a folder' if path.is_dir() else 'no file'}; pass the path of one image")
     if not path.exists():
-        raise FileNotFoundError(f"no picture at '{path}'; check the path (the working folder is '{Path.cwd()}')")
+        raise FileNotFoundError(f"no image at '{path}'; check the path (the working folder is '{Path.cwd()}')")
     # Opened here, so that what the operating system has to say (no permission) is not taken for a damaged file.
     with open(path, "rb") as file:
         try:
-            picture = Image.open(file)
+            image = Image.open(file)
         except UnidentifiedImageError:
-            raise ValueError(f"'{path}' is not a picture that Pillow can read; convert it to PNG or JPEG") from None
+            raise ValueError(f"'{path}' is not an image that Pillow can read; convert it to PNG or JPEG") from None
         except Image.DecompressionBombError as error:
             raise ValueError(f"'{path}' is too large: {error}; shrink it, or pass it as an array") from None
         except MemoryError:
             raise
         except Exception as error:
             raise ValueError(f"'{path}' {_DAMAGED}: {error}") from error
-        return _from_pil(picture, f"'{path}'")
+        return _from_pil(image, f"'{path}'")
 
 
-def _from_pil(picture: Image.Image, name: str = "image") -> Pixels:
+def _from_pil(image: Image.Image, name: str = "image") -> Pixels:
     from PIL import ImageOps
 
-    if picture.width == 0 or picture.height == 0:
-        raise ValueError(f"{name} has size {picture.size}: it holds no pixels")
+    if image.width == 0 or image.height == 0:
+        raise ValueError(f"{name} has size {image.size}: it holds no pixels")
     try:
-        picture.load()
-        picture = ImageOps.exif_transpose(picture)
+        image.load()
+        image = ImageOps.exif_transpose(image)
     except MemoryError:
         raise
     except Exception as error:
         # Pillow's decoders have no common error: OSError, SyntaxError and RuntimeError have been seen.
         raise ValueError(f"{name} {_DAMAGED}: {error}") from error
-    if picture.mode == "I" or picture.mode.startswith("I;16"):
-        return _from_array(_eight_bits(np.asarray(picture), name))
-    if picture.mode == "F":
+    if image.mode == "I" or image.mode.startswith("I;16"):
+        return _from_array(_eight_bits(np.asarray(image), name))
+    if image.mode == "F":
         raise ValueError(
             f"{name} has floating-point pixels (mode F), which have no fixed range; "
             "scale them to 0..255 and convert('L') first"
         )
-    if picture.mode in ("P", "PA"):
+    if image.mode in ("P", "PA"):
         # By way of RGBA: Pillow warns about palettes with transparency that go straight to RGB.
-        picture = picture.convert("RGBA")
+        image = image.convert("RGBA")
     try:
-        return _from_array(np.asarray(picture.convert("RGB")))
+        return _from_array(np.asarray(image.convert("RGB")))
     except ValueError:
         raise ValueError(
-            f"{name} has mode {picture.mode}, which Pillow cannot convert to RGB; convert it first"
+            f"{name} has mode {image.mode}, which Pillow cannot convert to RGB; convert it first"
         ) from None
 
 

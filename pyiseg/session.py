@@ -21,7 +21,7 @@ from pyiseg.model import Model, load_model
 if TYPE_CHECKING:
     from pyiseg._core import Array
 
-Drawn = TypeVar("Drawn")
+Rendered = TypeVar("Rendered")
 Number: TypeAlias = "float | np.integer[Any] | np.floating[Any]"
 
 
@@ -66,7 +66,7 @@ class Session:
         pyiseg.DeviceError: The device cannot be used here.
 
     Notes:
-        An alpha channel and colour profiles are ignored; the EXIF orientation of files and PIL images is applied, so
+        An alpha channel and color profiles are ignored; the EXIF orientation of files and PIL images is applied, so
         clicks are given on the image as it is seen. Palettes, CMYK and 16-bit gray are converted.
     """
 
@@ -90,8 +90,8 @@ class Session:
         """Add one click and return the new alpha matte. What was undone before can no longer be redone.
 
         Args:
-            x: Column in the session's image, 0 to W - 1. Integers are pixel centres, (0, 0) is the top-left one;
-                fractions are rounded to the nearest pixel centre, halves up.
+            x: Column in the session's image, 0 to W - 1. Integers are pixel centers, (0, 0) is the top-left one;
+                fractions are rounded to the nearest pixel center, halves up.
             y: Row, 0 to H - 1, likewise.
             fg: True selects, False removes.
 
@@ -102,7 +102,7 @@ class Session:
             ValueError: The click lies outside the image, or is not a pair of finite numbers and a truth value. The
                 session is as it was before, as after any error.
             pyiseg.ModelError: The network failed.
-            pyiseg.DeviceError: The GPU failed or has no memory left; so may everything else that draws.
+            pyiseg.DeviceError: The GPU failed or has no memory left; so may everything else that renders.
         """
         return self._add(x, y, fg, self._crops.matte)
 
@@ -129,7 +129,7 @@ class Session:
             Alpha as it was before that click, bit for bit. A fresh array.
         """
         with self._lock:
-            alpha = self._draw(self._steps[:-1])
+            alpha = self._render(self._steps[:-1])
             if self._steps:
                 self._undone.append(self._steps.pop())
             return alpha
@@ -141,7 +141,7 @@ class Session:
             Alpha as it was after that click, bit for bit. A fresh array.
         """
         with self._lock:
-            alpha = self._draw([*self._steps, *self._undone[-1:]])
+            alpha = self._render([*self._steps, *self._undone[-1:]])
             if self._undone:
                 self._steps.append(self._undone.pop())
             return alpha
@@ -156,20 +156,20 @@ class Session:
             self._crops.release()  # first: it may fail, and then all is as it was
             self._steps.clear()
             self._undone.clear()
-            return self._draw([])
+            return self._render([])
 
     @property
     def alpha(self) -> npt.NDArray[np.uint8]:
         """Alpha after the last click, uint8, shape (H, W); all zeros before the first. A fresh array."""
         with self._lock:
-            return self._draw(self._steps)
+            return self._render(self._steps)
 
     @property
     def alpha_device(self) -> Array:
         """Alpha after the last click, on the GPU: uint8, shape (H, W), with ``__cuda_array_interface__`` and DLPack.
 
         Complete when it is returned, and not copied: it is the session's own, and the next click, undo or other call
-        that draws writes into it. `cupy.asarray`, `torch.as_tensor` and `torch.from_dlpack` take it as it is. Before
+        that renders writes into it. `cupy.asarray`, `torch.as_tensor` and `torch.from_dlpack` take it as it is. Before
         that call, and before you drop it, wait for what you have enqueued on it, a copy too, as with
         ``torch.cuda.current_stream().synchronize()``.
 
@@ -190,7 +190,7 @@ class Session:
         """The image with the selection as its alpha channel.
 
         Returns:
-            RGBA, uint8, shape (H, W, 4); the colours are the image's, unchanged and not multiplied by alpha. A fresh
+            RGBA, uint8, shape (H, W, 4); the colors are the image's, unchanged and not multiplied by alpha. A fresh
             array.
         """
         return np.dstack((self.image, self.alpha))
@@ -240,27 +240,27 @@ class Session:
         return f"<pyiseg.Session of a {width} x {height} image, {len(self.clicks)} clicks, on '{self.device}'>"
 
     def _add(
-        self, x: Number, y: Number, fg: bool | np.bool_, draw: Callable[[list[Click], CropPrediction], Drawn]
-    ) -> Drawn:
-        """Add a click, and draw its result."""
+        self, x: Number, y: Number, fg: bool | np.bool_, render: Callable[[list[Click], CropPrediction], Rendered]
+    ) -> Rendered:
+        """Add a click, and render its result."""
         height, width = self.shape
         new = Click(_pixel("x", x, width), _pixel("y", y, height), _truth(fg))
         with self._lock:
             previous = self._steps[-1].selection if self._steps else None
             clicks = [*_clicks_of(self._steps), new]
             selection = self._crops.predict(clicks, previous)
-            drawn = draw(clicks, selection)
+            rendered = render(clicks, selection)
             # Last, so that nothing that goes wrong above leaves a trace.
             self._steps.append(_Step(new, selection))
             self._undone.clear()
-            return drawn
+            return rendered
 
     def _needs_gpu(self, name: str) -> None:
         if not hasattr(self._crops.whole.pipeline, "matte_on_device"):
             raise DeviceError(f"Session.{name} needs a session on a GPU; this one was made with device={self.device!r}")
 
-    def _draw(self, steps: list[_Step]) -> npt.NDArray[np.uint8]:
-        """The matte after some steps; drawn before they become the session's, so that a failure changes nothing."""
+    def _render(self, steps: list[_Step]) -> npt.NDArray[np.uint8]:
+        """The matte after some steps; rendered before they become the session's, so that a failure changes nothing."""
         if not steps:
             return np.zeros(self.shape, dtype=np.uint8)
         return self._crops.matte(_clicks_of(steps), steps[-1].selection)

@@ -17,24 +17,24 @@ from pyiseg.demo import CLICKS, PHOTO
 from pyiseg.evaluation.metrics import iou
 
 
-def drawn(width: int = 640, height: int = 480) -> tuple[npt.NDArray[np.uint8], list[npt.NDArray[np.bool_]]]:
+def rendered(width: int = 640, height: int = 480) -> tuple[npt.NDArray[np.uint8], list[npt.NDArray[np.bool_]]]:
     """Two balls on a noisy floor, and their masks."""
     rng = np.random.default_rng(0)
     image = cv2.GaussianBlur(rng.integers(0, 255, (height, width, 3), np.uint8), (0, 0), 3)
     image = (image * 0.4 + np.array([40, 90, 60])).astype(np.uint8)
     masks = []
-    for x, y, r, colour in ((180, 240, 110, (200, 60, 40)), (470, 250, 90, (50, 70, 200))):
+    for x, y, r, color in ((180, 240, 110, (200, 60, 40)), (470, 250, 90, (50, 70, 200))):
         mask = np.zeros((height, width), np.uint8)
         cv2.circle(mask, (x, y), r, 1, -1)
         shade = np.linspace(0.6, 1.2, height)[:, None, None]
-        image = np.where(mask[..., None] == 1, np.clip(np.array(colour) * shade, 0, 255), image).astype(np.uint8)
+        image = np.where(mask[..., None] == 1, np.clip(np.array(color) * shade, 0, 255), image).astype(np.uint8)
         masks.append(mask == 1)
     return image, masks
 
 
 @pytest.mark.parametrize("wanted", [0, 1])
 def test_one_click_selects_the_clicked_ball_only(wanted: int) -> None:
-    image, masks = drawn()
+    image, masks = rendered()
     y, x = (int(v) for v in np.argwhere(masks[wanted]).mean(axis=0))
     session = Session(image)
     session.click(x, y)
@@ -43,7 +43,7 @@ def test_one_click_selects_the_clicked_ball_only(wanted: int) -> None:
 
 
 def test_a_second_click_adds_and_a_third_removes() -> None:
-    image, masks = drawn()
+    image, masks = rendered()
     session = Session(image)
     session.click(180, 240)
     session.click(470, 250)
@@ -53,7 +53,7 @@ def test_a_second_click_adds_and_a_third_removes() -> None:
 
 
 def test_size_does_not_change_what_is_selected() -> None:
-    image, masks = drawn()
+    image, masks = rendered()
     large = np.asarray(Image.fromarray(image).resize((2560, 1920), Image.Resampling.BICUBIC))
     session = Session(large)
     session.click(720, 960)
@@ -66,8 +66,8 @@ def test_whole_session_on_the_demo_photograph() -> None:
     session = Session(PHOTO)
     for click in CLICKS:
         session.click(*click)
-    with Image.open(GOLDEN / "cat_mask.png") as picture:
-        golden = np.asarray(picture) >= 128
+    with Image.open(GOLDEN / "cat_mask.png") as image:
+        golden = np.asarray(image) >= 128
     assert iou(session.mask, golden) > 0.99
     for x, y, fg in CLICKS:
         assert session.mask[y, x] == fg
@@ -82,7 +82,7 @@ def test_the_manifest_says_what_made_the_weights() -> None:
     assert model.licence == "Apache-2.0"
 
 
-def test_the_fp16_siblings_answer_like_the_others() -> None:
+def test_the_fp16_variant_predicts_like_the_fp32_files() -> None:
     """In ONNX Runtime, which computes them in FP32; test_fp16.py is about the arithmetic."""
     model = load_model()
     assert model.has_fp16

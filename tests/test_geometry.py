@@ -44,7 +44,7 @@ def test_clicks_land_on_the_grid_pixel_that_covers_them(height: int, width: int)
     assert moved.dtype == np.int32
     assert moved.flags.c_contiguous
     for x, y, (grid_x, grid_y, label) in zip(xs, ys, moved.tolist(), strict=True):
-        # The centre of the clicked pixel, as a part of the whole, lies inside the grid pixel.
+        # The center of the clicked pixel, as a part of the whole, lies inside the grid pixel.
         assert grid_x * 2 * width <= (2 * x + 1) * columns < (grid_x + 1) * 2 * width
         assert grid_y * 2 * height <= (2 * y + 1) * rows < (grid_y + 1) * 2 * height
         assert 0 <= grid_x < columns

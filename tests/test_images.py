@@ -89,13 +89,13 @@ def test_bad_values_are_named_with_the_way_out(bad: Any, words: list[str]) -> No
 
 
 def palette() -> Image.Image:
-    picture = Image.fromarray(RGB).quantize(16)
-    picture.info["transparency"] = bytes(range(16))  # the kind that Pillow warns about
-    return picture
+    image = Image.fromarray(RGB).quantize(16)
+    image.info["transparency"] = bytes(range(16))  # the kind that Pillow warns about
+    return image
 
 
 @pytest.mark.parametrize(
-    ("picture", "expected"),
+    ("image", "expected"),
     [
         (Image.fromarray(RGB), RGB),
         (Image.fromarray(np.dstack([RGB, ALPHA])), RGB),
@@ -113,12 +113,12 @@ def palette() -> Image.Image:
     ],
     ids=["RGB", "RGBA", "L", "LA", "1", "P", "CMYK", "I;16", "I", "I;16-rounding"],
 )
-def test_pil_images(picture: Image.Image, expected: npt.NDArray[np.uint8]) -> None:
-    before = picture.mode, picture.size, picture.tobytes()
+def test_pil_images(image: Image.Image, expected: npt.NDArray[np.uint8]) -> None:
+    before = image.mode, image.size, image.tobytes()
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        np.testing.assert_array_equal(door(picture), expected)
-    assert (picture.mode, picture.size, picture.tobytes()) == before
+        np.testing.assert_array_equal(door(image), expected)
+    assert (image.mode, image.size, image.tobytes()) == before
 
 
 def test_ycbcr_and_hsv_come_close_to_their_rgb() -> None:
@@ -176,7 +176,7 @@ def test_cmyk_files(tmp_path: Path) -> None:
 
 
 def test_the_first_picture_of_an_animation(tmp_path: Path) -> None:
-    frames = [Image.new("RGB", (4, 4), colour) for colour in ("red", "blue")]
+    frames = [Image.new("RGB", (4, 4), color) for color in ("red", "blue")]
     frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:])
     assert door(tmp_path / "a.gif")[0, 0].tolist() == [255, 0, 0]
 
@@ -186,11 +186,11 @@ def test_paths_that_hold_no_picture(tmp_path: Path) -> None:
         images.to_rgb(tmp_path / "gone.png")
     with pytest.raises(ValueError, match="is a folder"):
         images.to_rgb(tmp_path)
-    (tmp_path / "text.png").write_text("not a picture")
-    with pytest.raises(ValueError, match=r"text\.png' is not a picture"):
+    (tmp_path / "text.png").write_text("not an image")
+    with pytest.raises(ValueError, match=r"text\.png' is not an image"):
         images.to_rgb(tmp_path / "text.png")
     (tmp_path / "empty.png").touch()
-    with pytest.raises(ValueError, match=r"empty\.png' is not a picture"):
+    with pytest.raises(ValueError, match=r"empty\.png' is not an image"):
         images.to_rgb(str(tmp_path / "empty.png"))
 
 
@@ -217,11 +217,11 @@ def test_writing_keeps_every_value(tmp_path: Path, suffix: str, channels: int) -
     pixels = np.dstack([RGB, ALPHA])[..., :channels] if channels else GRAY
     pixels = np.ascontiguousarray(pixels)
     if channels == 4:
-        pixels[0, :, 3] = 0  # colours are kept even where nothing of them is seen
+        pixels[0, :, 3] = 0  # colors are kept even where nothing of them is seen
     path = tmp_path / f"a{suffix}"
     images.write(path, pixels)
-    with Image.open(path) as picture:
-        found = np.asarray(picture if channels else picture.convert("L"))
+    with Image.open(path) as image:
+        found = np.asarray(image if channels else image.convert("L"))
     np.testing.assert_array_equal(found, pixels)
     assert [entry.name for entry in tmp_path.iterdir()] == [path.name]
     plain = tmp_path / "plain"

@@ -168,7 +168,7 @@ def test_a_click_has_its_way_against_the_network(tmp_path: Path) -> None:
     flat = np.full((96, 96), 90, np.uint8)
     one = Session(flat, model=nothing).click(40, 50).astype(int)
     assert one[50, 40] == 255
-    assert one.sum() < 12 * 255  # the pixel, its neighbours, and what the windows that see it spread
+    assert one.sum() < 12 * 255  # the pixel, its neighbors, and what the windows that see it spread
     session = Session(flat, model=everything)
     assert session.click(10, 10).min() == 255
     hole = session.click(40, 50, fg=False)

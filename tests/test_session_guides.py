@@ -44,13 +44,13 @@ def test_a_click_is_the_published_chain(folder: Path) -> None:
     image = np.ascontiguousarray(rgb.transpose(2, 0, 1)[None] / np.float32(255))
     network = ort.InferenceSession(folder / "click.onnx", providers=["CPUExecutionProvider"])
     labels, scratch = np.empty((32, 64), np.int32), np.empty((2, 32, 64), np.float32)
-    previous, answered = np.zeros((32, 64), np.float32), None
+    previous, fitted = np.zeros((32, 64), np.float32), None
     for number in range(1, 4):
         clicks = np.array([(45, 15, 1), (8, 9, 1), (40, 15, 0)], np.int32)[:number]
         maps = np.empty((6, 32, 64), np.float32)
         _core.click_maps(clicks, toy_model.SIGMAS, maps)
-        if answered is not None:
-            lines, guide = answered
+        if fitted is not None:
+            lines, guide = fitted
             filtered = np.empty((32, 64), np.float32)
             _core.apply_coefficients(lines, guide, filtered)
             _core.keep_clicked_components(filtered, clicks[:-1], 0, labels, previous)
@@ -65,7 +65,7 @@ def test_a_click_is_the_published_chain(folder: Path) -> None:
         _core.guided_filter_coefficients(guide, clean, 2, 1e-3, False, scratch, lines)
         full = np.empty((32, 64), np.uint8)
         _core.apply_coefficients(lines, guide, full)
-        answered = lines, guide
+        fitted = lines, guide
         x, y, label = clicks[-1].tolist()
         found = session.click(x, y, bool(label))
         assert np.abs(found.astype(int) - full).max() <= 1

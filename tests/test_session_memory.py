@@ -157,15 +157,15 @@ def run_together(*functions: Any) -> None:
 
 
 def test_sessions_side_by_side_do_not_disturb_each_other(toy: Path) -> None:
-    pictures = [photo(60, 80, seed) for seed in range(3)] + [photo(150, 70)]
-    alone = [[Session(picture, model=toy).click(30, 20)] for picture in pictures]
-    for picture, alphas in zip(pictures, alone, strict=True):
-        session = Session(picture, model=toy)
+    images = [photo(60, 80, seed) for seed in range(3)] + [photo(150, 70)]
+    alone = [[Session(image, model=toy).click(30, 20)] for image in images]
+    for image, alphas in zip(images, alone, strict=True):
+        session = Session(image, model=toy)
         session.click(30, 20)
         alphas += [session.click(x, 30 + x // 4, x % 3 > 0) for x in range(12)]
 
     def play(index: int) -> None:
-        session = Session(pictures[index], model=toy)
+        session = Session(images[index], model=toy)
         for _ in range(4):
             session.reset()
             np.testing.assert_array_equal(session.click(30, 20), alone[index][0])

@@ -282,7 +282,7 @@ def test_of_many_zoomed_sessions_on_an_image_a_few_hold_their_crop(zooming: Path
 
 
 @pytest.mark.parametrize("variant", ["late", "early", "residual", "color"])
-def test_a_device_looks_closer_as_the_cpu_does(
+def test_a_device_zooms_in_as_the_cpu_does(
     tmp_path: Path, gpu: Devices, monkeypatch: pytest.MonkeyPatch, variant: str
 ) -> None:
     monkeypatch.setattr(cuda, "CAPACITY", 3)

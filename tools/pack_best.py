@@ -83,18 +83,18 @@ def pack_best(
         (_backgrounds(data), config.composed * BACKGROUNDS),
     ):
         chosen += spread(groups, int(max_mb * 1e6 * part))
-    pictures = spread(photographs, left - sum(item.size for item in chosen))
-    if not pictures:
+    images = spread(photographs, left - sum(item.size for item in chosen))
+    if not images:
         raise ValueError(f"--max-mb is {max_mb:g}: not one photograph fits beside objects and backgrounds")
     with tempfile.TemporaryDirectory() as folder:
         stage = Path(folder)
-        for item in [*chosen, *pictures]:
+        for item in [*chosen, *images]:
             for name in item.files:
                 (stage / name).parent.mkdir(parents=True, exist_ok=True)
                 if not (stage / name).exists():
                     (stage / name).symlink_to((data / name).resolve())
         for name in LISTS:
-            lines = sorted(item.record[1] for item in pictures if item.record[0] == name)
+            lines = sorted(item.record[1] for item in images if item.record[0] == name)
             if lines or name == LISTS[0]:
                 (stage / name).parent.mkdir(parents=True, exist_ok=True)
                 (stage / name).write_text("".join(f"{line}\n" for line in lines))

@@ -92,7 +92,8 @@ std::shared_ptr<ClickFeed<Stream>> make_feed(std::shared_ptr<Stream> stream, con
 }
 
 template <class Stream>
-FedClicks check_feed(const ClickFeed<Stream>& feed, const ArrayRef& rows, int answered, const ArrayRef& image_rows) {
+FedClicks check_feed(const ClickFeed<Stream>& feed, const ArrayRef& rows, int previous_clicks,
+                     const ArrayRef& image_rows) {
     check_space(rows, Space::numpy);
     check_space(image_rows, Space::numpy);
     const Clicks all = check_clicks(rows, feed.grid()),
@@ -100,11 +101,12 @@ FedClicks check_feed(const ClickFeed<Stream>& feed, const ArrayRef& rows, int an
     if (all.count > feed.capacity()) {
         fail("clicks has " + std::to_string(all.count) + " rows; there is room for " + std::to_string(feed.capacity()));
     }
-    if (answered < 0 || answered > all.count) {
-        fail("answered is " + std::to_string(answered) + "; it must lie in 0.." + std::to_string(all.count));
+    if (previous_clicks < 0 || previous_clicks > all.count) {
+        fail("previous_clicks is " + std::to_string(previous_clicks) + "; it must lie in 0.." +
+             std::to_string(all.count));
     }
     check_same_count(on_image, all);
-    return {all, answered, on_image};
+    return {all, previous_clicks, on_image};
 }
 
 // A stream's device as the current one of this thread, for a with statement: runtimes that are called in between ask
@@ -166,13 +168,13 @@ py::class_<Stream, std::shared_ptr<Stream>> add_device(py::module_& m) {
         .def_property_readonly("capacity", &Feed::capacity)
         .def(
             "write",
-            [](Feed& feed, const ArrayRef& rows, int answered, const ArrayRef& image_rows) {
-                const FedClicks fed = check_feed(feed, rows, answered, image_rows);
+            [](Feed& feed, const ArrayRef& rows, int previous_clicks, const ArrayRef& image_rows) {
+                const FedClicks fed = check_feed(feed, rows, previous_clicks, image_rows);
                 const auto guard = feed.stream()->guard();
                 feed.write(fed);
                 feed.enqueue_copy();
             },
-            arg("clicks"), arg("answered"), arg("image_clicks"), free_gil);
+            arg("clicks"), arg("previous_clicks"), arg("image_clicks"), free_gil);
 
     py::class_<Graph>(m, "ClickGraph")
         .def(py::init([](std::shared_ptr<Feed> feed, const py::function& enqueue) {
@@ -181,10 +183,10 @@ py::class_<Stream, std::shared_ptr<Stream>> add_device(py::module_& m) {
              arg("feed"), arg("enqueue"))
         .def(
             "launch",
-            [](Graph& graph, const ArrayRef& rows, int answered, const ArrayRef& image_rows) {
-                graph.launch(check_feed(graph.feed(), rows, answered, image_rows));
+            [](Graph& graph, const ArrayRef& rows, int previous_clicks, const ArrayRef& image_rows) {
+                graph.launch(check_feed(graph.feed(), rows, previous_clicks, image_rows));
             },
-            arg("clicks"), arg("answered"), arg("image_clicks"), free_gil);
+            arg("clicks"), arg("previous_clicks"), arg("image_clicks"), free_gil);
     return stream;
 }
 

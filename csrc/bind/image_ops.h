@@ -64,7 +64,7 @@ Windows<Weight> check_windows(const ArrayRef& starts, const ArrayRef& weights, s
 }
 
 template <class Device>
-void rgb_planes_(const Device& device, const ArrayRef& rgb, std::int64_t first, const ArrayRef& out) {
+void hwc_to_chw_(const Device& device, const ArrayRef& rgb, std::int64_t first, const ArrayRef& out) {
     const Size size = check_rgb(rgb, "rgb");
     const int length = check_input(out, 3);
     const std::int64_t from = check_first(first, size);
@@ -221,7 +221,7 @@ template <class Device, class Scope, class Bind>
 void add_image_ops(Scope& scope, const Bind& bind) {
     using py::arg;
     const auto free_gil = py::call_guard<py::gil_scoped_release>();
-    scope.def("hwc_to_chw", bind(&rgb_planes_<Device>), arg("rgb"), arg("first"), arg("out"), free_gil);
+    scope.def("hwc_to_chw", bind(&hwc_to_chw_<Device>), arg("rgb"), arg("first"), arg("out"), free_gil);
     scope.def("reduce_rgb", bind(&reduce_rgb_<Device>), arg("rgb"), arg("fx"), arg("fy"), arg("out"), free_gil);
     scope.def("resample_rgb_x", bind(&resample_rgb_x_<Device>), arg("rgb"), arg("starts"), arg("weights"), arg("out"),
               free_gil);

@@ -54,8 +54,8 @@ void pin_clicks_(const Device& device, const ArrayRef& guide, const ArrayRef& cl
 }
 
 template <class Device>
-void keep_clicked_regions_(const Device& device, const ArrayRef& alpha, const ArrayRef& clicks, std::int64_t margin,
-                           const ArrayRef& labels, const ArrayRef& out) {
+void keep_clicked_components_(const Device& device, const ArrayRef& alpha, const ArrayRef& clicks, std::int64_t margin,
+                              const ArrayRef& labels, const ArrayRef& out) {
     check_array<float>(alpha, "alpha", 2);
     check_array<std::int32_t>(labels, "labels", 2);
     const bool half = out.dtype == DType::float16;
@@ -244,7 +244,7 @@ void add_ops(Scope& scope, const Bind& bind) {
     scope.def("click_maps", bind(&click_maps_<Device>), arg("clicks"), arg("sigmas"), arg("out"), free_gil);
     scope.def("force_clicks", bind(&force_clicks_<Device>), arg("clicks"), arg("alpha"), free_gil);
     scope.def("pin_clicks", bind(&pin_clicks_<Device>), arg("guide"), arg("clicks"), arg("coefficients"), free_gil);
-    scope.def("keep_clicked_components", bind(&keep_clicked_regions_<Device>), arg("alpha"), arg("clicks"),
+    scope.def("keep_clicked_components", bind(&keep_clicked_components_<Device>), arg("alpha"), arg("clicks"),
               arg("margin"), arg("labels"), arg("out"), free_gil);
     scope.def("zero_coefficients", bind(&zero_coefficients_<Device>), arg("alpha"), arg("kept"), arg("coefficients"),
               free_gil);

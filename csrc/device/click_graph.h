@@ -12,15 +12,16 @@
 
 namespace pyiseg {
 
-// All clicks on the grid, how many of them were answered before, and all of them on the image.
+// All clicks on the grid, how many of them the previous prediction was made for, and all of them on the image.
 struct FedClicks {
     Clicks all;
-    int answered;
+    int previous;
     Clicks on_image;
 };
 
-// Clicks go through pinned memory of fixed size into clicks (3, capacity, 3): all of them and those answered before, on
-// the grid, and all of them on the image; each list ended by a label of -1 where it does not fill its plane.
+// Clicks go through pinned memory of fixed size into clicks (3, capacity, 3): all of them and those of the previous
+// prediction, on the grid, and all of them on the image; each list ended by a label of -1 where it does not fill its
+// plane.
 template <class Stream>
 class ClickFeed {
   public:
@@ -52,7 +53,7 @@ class ClickFeed {
     void write(const FedClicks& fed) {
         stream_->synchronize();
         auto* plane = static_cast<Click*>(pinned_.get());
-        for (const Clicks list : {fed.all, Clicks{fed.all.data, fed.answered}, fed.on_image}) {
+        for (const Clicks list : {fed.all, Clicks{fed.all.data, fed.previous}, fed.on_image}) {
             for (int i = 0; i < list.count; ++i) plane[i] = list.data[i];
             if (list.count < capacity()) plane[list.count] = {0, 0, -1};
             plane += capacity();

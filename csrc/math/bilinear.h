@@ -8,9 +8,9 @@
 namespace pyiseg {
 
 // Pixel X of an axis of `large` pixels lies at (X + 0.5) * small / large - 0.5 of an axis of `small` pixels
-// (pixel centres are integers). That is a fraction with denominator 2 * large; it is kept as integers:
+// (pixel centers are integers). That is a fraction with denominator 2 * large; it is kept as integers:
 // position = cell + remainder / (2 * large), 0 <= remainder < 2 * large, and one pixel further adds 2 * small to it.
-// cell is -1 before the first centre; callers clamp the two grid indices, which clamps the position.
+// cell is -1 before the first center; callers clamp the two grid indices, which clamps the position.
 // Exact for sides up to 2^22, so equal sides give remainder 0 everywhere.
 struct Cell {
     int cell, remainder;

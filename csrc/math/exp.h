@@ -13,7 +13,7 @@ constexpr float kExpCutoff = -87.0f;
 
 // e^x for x <= 0, at most 2 ulp off; 0 below kExpCutoff; exactly 1 at 0.
 // e^x = 2^n * e^r with n = round(x / ln 2), |r| <= ln(2) / 2, and e^r by its Taylor series to r^7 (remainder 5e-9).
-// Written out instead of std::exp so that compilers vectorise it and the CPU and CUDA give the same bits.
+// Written out instead of std::exp so that compilers vectorize it and the CPU and CUDA give the same bits.
 // Trap: needs IEEE rounding of each operation; -ffast-math would fold the rounding constant away.
 PYISEG_HD float exp_nonpositive(float x) {
     const float clamped = x < kExpCutoff ? kExpCutoff : x;

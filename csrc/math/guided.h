@@ -57,7 +57,7 @@ PYISEG_HD float color_alpha(float a_r, float a_g, float a_b, float b, float red,
     return clip((a_r * red + a_g * green + a_b * blue) * (1.0f / 255.0f) + b);
 }
 
-// Whether alpha says what a click said, and not barely: rendering blends in the neighbours. Opposite clicks right
+// Whether alpha says what a click said, and not barely: rendering blends in the neighbors. Opposite clicks right
 // beside it can still outweigh it.
 PYISEG_HD bool on_clicks_side(float alpha, int label) {
     return label ? alpha >= 0.6f : alpha <= 0.4f;

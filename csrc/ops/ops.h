@@ -12,7 +12,7 @@ namespace pyiseg {
 
 // CPU threads. for_each(rows, columns, f) calls f(row, column) for every pair and returns when all are done.
 struct Cpu {
-    // Pixels of a row that one call of a functor treats. Shorter loops GCC unrolls before it can vectorise them.
+    // Pixels of a row that one call of a functor treats. Shorter loops GCC unrolls before it can vectorize them.
     static constexpr int kRun = 32;
     template <class F>
     void for_each(int rows, int columns, const F& f) const;
@@ -83,7 +83,7 @@ template <class Device>
 void zero_coefficients(const Device& device, const float* alpha, const float* kept, Size size, float* coefficients);
 
 // Where the alpha of coefficients (2, h, w) at a click's own pixel is not on the click's side, those of that pixel and
-// its eight neighbours become a = 0, b = label, in place. A neighbour that another click is nearer to stays as it is.
+// its eight neighbors become a = 0, b = label, in place. A neighbor that another click is nearer to stays as it is.
 template <class Device>
 void pin_clicks(const Device& device, const float* guide, Clicks clicks, Size size, float* coefficients);
 

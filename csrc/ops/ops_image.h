@@ -16,7 +16,7 @@ namespace pyiseg {
 template <class Weight>
 struct Windows {
     const std::int32_t* starts;  // (size)
-    const Weight* weights;       // (taps, size): neighbouring pixels' weights lie side by side
+    const Weight* weights;       // (taps, size): neighboring pixels' weights lie side by side
     int taps, size;
 };
 

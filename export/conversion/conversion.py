@@ -11,7 +11,7 @@ import onnx
 from export.conversion.modules import folded
 from export.conversion.parity import file_outputs, network_outputs, random_inputs
 from export.conversion.precision import Precision, halve_weights, halved, rounded
-from export.conversion.writer import parts_of, point_into
+from export.conversion.writer import exported_networks, point_into
 from export.models.network import Network
 
 # ONNX Runtime against PyTorch: the largest difference of any output.
@@ -51,9 +51,11 @@ class Conversion:
 
     def write(self, folder: Path) -> None:
         """Write click.onnx, without early fusion image.onnx and, where the guide is learned, guide.onnx."""
-        for part in parts_of(self.network):
-            model = part.to_onnx()
-            onnx.save(halve_weights(model) if self.precision == "fp16-weights" else model, folder / f"{part.name}.onnx")
+        for exported in exported_networks(self.network):
+            model = exported.to_onnx()
+            onnx.save(
+                halve_weights(model) if self.precision == "fp16-weights" else model, folder / f"{exported.name}.onnx"
+            )
 
     def differences(self, found: Network | Path, *, fp16: bool = False) -> tuple[float, float]:
         """Compare the outputs of another network, or of ONNX files in ONNX Runtime, with those expected.
@@ -85,10 +87,10 @@ class Conversion:
             The files.
         """
         written = []
-        for part in parts_of(self.network, self.half):
-            model = part.to_onnx()
-            point_into(model, folder / f"{part.name}.onnx")
-            written.append(folder / f"{part.name}.fp16.onnx")
+        for exported in exported_networks(self.network, self.half):
+            model = exported.to_onnx()
+            point_into(model, folder / f"{exported.name}.onnx")
+            written.append(folder / f"{exported.name}.fp16.onnx")
             written[-1].write_bytes(model.SerializeToString())
         return written
 
@@ -113,7 +115,7 @@ class Conversion:
         if not runtime <= HALF_PARITY:
             for file in written:
                 file.unlink()
-            return _left_out("ONNX Runtime's answer to them", runtime)
+            return _left_out("ONNX Runtime's prediction from them", runtime)
         difference = max(arithmetic, runtime)
         print(f"FP16 variant for TensorRT: alpha is {difference:.2g} off on average (allowed {HALF_PARITY:.0e})")
         return True

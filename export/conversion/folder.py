@@ -43,7 +43,7 @@ def export_folder(
     Raises:
         ValueError: The folder holds something else, see :func:`check_target`, or a value is not one that model.json can
             state, see `pyiseg.manifest.Manifest`.
-        RuntimeError: ONNX Runtime's answer differs from PyTorch's by more than 1e-4.
+        RuntimeError: ONNX Runtime's prediction differs from PyTorch's by more than 1e-4.
     """
     check_target(folder)
     conversion = Conversion(network, precision, sizes)
@@ -106,7 +106,7 @@ def _manifest(
         licence=licence,
         long_side=config.long_side,
         multiple=32,
-        preprocessing="RGB in 0..1, Lanczos to the working size; the networks normalise it themselves",
+        preprocessing="RGB in 0..1, Lanczos to the working size; the networks normalize it themselves",
         grid_stride=config.grid_stride,
         click_params=config.click_params,
         zoom=config.zoom,

@@ -1,4 +1,4 @@
-"""The parts of a network that become ONNX files, as PyTorch modules with inputs and outputs by position."""
+"""The networks of a model folder, as PyTorch modules with inputs and outputs by position."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from export.models.layers import FoldedConv, as_type
 from export.models.network import Network
 
 
-class ImagePart(nn.Module):
+class ImageModule(nn.Module):
     """The image stream: of an FP32 image, its features as a tuple, in the order of the names and of the type given."""
 
     def __init__(self, network: Network, names: list[str], dtype: torch.dtype) -> None:
@@ -23,7 +23,7 @@ class ImagePart(nn.Module):
         return tuple(features[name] for name in self.names)
 
 
-class ClickPart(nn.Module):
+class ClickModule(nn.Module):
     """What runs per click, with inputs by position in the order of the names, to an alpha that is FP32.
 
     With early fusion that includes the image stream, and the image takes the features' place among the inputs. An
@@ -42,7 +42,7 @@ class ClickPart(nn.Module):
         return self.click.activate(as_type(self.click(maps, previous, features), torch.float32))
 
 
-class GuidePart(nn.Module):
+class GuideModule(nn.Module):
     """The guide, of the image and, where it sees the clicks, the finest map of each label. FP32: eps may be 1e-8."""
 
     def __init__(self, network: Network) -> None:
@@ -56,7 +56,7 @@ class GuidePart(nn.Module):
 
 
 def folded(network: Network) -> Network:
-    """Return a copy for export: every convolution plain, its normalisation in its weights."""
+    """Return a copy for export: every convolution plain, its normalization in its weights."""
     network = copy.deepcopy(network).eval()
     for module in network.modules():
         if isinstance(module, FoldedConv):

@@ -20,7 +20,7 @@ from export.models.network import Network
 Tensors = dict[str, Tensor]
 
 _TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
-_PARTS = ("image", "click", "guide")
+_NETWORKS = ("image", "click", "guide")
 _SUMS = (torch.ops.aten.convolution.default, torch.ops.aten.mm.default, torch.ops.aten.bmm.default)
 
 
@@ -65,8 +65,8 @@ def file_outputs(folder: Path, inputs: Sequence[Tensors], *, fp16: bool = False)
     goes in and out of a file, but computes in FP32 between. How far FP16 arithmetic is off, only the network in PyTorch
     says.
     """
-    files = {part: folder / f"{part}{'.fp16' if fp16 and part != 'guide' else ''}.onnx" for part in _PARTS}
-    sessions = {part: onnxruntime.InferenceSession(str(file)) for part, file in files.items() if file.exists()}
+    files = {name: folder / f"{name}{'.fp16' if fp16 and name != 'guide' else ''}.onnx" for name in _NETWORKS}
+    sessions = {name: onnxruntime.InferenceSession(str(file)) for name, file in files.items() if file.exists()}
     return [_run_files(sessions, each) for each in inputs]
 
 
@@ -83,8 +83,8 @@ class _SumsInFloat32(TorchDispatchMode):
 def _run_files(sessions: dict[str, onnxruntime.InferenceSession], inputs: Tensors) -> Tensors:
     have = {name: value.numpy() for name, value in inputs.items()}
 
-    def run(part: str) -> dict[str, Any]:
-        session = sessions[part]
+    def run(name: str) -> dict[str, Any]:
+        session = sessions[name]
         feed = {i.name: have[i.name].astype(_TYPES[i.type]) for i in session.get_inputs()}
         return dict(zip([o.name for o in session.get_outputs()], session.run(None, feed), strict=True))
 

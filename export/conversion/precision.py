@@ -13,7 +13,7 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
-from export.models.layers import GroupNorm, StandardisedConv
+from export.models.layers import GroupNorm, StandardizedConv
 from export.models.network import Network
 
 # How weights are stored. fp32: as trained. fp16-weights: in half the space, cast back when the file is loaded. The
@@ -45,15 +45,15 @@ class ShrunkConv(nn.Module):
 def halved(network: Network) -> Network:
     """Return a copy of a folded network that computes in FP16, except for norms, sums over the image and guide.
 
-    Standardised weights have a variance of 1, so a sum of n products grows as the square root of n: in the default
+    Standardized weights have a variance of 1, so a sum of n products grows as the square root of n: in the default
     model beyond 65504, FP16's largest. The norm behind takes any scale out again, so there the input is made that much
     smaller. By a power of two: nothing is rounded anew. The weights stay the bytes they are in the FP32 file.
     """
     network = copy.deepcopy(network)
     for parent in list(network.modules()):
         for (name, conv), (_, norm) in itertools.pairwise(list(parent.named_children())):
-            if isinstance(conv, StandardisedConv):
-                assert isinstance(norm, GroupNorm), "a standardised convolution has its norm right behind it"
+            if isinstance(conv, StandardizedConv):
+                assert isinstance(norm, GroupNorm), "a standardized convolution has its norm right behind it"
                 factor = 2.0 ** -round(math.log2(conv.weight[0].numel()) / 2)
                 if conv.bias is not None:
                     conv.bias.data.mul_(factor)

@@ -1,4 +1,4 @@
-"""ONNX models of the parts of a network, traced with example inputs."""
+"""ONNX models of the networks of a model folder, traced with example inputs."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from onnx import external_data_helper
 from torch import nn
 from torch.export import Dim
 
-from export.conversion.modules import ClickPart, GuidePart, ImagePart
+from export.conversion.modules import ClickModule, GuideModule, ImageModule
 from export.conversion.parity import Tensors, random_inputs
 from export.models.network import Network
 
 _TRACED = (256, 320)
-# Initialisers of fewer bytes stay in the FP16 variant: to say where they lie elsewhere would take nearly as much.
+# Initializers of fewer bytes stay in the FP16 variant: to say where they lie elsewhere would take nearly as much.
 _LEAST_EXTERNAL = 256
 
 
-class Part(NamedTuple):
+class ExportedNetwork(NamedTuple):
     """A file to write: what computes it, with inputs by name to trace it with, outputs by name, and sides that vary."""
 
     name: str
@@ -34,7 +34,7 @@ class Part(NamedTuple):
     dynamic: Any
 
     def to_onnx(self) -> onnx.ModelProto:
-        """Return the part as an ONNX model, without the exporter's notes."""
+        """Return the network as an ONNX model, without the exporter's notes."""
         with quiet_exporter():
             program = torch.onnx.export(
                 self.module.eval(),
@@ -51,8 +51,8 @@ class Part(NamedTuple):
         return without_traces(program.model_proto)
 
 
-def parts_of(network: Network, half: Network | None = None) -> Iterator[Part]:
-    """Yield the click part, before it without early fusion the image part, and after it a learned guide.
+def exported_networks(network: Network, half: Network | None = None) -> Iterator[ExportedNetwork]:
+    """Yield the networks of a model folder: image (unless fusion is early), click, guide (if it is learned).
 
     Args:
         network: Folded.
@@ -79,14 +79,14 @@ def parts_of(network: Network, half: Network | None = None) -> Iterator[Part]:
         with torch.no_grad():
             features = {name: x.to(dtype) for name, x in network.image(image).items()}
         names = list(features)
-        yield Part("image", ImagePart(source, names, dtype), {"image": image}, names, (sides(image),))
+        yield ExportedNetwork("image", ImageModule(source, names, dtype), {"image": image}, names, (sides(image),))
         inputs |= features
-    click = ClickPart(source, list(inputs), dtype)
-    yield Part("click", click, inputs, ["alpha"], (tuple(map(sides, inputs.values())),))
+    click = ClickModule(source, list(inputs), dtype)
+    yield ExportedNetwork("click", click, inputs, ["alpha"], (tuple(map(sides, inputs.values())),))
     if half is None and network.guide is not None:
         planes = {"image": image} | ({"click_maps": maps[:, :: len(config.sigmas)]} if config.guide_clicks else {})
         free = {2: Dim("height", min=1, max=1 << 20), 3: Dim("width", min=1, max=1 << 20)}
-        yield Part("guide", GuidePart(network), planes, ["guide"], (tuple(free for _ in planes),))
+        yield ExportedNetwork("guide", GuideModule(network), planes, ["guide"], (tuple(free for _ in planes),))
 
 
 @contextmanager
@@ -107,14 +107,14 @@ def quiet_exporter() -> Iterator[None]:
 def without_traces(model: onnx.ModelProto) -> onnx.ModelProto:
     """Drop the exporter's notes on every node: source paths and stack traces of the machine it ran on."""
     graph = model.graph
-    for part in (model, graph, *graph.node, *graph.value_info, *graph.initializer, *graph.input, *graph.output):
-        part.ClearField("metadata_props")
-        part.ClearField("doc_string")
+    for message in (model, graph, *graph.node, *graph.value_info, *graph.initializer, *graph.input, *graph.output):
+        message.ClearField("metadata_props")
+        message.ClearField("doc_string")
     return model
 
 
 def point_into(model: onnx.ModelProto, file: Path) -> None:
-    """Take out of a model all initialisers that stand in a file, but for small ones, and say where there instead."""
+    """Take out of a model all initializers that stand in a file, but for small ones, and say where there instead."""
     content = file.read_bytes()
     for weight in model.graph.initializer:
         raw = weight.raw_data

@@ -15,13 +15,13 @@ SERVED_SIDE = 512
 SAMPLED, EDGES = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, cv2.BORDER_REPLICATE
 
 
-def random_window(rng: np.random.Generator, picture: Masked, size: Size) -> Masked:
+def random_window(rng: np.random.Generator, masked: Masked, size: Size) -> Masked:
     """Cut a random window that shows the object and resize it to a size, (height, width) or the side of a square.
 
     Windows range from half the sides to all of them, so that objects come large and small, whole and cut. Those for a
     square are as long as their image at most, so a long image is squeezed; others keep their shape.
     """
-    height, width = picture.alpha.shape
+    height, width = masked.alpha.shape
     out_h, out_w = height_width(size)
     share = rng.uniform(0.45, 1.0) if rng.random() < 0.75 else 1.0
     side = share * (height * width) ** 0.5
@@ -31,76 +31,76 @@ def random_window(rng: np.random.Generator, picture: Masked, size: Size) -> Mask
     else:
         aspect = (out_w / out_h) ** 0.5
         win_h, win_w = _fitting(side / aspect / stretch, side * aspect * stretch, height, width)
-    y, x = _pixel_of_object(rng, picture.alpha)
-    return resized(picture, _around(rng, y, x, win_h, win_w, height, width), out_h, out_w)
+    y, x = _pixel_of_object(rng, masked.alpha)
+    return resized(masked, _around(rng, y, x, win_h, win_w, height, width), out_h, out_w)
 
 
-def native_window(rng: np.random.Generator, picture: Masked, size: Size) -> Masked:
+def native_window(rng: np.random.Generator, masked: Masked, size: Size) -> Masked:
     """Cut a window that shows the object at the scale at which serving shows the whole image, unsqueezed.
 
     Where the image at that scale is smaller than the window, the window is the largest of its shape that fits.
     """
-    height, width = picture.alpha.shape
+    height, width = masked.alpha.shape
     out_h, out_w = height_width(size)
     scale = SERVED_SIDE / max(height, width)
     win_h, win_w = _fitting(out_h / scale, out_w / scale, height, width)
-    y, x = _pixel_of_object(rng, picture.alpha)
-    return resized(picture, _around(rng, y, x, win_h, win_w, height, width), out_h, out_w)
+    y, x = _pixel_of_object(rng, masked.alpha)
+    return resized(masked, _around(rng, y, x, win_h, win_w, height, width), out_h, out_w)
 
 
-def close_window(rng: np.random.Generator, picture: Masked, size: Size) -> Masked:
+def close_window(rng: np.random.Generator, masked: Masked, size: Size) -> Masked:
     """Cut the object's own box, 1.1 to 2 times enlarged and moved a little, and resize it to a size.
 
     For a square it is resized as it is; for other sizes its shorter side grows first, until it has their shape.
     """
-    height, width = picture.alpha.shape
+    height, width = masked.alpha.shape
     out_h, out_w = height_width(size)
-    ys, xs = np.nonzero(picture.alpha > 127)
+    ys, xs = np.nonzero(masked.alpha > 127)
     if len(ys) == 0:
-        return random_window(rng, picture, size)
+        return random_window(rng, masked, size)
 
     if out_h != out_w:
-        return resized(picture, _shaped_box(rng, ys, xs, (height, width), out_w / out_h), out_h, out_w)
+        return resized(masked, _shaped_box(rng, ys, xs, (height, width), out_w / out_h), out_h, out_w)
 
     def span(values: NDArray[np.int64], length: int) -> slice:
         extent = int(values.max() - values.min()) + 1
         wanted = int(np.clip(extent * rng.uniform(1.1, 2.0), 16, length))
-        centre = (values.max() + values.min()) / 2 + rng.uniform(-0.5, 0.5) * (wanted - extent)
-        start = int(np.clip(centre - wanted / 2, 0, length - wanted))
+        center = (values.max() + values.min()) / 2 + rng.uniform(-0.5, 0.5) * (wanted - extent)
+        start = int(np.clip(center - wanted / 2, 0, length - wanted))
         return slice(start, start + wanted)
 
-    return resized(picture, (span(ys, height), span(xs, width)), out_h, out_w)
+    return resized(masked, (span(ys, height), span(xs, width)), out_h, out_w)
 
 
-def paper_crop(rng: np.random.Generator, picture: Masked, size: Size) -> Masked:
+def paper_crop(rng: np.random.Generator, masked: Masked, size: Size) -> Masked:
     """Cut as many pixels as a size has, as they are, that show the object (Forte et al. 2020, section 3.2).
 
     Only an image smaller than that is resized: enlarged, its proportions kept, until its sides fit.
     """
-    height, width = picture.alpha.shape
+    height, width = masked.alpha.shape
     out_h, out_w = height_width(size)
     # The side that must grow most, as a fraction.
     wanted, there = (out_h, height) if out_h * width >= out_w * height else (out_w, width)
     if there < wanted:
         scaled = (max(out_h, round(height * wanted / there)), max(out_w, round(width * wanted / there)))
-        picture = resized(picture, np.s_[:height, :width], *scaled)
+        masked = resized(masked, np.s_[:height, :width], *scaled)
         height, width = scaled
-    y, x = _pixel_of_object(rng, picture.alpha)
+    y, x = _pixel_of_object(rng, masked.alpha)
     window = _around(rng, y, x, out_h, out_w, height, width)
-    if picture.shift != (0, 0):
-        return resized(picture, window, out_h, out_w)
-    return picture.with_planes(*(plane[window] for plane in picture.planes))
+    if masked.shift != (0, 0):
+        return resized(masked, window, out_h, out_w)
+    return masked.with_planes(*(plane[window] for plane in masked.planes))
 
 
-def flipped(picture: Masked) -> Masked:
+def flipped(masked: Masked) -> Masked:
     """Mirror left and right."""
-    mirrored = picture.with_planes(*(np.ascontiguousarray(plane[:, ::-1]) for plane in picture.planes))
-    return mirrored._replace(shift=(-picture.shift[0], picture.shift[1]))
+    mirrored = masked.with_planes(*(np.ascontiguousarray(plane[:, ::-1]) for plane in masked.planes))
+    return mirrored._replace(shift=(-masked.shift[0], masked.shift[1]))
 
 
-def moved(picture: Masked) -> Masked:
+def moved(masked: Masked) -> Masked:
     """Move the masks of an image onto it, at its own size; without a shift it is returned as it is."""
-    return picture if picture.shift == (0, 0) else resized(picture, np.s_[:, :], *picture.alpha.shape)
+    return masked if masked.shift == (0, 0) else resized(masked, np.s_[:, :], *masked.alpha.shape)
 
 
 def _fitting(win_h: float, win_w: float, height: int, width: int) -> tuple[int, int]:
@@ -119,15 +119,15 @@ def _shaped_box(
     window = _fitting(win_h * max(1, squeeze), win_w / min(1, squeeze), *sides)
 
     def span(values: NDArray[np.int64], extent: int, wanted: int, length: int) -> slice:
-        centre = (values.max() + values.min()) / 2 + rng.uniform(-0.5, 0.5) * abs(wanted - extent)
-        start = int(np.clip(centre - wanted / 2, 0, length - wanted))
+        center = (values.max() + values.min()) / 2 + rng.uniform(-0.5, 0.5) * abs(wanted - extent)
+        start = int(np.clip(center - wanted / 2, 0, length - wanted))
         return slice(start, start + wanted)
 
     return span(ys, extents[0], window[0], sides[0]), span(xs, extents[1], window[1], sides[1])
 
 
 def _pixel_of_object(rng: np.random.Generator, alpha: Array) -> tuple[int, int]:
-    """Return one random pixel of the object, or the centre where there is none."""
+    """Return one random pixel of the object, or the center where there is none."""
     ys, xs = np.nonzero(alpha > 127)
     if len(ys) == 0:
         ys, xs = np.array([alpha.shape[0] // 2]), np.array([alpha.shape[1] // 2])
@@ -144,23 +144,23 @@ def _around(
     return np.s_[top : top + win_h, left : left + win_w]
 
 
-def resized(picture: Masked, window: tuple[slice, slice], height: int, width: int | None = None) -> Masked:
+def resized(masked: Masked, window: tuple[slice, slice], height: int, width: int | None = None) -> Masked:
     """Resize a window of an image to (height, width), to a square when only one side is given.
 
     Centers of pixels lie at whole numbers plus a half, as cv2.resize has it: nothing moves but by the masks' own shift.
     """
-    image, alpha, valid, others = (plane[window] for plane in picture.planes)
+    image, alpha, valid, others = (plane[window] for plane in masked.planes)
     size = (width or height, height)
     win_h, win_w = alpha.shape
     how = cv2.INTER_LINEAR if win_h * win_w < size[0] * size[1] else cv2.INTER_AREA
     # Void pixels have no alpha: only the others enter a pixel's mean.
     judged, wanted, beside = (
-        _resized_mask(plane.astype(np.float32), size, how, picture.shift) for plane in (valid, alpha * valid, others)
+        _resized_mask(plane.astype(np.float32), size, how, masked.shift) for plane in (valid, alpha * valid, others)
     )
     alpha = np.clip(wanted / np.maximum(judged, 1e-3) + 0.5, 0, 255).astype(np.uint8)
     valid = (judged >= 0.5).astype(np.uint8)
     others = ((beside >= 0.5) & (alpha <= 127) & (valid == 1)).astype(np.uint8)
-    resized = picture.with_planes(np.asarray(cv2.resize(image, size, interpolation=how)), alpha, valid, others)
+    resized = masked.with_planes(np.asarray(cv2.resize(image, size, interpolation=how)), alpha, valid, others)
     return resized._replace(shift=(0.0, 0.0))
 
 
@@ -186,7 +186,7 @@ def _sampling(across: float, down: float, shift: tuple[float, float]) -> NDArray
 
 
 def change_light(rng: np.random.Generator, image: Array) -> Array:
-    """Random gamma, brightness, contrast and colour cast by one table per channel; at times blur or noise."""
+    """Random gamma, brightness, contrast and color cast by one table per channel; at times blur or noise."""
     levels = np.arange(256, dtype=np.float32) / 255
     tables = []
     gamma, contrast, shift = np.exp(rng.uniform(-0.35, 0.35)), np.exp(rng.uniform(-0.25, 0.25)), rng.uniform(-0.1, 0.1)

@@ -65,11 +65,11 @@ class Composer:
         """Return the number of objects in the folder."""
         return len(self.paths)
 
-    def draw(self, rng: np.random.Generator, size: Size, number: int | None = None) -> Masked:
+    def sample(self, rng: np.random.Generator, size: Size, number: int | None = None) -> Masked:
         """Return an image, the wanted object's visible alpha, and where others are seen.
 
         Args:
-            rng: Where everything drawn comes from.
+            rng: Source of all that is random.
             size: (height, width) of the image, or the side of a square.
             number: The wanted object, one of the folder; any when none.
         """
@@ -80,10 +80,10 @@ class Composer:
         target = int(rng.integers(count))
         for i in range(count):
             path = self.paths[number] if i == target and number is not None else None
-            colour, alpha = self._placed(rng, shape, self._foreground(rng, path))
+            color, alpha = self._placed(rng, shape, self._foreground(rng, path))
             if self.matched and rng.random() < self.matched:
-                colour = matched_color(rng, colour, alpha, canvas)
-            canvas = colour + canvas * (1 - alpha[:, :, None])
+                color = matched_color(rng, color, alpha, canvas)
+            canvas = color + canvas * (1 - alpha[:, :, None])
             wanted, beside = wanted * (1 - alpha), beside * (1 - alpha)
             if i == target:
                 wanted = alpha
@@ -101,7 +101,7 @@ class Composer:
         if self.photographs is None or rng.random() < 0.6:
             image = read_rgb(self.backgrounds[rng.integers(len(self.backgrounds))])
         else:
-            image = self.photographs.draw(rng).image
+            image = self.photographs.sample(rng).image
         height, width = image.shape[:2]
         # The largest window of the image's shape, or half of it, or anything between.
         longest, share = max(shape), rng.uniform(0.5, 1.0)
@@ -116,7 +116,7 @@ class Composer:
         kind = self.kinds[rng.choice(len(self.kinds), p=self.share)] if path is None else ""
         if kind == "real":
             assert self.photographs is not None
-            image, mask, _, _ = moved(self.photographs.draw(rng, CLOSE_MASKS)).planes
+            image, mask, _, _ = moved(self.photographs.sample(rng, CLOSE_MASKS)).planes
             soft = cv2.GaussianBlur(mask, (0, 0), rng.uniform(0.5, 1.0))
             # Pulled in a little: the outermost pixels of a photograph's object carry its old background.
             soft = np.clip((soft.astype(np.float32) - 64) * (255 / 191), 0, 255).astype(np.uint8)
@@ -133,7 +133,7 @@ class Composer:
     def _placed(
         self, rng: np.random.Generator, shape: tuple[int, int], rgba: Array
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Return colour times alpha (H, W, 3) and alpha (H, W) of an object at a random place of a shape (H, W)."""
+        """Return color times alpha (H, W, 3) and alpha (H, W) of an object at a random place of a shape (H, W)."""
         height, width = rgba.shape[:2]
         # By the shorter side: in a long image most objects are whole.
         scale = min(shape) * np.exp(rng.uniform(np.log(0.2), np.log(1.1))) / max(height, width)
@@ -145,9 +145,9 @@ class Composer:
             height, width = rgba.shape[:2]
             scale = 1.0
         cos, sin = np.cos(angle) * scale, np.sin(angle) * scale
-        centre = rng.uniform(0.15, 0.85, 2) * shape[::-1]
+        center = rng.uniform(0.15, 0.85, 2) * shape[::-1]
         turn = np.array([[cos * flip, -sin], [sin * flip, cos]])
-        offset = centre - turn @ np.array([width / 2, height / 2])
+        offset = center - turn @ np.array([width / 2, height / 2])
         alpha = rgba[:, :, 3:].astype(np.float32) / 255
         premultiplied = np.dstack([rgba[:, :, :3] * alpha, alpha]).astype(np.float32)
         placed = cv2.warpAffine(premultiplied, np.column_stack([turn, offset]), shape[::-1], flags=cv2.INTER_LINEAR)
@@ -191,6 +191,6 @@ def _part(root: Path, name: str) -> list[Path]:
     inner, plain = root / "train" / name, root / name
     return listed(
         inner if inner.is_dir() else plain,
-        f"composed and generated pictures need objects and backgrounds, in {root / 'train'} or in {root}; to do "
+        f"composed and generated images need objects and backgrounds, in {root / 'train'} or in {root}; to do "
         "without --set data.composed=0 --set data.generated=[]",
     )

@@ -67,7 +67,7 @@ class Sample(NamedTuple):
 
 @dataclass(frozen=True)
 class DataConfig:
-    """What is drawn how often, and how. All values are plain, so that a TOML file can hold them.
+    """Kinds of training images and their shares. All values are plain, so that a TOML file can hold them.
 
     Attributes:
         photographs: ``mixed`` is ``train/real.jsonl`` and ``more.jsonl`` with their sources; ``sbd`` the Semantic
@@ -85,11 +85,11 @@ class DataConfig:
         close: Share of photographs cut to the object with little around it, as zooming in on it would (``light``).
         merged: Of the photographs of ``mixed`` with several objects, the share in which two are wanted as one.
         min_area, max_area: Bounds on the object's share of a training image.
-        augment: ``light`` cuts windows of many sizes and changes light and colour; ``paper`` is section 3.2 of Forte
+        augment: ``light`` cuts windows of many sizes and changes light and color; ``paper`` is section 3.2 of Forte
             et al. 2020: crops that are not resized, flips, gamma and brightness. Composed images always change
-            light, colour, sharpness and noise.
-        order: ``random`` draws every sample anew; ``epochs`` goes through all objects, once each, in a new order each
-            time.
+            light, color, sharpness and noise.
+        order: ``random`` samples objects anew each time; ``epochs`` goes through all objects, once each,
+            in a new order each time.
         epoch_size: Samples in one epoch; 0 stands for the number of objects.
         rough_edges, fair_edges: Weight in the losses of the pixels at the edges of masks of these grades, 0 to 1; 1
             is that of all others, see `export.data.pixel_weights`.
@@ -170,7 +170,7 @@ class DataConfig:
         if self.order == "epochs" and self.generated:
             raise ValueError(
                 f"order is 'epochs' and data.generated {self.generated}: an epoch shows each object once, and "
-                "generated pictures show none of them; --set data.order=random, or --set data.generated=[]"
+                "generated images show none of them; --set data.order=random, or --set data.generated=[]"
             )
         if self.photographs == "mixed" and not any(share > 0 for _, share in self.sources):
             raise ValueError(f"sources is {self.sources}; name at least one with a share above 0")
@@ -208,7 +208,7 @@ class TrainingData(torch.utils.data.Dataset):  # type: ignore[type-arg]
         root: Folder of the data, laid out as ``config.photographs`` asks, see docs/data.md.
         size: Of the samples that ``data[index]`` gives: (height, width), or the side of a square.
         seed: Samples of different seeds are independent.
-        config: What is drawn; the default is the compact model's.
+        config: What is sampled; the default is the compact model's.
 
     Attributes:
         epoch: Samples in one epoch.
@@ -251,9 +251,9 @@ class TrainingData(torch.utils.data.Dataset):  # type: ignore[type-arg]
             try:
                 shape = height_width(size)
                 if kind is None:
-                    picture, composed = self._drawn(rng, number, shape)
+                    masked, composed = self._sampled(rng, number, shape)
                 else:
-                    picture, composed = self._generated(rng, kind, shape), True
+                    masked, composed = self._generated(rng, kind, shape), True
                 break
             except DamagedFileError as error:
                 last = error
@@ -264,25 +264,25 @@ class TrainingData(torch.utils.data.Dataset):  # type: ignore[type-arg]
         else:
             raise DamagedFileError(f"{FAILURES} objects in a row could not be read, the last because: {last}")
         if rng.random() < 0.5:
-            picture = flipped(picture)
+            masked = flipped(masked)
         relight = paper_light if self.config.augment == "paper" and not composed else change_light
-        alpha, valid, others = (np.ascontiguousarray(plane) for plane in picture.planes[1:])
-        edges = {"rough": self.config.rough_edges, "fair": self.config.fair_edges}.get(picture.grade, 1.0)
-        weight = pixel_weights(picture.alpha, picture.grade, edges, self.config.thin)
-        as_drawn = kind in GRAPHIC and rng.random() < 0.6
-        image = np.ascontiguousarray(picture.image) if as_drawn else relight(rng, picture.image)
+        alpha, valid, others = (np.ascontiguousarray(plane) for plane in masked.planes[1:])
+        edges = {"rough": self.config.rough_edges, "fair": self.config.fair_edges}.get(masked.grade, 1.0)
+        weight = pixel_weights(masked.alpha, masked.grade, edges, self.config.thin)
+        as_rendered = kind in GRAPHIC and rng.random() < 0.6
+        image = np.ascontiguousarray(masked.image) if as_rendered else relight(rng, masked.image)
         if self.config.degraded and rng.random() < self.config.degraded:
             image = degraded(rng, image)
         return Sample(image, alpha, valid, others, weight)
 
     def _number(self, index: int) -> int | None:
-        """Return the number of the object that sample ``index`` shows; none where it is drawn."""
+        """Return the number of the object that sample ``index`` shows; none where it is sampled."""
         if self.config.order == "random":
             return None
         epoch, place = divmod(index, self.objects)
         return int(permutation(self.seed, epoch, self.objects)[place])
 
-    def _drawn(self, rng: np.random.Generator, number: int | None, shape: tuple[int, int]) -> tuple[Masked, bool]:
+    def _sampled(self, rng: np.random.Generator, number: int | None, shape: tuple[int, int]) -> tuple[Masked, bool]:
         """Return an image of the right size, and whether it is composed."""
         config = self.config
         whole = None if number is None or self.photographs is None else self.photographs.take(number)
@@ -290,7 +290,7 @@ class TrainingData(torch.utils.data.Dataset):  # type: ignore[type-arg]
             composed = rng.random() < config.composed
             if composed:
                 assert self.composer is not None
-                picture = self.composer.draw(rng, shape, number)
+                masked = self.composer.sample(rng, shape, number)
             else:
                 if config.augment == "paper":
                     cut = paper_crop
@@ -298,10 +298,10 @@ class TrainingData(torch.utils.data.Dataset):  # type: ignore[type-arg]
                     cut = native_window
                 else:
                     cut = close_window if rng.random() < config.close else random_window
-                picture = cut(rng, whole or self._any(rng), shape)
-            if config.min_area <= float((picture.alpha > 127).mean()) <= config.max_area:
+                masked = cut(rng, whole or self._any(rng), shape)
+            if config.min_area <= float((masked.alpha > 127).mean()) <= config.max_area:
                 break
-        return picture, composed
+        return masked, composed
 
     def _generated(self, rng: np.random.Generator, kind: str, shape: tuple[int, int]) -> Masked:
         assert self.material is not None
@@ -309,7 +309,7 @@ class TrainingData(torch.utils.data.Dataset):  # type: ignore[type-arg]
 
     def _any(self, rng: np.random.Generator) -> Masked:
         assert self.photographs is not None
-        return self.photographs.draw(rng)
+        return self.photographs.sample(rng)
 
 
 @lru_cache(maxsize=4)

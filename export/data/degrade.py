@@ -15,7 +15,7 @@ def degraded(rng: np.random.Generator, image: Array) -> Array:
     """Spoil an image in one to three ways, in the order in which a camera does.
 
     Args:
-        rng: Where everything drawn comes from.
+        rng: Source of all that is random.
         image: RGB, uint8, shape (H, W, 3); it stays as it is.
 
     Returns:

@@ -14,13 +14,13 @@ from export.data.io import (
     Masked,
     of_one_size,
     one_object,
-    read_grey,
+    read_gray,
     read_index,
     read_rgb,
 )
 from pyiseg.evaluation.masks import pairs, without_mask
 
-# More values than this in an index mask, and it is rather a grey one.
+# More values than this in an index mask, and it is rather a gray one.
 _MANY = 100
 _LAYOUT = "a training folder is images/ and masks/ side by side, files of the same name but for the suffix"
 
@@ -30,7 +30,7 @@ class FolderImages:
 
     Args:
         root: Folder that holds both.
-        masks: ``alpha``: a mask is grey, 0 to 255, kept as the alpha of one object. ``index``: a mask is 8-bit grey
+        masks: ``alpha``: a mask is gray, 0 to 255, kept as the alpha of one object. ``index``: a mask is 8-bit gray
             or has a palette, 0 is background, 255 void, and every other value is one object.
 
     Raises:
@@ -59,7 +59,7 @@ class FolderImages:
         image = read_rgb(path)
         if self.index:
             return one_object(path, image, read_index(mask), [identifier], "close")
-        alpha = read_grey(mask)
+        alpha = read_gray(mask)
         of_one_size(path, image, alpha)
         if alpha.max() < 128:
             raise DamagedFileError(
@@ -68,8 +68,8 @@ class FolderImages:
             )
         return Masked(image, alpha, np.ones_like(alpha), np.zeros_like(alpha))
 
-    def draw(self, rng: np.random.Generator, only: frozenset[str] = frozenset()) -> Masked:
-        """Return any object, each as likely as another; there are no parts to choose from."""
+    def sample(self, rng: np.random.Generator, only: frozenset[str] = frozenset()) -> Masked:
+        """Return any object, each as likely as another; there are no sources to choose from."""
         return self.take(int(rng.integers(len(self))))
 
 

@@ -21,7 +21,7 @@ __all__ = [
     "listed",
     "of_one_size",
     "one_object",
-    "read_grey",
+    "read_gray",
     "read_index",
     "read_rgb",
     "read_rgba",
@@ -79,8 +79,8 @@ class Source(Protocol):
         """Return object ``number``."""
         ...
 
-    def draw(self, rng: np.random.Generator, only: frozenset[str] = frozenset()) -> Masked:
-        """Return any object, from certain parts of the source only where it has such."""
+    def sample(self, rng: np.random.Generator, only: frozenset[str] = frozenset()) -> Masked:
+        """Return any object, of certain of its sources only, where it has such."""
         ...
 
 
@@ -92,19 +92,19 @@ def read_rgb(path: Path) -> Array:
         raise DamagedFileError(str(error)) from error
 
 
-def read_grey(path: Path) -> Array:
-    """Read a mask or an alpha as grey, uint8, shape (H, W); an alpha channel of its own is ignored."""
+def read_gray(path: Path) -> Array:
+    """Read a mask or an alpha as gray, uint8, shape (H, W); an alpha channel of its own is ignored."""
     rgb = read_rgb(path)
     if np.array_equal(rgb[..., 0], rgb[..., 1]) and np.array_equal(rgb[..., 0], rgb[..., 2]):
         return np.ascontiguousarray(rgb[..., 0])
     raise DamagedFileError(
-        f"{path} is no grey mask: it has colours; for masks that number objects --set data.masks=index"
+        f"{path} is no gray mask: it has colors; for masks that number objects --set data.masks=index"
     )
 
 
 def read_rgba(path: Path) -> Array:
     """Read a cut-out object, uint8, shape (H, W, 4)."""
-    values = read_pixels(path, lambda picture: picture.convert("RGBA"))
+    values = read_pixels(path, lambda image: image.convert("RGBA"))
     assert values.ndim == 3
     return values
 

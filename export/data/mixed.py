@@ -42,7 +42,7 @@ class RealImages:
         root: Folder that holds ``train/``.
         sources: Share of each source; one that is not named is not used.
         validation: Take those that are kept for choosing instead of those to train on.
-        merged: Share of the drawn images with several objects in which two of them are wanted as one.
+        merged: Share of the sampled images with several objects in which two of them are wanted as one.
         aligned: Have masks of sources with a known offset moved onto their images, see
             `export.data.mask_grades.OFFSETS`.
 
@@ -76,7 +76,7 @@ class RealImages:
         self.names = [name for name, records in self.records.items() if records and dict(sources)[name] > 0]
         if not self.names:
             there = ", ".join(sorted({str(record["source"]) for record in all_records})) or "none"
-            raise ValueError(f"{path} lists no picture to use of {', '.join(self.records)}; its sources: {there}")
+            raise ValueError(f"{path} lists no image to use of {', '.join(self.records)}; its sources: {there}")
         used = (record["image"] for name in self.names for record in self.records[name])
         check_pillow(used, ", or leave its source out of data.sources")
         share = np.array([dict(sources)[name] for name in self.names])
@@ -91,12 +91,12 @@ class RealImages:
         record, identifier = self.objects[number]
         return self._masked(record, [identifier])
 
-    def draw(self, rng: np.random.Generator, only: frozenset[str] = frozenset()) -> Masked:
+    def sample(self, rng: np.random.Generator, only: frozenset[str] = frozenset()) -> Masked:
         """Return an image and one object, at times a whole person or two objects as one.
 
         Args:
             rng: Where the choice comes from.
-            only: Sources to draw from, in equal shares; all in their shares when empty or when none of them is here.
+            only: Sources to sample from, in equal shares; all in their shares when empty or when none of them is here.
         """
         names = sorted(only.intersection(self.names))
         source = names[rng.integers(len(names))] if names else self.names[rng.choice(len(self.names), p=self.share)]
@@ -116,8 +116,8 @@ class RealImages:
     def _masked(self, record: Record, chosen: list[int]) -> Masked:
         path = self.root / record["image"]
         image, index = read_rgb(path), read_index(self.root / record["mask"])
-        picture = one_object(path, image, index, chosen, grade_of(record))
-        return picture._replace(shift=shift_of(record)) if self.aligned else picture
+        masked = one_object(path, image, index, chosen, grade_of(record))
+        return masked._replace(shift=shift_of(record)) if self.aligned else masked
 
 
 def read_lists(root: Path) -> list[Record]:

@@ -42,13 +42,13 @@ class SbdImages:
         both = sorted(set(names) & set(read_names(root / "val.txt")))
         if both:
             raise ValueError(
-                f"{root / 'train.txt'} lists {len(both)} pictures of val.txt, such as {both[0]}: they are for "
+                f"{root / 'train.txt'} lists {len(both)} images of val.txt, such as {both[0]}: they are for "
                 "measuring; take them out of train.txt"
             )
         self.root = root
         self.objects = _objects(root, tuple(names))
         if not self.objects:
-            raise ValueError(f"{root / 'train.txt'}: none of its {len(names)} pictures has an instance in inst/")
+            raise ValueError(f"{root / 'train.txt'}: none of its {len(names)} images has an instance in inst/")
 
     def __len__(self) -> int:
         return len(self.objects)
@@ -61,7 +61,7 @@ class SbdImages:
             path, read_rgb(path), read_instances(self.root / "inst" / f"{name}.mat"), [identifier], "rough"
         )
 
-    def draw(self, rng: np.random.Generator, only: frozenset[str] = frozenset()) -> Masked:
+    def sample(self, rng: np.random.Generator, only: frozenset[str] = frozenset()) -> Masked:
         """Return any instance, each as likely as another; there are no parts to choose from."""
         return self.take(int(rng.integers(len(self))))
 
@@ -85,6 +85,6 @@ def read_names(path: Path) -> list[str]:
 def _objects(root: Path, names: tuple[str, ...]) -> list[tuple[str, int]]:
     """Return (image, instance) of all images. Cached: it takes a while, and training opens the data more often."""
     result = []
-    for name in tqdm(names, desc="instances", unit="picture", leave=False, disable=len(names) < 100):
+    for name in tqdm(names, desc="instances", unit="image", leave=False, disable=len(names) < 100):
         result += [(name, value) for value in objects_of(read_instances(root / "inst" / f"{name}.mat"))]
     return result

@@ -44,7 +44,7 @@ def shape_of_batch(shapes: tuple[tuple[float, float], ...], side: int, seed: int
     """
     if not shapes:
         return side, side
-    # The 6 keeps it apart from what else is drawn by the seed and a number.
+    # The 6 keeps it apart from what else is sampled by the seed and a number.
     rng = np.random.default_rng([seed, 6, batch])
     share = np.array([share for _, share in shapes])
     ratio = shapes[rng.choice(len(shapes), p=share / share.sum())][0]

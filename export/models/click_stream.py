@@ -101,7 +101,7 @@ class ClickStream(nn.Module):
             carried = cin
         self.head = nn.Conv2d(carried, 1, 1)
         if config.output == "clip":
-            # Where clipping bites there is no gradient: answers must begin in the middle of 0..1.
+            # Where clipping bites there is no gradient: predictions must begin in the middle of 0..1.
             nn.init.constant_(self.head.bias, 0.5)
 
     def share(self, features: Features) -> Features:

@@ -41,8 +41,8 @@ class Level:
         stride: Pixels of the network's input per feature pixel.
         convs: Output channels of the 3x3 convolutions, in order.
         reduce: Channels of a 1x1 convolution before the next doubling; None leaves it out.
-        norm: Weight standardisation and GroupNorm in the 3x3 convolutions.
-        raw: Whether the normalised image and the click maps themselves come in, instead of features of them.
+        norm: Weight standardization and GroupNorm in the 3x3 convolutions.
+        raw: Whether the normalized image and the click maps themselves come in, instead of features of them.
     """
 
     stride: int
@@ -73,7 +73,7 @@ class NetworkConfig:
         output: "sigmoid", or the paper's "clip" to 0..1.
         guide_channels: Hidden channels of the pointwise guide network.
         guide_clicks: Whether the guide also sees the finest background and foreground map.
-        radius, eps: The guided filter's window (2 * radius + 1 pixels of the grid) and regularisation; with radius 0
+        radius, eps: The guided filter's window (2 * radius + 1 pixels of the grid) and regularization; with radius 0
             there is no filter, and the alpha is the prediction enlarged. With the color guide eps is at least 1e-6.
         sigmas: Widths of the click Gaussians in pixels of the network's input.
         clean: Whether regions without a foreground click are dropped "before" the guided filter or "after" it.
@@ -141,7 +141,7 @@ class NetworkConfig:
 
     @property
     def normed(self) -> dict[str, int]:
-        """Channels of everything that a GroupNorm normalises; each is a multiple of groups."""
+        """Channels of everything that a GroupNorm normalizes; each is a multiple of groups."""
         normed = {"pool_channels": self.pool_channels}
         for level in self.decoder:
             for i, channels in enumerate(level.convs if level.norm else ()):

@@ -39,14 +39,14 @@ STAGES_2: tuple[Stage, ...] = (
 
 
 class Stem(BatchNormConv):
-    """The first convolution, on RGB in 0..1; the package's normalisation (255 x - 127) / 128 is part of its weights.
+    """The first convolution, on RGB in 0..1; the package's normalization (255 x - 127) / 128 is part of its weights.
 
     Args:
         click_channels: Click maps behind the RGB, taken as they are.
         cout: Output channels.
     """
 
-    # What normalises to 0, which is what the package pads with.
+    # What normalizes to 0, which is what the package pads with.
     padding_value = 127 / 255
 
     def __init__(self, click_channels: int, cout: int) -> None:
@@ -61,7 +61,7 @@ class Stem(BatchNormConv):
     def pad(self, x: Tensor) -> Tensor:
         if self.click_channels == 0:
             return super().pad(x)
-        # Beyond the image's sides there is no click: 0, not the grey that the image goes on with.
+        # Beyond the image's sides there is no click: 0, not the gray that the image goes on with.
         return torch.cat([super().pad(x[:, :3]), super().pad(x[:, 3:], 0.0)], dim=1)
 
 

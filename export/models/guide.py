@@ -11,7 +11,7 @@ from export.models.layers import IMAGENET_MEAN, IMAGENET_STD, FoldedConv
 
 
 class GuideConv(FoldedConv):
-    """The guide's first convolution, on RGB in 0..1 and click maps; ImageNet's normalisation is in its weights."""
+    """The guide's first convolution, on RGB in 0..1 and click maps; ImageNet's normalization is in its weights."""
 
     def __init__(self, maps: int, channels: int) -> None:
         super().__init__(3 + maps, channels, 1)

@@ -1,4 +1,4 @@
-"""Layers that the streams and the decoder share. Whatever normalises weights folds into a plain convolution."""
+"""Layers that the streams and the decoder share. Whatever normalizes weights folds into a plain convolution."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from export.training.gradients import Conv3x3, pays
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
-def normalise(image: Tensor) -> Tensor:
+def normalize(image: Tensor) -> Tensor:
     """RGB in 0..1, (B, 3, H, W), as networks trained on ImageNet take it."""
     mean, std = (image.new_tensor(values).view(1, 3, 1, 1) for values in (IMAGENET_MEAN, IMAGENET_STD))
     return (image - mean) / std
@@ -88,8 +88,8 @@ class FoldedConv(nn.Conv2d):
         self.folded = True
 
 
-class StandardisedConv(FoldedConv):
-    """Weight standardisation (Qiao et al. 2019) with the constants of the published network."""
+class StandardizedConv(FoldedConv):
+    """Weight standardization (Qiao et al. 2019) with the constants of the published network."""
 
     def effective(self) -> tuple[Tensor, Tensor | None]:
         mean = self.weight.mean(dim=(1, 2, 3), keepdim=True)
@@ -133,18 +133,18 @@ class BatchNormConv(FoldedConv):
 
 
 class GroupNorm(nn.GroupNorm):
-    """GroupNorm whose statistics are FP32, whatever the type of what it normalises."""
+    """GroupNorm whose statistics are FP32, whatever the type of what it normalizes."""
 
     def forward(self, x: Tensor) -> Tensor:
         return as_type(super().forward(as_type(x, torch.float32)), x.dtype)
 
 
 def conv3x3(cin: int, cout: int, groups: int | None, stride: int = 1) -> nn.Sequential:
-    """A 3x3 convolution and LeakyReLU; with groups, weight-standardised and with a GroupNorm between."""
+    """A 3x3 convolution and LeakyReLU; with groups, weight-standardized and with a GroupNorm between."""
     if groups is None:
         return nn.Sequential(FoldedConv(cin, cout, 3, stride, 1), nn.LeakyReLU(0.01, inplace=True))
     return nn.Sequential(
-        StandardisedConv(cin, cout, 3, stride, 1),
+        StandardizedConv(cin, cout, 3, stride, 1),
         GroupNorm(groups, cout),
         nn.LeakyReLU(0.01, inplace=True),
     )
@@ -194,7 +194,7 @@ class PyramidPooling(nn.Module):
         self.scales = scales
         self.branches = nn.ModuleList(
             nn.Sequential(
-                StandardisedConv(channels, pooled, 1), GroupNorm(groups, pooled), nn.LeakyReLU(0.01, inplace=True)
+                StandardizedConv(channels, pooled, 1), GroupNorm(groups, pooled), nn.LeakyReLU(0.01, inplace=True)
             )
             for _ in scales
         )

@@ -21,7 +21,7 @@ from export.models.guided_filter import (
 from export.models.layers import (
     FoldedConv,
     double,
-    normalise,
+    normalize,
 )
 from export.models.resnet import ResNet50
 
@@ -93,7 +93,7 @@ class ImageStream(nn.Module):
         if self.embed is not None:
             result["embedding"] = self.embed(features[8])
         if any(level.raw for level in self.config.decoder):
-            result["image_1"] = normalise(image)
+            result["image_1"] = normalize(image)
         return result
 
 

@@ -1,4 +1,4 @@
-"""The image stream of Forte et al. 2020: ResNet-50, GroupNorm, weight standardisation, dilated to stride 8."""
+"""The image stream of Forte et al. 2020: ResNet-50, GroupNorm, weight standardization, dilated to stride 8."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from export.models.layers import GroupNorm, StandardisedConv, normalise
+from export.models.layers import GroupNorm, StandardizedConv, normalize
 
 
 class Bottleneck(nn.Module):
@@ -21,13 +21,13 @@ class Bottleneck(nn.Module):
 
     def __init__(self, cin: int, width: int, stride: int, dilation: int, downsample: int | None, groups: int) -> None:
         super().__init__()
-        self.conv1, self.bn1 = StandardisedConv(cin, width, 1, bias=False), GroupNorm(groups, width)
-        self.conv2 = StandardisedConv(width, width, 3, stride, dilation, dilation, bias=False)
+        self.conv1, self.bn1 = StandardizedConv(cin, width, 1, bias=False), GroupNorm(groups, width)
+        self.conv2 = StandardizedConv(width, width, 3, stride, dilation, dilation, bias=False)
         self.bn2 = GroupNorm(groups, width)
-        self.conv3, self.bn3 = StandardisedConv(width, 4 * width, 1, bias=False), GroupNorm(groups, 4 * width)
+        self.conv3, self.bn3 = StandardizedConv(width, 4 * width, 1, bias=False), GroupNorm(groups, 4 * width)
         self.downsample = None
         if downsample is not None:
-            conv = StandardisedConv(cin, 4 * width, 1, downsample, bias=False)
+            conv = StandardizedConv(cin, 4 * width, 1, downsample, bias=False)
             self.downsample = nn.Sequential(conv, GroupNorm(groups, 4 * width))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -49,7 +49,7 @@ class ResNet50(nn.Module):
     def __init__(self, click_channels: int, width: int = 64, groups: int = 32) -> None:
         super().__init__()
         self.channels = {2: width, 4: 4 * width, 8: 32 * width}
-        self.conv1 = StandardisedConv(3 + click_channels, width, 7, 2, 3, bias=False)
+        self.conv1 = StandardizedConv(3 + click_channels, width, 7, 2, 3, bias=False)
         self.bn1 = GroupNorm(groups, width)
         self.layer1 = self._layer(width, width, 3, 1, (1, 1), groups)
         self.layer2 = self._layer(4 * width, 2 * width, 4, 2, (1, 1), groups)
@@ -59,7 +59,7 @@ class ResNet50(nn.Module):
 
     def forward(self, image: Tensor) -> dict[int, Tensor]:
         """Map (B, 3 + click channels, H, W) to features by stride."""
-        x = torch.cat([normalise(image[:, :3]), image[:, 3:]], dim=1)
+        x = torch.cat([normalize(image[:, :3]), image[:, 3:]], dim=1)
         stem = F.relu(self.bn1(self.conv1(x)))
         layer1 = self.layer1(F.max_pool2d(stem, 3, 2, 1))
         return {2: stem, 4: layer1, 8: self.layer4(self.layer3(self.layer2(layer1)))}

@@ -105,12 +105,12 @@ class Beside:
         if line is None:
             return
         if "failed" in line:
-            tqdm.write(f"notice: the validation after {line['pictures']} pictures failed: {line['failed']}", sys.stderr)
+            tqdm.write(f"notice: the validation after {line['pictures']} images failed: {line['failed']}", sys.stderr)
             return
         figures = ", ".join(f"{name} {line[name]:.4g}" for name in ("noc85", "noc90", "noc95", "auc"))
-        tqdm.write(f"after {line['pictures']} pictures: {figures} on {line['cases']} cases", sys.stderr)
+        tqdm.write(f"after {line['pictures']} images: {figures} on {line['cases']} cases", sys.stderr)
         if self.log is not None:
-            self.log.draw({f"validation_{n}": line[n] for n in ("noc85", "noc90", "noc95", "auc")}, line["pictures"])
+            self.log.plot({f"validation_{n}": line[n] for n in ("noc85", "noc90", "noc95", "auc")}, line["pictures"])
 
 
 @contextmanager
@@ -119,4 +119,4 @@ def said(what: str, pictures: int) -> Iterator[None]:
     try:
         yield
     except (OSError, ValueError) as error:
-        tqdm.write(f"notice: no {what} after {pictures} pictures: {error}", sys.stderr)
+        tqdm.write(f"notice: no {what} after {pictures} images: {error}", sys.stderr)

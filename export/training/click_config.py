@@ -21,8 +21,8 @@ class ClickConfig:
     """Which clicks an image is trained with.
 
     Attributes:
-        strategy: "robot" clicks one at a time into the largest error of the last answer (Forte et al. 2020);
-            "bundled" draws all clicks of an image from its mask alone, for one answer (Xu et al. 2016).
+        strategy: "robot" clicks one at a time into the largest error of the last prediction (Forte et al. 2020);
+            "bundled" samples all clicks of an image from its mask alone, for one prediction (Xu et al. 2016).
         clicks: Clicks with a loss in each image; 1 for "bundled".
         warmup_clicks: At most so many clicks more come before those, without a loss, so that late clicks are met too.
         warmup_from: Share of the run after which they come; above 1 a number of images.
@@ -39,7 +39,7 @@ class ClickConfig:
         random_first: Share of the images whose first click is anywhere inside of the object, not where it is deepest.
         carried: Share of the images that stand for a crop that serving looks at closer: they begin with sampled
             clicks and a damaged mask as a look from farther away hands it over
-            (`export.training.mask_noise.seen_from_far`). Those whose object is too small for that begin as the others
+            (`export.training.mask_noise.before_zoom`). Those whose object is too small for that begin as the others
             do.
         two_passes: Share of the batches in which each click with a loss is predicted twice, and the first prediction is
             fed back for the second, which has the loss.

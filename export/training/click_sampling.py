@@ -25,11 +25,11 @@ MARGIN = 5
 BAND = 40
 
 
-def bundled_clicks(rng: np.random.Generator, truth: Mask, others: Mask, void: Mask) -> list[Click]:
+def clicks_at_once(rng: np.random.Generator, truth: Mask, others: Mask, void: Mask) -> list[Click]:
     """Draw the clicks of one image: foreground, then background by one of three strategies.
 
     Args:
-        rng: Where everything drawn comes from.
+        rng: Source of all that is random.
         truth: The wanted object, bool, shape (H, W).
         others: Other objects, bool, shape (H, W). Where there are none, the strategy that clicks on them falls back to
             random clicks around the object.

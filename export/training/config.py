@@ -32,7 +32,7 @@ class LossConfig:
         click: Squared error at the clicks, the rest of equation (1).
         click_sum: Whether that error is summed over the clicks, as the paper does, or averaged.
         grid_iou: Soft IoU of the prediction before the guided filter.
-        focal: Normalised focal loss of the prediction before the guided filter.
+        focal: Normalized focal loss of the prediction before the guided filter.
         absolute: Mean absolute error of the alpha after the guided filter.
         mirror: Squared difference of the prediction from the mean of it and of the mirrored image's. Every second
             image of a batch then is the mirror image of the one before, with the same clicks, mirrored, so that
@@ -102,7 +102,7 @@ class RunConfig:
     Attributes:
         epochs: Length of the run in epochs of its data, see `export.data.dataset.TrainingData.epoch`; 0 to give
             `pictures`.
-        images: Length of the run in training images; of a branch, those of its own.
+        pictures: Length of the run in training images; of a branch, those of its own.
         minutes: Where it is not 0, the run takes so long instead, and the schedule is scaled to fit.
         batch: Images an update, on each GPU.
         sizes: (from which share of the run on, side of the training images). In the place of shares there may be
@@ -167,20 +167,20 @@ class Settings:
             raise ValueError(f"clicks.two_passes is {clicks.two_passes}, but network.feedback is false: make it 0")
         if loss.mirror and run.batch % 2:
             raise ValueError(
-                f"loss.mirror is {loss.mirror} and run.batch {run.batch}: pictures come in pairs, make it even"
+                f"loss.mirror is {loss.mirror} and run.batch {run.batch}: images come in pairs, make it even"
             )
         if (run.epochs > 0) == (run.pictures > 0):
             raise ValueError(f"run.epochs is {run.epochs}, run.pictures {run.pictures}: give one, set the other to 0")
         shares = [share for share, _ in run.sizes]
         if not shares or shares[0] != 0 or shares != sorted(set(shares)) or (shares[-1] >= 1 and min(shares[1:]) <= 1):
             raise ValueError(
-                f"run.sizes is {run.sizes}: its shares must rise from 0 and stay below 1, or be numbers of pictures, "
+                f"run.sizes is {run.sizes}: its shares must rise from 0 and stay below 1, or be numbers of images, "
                 "all above 1 but the first"
             )
-        if self.optimizer.schedule == "constant" and (changes := self._shares_by_pictures()):
+        if self.optimizer.schedule == "constant" and (changes := self._shares_by_images()):
             raise ValueError(
                 "a run with optimizer.schedule 'constant' may become longer, which would move what begins at a share "
-                f"of it: give numbers of pictures, as in {' '.join(changes)}"
+                f"of it: give numbers of images, as in {' '.join(changes)}"
             )
         if any(side < 32 or side % 32 for _, side in run.sizes):
             raise ValueError(f"run.sizes is {run.sizes}: its sides must be multiples of 32")
@@ -212,7 +212,7 @@ class Settings:
             del run["pictures"], run["epochs"], run["precision"]
         return plain
 
-    def _shares_by_pictures(self) -> list[str]:
+    def _shares_by_images(self) -> list[str]:
         """Return what is given as a share of the run as numbers of images, in the command line's words."""
         length, sizes, warmup_from = self.run.pictures or 10_000, self.run.sizes, self.clicks.warmup_from
         changes = []
@@ -227,7 +227,7 @@ class Settings:
 def load_settings(name: str | Path, changes: Sequence[str] = ()) -> Settings:
     """Read a configuration.
 
-    A file may build on another (``base = "paper"``), and its network on one of `export.models.config.NETWORKS`
+    A file may build on another (``base = "paper"``), and its network on one of `export.models.presets.NETWORKS`
     (``network.base = "paper"``).
 
     Args:

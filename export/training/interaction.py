@@ -1,4 +1,4 @@
-"""The robot user's side of training: click maps, forced and cleaned answers, the next click. No gradients here.
+"""The robot user's side of training: click maps, forced and cleaned predictions, the next click. No gradients here.
 
 Between the network's calls everything goes through the parts that serve: the native ops and the robot of evaluation.
 """
@@ -42,11 +42,11 @@ class SimulatedUser:
         self._pool = ThreadPoolExecutor(min(batch, os.cpu_count() or 1))
 
     def start(self, samples: list[Sample], first: int, pairs: bool = False) -> Episodes:
-        """Begin a episode for every sample.
+        """Begin an episode for every sample.
 
         Args:
             samples: Their images are all of one size.
-            first: Number of the first one; all that is drawn here is drawn by it.
+            first: Number of the first one; all that is random here is seeded by it.
             pairs: Whether they are `mirrored_pairs`, which are clicked alike.
         """
 
@@ -96,16 +96,16 @@ class Episodes:
         return self._inputs()
 
     def again(self, alpha: Tensor, guides: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
-        """Feed the network's answers back and return what it is asked for the same clicks with.
+        """Feed the network's predictions back and return its inputs for the same clicks.
 
         Args:
-            alpha, guides: As for `answer`, which is called with what comes of it.
+            alpha, guides: As for `postprocess`, which is called with what comes of it.
 
         Returns:
             What `inputs` does.
         """
-        answers = self._taken(alpha, guides)
-        self._run(lambda i: self.episodes[i].feed_back(answers[i]), range(len(answers)))
+        predictions = self._taken(alpha, guides)
+        self._run(lambda i: self.episodes[i].feed_back(predictions[i]), range(len(predictions)))
         return self._inputs()
 
     def _inputs(self) -> tuple[Tensor, Tensor, Tensor]:
@@ -114,26 +114,26 @@ class Episodes:
         clicks = np.stack([s.click_map() for s in self.episodes])[:, None]
         return torch.from_numpy(maps), torch.from_numpy(previous), torch.from_numpy(clicks)
 
-    def answer(self, alpha: Tensor, guides: tuple[Tensor, Tensor]) -> float:
-        """Take the network's answers and return the mean IoU of the masks made of them.
+    def postprocess(self, alpha: Tensor, guides: tuple[Tensor, Tensor]) -> float:
+        """Take the network's predictions and return the mean IoU of the masks made of them.
 
         Args:
             alpha: Predictions, (B, 1, h, w).
             guides: Full and grid guides, as :meth:`export.models.network.Network.guides` returns them.
         """
-        answers = self._taken(alpha, guides)
-        ious = self._run(lambda i: self.episodes[i].answer(answers[i]), range(len(answers)))
+        predictions = self._taken(alpha, guides)
+        ious = self._run(lambda i: self.episodes[i].postprocess(predictions[i]), range(len(predictions)))
         return float(np.mean(ious))
 
     def _taken(self, alpha: Tensor, guides: tuple[Tensor, Tensor]) -> NDArray[np.float32]:
-        """Hand the guides to the episodes that need them; return the answers, float32, shape (B, h, w)."""
-        answers: NDArray[np.float32] = alpha.detach()[:, 0].float().contiguous().cpu().numpy()
+        """Hand the guides to the episodes that need them; return the predictions, float32, shape (B, h, w)."""
+        predictions: NDArray[np.float32] = alpha.detach()[:, 0].float().contiguous().cpu().numpy()
         if self.episodes[0].guide is not None:
             full, grid = (x.detach()[:, 0].float().contiguous().cpu().numpy() for x in guides)
             for i, episode in enumerate(self.episodes):
                 assert episode.guide is not None
                 episode.guide.full, episode.guide.grid = full[i], grid[i]
-        return answers
+        return predictions
 
 
 class GivenGuide:
@@ -153,7 +153,7 @@ class Episode:
     """One object's clicks so far.
 
     Attributes:
-        guide: Where the learned guide goes before `answer`; None with the color guide.
+        guide: Where the learned guide goes before `postprocess`; None with the color guide.
         selected: The alpha on the grid that the last click came to, float32, shape (h, w).
     """
 
@@ -173,12 +173,12 @@ class Episode:
         self.clicks = np.zeros((0, 3), np.int32)
         self.selected = np.zeros(grid, np.float32)
         self.alpha = np.zeros(self.truth.shape, np.uint8)
-        self._answered = 0  # clicks that `selected` answers: the first ones
+        self._predicted = 0  # clicks that `selected` answers: the first ones
         self._other: Episode | None = None  # whose clicks are clicked here too, mirrored
 
     def mirror(self, other: Episode) -> None:
         """Begin as another episode has begun, on the mirror image of its image, and from now on click as it does."""
-        self._other, self._answered = other, other._answered
+        self._other, self._predicted = other, other._predicted
         self._follow()
         self.selected = np.ascontiguousarray(other.selected[:, ::-1])
         self.alpha = np.ascontiguousarray(other.alpha[:, ::-1])
@@ -189,35 +189,35 @@ class Episode:
         return self._other is not None
 
     def place(self, clicks: Iterable[Click]) -> None:
-        """Place clicks that nothing answers yet; before the next answer there is no other."""
+        """Place clicks without a prediction; before the next prediction there are no others."""
         for click in clicks:
             self._add(click)
 
     def take(self, mask: NDArray[np.bool_]) -> None:
-        """Take a mask, bool, shape (H, W), for the answer to all clicks so far."""
+        """Take a mask, bool, shape (H, W), as the prediction for all clicks so far."""
         height, width = self.selected.shape
         self.alpha[:] = np.where(mask, np.uint8(255), np.uint8(0))
         self.selected = cv2.resize(mask.astype(np.float32), (width, height), interpolation=cv2.INTER_AREA)
-        self._answered = len(self.clicks)
+        self._predicted = len(self.clicks)
 
     def carry(self, alpha: NDArray[np.float32]) -> None:
-        """Take an alpha on the grid, float32, shape (h, w), for the answer to all clicks so far."""
-        self.selected, self._answered = alpha, len(self.clicks)
+        """Take an alpha on the grid, float32, shape (h, w), as the prediction for all clicks so far."""
+        self.selected, self._predicted = alpha, len(self.clicks)
         self.filter.apply(self.clicks, self.view.grid_clicks(self.clicks), alpha, self.alpha)
 
     def click(self) -> None:
         """Place the robot's next click, unless clicks wait or nothing is wrong, and fill the click stage's inputs."""
         if self._other is not None:
             self._follow()
-        elif self._answered == len(self.clicks):
+        elif self._predicted == len(self.clicks):
             click = next_click(self.alpha >= 128, self.truth, self.void)
             if click is not None:
                 self._add(click)
-        self._ask()
+        self._encode()
 
     def click_map(self) -> NDArray[np.float32]:
         """The clicks as a map: 1, -1 or 0."""
-        result = np.zeros(self.click_stage.answer.shape[2:], np.float32)
+        result = np.zeros(self.click_stage.output.shape[2:], np.float32)
         x, y, label = self.view.grid_clicks(self.clicks).T
         result[y, x] = np.where(label == 1, 1, -1)
         return result
@@ -226,9 +226,9 @@ class Episode:
         """Take the network's output (h, w) as what it is fed next, for the same clicks."""
         placed, prediction = self._predict(output)
         self.selected = self.filter.on_grid(placed, prediction)
-        self._ask()
+        self._encode()
 
-    def answer(self, output: NDArray[np.float32]) -> float:
+    def postprocess(self, output: NDArray[np.float32]) -> float:
         """Take the network's output (h, w) and return the IoU of the mask made of it."""
         placed, prediction = self._predict(output)
         self.filter.apply(self.clicks, placed, prediction, self.alpha)
@@ -241,17 +241,17 @@ class Episode:
         self.clicks = self._other.clicks.copy()
         self.clicks[:, 0] = self.truth.shape[1] - 1 - self.clicks[:, 0]
 
-    def _ask(self) -> None:
+    def _encode(self) -> None:
         """Fill the click stage's inputs for the clicks so far."""
         placed = self.view.grid_clicks(self.clicks)
-        self.click_stage.encode(placed, placed[: self._answered], self.selected)
+        self.click_stage.encode(placed, placed[: self._predicted], self.selected)
 
     def _predict(self, output: NDArray[np.float32]) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
         """Return all clicks on the grid and the prediction that comes of the output for them."""
-        self.click_stage.answer[0, 0] = output
+        self.click_stage.output[0, 0] = output
         placed, prediction = self.view.grid_clicks(self.clicks), np.empty_like(self.selected)
         self.click_stage.postprocess(placed, prediction)
-        self._answered = len(self.clicks)
+        self._predicted = len(self.clicks)
         return placed, prediction
 
     def _add(self, click: Click) -> None:

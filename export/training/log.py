@@ -30,11 +30,11 @@ class Log:
         """Write a line. One that a full disk does not take is said and left out: it is no reason to end a run."""
         try:
             append_json_line(self.path, values)
-            self.draw(values, int(values["updates"]))
+            self.plot(values, int(values["updates"]))
         except OSError as error:
             print(f"notice: a line of {self.path} is lost: {error}", file=sys.stderr)
 
-    def draw(self, values: dict[str, Any], step: int) -> None:
+    def plot(self, values: dict[str, Any], step: int) -> None:
         """Show numbers in TensorBoard only."""
         if self.board is not None:
             for name, value in values.items():

@@ -26,7 +26,7 @@ def click_error(alpha: Tensor, clicks: Tensor, summed: bool = False) -> Tensor:
     return error if summed else error / at_click.sum(dim=(1, 2, 3)).clamp(min=1)
 
 
-def normalised_focal(logits: Tensor, truth: Tensor, valid: Tensor, gamma: float = 2.0) -> Tensor:
+def normalized_focal(logits: Tensor, truth: Tensor, valid: Tensor, gamma: float = 2.0) -> Tensor:
     """Focal loss whose weights sum to the number of pixels (Sofiiuk et al. 2019, AdaptIS), per image.
 
     The focal weight (1 - pt)^gamma shrinks as training goes well; dividing by its sum keeps the gradient's size.

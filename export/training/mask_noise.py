@@ -1,4 +1,4 @@
-"""Masks that a sequence can begin with as the last answer: true ones, damaged, or also seen from far.
+"""Masks that an episode can begin with: true masks with noise, and as predicted before zooming in.
 
 FocalClick (Chen et al. 2022) and RITM correct given masks so. Serving hands over coarse ones when it zooms in.
 """
@@ -32,13 +32,13 @@ NEAREST, FARTHEST = 1.5, 6.0
 SOFTEST = 1.0
 
 
-def damaged(rng: np.random.Generator, truth: Mask, clicks: Sequence[Click]) -> Mask:
+def noisy_mask(rng: np.random.Generator, truth: Mask, clicks: Sequence[Click]) -> Mask:
     """Add ellipses to a mask and take ellipses out of it; most lie on its outline, some anywhere in its box.
 
     The clicks are obeyed on the spot, and only pieces that were clicked are left, as serving leaves them.
 
     Args:
-        rng: Where everything drawn comes from.
+        rng: Source of all that is random.
         truth: bool, shape (H, W).
         clicks: At least one foreground click, all of these on the truth, and any number of background clicks beside it.
 
@@ -70,7 +70,7 @@ def damaged(rng: np.random.Generator, truth: Mask, clicks: Sequence[Click]) -> M
     return np.asarray(mask == 1)
 
 
-def seen_from_far(
+def before_zoom(
     rng: np.random.Generator, mask: Mask, clicks: NDArray[np.int32], grid: tuple[int, int]
 ) -> NDArray[np.float32]:
     """Turn a mask into what a look from farther away would hand over to a closer one, as `pyiseg.crops` does.
@@ -79,7 +79,7 @@ def seen_from_far(
     to the closer look's grid as serving brings it.
 
     Args:
-        rng: Where everything drawn comes from.
+        rng: Source of all that is random.
         mask: bool, shape (H, W): the image of the closer look.
         clicks: int32, shape (N, 3), rows x, y, label on that image.
         grid: Height and width of its grid.
@@ -95,8 +95,8 @@ def seen_from_far(
     alpha = np.ascontiguousarray(soft.clip(0, 1), np.float32)
     height, width = mask.shape
     _core.force_clicks(View((height, width), (height, width), (h, w)).grid_clicks(clicks), alpha)
-    picture = Rect(0, 0, height, width)
-    return resample_to_crop(alpha, picture, picture, grid).clip(0, 1)
+    whole = Rect(0, 0, height, width)
+    return resample_to_crop(alpha, whole, whole, grid).clip(0, 1)
 
 
 def _pieces(mask: NDArray[np.uint8], clicks: Sequence[Click]) -> NDArray[np.uint8]:

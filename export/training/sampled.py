@@ -1,4 +1,4 @@
-"""Clicks drawn from the mask at once, for a sequence to begin with: as Sofiiuk et al. 2021 (RITM) begin theirs.
+"""Clicks sampled from the mask at once, for an episode to begin with: as Sofiiuk et al. 2021 (RITM) begin theirs.
 
 The numbers of foreground and of background clicks fall off geometrically, and background clicks lie beside the object,
 on other objects, or anywhere. Where on a mask clicks may lie is said in `export.training.click_sampling`, and so
@@ -27,7 +27,7 @@ def sampled_clicks(
     """Draw clicks inside and outside of an object.
 
     Args:
-        rng: Where everything drawn comes from.
+        rng: Source of all that is random.
         truth: The wanted object, bool, shape (H, W).
         others: Other objects, bool, shape (H, W). Where there are none, their share lies beside the object.
         void: Pixels that are not judged and never clicked, bool, shape (H, W).

@@ -1,7 +1,7 @@
-"""How an episode begins: with clicks drawn from the mask, with a damaged mask, on a crop that was zoomed in on.
+"""How an episode begins: with clicks sampled from the mask, with a noisy mask, on a crop that was zoomed in on.
 
 Serving meets all of these where training by the robot's first clicks does not: many clicks, errors that the network
-itself does not make, selections that a coarser look hands over.
+itself does not make, selections predicted before zooming in.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from export.training.click_config import ClickConfig
-from export.training.click_sampling import bundled_clicks
-from export.training.mask_noise import damaged, seen_from_far
+from export.training.click_sampling import clicks_at_once
+from export.training.mask_noise import before_zoom, noisy_mask
 from export.training.sampled import random_click, sampled_clicks
 from pyiseg.evaluation.robot import next_click
 from pyiseg.model import Zoom
@@ -22,49 +22,49 @@ if TYPE_CHECKING:
     from export.training.interaction import Episode
 
 # Each kind of start draws from a stream of its own, so that no setting changes what another draws.
-BUNDLED, DAMAGED, SAMPLED = 2, 3, 4
+CLICK_SAMPLING, MASK_NOISE, SAMPLED = 2, 3, 4
 # A crop is at most this many times as large as `pyiseg.zoom.choose_crop` would choose for its object.
 LARGEST = 4.0
 
 
 def begin(episode: Episode, config: ClickConfig, zoom: Zoom | None, seed: int, number: int) -> None:
-    """Place the clicks that a episode begins with, and the selection that answers them, if any.
+    """Place the clicks that an episode begins with, and their prediction, if it has one.
 
     Args:
         episode: A fresh one.
         config: What begins how often.
-        zoom: When serving zooms in; a model that never does is met by no crops.
+        zoom: When serving zooms in; None for a model that never does, which gets no crops.
         seed: Of the run.
-        number: Of the sample: what is drawn depends on the two only.
+        number: Of the sample: what is sampled depends on the two only.
     """
     truth, void, others = episode.truth, episode.void, episode.others
     if config.strategy == "bundled":
-        episode.place(bundled_clicks(np.random.default_rng([seed, BUNDLED, number]), truth, others, void))
+        episode.place(clicks_at_once(np.random.default_rng([seed, CLICK_SAMPLING, number]), truth, others, void))
         return
-    damage, rng = np.random.default_rng([seed, DAMAGED, number]), np.random.default_rng([seed, SAMPLED, number])
+    noise_rng, rng = np.random.default_rng([seed, MASK_NOISE, number]), np.random.default_rng([seed, SAMPLED, number])
     sampled, carried, random = rng.random(3) < (config.sampled, config.carried, config.random_first)
-    damages = damage.random() < config.damaged
+    noisy = noise_rng.random() < config.damaged
     if not (truth & ~void).any():
         return
     if carried and zoom is not None and is_crop(zoom, truth):
         # One click less than zooms in: that one is the robot's, into what is wrong.
         clicks = sampled_clicks(rng, truth, others, void, config.sampled_clicks, zoom.from_click - 1)
         episode.place(clicks)
-        mask = damaged(damage, truth, clicks)
-        episode.carry(seen_from_far(rng, mask, episode.clicks, episode.selected.shape))
+        mask = noisy_mask(noise_rng, truth, clicks)
+        episode.carry(before_zoom(rng, mask, episode.clicks, episode.selected.shape))
         return
     if sampled:
         clicks = sampled_clicks(rng, truth, others, void, config.sampled_clicks)
     elif random:
         clicks = [random_click(rng, truth, void)]
-    elif damages:
+    elif noisy:
         first = next_click(episode.alpha >= 128, truth, void)
         clicks = [] if first is None else [first]
     else:
         return
     episode.place(clicks)
-    if damages:
-        episode.take(damaged(damage, truth, clicks))
+    if noisy:
+        episode.take(noisy_mask(noise_rng, truth, clicks))
 
 
 def is_crop(zoom: Zoom, truth: NDArray[np.bool_]) -> bool:

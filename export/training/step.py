@@ -1,4 +1,4 @@
-"""One batch, click by click: a click, an answer, its loss, the next click."""
+"""One batch, click by click: a click, a prediction, its loss, the next click."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from export.data.dataset import Sample
 from export.models.network import Features
 from export.training.config import LossConfig, Settings
 from export.training.interaction import SimulatedUser, mirrored_pairs
-from export.training.losses import absolute_error, click_error, mirror_difference, normalised_focal, soft_iou
+from export.training.losses import absolute_error, click_error, mirror_difference, normalized_focal, soft_iou
 from export.training.optimizer import Optimizer
 
 Guides = tuple[Tensor, Tensor]
@@ -24,7 +24,7 @@ PRECISIONS = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 class Targets:
-    """What a batch's answers are judged by, at full size and on the grid.
+    """The truth that a batch's predictions are compared with, at full size and on the grid.
 
     Attributes:
         truth, grid_truth: The wanted alpha, float32, shape (B, 1, H, W).
@@ -52,7 +52,7 @@ class Targets:
             "iou": lambda: soft_iou(refined, self.truth, self.valid),
             "click": lambda: click_error(alpha, clicks, config.click_sum),
             "grid_iou": lambda: soft_iou(alpha, self.grid_truth, self.grid_valid),
-            "focal": lambda: normalised_focal(logits, self.grid_truth, self.grid_valid),
+            "focal": lambda: normalized_focal(logits, self.grid_truth, self.grid_valid),
             "absolute": lambda: absolute_error(refined, self.truth, self.valid),
             "mirror": lambda: mirror_difference(alpha),
         }
@@ -85,7 +85,7 @@ class ClickLoop:
 
         Args:
             samples: Images of one size.
-            first: Number of the first one, which all that is random here is drawn by.
+            first: Number of the first one, which all that is random here is seeded by.
             progress: Share of the run that has passed.
         """
         config, net, pairs = self.settings.clicks, self.network.train(), self.settings.loss.mirror > 0
@@ -135,7 +135,7 @@ class ClickLoop:
                     metrics[f"loss_{k - free + 1}"] = loss.detach()  # type: ignore[assignment]
                     if self.settings.optimizer.update == "click":
                         self.optimizer.step(progress)
-            metrics[f"iou_{k + 1}"] = steps.answer(alpha, used)
+            metrics[f"iou_{k + 1}"] = steps.postprocess(alpha, used)
         if self.settings.optimizer.update == "picture":
             reached = [(made, held.grad) for made, held in shared if held.grad is not None]
             torch.autograd.backward([made for made, _ in reached], [grad for _, grad in reached])

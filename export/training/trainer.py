@@ -212,7 +212,7 @@ class Trainer:
         metrics = self.click_loop.train(samples, self._first_of(samples), self.progress())
         if not all(map(math.isfinite, metrics.values())):
             raise ValueError(
-                f"the loss is no longer finite after {self.pictures} pictures: begin anew with a lower optimizer.lr"
+                f"the loss is no longer finite after {self.pictures} images: begin anew with a lower optimizer.lr"
             )
         self.pictures += len(samples) * distributed.world()
         return metrics
@@ -246,7 +246,7 @@ class Trainer:
         except OSError as error:
             if final:
                 raise
-            tqdm.write(f"notice: no checkpoint after {self.pictures} pictures, the last one stays: {error}", sys.stderr)
+            tqdm.write(f"notice: no checkpoint after {self.pictures} images, the last one stays: {error}", sys.stderr)
 
     def _check_beginning(self, begun: bool, resume: bool, start: Path | None, branch: Path | None) -> None:
         if branch is not None and start is not None:

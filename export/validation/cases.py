@@ -123,7 +123,7 @@ def read_cases(data: Path, path: Path = LIST) -> list[ListedCase]:
         shown = ", ".join(missing[:3]) + (f" and {len(missing) - 3} more" if len(missing) > 3 else "")
         raise FileNotFoundError(
             f"{shown} of {path.name} {'are' if len(missing) > 1 else 'is'} not in {data}: it must hold the images of "
-            f"{' and '.join(LISTS)} that the list was made from; or use --drawn N to draw cases from it"
+            f"{' and '.join(LISTS)} that the list was made from; or use --drawn N to sample cases from it"
         )
     check_pillow(case.image.name for case in cases)
     return cases

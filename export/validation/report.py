@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pyiseg.evaluation.evaluate import Run, late_clicks, summarise, to_the_limit
+from pyiseg.evaluation.evaluate import Run, late_clicks, summarize, to_the_limit
 from pyiseg.evaluation.metrics import clicks_to_reach, mean_with_interval
 from pyiseg.files import atomic_write
 
@@ -52,11 +52,11 @@ def result(
         first: Runs of the same cases that these are compared with.
 
     Returns:
-        What :func:`pyiseg.evaluation.evaluate.summarise` says of all cases; ``against_first``, as from
+        What :func:`pyiseg.evaluation.evaluate.summarize` says of all cases; ``against_first``, as from
         :func:`compared`, where there is a first; and ``slices``, by name, with the same figures in short: ``mean_iou``
         is a table by click there.
     """
-    table = {"model": name, **summarise(runs, limit)}
+    table = {"model": name, **summarize(runs, limit)}
     if first is not None:
         table["against_first"] = compared(runs, first, limit)
     table["slices"] = {}
@@ -65,7 +65,7 @@ def result(
         those = [run for run in runs if run.name in inside]
         if not those:
             continue
-        whole = summarise(those, limit)
+        whole = summarize(those, limit)
         part = {key: whole[key] for key in _OF_SLICES}
         part["mean_iou"] = {str(n): whole["mean_iou"][n - 1] for n in IOU_AFTER if n <= limit}
         part["late"] = late_clicks(those, limit)

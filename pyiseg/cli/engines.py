@@ -54,7 +54,7 @@ class Environment:
         """Look."""
         trt = None
         with contextlib.suppress(DeviceError):
-            trt = tensorrt.flavour()
+            trt = tensorrt.find_package()
         return cls(trt, gpu_here())
 
     def check(self, path: Path) -> EngineStatus:
@@ -70,8 +70,8 @@ class Environment:
         if _changed(header):
             return EngineStatus(key, f"its model in '{header.folder}' has changed", True)
         trt, gpu = self.trt, self.gpu
-        if trt is None or trt.name != key.flavour:
-            return EngineStatus(key, f"{key.flavour} is not installed, or not the one in use", False)
+        if trt is None or trt.name != key.package:
+            return EngineStatus(key, f"{key.package} is not installed, or not the one in use", False)
         if trt.version != key.version:
             return EngineStatus(key, difference(key, dataclasses.replace(key, version=trt.version)), True)
         if gpu is None:
@@ -218,7 +218,7 @@ def _title(key: EngineKey | None) -> str:
     if key is None:
         return "unknown"
     driver = "" if key.driver is None else f", CUDA {key.driver} driver"
-    return f"{key.model} {key.spec.network} {key.spec.size}, {key.flavour} {key.version}, {key.target}{driver}"
+    return f"{key.model} {key.spec.network} {key.spec.size}, {key.package} {key.version}, {key.target}{driver}"
 
 
 def _count(cache: EngineCache) -> str:

@@ -50,7 +50,7 @@ def run(options: argparse.Namespace, echo: Callable[[str], None]) -> int:
         device=settings.device,
         jobs=outcome.jobs,
         versions=runner.versions(),
-        summary=evaluate.summarise(outcome.runs, settings.limit)
+        summary=evaluate.summarize(outcome.runs, settings.limit)
         | {"failed": len(outcome.failed), "unmasked": len(unmasked)},
         runs=outcome.runs,
         # Where the files lie is nobody's business but the user's: reports are passed on.
@@ -66,9 +66,9 @@ def run(options: argparse.Namespace, echo: Callable[[str], None]) -> int:
     if journal is not None and not outcome.failed:
         journal.unlink(missing_ok=True)
     if options.report is not None:
-        drawn = report.write_sheets(options.report, found, cases, model, settings.device)
+        sheets = report.write_sheets(options.report, found, cases, model, settings.device)
         sets = report.labelled([(model.name, found)])
-        echo(f"wrote   {report.write_folder(options.report, sets, {found.dataset: drawn})}")
+        echo(f"wrote   {report.write_folder(options.report, sets, {found.dataset: sheets})}")
     echo(_text(found.summary))
     if outcome.failed:
         echo(f"failed       {len(outcome.failed)} of {len(cases)} cases could not be used and count nowhere, see above")
@@ -103,7 +103,7 @@ def compare(options: argparse.Namespace, echo: Callable[[str], None]) -> int:
                     f"leave out --{name}"
                 )
     named = [(path.stem, record.read_report(path)) for path in options.reports]
-    drawn = {}
+    sheets = {}
     if options.images is not None:
         if len(named) > 1:
             raise ValueError(
@@ -111,10 +111,10 @@ def compare(options: argparse.Namespace, echo: Callable[[str], None]) -> int:
             )
         found = named[0][1]
         cases = runner.read_cases(found.dataset, options.images)
-        drawn[found.dataset] = report.write_sheets(
+        sheets[found.dataset] = report.write_sheets(
             options.output, found, cases, load_model(options.model), options.device
         )
-    echo(f"wrote   {report.write_folder(options.output, report.labelled(named), drawn)}")
+    echo(f"wrote   {report.write_folder(options.output, report.labelled(named), sheets)}")
     return 0
 
 

@@ -40,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"pyiseg: error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
     except MemoryError:
-        print("pyiseg: error: not enough memory for this picture; shrink it first", file=sys.stderr)
+        print("pyiseg: error: not enough memory for this image; shrink it first", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 130
@@ -171,7 +171,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="pyiseg", description="Select things in pictures by clicking on them.")
+    parser = _Parser(prog="pyiseg", description="Select things in images by clicking on them.")
     parser.add_argument("--version", action="version", version=f"pyiseg {pyiseg.__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
 
@@ -180,8 +180,8 @@ def _parser() -> argparse.ArgumentParser:
     device = _Parser(add_help=False)
     device.add_argument("--device", default="cpu", metavar="NAME", help="cpu, cuda or auto (default: cpu)")
 
-    cut = commands.add_parser("cut", parents=[model, device], help="cut something out of a picture")
-    cut.add_argument("image", type=Path, help="the picture")
+    cut = commands.add_parser("cut", parents=[model, device], help="cut something out of an image")
+    cut.add_argument("image", type=Path, help="the image")
     cut.add_argument(
         "--click",
         type=_click,
@@ -223,7 +223,7 @@ def _parser() -> argparse.ArgumentParser:
     report = commands.add_parser("report", parents=[model, device], help="compare evaluations in tables and plots")
     report.add_argument("reports", type=Path, nargs="+", metavar="FILE", help="what evaluate -o wrote")
     report.add_argument(
-        "-o", "--output", type=Path, required=True, metavar="FOLDER", help="for report.md and its pictures"
+        "-o", "--output", type=Path, required=True, metavar="FOLDER", help="for report.md and its images"
     )
     report.add_argument(
         "--images", type=Path, metavar="FOLDER", help="of the data set, to draw contact sheets too (of one report)"

@@ -41,8 +41,8 @@ def contact_sheet(
         model, device: What the runs were made with.
     """
     rows = [_row(run, case, model, device) for run, case in zip(runs, cases, strict=True)]
-    heights = [max(picture.height for picture, _ in row) + _CAPTION + _GAP for row in rows]
-    pitch = _GAP + max(picture.width for row in rows for picture, _ in row)
+    heights = [max(tile.height for tile, _ in row) + _CAPTION + _GAP for row in rows]
+    pitch = _GAP + max(tile.width for row in rows for tile, _ in row)
     bold, plain = _font(20, "bold"), _font(14)
     pitch = max(pitch, _GAP + max(round(plain.getlength(_cut(caption))) for row in rows for _, caption in row))
     width = max(_GAP + pitch * max(len(row) for row in rows), 2 * _GAP + round(bold.getlength(title)))
@@ -51,10 +51,10 @@ def contact_sheet(
     draw.text((_GAP, _TITLE // 2), title, fill=_INK, font=bold, anchor="lm")
     top = _TITLE
     for row, height in zip(rows, heights, strict=True):
-        for column, (picture, caption) in enumerate(row):
+        for column, (tile, caption) in enumerate(row):
             left = _GAP + column * pitch
             draw.text((left, top + _CAPTION // 2), _cut(caption), fill=_INK, font=plain, anchor="lm")
-            sheet.paste(picture, (left, top + _CAPTION))
+            sheet.paste(tile, (left, top + _CAPTION))
         top += height
     with atomic_write(path) as file:
         sheet.save(file, format="PNG", optimize=True)
@@ -92,11 +92,11 @@ def _panel(
     if not wanted:
         shown = shown + np.float32(0.45) * inside[..., None] * (np.array(_TINT, np.float32) - shown)
     shown[edge] = _WANTED if wanted else _EDGE
-    picture = Image.fromarray(np.rint(shown).astype(np.uint8))
+    tile = Image.fromarray(np.rint(shown).astype(np.uint8))
     marks = [((x + 0.5) * fine[0] / width, (y + 0.5) * fine[1] / height, fg) for x, y, fg in clicks]
-    draw_clicks(picture, marks[:-1], _FINE * 5)
-    draw_clicks(picture, marks[-1:], _FINE * 8)  # the last one is larger
-    return picture.resize(size, Image.Resampling.LANCZOS)
+    draw_clicks(tile, marks[:-1], _FINE * 5)
+    draw_clicks(tile, marks[-1:], _FINE * 8)  # the last one is larger
+    return tile.resize(size, Image.Resampling.LANCZOS)
 
 
 def _font(size: int, weight: str = "normal") -> ImageFont.FreeTypeFont:

@@ -22,7 +22,7 @@ class Case:
         image: Path of the image.
         mask: Path of the mask.
         banded: Whether values between 64 and 192 in the mask are void (GrabCut's band) instead of thresholded.
-        threshold: The least value that is wanted, 0..255, where the mask has no band. Of a mask in colour the strongest
+        threshold: The least value that is wanted, 0..255, where the mask has no band. Of a mask in color the strongest
             channel counts.
     """
 
@@ -51,7 +51,7 @@ class Case:
 
     def _values(self) -> NDArray[np.uint8]:
         try:
-            values: NDArray[np.uint8] = read_pixels(self.mask, _in_colour).max(axis=2)
+            values: NDArray[np.uint8] = read_pixels(self.mask, _in_color).max(axis=2)
         except DamagedFileError as error:
             raise DamagedFileError(f"mask {error}") from error.__cause__
         return values
@@ -77,7 +77,7 @@ class Instance(Case):
 
 
 def grabcut(folder: Path) -> Iterator[Case]:
-    """The 50 images of GrabCut: ``images/`` and ``masks/`` by the same name; the grey band is void."""
+    """The 50 images of GrabCut: ``images/`` and ``masks/`` by the same name; the gray band is void."""
     for image, mask in _pairs(folder):
         yield Case(mask.stem, image, mask, banded=True)
 
@@ -136,6 +136,6 @@ def _pairs(folder: Path, image_of: Callable[[str], str] = lambda stem: stem) -> 
     return pairs(folder / "images", folder / "masks", "an evaluation set is images/ and masks/ side by side", image_of)
 
 
-def _in_colour(picture: Image.Image) -> Image.Image:
+def _in_color(image: Image.Image) -> Image.Image:
     # By way of RGBA: Pillow warns about palettes with transparency that go straight to RGB.
-    return picture.convert("RGBA").convert("RGB") if picture.mode == "P" else picture.convert("RGB")
+    return image.convert("RGBA").convert("RGB") if image.mode == "P" else image.convert("RGB")

@@ -103,7 +103,7 @@ def run_case(
     return Run(case.name, ious, list(session.clicks), session_ms, click_ms, corrected, boundary_ious, reach)
 
 
-def summarise(runs: Iterable[Run], limit: int = 20) -> dict[str, Any]:
+def summarize(runs: Iterable[Run], limit: int = 20) -> dict[str, Any]:
     """Sum up runs.
 
     A run that ended early keeps its last IoU: nothing was left to correct.

@@ -47,13 +47,13 @@ def pairs(
     Raises:
         FileNotFoundError: A folder is missing or empty, or a mask has no image.
     """
-    pictures = {path.stem: path for path in listed(images, way_out)}
+    by_name = {path.stem: path for path in listed(images, way_out)}
     found = []
     for mask in listed(masks, way_out):
-        name = mask.stem if mask.stem in pictures else image_of(mask.stem)
-        if name not in pictures:
-            raise FileNotFoundError(f"mask {mask} has no picture of its name in {images}: {way_out}")
-        found.append((pictures[name], mask))
+        name = mask.stem if mask.stem in by_name else image_of(mask.stem)
+        if name not in by_name:
+            raise FileNotFoundError(f"mask {mask} has no image of its name in {images}: {way_out}")
+        found.append((by_name[name], mask))
     return found
 
 
@@ -74,20 +74,20 @@ def _say_once(folder: Path, notice: str) -> None:
     print(notice, file=sys.stderr)
 
 
-def read_pixels(path: Path, convert: Callable[[Image.Image], Image.Image] = lambda picture: picture) -> NDArray[Any]:
+def read_pixels(path: Path, convert: Callable[[Image.Image], Image.Image] = lambda image: image) -> NDArray[Any]:
     """Read an image's values as they are stored, or as ``convert`` makes them.
 
     Raises:
         DamagedFileError: It cannot be read.
     """
     try:
-        with Image.open(path) as picture:
-            return np.asarray(convert(picture))
+        with Image.open(path) as image:
+            return np.asarray(convert(image))
     except MemoryError:
         raise
     except Exception as error:
         # Pillow's decoders have no common error: OSError, SyntaxError and RuntimeError have been seen.
-        raise DamagedFileError(f"{path} cannot be read as a picture: {error}; the file may be damaged") from error
+        raise DamagedFileError(f"{path} cannot be read as an image: {error}; the file may be damaged") from error
 
 
 def read_index(path: Path) -> NDArray[np.uint8]:
@@ -109,7 +109,7 @@ def read_index(path: Path) -> NDArray[np.uint8]:
         values = np.ascontiguousarray(values[..., 0])
     if values.ndim != 2 or values.dtype != np.uint8:
         raise DamagedFileError(
-            f"{path} is no index mask: shape {values.shape}, {values.dtype}; save it as 8-bit grey or with a palette"
+            f"{path} is no index mask: shape {values.shape}, {values.dtype}; save it as 8-bit gray or with a palette"
         )
     return values
 
@@ -134,7 +134,7 @@ def read_instances(path: Path) -> NDArray[np.uint8]:
     except Exception as error:
         # loadmat passes on whatever its parsing runs into: ValueError, TypeError, KeyError and zlib.error among it.
         raise DamagedFileError(
-            f"{path} cannot be read as the instances of a picture (GTinst.Segmentation): {error!r}; fetch it again, or "
+            f"{path} cannot be read as the instances of an image (GTinst.Segmentation): {error!r}; fetch it again, or "
             "take its name out of the list"
         ) from error
     if values.ndim != 2 or values.dtype.kind not in "ui" or values.size == 0:

@@ -15,15 +15,15 @@ from pyiseg.evaluation.evaluate import SHARES_ABOVE, SHARES_AFTER
 from pyiseg.evaluation.results import Report
 from pyiseg.files import atomic_write
 
-# Okabe and Ito's colours, told apart by the colour-blind too; dark to light for what has an order.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+# Okabe and Ito's colors, told apart by the color-blind too; dark to light for what has an order.
+COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 # By clicks, whatever the limit of the report: the panels share one legend.
 ORDERED = dict(zip(SHARES_AFTER, ("#B8D6E6", "#62A6C8", "#1F6E9C", "#0B2E4F"), strict=True))
 SHAPED = dict(zip(SHARES_AFTER, MARKERS, strict=False))
 # Of the field: an AuC over other numbers of clicks is not to be compared with those published.
 LIMIT = 20
-# The mean over fewer images than this says little, and is drawn faintly.
+# The mean over fewer images than this says little, and is shown faintly.
 FEW = 5
 
 
@@ -65,7 +65,7 @@ def corrected_plot(path: Path, title: str, reports: Mapping[str, Report]) -> Non
             joined = max(0, enough - 1)
             axes.plot(clicks[joined:], curve[joined:], alpha=0.3, label="" if enough else label, **_style(index))
     if any(line.get_alpha() for line in axes.lines):
-        axes.plot([], [], label=f"pale: fewer than {FEW} images", alpha=0.3, color=COLOURS[-1], linewidth=2)
+        axes.plot([], [], label=f"pale: fewer than {FEW} images", alpha=0.3, color=COLORS[-1], linewidth=2)
     axes.set_ylim(-0.02, 1.02)
     axes.yaxis.set_major_formatter(PercentFormatter(1))
     # The curves may be anywhere from top to bottom.
@@ -84,14 +84,14 @@ def share_plot(path: Path, title: str, reports: Mapping[str, Report]) -> None:
     figure = Figure(figsize=(4.4 * columns + 1.6, 4.2 * rows), layout="constrained")
     figure.suptitle(title, fontsize=13, fontweight="bold")
     grid = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True).ravel()
-    drawn: dict[int, Line2D] = {}
+    lines: dict[int, Line2D] = {}
     for axes, (label, report) in zip(grid, reports.items(), strict=False):
         for clicks, curve in sorted((int(n), curve) for n, curve in report.summary["share_above"].items()):
-            (drawn[clicks],) = axes.plot(
+            (lines[clicks],) = axes.plot(
                 [100 * t for t in SHARES_ABOVE],
                 curve,
                 label=f"{clicks} click{'s' * (clicks != 1)}",
-                color=ORDERED.get(clicks, COLOURS[-1]),
+                color=ORDERED.get(clicks, COLORS[-1]),
                 marker=SHAPED.get(clicks, MARKERS[-1]),
                 linewidth=2,
                 markersize=5,
@@ -107,7 +107,7 @@ def share_plot(path: Path, title: str, reports: Mapping[str, Report]) -> None:
     for axes in grid[len(reports) :]:
         axes.set_axis_off()
     # Most clicks first, as the curves lie.
-    handles = [drawn[clicks] for clicks in sorted(drawn, reverse=True)]
+    handles = [lines[clicks] for clicks in sorted(lines, reverse=True)]
     figure.legend(handles=handles, loc="outside right center", fontsize=10, frameon=False)
     write_figure(path, figure)
 
@@ -139,7 +139,7 @@ def _dress(axes: Axes, x: str, y: str) -> None:
 
 def _style(index: int) -> dict[str, Any]:
     return {
-        "color": COLOURS[index % len(COLOURS)],
+        "color": COLORS[index % len(COLORS)],
         "marker": MARKERS[index % len(MARKERS)],
         "linewidth": 2,
         "markersize": 5,

@@ -20,7 +20,7 @@ PAGE = "report.md"
 BEST, WORST = 6, 10
 
 _ROBOTS = {
-    "forte": "at the centre of the largest wrong region (Forte et al. 2020)",
+    "forte": "at the center of the largest wrong region (Forte et al. 2020)",
     "ritm": "at the deepest point of all that is wrong (Sofiiuk et al. 2021)",
 }
 
@@ -43,14 +43,16 @@ def labelled(reports: Sequence[tuple[str, Report]]) -> dict[str, dict[str, Repor
 
 
 def write_folder(
-    folder: Path, sets: Mapping[str, Mapping[str, Report]], drawn: Mapping[str, Sequence[tuple[str, str]]] | None = None
+    folder: Path,
+    sets: Mapping[str, Mapping[str, Report]],
+    sheets: Mapping[str, Sequence[tuple[str, str]]] | None = None,
 ) -> Path:
     """Write the page and the plots it shows.
 
     Args:
         folder: Made if need be; files of these names in it are replaced.
         sets: Reports by data set and label, as from :func:`labelled`.
-        drawn: By data set, contact sheets that :func:`write_sheets` put there: what they show, and the file.
+        sheets: By data set, contact sheets that :func:`write_sheets` put there: what they show, and the file.
 
     Returns:
         Path of the page.
@@ -59,20 +61,20 @@ def write_folder(
     parts = ["# Evaluation"]
     for dataset, reports in sets.items():
         title = TITLES.get(dataset, dataset)
-        pictures: list[tuple[str, str]] = []
-        drawings: tuple[tuple[str, str, Callable[[Path, str, Mapping[str, Report]], None]], ...] = (
+        figures: list[tuple[str, str]] = []
+        kinds: tuple[tuple[str, str, Callable[[Path, str, Mapping[str, Report]], None]], ...] = (
             ("iou", "Mean IoU after each click", plots.iou_plot),
             ("corrected", "Corrective click accuracy", plots.corrected_plot),
             ("share", "Share of images above an IoU", plots.share_plot),
         )
-        for name, what, plot in drawings:
+        for name, what, plot in kinds:
             plot(folder / f"{dataset}-{name}.png", f"{title}: {what[0].lower() + what[1:]}", reports)
-            pictures.append((what, f"{dataset}-{name}.png"))
-        pictures += (drawn or {}).get(dataset, ())
+            figures.append((what, f"{dataset}-{name}.png"))
+        figures += (sheets or {}).get(dataset, ())
         parts += [f"## {title}", table(reports), _notes(reports)]
         if references(dataset):
             parts += [f"### Published figures on {title}", reference_table(dataset), _CAVEAT]
-        parts += [f"### {what}\n\n![{what}]({file})" for what, file in pictures]
+        parts += [f"### {what}\n\n![{what}]({file})" for what, file in figures]
     page = folder / PAGE
     with atomic_write(page) as file:
         file.write(("\n\n".join(parts) + "\n").encode())

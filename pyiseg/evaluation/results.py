@@ -24,7 +24,7 @@ class Report:
         model: ``name``, ``sha256`` of its files, and ``serving``, see `pyiseg.model.Model.serving`.
         robot, device, jobs: As in :class:`pyiseg.evaluation.runner.Settings`.
         versions: Of the packages that the figures depend on.
-        summary: As from :func:`pyiseg.evaluation.evaluate.summarise`.
+        summary: As from :func:`pyiseg.evaluation.evaluate.summarize`.
         runs: All of them.
         failed: The cases whose image or mask could not be used; no figure counts them.
         unmasked: Names of the images without a mask, which are left out.

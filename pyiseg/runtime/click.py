@@ -39,7 +39,7 @@ class ClickStage:
     Attributes:
         maps: Click maps as the network reads them, shape (1, 2 * sigmas, h, w); filled by `encode`.
         previous: The fed-back alpha, shape (1, 1, h, w); filled by `encode`.
-        answer: For the network's output, float32, shape (1, 1, h, w); read and overwritten by `postprocess`.
+        output: For the network's output, float32, shape (1, 1, h, w); read and overwritten by `postprocess`.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class ClickStage:
         self._params, self._ops, self._copy = params, ops, copy
         self.maps = empty((1, 2 * len(params.sigmas), *grid), dtypes[0])
         self.previous = empty((1, 1, *grid), dtypes[1])
-        self.answer = empty((1, 1, *grid), np.float32)
+        self.output = empty((1, 1, *grid), np.float32)
         self._labels = empty(grid, np.int32)
 
     def encode(self, clicks: Any, previous_clicks: Any, alpha: Any) -> None:
@@ -69,13 +69,13 @@ class ClickStage:
         self._ops.click_maps(clicks, self._params.sigmas, self.maps[0])
 
     def postprocess(self, clicks: Any, prediction: Any) -> None:
-        """Turn `answer` into a prediction: force the clicks and drop components without one, unless the filter does.
+        """Turn `output` into a prediction: force the clicks and drop components without one, unless the filter does.
 
         Args:
             clicks: As for `encode`.
             prediction: Filled, float32, shape (h, w).
         """
-        alpha = self.answer[0, 0]
+        alpha = self.output[0, 0]
         self._ops.force_clicks(clicks, alpha)
         if self._params.cleaned_by_filter:
             self._copy(alpha, prediction)

@@ -106,7 +106,7 @@ class CpuPipeline:
                 alpha = self._on_grid(placed[:-1], previous, scratch)
             stage.encode(placed, placed[:-1], alpha)
             inputs = {**image.features, "click_maps": stage.maps, "previous_alpha": stage.previous}
-            image.networks.click(inputs, stage.answer)
+            image.networks.click(inputs, stage.output)
             prediction = np.empty(self._view.grid, dtype=np.float32)
             stage.postprocess(placed, prediction)
         return prediction

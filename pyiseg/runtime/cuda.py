@@ -200,7 +200,7 @@ class CudaPipeline:
                     "image": image.working,
                     "click_maps": self._click_stage.maps,
                     "previous_alpha": self._click_stage.previous,
-                    "alpha": self._click_stage.answer,
+                    "alpha": self._click_stage.output,
                     **image.features,
                 },
             )
@@ -353,8 +353,8 @@ class CudaPipeline:
 
     def _enqueue(self) -> None:
         """Enqueue a whole click: `_clicks` and `_fed_back` in, `_prediction`, `_alpha` and the next `_fed_back` out."""
-        clicks, answered, image_clicks = self._clicks[0], self._clicks[1], self._clicks[2]
-        self._click_stage.encode(clicks, answered, self._fed_back)
+        clicks, previous_clicks, image_clicks = self._clicks[0], self._clicks[1], self._clicks[2]
+        self._click_stage.encode(clicks, previous_clicks, self._fed_back)
         self.network.enqueue(self.stream)
         self._click_stage.postprocess(clicks, self._prediction)
         self._filter.apply(image_clicks, clicks, self._prediction, self._alpha)

@@ -131,11 +131,11 @@ def windows(kind: Filter, size: int, result: int, covered: float | None = None) 
     scale = float(np.float32(size if covered is None else covered)) / result
     widened = max(scale, 1.0)
     reach = (widened + 1) / 2 if kind == "area" else _REACH[kind] * widened
-    centres = (np.arange(result) + 0.5) * scale
-    starts = np.maximum((centres - reach + 0.5).astype(np.int64), 0)  # cut off towards 0
-    stops = np.minimum((centres + reach + 0.5).astype(np.int64), size)
+    centers = (np.arange(result) + 0.5) * scale
+    starts = np.maximum((centers - reach + 0.5).astype(np.int64), 0)  # cut off towards 0
+    stops = np.minimum((centers + reach + 0.5).astype(np.int64), size)
     pixels = starts[:, None] + np.arange((stops - starts).max())
-    distances = pixels - centres[:, None] + 0.5
+    distances = pixels - centers[:, None] + 0.5
     if kind == "area":  # how much of a pixel lies in the window, which is as wide as a pixel of the result
         weights = np.clip(reach - np.abs(distances), 0.0, 1.0)
     else:
@@ -167,10 +167,10 @@ def working_image(device: Device, view: View, rgb: Any, out: Any) -> None:
     # Pillow reduces by whole factors first; then what is left of the sides is no longer whole.
     fx, fy = (int(side / target / _REDUCING_GAP) or 1 for side, target in ((width, columns), (height, rows)))
     h, w = -(-height // fy), -(-width // fx)
-    picture = rgb
+    current = rgb
     if fx > 1 or fy > 1:
-        picture = device.empty((h, w, 3), np.uint8)
-        device.ops.reduce_rgb(rgb, fx, fy, picture)
+        current = device.empty((h, w, 3), np.uint8)
+        device.ops.reduce_rgb(rgb, fx, fy, current)
     along_rows = (device.ops.resample_rgb_x, fixed_windows("lanczos", w, columns, width / fx))
     along_columns = (device.ops.resample_rgb_y, fixed_windows("lanczos", h, rows, height / fy))
     # The second pass works on the first one's bytes, so their order shows. It is that of Pillow 13 and later.
@@ -179,9 +179,9 @@ def working_image(device: Device, view: View, rgb: Any, out: Any) -> None:
     passes = (along_columns, along_rows) if columns_first else (along_rows, along_columns)
     for (resample, made), shape in zip(passes, (between, (rows, columns, 3)), strict=True):
         resized = device.empty(shape, np.uint8)
-        resample(picture, *_uploaded(device, made), resized)
-        picture = resized
-    device.ops.hwc_to_chw(picture, 0, out)
+        resample(current, *_uploaded(device, made), resized)
+        current = resized
+    device.ops.hwc_to_chw(current, 0, out)
 
 
 def grid_guide(device: Device, view: View, guide: Any, out: Any) -> None:
@@ -227,7 +227,7 @@ class ImageMaps:
     of the image's pixels, its rows joined end to end, and may begin anywhere: an engine with inputs of one length takes
     them as they come. Whatever the strips' length, they hold the same numbers.
 
-    Everything is allocated here: filling maps and drawing strips only enqueues, so a stream can capture it. Holds
+    Everything is allocated here: filling maps and rendering strips only enqueues, so a stream can capture it. Holds
     4 * channels * h * W bytes.
 
     Args:
@@ -244,7 +244,7 @@ class ImageMaps:
         self._wide = device.empty((channels, h, width), np.float32)
 
     def fill(self, maps: Any) -> None:
-        """Take maps, float32, shape (channels, h, w), that the strips are drawn from until the next call."""
+        """Take maps, float32, shape (channels, h, w), that the strips are taken from until the next call."""
         self._ops.resample_x(maps, *self._across, self._wide)
 
     def strip(self, first: int, out: Any) -> None:

@@ -205,8 +205,8 @@ class EngineCache:
 
 def difference(old: EngineKey, new: EngineKey) -> str:
     """What the first difference of two keys is, for people."""
-    if (old.flavour, old.version) != (new.flavour, new.version):
-        return f"it was built by {old.flavour} {old.version}, and this is {new.flavour} {new.version}"
+    if (old.package, old.version) != (new.package, new.version):
+        return f"it was built by {old.package} {old.version}, and this is {new.package} {new.version}"
     devices = [f"{key.target} ({key.multiprocessors} multiprocessors, {key.machine})" for key in (old, new)]
     if devices[0] != devices[1]:
         return f"it was built for {devices[0]}, and this is {devices[1]}"

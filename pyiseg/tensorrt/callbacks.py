@@ -29,10 +29,10 @@ class NoMemoryError(DeviceError):
 
 
 class LogCapture:
-    """What TensorRT said while something was capture.
+    """TensorRT's log messages while a capture was open.
 
     Attributes:
-        thread: The thread that is listened to; None for all of them.
+        thread: The thread whose messages are kept; None for all of them.
         lines: Severity and text.
     """
 
@@ -53,8 +53,8 @@ class LogCapture:
     def messages(self, reason: object = "") -> str:
         """The errors or, where there are none, the warnings; and what was raised, if anything was."""
         errors = [text for severity, text in self.lines if severity <= ERROR]
-        said = errors or [text for severity, text in self.lines if severity <= WARNING]
-        return "; ".join([*said, *([str(reason)] if reason else [])]) or "it gave no reason"
+        texts = errors or [text for severity, text in self.lines if severity <= WARNING]
+        return "; ".join([*texts, *([str(reason)] if reason else [])]) or "it gave no reason"
 
     def error(self, doing: str, reason: object = "", way_out: str = "") -> DeviceError:
         """The error for what failed.
@@ -80,12 +80,12 @@ class LogCapture:
 
 
 def make_log(trt: Any) -> Any:
-    """A logger for TensorRT that prints nothing, but can be listened to. It must live as long as the process."""
+    """A logger for TensorRT that prints nothing, but can be captured. It must live as long as the process."""
 
     class Log(trt.ILogger):  # type: ignore[misc]
         def __init__(self) -> None:
             trt.ILogger.__init__(self)
-            self._listeners: list[LogCapture] = []
+            self._captures: list[LogCapture] = []
             self._lock = threading.Lock()
 
         def log(self, severity: Any, text: str) -> None:
@@ -93,24 +93,24 @@ def make_log(trt: Any) -> Any:
             if level <= WARNING:
                 log.debug("TensorRT: %s", text)
             with self._lock:
-                for logs in self._listeners:
+                for logs in self._captures:
                     if level <= logs.severity and logs.thread in (None, threading.get_ident()):
                         logs.lines.append((level, text))
 
         @contextmanager
         def capture(self, severity: int = WARNING, *, all_threads: bool = False) -> Iterator[LogCapture]:
-            """Keep what is said meanwhile: in this thread, whose session is not to fail of what others do.
+            """Keep the messages of this time: in this thread, whose session is not to fail of what others do.
 
-            TensorRT has threads of its own where it builds and loads; there, listen to all of them.
+            TensorRT has threads of its own where it builds and loads; there, capture all of them.
             """
             logs = LogCapture(severity, None if all_threads else threading.get_ident())
             with self._lock:
-                self._listeners.append(logs)
+                self._captures.append(logs)
             try:
                 yield logs
             finally:
                 with self._lock:
-                    self._listeners.remove(logs)
+                    self._captures.remove(logs)
 
     return Log()
 

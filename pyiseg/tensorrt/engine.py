@@ -18,13 +18,13 @@ log = logging.getLogger("pyiseg")
 
 
 class TensorRTEngine:
-    """A deserialised engine; see `pyiseg.runtime.engine.Engine`. Its weights lie in device memory until it is dropped.
+    """A deserialized engine; see `pyiseg.runtime.engine.Engine`. Its weights lie in device memory until it is dropped.
 
     Args:
         trt: The package.
         log: Its logger, `pyiseg.tensorrt.callbacks.make_log`.
         engine: An ``ICudaEngine``.
-        runtime: What deserialised it.
+        runtime: What deserialized it.
         title: What it is, for errors.
 
     Attributes:

@@ -39,9 +39,9 @@ class EngineKey:
 
     Attributes:
         model: The model's name.
-        spec: Part and sizes.
+        spec: Network and sizes.
         files: SHA-256 of the ONNX files by name, as pairs.
-        flavour, version: The TensorRT package.
+        package, version: The TensorRT package.
         gpu, multiprocessors, driver: See `pyiseg.tensorrt.gpu.GpuInfo`; None for an engine that was built ahead of
             time, for any GPU of a compute capability.
         compute_capability: As in "8.9".
@@ -52,7 +52,7 @@ class EngineKey:
     model: str
     spec: EngineSpec
     files: tuple[tuple[str, str], ...]
-    flavour: str
+    package: str
     version: str
     gpu: str | None
     multiprocessors: int | None
@@ -63,7 +63,7 @@ class EngineKey:
 
     @classmethod
     def of(
-        cls, model: Model, spec: EngineSpec, flavour: str, version: str, target: GpuInfo | tuple[int, int]
+        cls, model: Model, spec: EngineSpec, package: str, version: str, target: GpuInfo | tuple[int, int]
     ) -> EngineKey:
         """The key of an engine for a GPU, or for all of a compute capability."""
         files = tuple(depends_on(model, spec.network).items())
@@ -71,7 +71,7 @@ class EngineKey:
         if isinstance(target, GpuInfo):
             gpu, target = (target.name, target.multiprocessors, target.driver), target.compute_capability
         capability = "{}.{}".format(*target)
-        return cls(model.name, spec, files, flavour, version, *gpu, capability, platform.machine())
+        return cls(model.name, spec, files, package, version, *gpu, capability, platform.machine())
 
     @classmethod
     def from_json(cls, content: Any) -> EngineKey:
@@ -83,7 +83,7 @@ class EngineKey:
             model=str(content["model"]),
             spec=EngineSpec(str(plan["part"]), least, best, most, int(plan["grid_stride"])),
             files=tuple(sorted((str(name), str(digest)) for name, digest in content["files"].items())),
-            flavour=str(content["flavour"]),
+            package=str(content["flavour"]),
             version=str(content["version"]),
             gpu=gpu,
             multiprocessors=None if content["multiprocessors"] is None else int(content["multiprocessors"]),
@@ -104,6 +104,7 @@ class EngineKey:
             "grid_stride": spec.grid_stride,
         }
         own = {field.name: getattr(self, field.name) for field in dataclasses.fields(self) if field.name != "spec"}
+        own["flavour"] = own.pop("package")  # its name in headers, which are a part of the file's name
         return {**own, "plan": plan, "files": dict(self.files)}
 
     @property
@@ -201,7 +202,7 @@ def write_engine(folder: Path, key: EngineKey, engine: bytes, seconds: float, mo
     Args:
         folder: Made if need be.
         key: What it is.
-        engine: As TensorRT serialised it.
+        engine: As TensorRT serialized it.
         seconds: How long it took to build.
         model: The model's folder; None to leave it unsaid.
 

@@ -28,7 +28,7 @@ class Built:
     """A built engine.
 
     Attributes:
-        content: Serialised.
+        content: Serialized.
         layers: TensorRT's own description of the layers, if it was asked for.
     """
 
@@ -67,7 +67,7 @@ class TensorRTPackage:
 
         Args:
             model: Its folder must be as it was when the model was read.
-            spec: Part and sizes.
+            spec: Network and sizes.
             compute_capability: Of the GPU it is for. TensorRT proper builds for the GPU that is there.
             describe: Whether to describe the layers.
 
@@ -106,7 +106,7 @@ class TensorRTPackage:
             progress.close()
 
     def load(self, content: bytes, title: str) -> TensorRTEngine:
-        """Open a serialised engine; its weights go to the GPU.
+        """Open a serialized engine; its weights go to the GPU.
 
         Raises:
             EngineRefusedError: TensorRT does not take it.

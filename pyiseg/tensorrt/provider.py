@@ -23,14 +23,14 @@ from pyiseg.tensorrt.gpu import GpuInfo
 from pyiseg.tensorrt.package import PACKAGES, VARIABLE, TensorRTPackage
 from pyiseg.tensorrt.specs import EngineSpec, engine_specs
 
-__all__ = ["PACKAGES", "VARIABLE", "GpuInfo", "TensorRT", "flavour", "why_not"]
+__all__ = ["PACKAGES", "VARIABLE", "GpuInfo", "TensorRT", "find_package", "why_not"]
 
 OLDEST = (10, 3)  # of tensorrt
 
 _opening = threading.Lock()
 
 
-def flavour(name: str | None = None) -> TensorRTPackage:
+def find_package(name: str | None = None) -> TensorRTPackage:
     """The TensorRT package to use, imported.
 
     Args:
@@ -69,7 +69,7 @@ def why_not() -> str:
         ValueError: PYISEG_TRT names no such package.
     """
     try:
-        flavour()
+        find_package()
     except DeviceError as error:
         return str(error)
     return ""
@@ -97,7 +97,7 @@ class TensorRT:
     Args:
         gpu: What engines are built for. It must be the current device of all threads.
         cache: Where they are kept; None takes the usual place.
-        trt: The TensorRT package; None takes the one that `flavour` finds.
+        trt: The TensorRT package; None takes the one that `find_package` finds.
 
     Raises:
         DeviceError: TensorRT is not installed.
@@ -106,7 +106,7 @@ class TensorRT:
     def __init__(self, gpu: GpuInfo, cache: EngineCache | None = None, trt: TensorRTPackage | None = None) -> None:
         self.gpu = gpu
         self.cache = cache or EngineCache()
-        self.trt = trt or flavour()
+        self.trt = trt or find_package()
         self._open: WeakValueDictionary[EngineKey, TensorRTEngine] = WeakValueDictionary()
         self._failed: dict[EngineKey, str] = {}
         self._building = threading.Lock()

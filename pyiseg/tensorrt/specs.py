@@ -72,17 +72,17 @@ def engine_specs(model: Model, working: Size | None) -> tuple[EngineSpec, ...]:
     else:
         low, high = (model.multiple,) * 2, (model.long_side,) * 2
         best = working_size(model, (3, 4))
-    made = {part: EngineSpec(part, low, best, high, model.grid_stride) for part in ("image", "click")}
+    made = {network: EngineSpec(network, low, best, high, model.grid_stride) for network in ("image", "click")}
     strip = (1, GUIDE_STRIP)
     made["guide"] = EngineSpec("guide", strip, strip, strip, 1)
-    return tuple(spec for part, spec in made.items() if f"{part}.onnx" in model.files)
+    return tuple(spec for network, spec in made.items() if f"{network}.onnx" in model.files)
 
 
 def engine_specs_for(model: Model, sizes: Sequence[str]) -> tuple[EngineSpec, ...]:
     """The engines for some images, each once.
 
     Args:
-        model: As for `plans`.
+        model: As for `engine_specs`.
         sizes: Of images, as in "480x640" (height, width), or "any" for the engines that take all other sizes. None at
             all stands for `common_sizes` and "any".
 
@@ -99,20 +99,20 @@ def engine_specs_for(model: Model, sizes: Sequence[str]) -> tuple[EngineSpec, ..
     return tuple(dict.fromkeys(spec for size in working for spec in engine_specs(model, size)))
 
 
-def network_file(model: Model, part: str) -> str:
+def network_file(model: Model, network: str) -> str:
     """The file that a part's engine is built from: the one in FP16 if there is one. The guide needs FP32."""
-    if part != "guide" and model.has_fp16:
-        return f"{part}.fp16.onnx"
-    return f"{part}.onnx"
+    if network != "guide" and model.has_fp16:
+        return f"{network}.fp16.onnx"
+    return f"{network}.onnx"
 
 
-def depends_on(model: Model, part: str) -> dict[str, str]:
+def depends_on(model: Model, network: str) -> dict[str, str]:
     """The SHA-256 of all files that a part's engine depends on, by name."""
     if model not in _hashes:
         _hashes[model] = model.sha256
     # The features between them are inputs of "click"; what is FP16 has its weights in the FP32 file.
-    parts = [part, "image"] if part == "click" else [part]
-    names = {name for one in parts for name in (network_file(model, one), f"{one}.onnx")}
+    networks = [network, "image"] if network == "click" else [network]
+    names = {name for one in networks for name in (network_file(model, one), f"{one}.onnx")}
     return {name: _hashes[model][name] for name in sorted(names & set(model.files))}
 
 

@@ -25,8 +25,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def read(path: Path) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
-    with Image.open(path) as picture:
-        return np.asarray(picture)
+    with Image.open(path) as image:
+        return np.asarray(image)
 
 
 def test_cut(folder: Path, toy: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -64,8 +64,8 @@ def test_cut(folder: Path, toy: Path, capsys: pytest.CaptureFixture[str]) -> Non
         ("cut photo.png --click 1,2 -o a.png --alpha ./a.png", "both name 'a.png'"),
         ("cut photo.png --click 1,2 -o a.jpg", "'a.jpg': the name must end in .png"),
         ("cut photo.png --click 1,2 -o none/a.png", "the folder 'none' does not exist"),
-        ("cut gone.png --click 1,2 -o a.png", "no picture at 'gone.png'"),
-        ("cut text.png --click 1,2 -o a.png", "'text.png' is not a picture"),
+        ("cut gone.png --click 1,2 -o a.png", "no image at 'gone.png'"),
+        ("cut text.png --click 1,2 -o a.png", "'text.png' is not an image"),
         ("cut sub --click 1,2 -o a.png", "'sub' is a folder"),
         ("cut photo.png --click 1,2 -o a.png --device tpu", "device is 'tpu'"),
         ("cut photo.png --click 1,2 -o a.png --device cuda", "device='cpu'"),
@@ -116,10 +116,10 @@ def test_side_by_side(toy: Path) -> None:
     session.click(60, 30)
     session.click(50, 30, fg=False)
     height, width = session.shape
-    picture = demo.side_by_side(session)
-    middle = (picture.shape[1] - width) // 2
-    marked, matte, shown = picture[:, :width], picture[:, middle : middle + width], picture[:, -width:]
-    assert picture.shape[0] == height
+    image = demo.side_by_side(session)
+    middle = (image.shape[1] - width) // 2
+    marked, matte, shown = image[:, :width], image[:, middle : middle + width], image[:, -width:]
+    assert image.shape[0] == height
     np.testing.assert_array_equal(matte, np.repeat(session.alpha[..., None], 3, axis=2))
     changed = (marked != PHOTO).any(axis=2)
     assert changed[29:32, 59:62].all()

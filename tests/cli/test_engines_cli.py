@@ -33,7 +33,7 @@ def package(monkeypatch: pytest.MonkeyPatch) -> Package:
     """A machine with TensorRT 10 and a GPU."""
     package = Package()
     trt = opened(package)
-    monkeypatch.setattr(tensorrt, "flavour", lambda name=None: trt)
+    monkeypatch.setattr(tensorrt, "find_package", lambda name=None: trt)
     monkeypatch.setattr(engines_cli, "gpu_here", lambda: GPU)
     monkeypatch.setattr(engines_cli, "why_not_cuda", lambda: "")
     return package
@@ -43,10 +43,10 @@ def package(monkeypatch: pytest.MonkeyPatch) -> Package:
 def bare(monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine with neither."""
 
-    def flavour(name: str | None = None) -> None:
+    def find_package(name: str | None = None) -> None:
         raise pyiseg.DeviceError("TensorRT is not installed: pip install it")
 
-    monkeypatch.setattr(tensorrt, "flavour", flavour)
+    monkeypatch.setattr(tensorrt, "find_package", find_package)
     monkeypatch.setattr(engines_cli, "gpu_here", lambda: None)
     monkeypatch.setattr(engines_cli, "why_not_cuda", lambda: DRIVER)
 
@@ -103,7 +103,7 @@ def test_what_can_be_used_and_what_is_cleaned(
         keep(cache, dataclasses.replace(key, model="gone"), tmp_path / "gone"): "usable",
         keep(cache, dataclasses.replace(key, gpu="NVIDIA T4")): "for another GPU than NVIDIA A100",
         keep(cache, dataclasses.replace(key, compute_capability="7.5")): "for another GPU than NVIDIA A100",
-        keep(cache, dataclasses.replace(key, flavour="tensorrt_rtx")): (
+        keep(cache, dataclasses.replace(key, package="tensorrt_rtx")): (
             "tensorrt_rtx is not installed, or not the one in use"
         ),
         keep(cache, dataclasses.replace(key, gpu=None, multiprocessors=None, driver=None)): "usable",

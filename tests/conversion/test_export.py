@@ -56,8 +56,8 @@ def test_image_stream_knows_a_cat(stream: type[Lite0]) -> None:
     """With the classifier of its package on top, the ImageNet weights must still classify."""
     package = pytest.importorskip(stream.package)
     state = torch.load(getattr(package, stream.file_class).get_model_file_path(), weights_only=True)
-    with Image.open(PHOTO) as picture:
-        rgb = np.array(picture.convert("RGB").resize((320, 224)).crop((48, 0, 272, 224)))
+    with Image.open(PHOTO) as image:
+        rgb = np.array(image.convert("RGB").resize((320, 224)).crop((48, 0, 272, 224)))
     with torch.no_grad():
         x = stream()(torch.from_numpy(rgb).permute(2, 0, 1)[None].float() / 255)[32]
         x = torch.nn.functional.conv2d(x, state["_conv_head.weight"])
@@ -82,7 +82,7 @@ def test_pooling_matrices_equal_pytorch(size: int, bins: int) -> None:
 def test_folding_changes_nothing() -> None:
     torch.manual_seed(0)
     x = torch.rand(1, 4, 9, 9)
-    for conv in (layers.StandardisedConv(4, 6, 3, 1, 1), layers.BatchNormConv(4, 6, 3, 2)):
+    for conv in (layers.StandardizedConv(4, 6, 3, 1, 1), layers.BatchNormConv(4, 6, 3, 2)):
         with torch.no_grad():
             before = conv(x)
             conv.fold()

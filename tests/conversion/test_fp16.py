@@ -27,7 +27,7 @@ from export.conversion.folder import export_folder  # noqa: E402
 from export.conversion.modules import folded  # noqa: E402
 from export.conversion.parity import file_outputs  # noqa: E402
 from export.conversion.precision import halved  # noqa: E402
-from export.conversion.writer import parts_of, point_into  # noqa: E402
+from export.conversion.writer import exported_networks, point_into  # noqa: E402
 from export.models.config import Conv, Level, NetworkConfig  # noqa: E402
 from export.models.network import Network  # noqa: E402
 from export.models.presets import PAPER  # noqa: E402
@@ -126,7 +126,7 @@ def test_answers(network: Network, folder: Path) -> None:
 
 
 def test_sums_beyond_fp16_are_shrunk(network: Network) -> None:
-    """The norm behind takes out what a standardised convolution's input is scaled by; unscaled, this one overflows."""
+    """The norm behind takes out what a standardized convolution's input is scaled by; unscaled, this one overflows."""
     whole = copy.deepcopy(folded(network))
     stage = whole.click.stages["2"]
     with torch.no_grad():
@@ -171,11 +171,14 @@ def test_early_fusion() -> None:
     """Without the export itself: there is no image part, and the click part takes the FP32 image."""
     early = replace(LATE, early_clicks=True, interaction=(), feedback=False)
     whole = folded(toy_network.build(early, shallow=True))
-    (part,) = parts_of(whole, halved(whole))
-    assert part.name == "click"
-    assert {name: x.dtype for name, x in part.inputs.items()} == {"click_maps": torch.float16, "image": torch.float32}
+    (exported,) = exported_networks(whole, halved(whole))
+    assert exported.name == "click"
+    assert {name: x.dtype for name, x in exported.inputs.items()} == {
+        "click_maps": torch.float16,
+        "image": torch.float32,
+    }
     with torch.no_grad():
-        assert part.module(*(x for x in part.inputs.values())).dtype == torch.float32
+        assert exported.module(*(x for x in exported.inputs.values())).dtype == torch.float32
 
 
 def test_added_to_a_folder(network: Network, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -109,7 +109,7 @@ def test_an_obeyed_click_is_not_pinned(device: Any) -> None:
 @pytest.mark.parametrize("margin", [0, 1, 4, 200])
 @pytest.mark.parametrize("n", [0, 1, 5])
 @pytest.mark.parametrize("shape", SHAPES)
-def test_keep_clicked_regions(device: Any, shape: tuple[int, int], n: int, margin: int) -> None:
+def test_keep_clicked_components(device: Any, shape: tuple[int, int], n: int, margin: int) -> None:
     alpha, clicks = blobs(*shape), random_clicks(n, *shape)
     kept = device.keep_clicked_components(alpha, clicks, margin)
     expected = reference.keep_clicked_components(alpha, clicks, margin)

@@ -32,7 +32,7 @@ def colors(h: int, w: int, seed: int = 0) -> Float32:
     return np.clip(gray + tint + 0.01 * rng(seed, h, w).standard_normal((3, h, w)), 0, 1).astype(np.float32)
 
 
-def picture(h: int, w: int, seed: int = 0) -> NDArray[np.uint8]:
+def color_image(h: int, w: int, seed: int = 0) -> NDArray[np.uint8]:
     return np.ascontiguousarray((255 * colors(h, w, seed)).round().astype(np.uint8).transpose(1, 2, 0))
 
 
@@ -132,7 +132,7 @@ def test_residual_form_of_the_learned_guide(name: str, shape: tuple[int, int], r
 
 @pytest.mark.parametrize(("grid", "size"), SIZES)
 def test_apply(native: Native, grid: tuple[int, int], size: tuple[int, int]) -> None:
-    coefficients, rgb = random_coefficients(*grid), picture(*size)
+    coefficients, rgb = random_coefficients(*grid), color_image(*size)
     expected = reference.apply_color_coefficients(coefficients, rgb)
     np.testing.assert_allclose(applied(native, coefficients, rgb), expected, rtol=0, atol=tolerances.APPLIED_COLOR)
     as_bytes = applied(native, coefficients, rgb, np.uint8)
@@ -149,7 +149,7 @@ def test_where_all_coefficients_are_zero_alpha_is_zero(native: Native, dtype: An
     coefficients[:, :, 9:30] = 0
     coefficients[:, 12:, :] = 0
     for width in (640, 650, 95):
-        rgb = picture(60, width)
+        rgb = color_image(60, width)
         found = applied(native, coefficients, rgb, dtype)
         expected = reference.apply_color_coefficients(coefficients, rgb)
         if dtype == np.uint8:
@@ -173,7 +173,7 @@ def test_a_white_and_a_black_pixel(native: Native) -> None:
 @pytest.mark.parametrize(("grid", "size"), SIZES)
 def test_pin_image_clicks(native: Native, grid: tuple[int, int], size: tuple[int, int], n: int, learned: bool) -> None:
     coefficients = random_coefficients(*grid)[2 if learned else 0 :].copy()
-    guide = image(*size) if learned else picture(*size)
+    guide = image(*size) if learned else color_image(*size)
     image_clicks = random_clicks(n, *size)
     clicks = View(size, grid, grid).grid_clicks(image_clicks)
     there = [native.there(x) for x in (guide, image_clicks, clicks)]
@@ -216,7 +216,7 @@ def test_all_clicks_on_a_grid_pixel_are_obeyed(native: Native) -> None:
 @pytest.mark.parametrize("size", [(1, 1), (1, 9), (6, 1), (37, 50), (64, 97), (300, 200), (5, 301)])
 @pytest.mark.parametrize("grid", [(16, 32), (32, 16), (1, 1), (7, 5)])
 def test_image_on_grid(native: Native, size: tuple[int, int], grid: tuple[int, int]) -> None:
-    rgb, view = picture(*size), View(size, grid, grid)
+    rgb, view = color_image(*size), View(size, grid, grid)
     memory, out = native.between_guards((3, *grid), np.float32)
     image_on_grid(native.device, view, native.there(rgb), out)
     found = native.result(memory, (3, *grid))

@@ -70,13 +70,13 @@ def test_on_a_flat_guide_the_filter_is_the_box_mean_twice(device: Any) -> None:
 # alpha at full resolution
 
 
-def random_lines(h: int, w: int) -> NDArray[np.float32]:
+def random_coefficients(h: int, w: int) -> NDArray[np.float32]:
     return rng(h, w, 3).normal(0.3, 0.7, (2, h, w)).astype(np.float32)
 
 
 @pytest.mark.parametrize(("grid", "size"), SIZES)
 def test_apply_coefficients(device: Any, grid: tuple[int, int], size: tuple[int, int]) -> None:
-    lines, guide = random_lines(*grid), image(*size)
+    lines, guide = random_coefficients(*grid), image(*size)
     expected = reference.apply_coefficients(lines, guide)
     np.testing.assert_allclose(device.apply_coefficients(lines, guide), expected, rtol=0, atol=tolerances.APPLIED)
     as_bytes = device.apply_coefficients(lines, guide, np.uint8)
@@ -88,7 +88,7 @@ def test_apply_coefficients(device: Any, grid: tuple[int, int], size: tuple[int,
 
 @pytest.mark.parametrize("shape", [*SHAPES, (5, 1000), (1, 4099)])
 def test_apply_coefficients_of_equal_size_is_exactly_the_line(device: Any, shape: tuple[int, int]) -> None:
-    lines, guide = random_lines(*shape), image(*shape)
+    lines, guide = random_coefficients(*shape), image(*shape)
     exact = np.clip(lines[0] * guide + lines[1], np.float32(0), np.float32(1))
     np.testing.assert_array_equal(device.apply_coefficients(lines, guide), exact)
 

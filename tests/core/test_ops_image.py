@@ -93,10 +93,10 @@ def reduced(native: Native, rgb: NDArray[np.uint8], fx: int, fy: int) -> NDArray
 @pytest.mark.parametrize("size", SIZES)
 def test_reduction_is_pillows(native: Native, size: tuple[int, int]) -> None:
     rgb = bytes_of(*size, 3)
-    picture = Image.fromarray(rgb)
+    image = Image.fromarray(rgb)
     for fx in range(1, 10):
         for fy in range(1, 10):
-            np.testing.assert_array_equal(reduced(native, rgb, fx, fy), np.asarray(picture.reduce((fx, fy))))
+            np.testing.assert_array_equal(reduced(native, rgb, fx, fy), np.asarray(image.reduce((fx, fy))))
 
 
 @pytest.mark.parametrize(("fx", "fy"), [(1, 39), (39, 1), (40, 300), (17, 23)])

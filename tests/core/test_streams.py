@@ -202,7 +202,7 @@ def test_borrowed_memory_keeps_its_owner() -> None:
 
 
 class Click:
-    """Maps of all clicks and of those answered on the grid, and of all on the image, as what a click enqueues."""
+    """What a click enqueues: maps of all and of the previous prediction's on the grid, of all on the image."""
 
     def __init__(self, device: Any, capacity: int = 4) -> None:
         self.stream = device.Stream()
@@ -225,10 +225,10 @@ class Click:
         return np.concatenate([maps.ravel(), image_maps.ravel()])
 
 
-def expected(clicks: np.ndarray, answered: int) -> np.ndarray:
+def expected(clicks: np.ndarray, previous: int) -> np.ndarray:
     maps, image_maps = np.empty((2, 2, H, W), np.float32), np.empty((2, *IMAGE), np.float32)
     _core.click_maps(clicks, [2.0], maps[0])
-    _core.click_maps(clicks[:answered], [2.0], maps[1])
+    _core.click_maps(clicks[:previous], [2.0], maps[1])
     _core.click_maps(on_image(clicks), [2.0], image_maps)
     return np.concatenate([maps.ravel(), image_maps.ravel()])
 
@@ -241,10 +241,10 @@ def on_image(clicks: np.ndarray) -> np.ndarray:
 def test_a_graph_is_launched_with_new_clicks_each_time(device: Any) -> None:
     click = Click(device)
     graph = device.ClickGraph(click.feed, click.enqueue)
-    for n, answered in ((1, 0), (4, 3), (2, 1), (0, 0), (4, 4)):
+    for n, previous in ((1, 0), (4, 3), (2, 1), (0, 0), (4, 4)):
         clicks = random_clicks(n, H, W, seed=n)
-        graph.launch(clicks, answered, on_image(clicks))
-        np.testing.assert_array_equal(click.result(), expected(clicks, answered))
+        graph.launch(clicks, previous, on_image(clicks))
+        np.testing.assert_array_equal(click.result(), expected(clicks, previous))
     assert click.calls == 1
 
 
@@ -268,7 +268,7 @@ def test_what_a_graph_is_given_is_checked(device: Any) -> None:
             call(np.array([[0, 0, 1]], np.int32), 0, NO_CLICKS)
         with pytest.raises(ValueError, match="clicks has 5 rows; there is room for 4"):
             call(random_clicks(5, H, W), 4, random_clicks(5, H, W))
-        with pytest.raises(ValueError, match=r"answered is 3; it must lie in 0\.\.2"):
+        with pytest.raises(ValueError, match=r"previous_clicks is 3; it must lie in 0\.\.2"):
             call(random_clicks(2, H, W), 3, random_clicks(2, H, W))
     with pytest.raises(ValueError, match=r"clicks has shape \(2, 4, 3\); it must be \(3, capacity, 3\)"):
         device.ClickFeed(click.stream, click.stream.empty((2, 4, 3), np.int32), (H, W), IMAGE)

@@ -60,18 +60,18 @@ def test_known_offsets_are_measured(dx: float, dy: float, grown: float, void: bo
 
 def test_composed_pictures_have_no_offset(tmp_path: Path) -> None:
     composer = Composer(toy_data.build_folder(tmp_path, "alpha"), None)
-    pictures = [composer.draw(np.random.default_rng(i), 160) for i in range(40)]
+    composed = [composer.sample(np.random.default_rng(i), 160) for i in range(40)]
     for dx in (0, 1):
-        rolled = [p._replace(alpha=np.ascontiguousarray(np.roll(p.alpha, dx, axis=1))) for p in pictures]
+        rolled = [p._replace(alpha=np.ascontiguousarray(np.roll(p.alpha, dx, axis=1))) for p in composed]
         sums = [each for p in rolled if (each := align.profiles(p)) is not None]
         values, halves = align.measured(sums)
         np.testing.assert_allclose(values[:2], (dx, 0), atol=max(0.12, *(2 * halves[:2])))
 
 
 def test_pictures_without_an_edge_say_nothing() -> None:
-    picture = noisy(0, 0, 0)
+    masked = noisy(0, 0, 0)
     for value in (0, 255):
-        assert align.profiles(picture._replace(alpha=np.full_like(picture.alpha, value))) is None
+        assert align.profiles(masked._replace(alpha=np.full_like(masked.alpha, value))) is None
 
 
 def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -96,9 +96,9 @@ def test_masks_move_by_their_shift(shift: tuple[float, float], scale: float) -> 
     """By so many pixels of the image before it is resized; the mask's level of one half moves, not the image."""
     alpha = ((soft_disc(49.3, 40.2) > 0.5) * 255).astype(np.uint8)
     ones = np.ones_like(alpha)
-    picture = Masked(np.dstack([alpha] * 3), alpha, ones, ones - (alpha > 0), "rough", shift)
+    masked = Masked(np.dstack([alpha] * 3), alpha, ones, ones - (alpha > 0), "rough", shift)
     size = (round(80 * scale), round(100 * scale))
-    still, result = (resized(p, np.s_[:, :], *size) for p in (picture._replace(shift=(0.0, 0.0)), picture))
+    still, result = (resized(p, np.s_[:, :], *size) for p in (masked._replace(shift=(0.0, 0.0)), masked))
     assert result.shift == (0, 0)
     assert result.grade == "rough"
     np.testing.assert_array_equal(result.image, still.image)
@@ -115,9 +115,9 @@ def test_resizing_alone_moves_nothing() -> None:
     """Image, alpha and what a box's corners say agree, enlarged or shrunk, to a hundredth of a pixel."""
     alpha = (soft_disc(49.3, 40.2) * 255).astype(np.uint8)
     ones = np.ones_like(alpha)
-    picture = Masked(np.dstack([alpha] * 3), alpha, ones, ones - (alpha > 0))
+    masked = Masked(np.dstack([alpha] * 3), alpha, ones, ones - (alpha > 0))
     for size in ((40, 50), (80, 100), (120, 150), (131, 217)):
-        result = resized(picture, np.s_[:, :], *size)
+        result = resized(masked, np.s_[:, :], *size)
         place = np.array(center(result.alpha)) + 0.5
         np.testing.assert_allclose(place / size[::-1], np.array([49.8, 40.7]) / (100, 80), atol=2e-3)
         np.testing.assert_allclose(center(result.image[..., 0]), center(result.alpha), atol=0.02)
@@ -126,11 +126,11 @@ def test_resizing_alone_moves_nothing() -> None:
 def test_shifts_follow_mirroring_and_other_cuts() -> None:
     alpha = ((soft_disc(49.3, 40.2) > 0.5) * 255).astype(np.uint8)
     ones = np.ones_like(alpha)
-    picture = Masked(np.dstack([alpha] * 3), alpha, ones, ones - (alpha > 0), "rough", (0.4, -0.3))
-    assert flipped(picture).shift == (-0.4, -0.3)
-    np.testing.assert_array_equal(moved(flipped(picture)).alpha, moved(picture).alpha[:, ::-1])
-    crop = paper_crop(np.random.default_rng(0), picture, 64)
+    masked = Masked(np.dstack([alpha] * 3), alpha, ones, ones - (alpha > 0), "rough", (0.4, -0.3))
+    assert flipped(masked).shift == (-0.4, -0.3)
+    np.testing.assert_array_equal(moved(flipped(masked)).alpha, moved(masked).alpha[:, ::-1])
+    crop = paper_crop(np.random.default_rng(0), masked, 64)
     assert crop.shift == (0, 0)
     assert cv2.countNonZero(((crop.alpha > 0) & (crop.alpha < 255)).astype(np.uint8)) > 0
-    still = picture._replace(shift=(0.0, 0.0))
+    still = masked._replace(shift=(0.0, 0.0))
     assert moved(still) is still

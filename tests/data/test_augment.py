@@ -97,13 +97,13 @@ def test_void_pixels_do_not_dim_the_target() -> None:
         assert set(np.unique(cut.alpha[cut.valid == 1])) <= {0, 255}
 
 
-def test_the_papers_light_keeps_the_order_of_grey() -> None:
+def test_the_papers_light_keeps_the_order_of_gray() -> None:
     ramp = np.repeat(np.arange(256, dtype=np.uint8)[None, :, None], 3, axis=2)
     tables = [paper_light(np.random.default_rng(seed), ramp)[0] for seed in range(20)]
     for table in tables:
         assert (np.diff(table.astype(int), axis=0) >= 0).all(), "gamma and brightness only"
         assert (table[:, 0] == table[:, 1]).all()
-        assert (table[:, 0] == table[:, 2]).all(), "no colour cast"
+        assert (table[:, 0] == table[:, 2]).all(), "no color cast"
     assert len({table.tobytes() for table in tables}) == 20
 
 
@@ -115,7 +115,7 @@ def test_composed_pictures_hold_their_objects(alpha: Path) -> None:
     assert len(composer) == 4
     soft, beside = 0, 0
     for seed in range(30):
-        result = composer.draw(np.random.default_rng(seed), 64, number=seed % 4)
+        result = composer.sample(np.random.default_rng(seed), 64, number=seed % 4)
         soft += int(((result.alpha > 20) & (result.alpha < 230)).any())
         beside += int(result.others.any())
         assert result.valid.all()

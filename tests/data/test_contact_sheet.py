@@ -21,12 +21,12 @@ def test_outlines_void_and_weights_are_seen() -> None:
     image, blank = np.full((40, 40, 3), 100, np.uint8), np.zeros((40, 40), np.uint8)
     alpha, valid, others, weight = blank.copy(), blank + 1, blank.copy(), blank + 255
     alpha[5:15, 5:15], others[25:35, 25:35], valid[:, 38:], weight[30:, :5] = 255, 1, 0, 0
-    drawn = contact_sheet.drawn(Sample(image, alpha, valid, others, weight))
-    assert tuple(drawn[5, 10]) == contact_sheet.YELLOW
-    assert tuple(drawn[25, 30]) == contact_sheet.BLUE
-    assert tuple(drawn[10, 10]) == (100, 100, 100)
-    assert tuple(drawn[20, 39]) == (40, 40, 40)
-    assert drawn[35, 2, 0] > 150 > drawn[35, 2, 1]
+    tile = contact_sheet.outlined(Sample(image, alpha, valid, others, weight))
+    assert tuple(tile[5, 10]) == contact_sheet.YELLOW
+    assert tuple(tile[25, 30]) == contact_sheet.BLUE
+    assert tuple(tile[10, 10]) == (100, 100, 100)
+    assert tuple(tile[20, 39]) == (40, 40, 40)
+    assert tile[35, 2, 0] > 150 > tile[35, 2, 1]
 
 
 def test_a_row_for_each_source(

@@ -76,7 +76,7 @@ def test_epochs_show_each_object_once(
     data = TrainingData(roots[root], 32, seed=0, config=config)
     shown: list[int] = []
     source = data.photographs or data.composer
-    name = "take" if data.photographs else "draw"
+    name = "take" if data.photographs else "sample"
     original = getattr(source, name)
 
     def spy(*args: Any) -> Masked:
@@ -120,7 +120,7 @@ def test_two_objects_are_wanted_as_one(tmp_path: Path) -> None:
 
     def sizes(merged: float) -> set[int]:
         real = RealImages(root, DataConfig().sources, merged=merged)
-        return {int((real.draw(np.random.default_rng(i)).alpha > 127).sum()) for i in range(60)}
+        return {int((real.sample(np.random.default_rng(i)).alpha > 127).sum()) for i in range(60)}
 
     assert sizes(0.0) == {100, 400}
     assert sizes(1.0) == {500, 200}
@@ -187,7 +187,7 @@ def test_nothing_but_damaged_files_is_an_error(tmp_path: Path) -> None:
     ("values", "message"),
     [
         ({"photographs": "coco"}, "photographs is 'coco'; choose one of mixed, sbd, folder, none"),
-        ({"masks": "grey"}, "masks is 'grey'"),
+        ({"masks": "gray"}, "masks is 'gray'"),
         ({"augment": "heavy"}, "augment"),
         ({"order": "sorted"}, "order"),
         ({"composed": 1.5}, "composed is 1.5"),

@@ -50,7 +50,7 @@ def test_sbd_never_trains_on_what_measures(roots: dict[str, Path], tmp_path: Pat
         SbdImages(roots["sbd"], split="val")
     root = toy_data.build_sbd(tmp_path)
     (root / "train.txt").write_text("\n".join((*toy_data.TRAIN, *toy_data.VAL)))
-    with pytest.raises(ValueError, match=r"1 pictures of val\.txt, such as 2009_000001"):
+    with pytest.raises(ValueError, match=r"1 images of val\.txt, such as 2009_000001"):
         SbdImages(root)
 
 
@@ -141,7 +141,7 @@ def write(part: str, text: str) -> Callable[[Path], None]:
     return lambda root: (root / part).write_text(text) and None
 
 
-def grey_masks(root: Path) -> None:
+def gray_masks(root: Path) -> None:
     Image.fromarray(np.arange(256, dtype=np.uint8)[None].repeat(9, 0)).save(root / "masks" / "0.png")
 
 
@@ -155,7 +155,7 @@ def binary_masks(root: Path) -> None:
     [
         ("mixed", remove("train/real.jsonl"), FileNotFoundError, "real.jsonl.*--set data.photographs=folder"),
         ("mixed", write("train/real.jsonl", "{}\n"), ValueError, r"real\.jsonl, line 1"),
-        ("mixed", write("train/real.jsonl", ""), ValueError, "lists no picture to use of sbd.*its sources: none"),
+        ("mixed", write("train/real.jsonl", ""), ValueError, "lists no image to use of sbd.*its sources: none"),
         ("mixed", remove("train/objects"), FileNotFoundError, "objects.*--set data.composed=0"),
         ("mixed", empty("train/backgrounds"), FileNotFoundError, "backgrounds is empty.*--set data.composed=0"),
         ("sbd", remove("img"), FileNotFoundError, "img: .*benchmark_RELEASE/dataset"),
@@ -166,9 +166,9 @@ def binary_masks(root: Path) -> None:
         ("alpha", remove("masks"), FileNotFoundError, "masks: .*side by side"),
         ("alpha", empty("images"), FileNotFoundError, "images is empty"),
         ("alpha", lambda root: [p.rename(p.with_name("x" + p.name)) for p in (root / "masks").iterdir()],
-         FileNotFoundError, r"mask .*x0\.png has no picture of its name in .*images: .*side by side"),
-        ("alpha", remove("images/2.jpg"), FileNotFoundError, r"mask .*2\.png has no picture"),
-        ("index", grey_masks, ValueError, r"0\.png has 256 different values.*--set data.masks=alpha"),
+         FileNotFoundError, r"mask .*x0\.png has no image of its name in .*images: .*side by side"),
+        ("alpha", remove("images/2.jpg"), FileNotFoundError, r"mask .*2\.png has no image"),
+        ("index", gray_masks, ValueError, r"0\.png has 256 different values.*--set data.masks=alpha"),
         ("index", binary_masks, ValueError, "all 0 and 255.*--set data.masks=alpha"),
         ("synth", empty("objects"), FileNotFoundError, "objects is empty"),
     ],

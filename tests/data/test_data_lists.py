@@ -30,12 +30,12 @@ def root(tmp_path: Path) -> Path:
 def add_more(root: Path, source: str = "koma", image: str = ".webp", **fields: Any) -> dict[str, Any]:
     """Add one image of two objects to ``more.jsonl``, its mask a WebP file; return its record."""
     number = next(i for i in range(99) if not is_validation(f"new_{i}{image}"))
-    picture, index = toy_data.picture(3)
+    rgb, index = toy_data.image_and_index(3)
     index[:10, :10] = 2
     stem = root / "train" / "more" / f"new_{number}"
     stem.parent.mkdir(exist_ok=True)
     if features.check("avif") or image != ".avif":
-        Image.fromarray(picture).save(stem.with_suffix(image), quality=100)
+        Image.fromarray(rgb).save(stem.with_suffix(image), quality=100)
     Image.fromarray(index).save(stem.with_name(stem.name + "_mask.webp"), lossless=True)
     record = {
         "image": f"train/more/new_{number}{image}",
@@ -59,19 +59,19 @@ def test_the_second_list_is_read_too(root: Path, image: str) -> None:
     assert len(read_lists(root)) == first + 1
     data = RealImages(root, NEW)
     assert len(data) == 2
-    _, index = toy_data.picture(3)
+    _, index = toy_data.image_and_index(3)
     index[:10, :10] = 2
     for number, identifier in enumerate((1, 2)):
-        picture = data.take(number)
-        np.testing.assert_array_equal(picture.alpha == 255, index == identifier)
-        np.testing.assert_array_equal(picture.valid == 0, index == 255)
-        np.testing.assert_array_equal(picture.others == 1, index == 3 - identifier)
-        assert picture.grade == "fair"
-        assert np.median(picture.image[index == 1]) > 120 > np.median(picture.image[index == 0])
+        masked = data.take(number)
+        np.testing.assert_array_equal(masked.alpha == 255, index == identifier)
+        np.testing.assert_array_equal(masked.valid == 0, index == 255)
+        np.testing.assert_array_equal(masked.others == 1, index == 3 - identifier)
+        assert masked.grade == "fair"
+        assert np.median(masked.image[index == 1]) > 120 > np.median(masked.image[index == 0])
     both = RealImages(root, (("ecssd", 0.5), *NEW))
-    drawn = [both.draw(np.random.default_rng(i)).grade for i in range(60)]
-    assert 15 < drawn.count("fair") < 45
-    assert set(drawn) == {"fair", "close"}
+    sampled = [both.sample(np.random.default_rng(i)).grade for i in range(60)]
+    assert 15 < sampled.count("fair") < 45
+    assert set(sampled) == {"fair", "close"}
 
 
 def test_a_picture_in_both_lists_counts_once(root: Path) -> None:

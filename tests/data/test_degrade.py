@@ -30,7 +30,7 @@ def test_images_are_spoiled(way: Callable[[np.random.Generator, Array], Array]) 
         assert result.shape == RAMP.shape
         assert result.dtype == np.uint8
         assert not np.array_equal(result, RAMP)
-        assert abs(np.corrcoef(result.ravel(), RAMP.ravel())[0, 1]) > 0.3, "the picture is still there"
+        assert abs(np.corrcoef(result.ravel(), RAMP.ravel())[0, 1]) > 0.3, "the image is still there"
     # Compression has 51 qualities, and the least blur is hardly any: two may be alike.
     assert len({result.tobytes() for result in results}) >= 9
 

@@ -39,7 +39,7 @@ def material(root: Path) -> Material:
     return Material(Composer(root, None))
 
 
-def pictures(material: Material, kind: str, count: int, shape: int | tuple[int, int] = SHAPE) -> list[Masked]:
+def generated_images(material: Material, kind: str, count: int, shape: int | tuple[int, int] = SHAPE) -> list[Masked]:
     return [generate(np.random.default_rng([9, i]), material, kind, shape) for i in range(count)]
 
 
@@ -49,8 +49,8 @@ def pictures(material: Material, kind: str, count: int, shape: int | tuple[int, 
 @pytest.mark.parametrize("kind", KINDS)
 def test_pictures_are_whole(material: Material, kind: str) -> None:
     soft = 0
-    for picture in pictures(material, kind, 16):
-        image, alpha, valid, others = picture.planes
+    for masked in generated_images(material, kind, 16):
+        image, alpha, valid, others = masked.planes
         assert image.shape == (*SHAPE, 3)
         assert {plane.shape for plane in (alpha, valid, others)} == {SHAPE}
         assert {plane.dtype for plane in (image, alpha, valid, others)} == {np.dtype(np.uint8)}
@@ -65,19 +65,19 @@ def test_pictures_are_whole(material: Material, kind: str) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_pictures_are_functions_of_the_generator(material: Material, kind: str) -> None:
-    first, again = pictures(material, kind, 4), pictures(material, kind, 4)
+    first, again = generated_images(material, kind, 4), generated_images(material, kind, 4)
     for one, other in zip(first, again, strict=True):
         for plane, same in zip(one, other, strict=True):
             np.testing.assert_array_equal(plane, same)
-    assert len({picture.image.tobytes() for picture in first}) == 4
-    assert pictures(material, kind, 1, 96)[0].alpha.shape == (96, 96), "one side stands for a square"
+    assert len({masked.image.tobytes() for masked in first}) == 4
+    assert generated_images(material, kind, 1, 96)[0].alpha.shape == (96, 96), "one side stands for a square"
 
 
 @pytest.mark.parametrize("kind", ["several", "graphics", "thin", "holes", "parts", "flat"])
 def test_some_things_leave_the_image(material: Material, kind: str) -> None:
     cut = 0
-    for picture in pictures(material, kind, 40):
-        rim = np.concatenate([picture.alpha[[0, -1]].ravel(), picture.alpha[:, [0, -1]].ravel()])
+    for masked in generated_images(material, kind, 40):
+        rim = np.concatenate([masked.alpha[[0, -1]].ravel(), masked.alpha[:, [0, -1]].ravel()])
         cut += int((rim > 127).any())
     assert cut >= 2
 
@@ -87,15 +87,16 @@ def test_some_things_leave_the_image(material: Material, kind: str) -> None:
 
 def test_several_are_several(material: Material) -> None:
     counts = [
-        cv2.connectedComponents((p.alpha > 127).astype(np.uint8))[0] - 1 for p in pictures(material, "several", 40)
+        cv2.connectedComponents((p.alpha > 127).astype(np.uint8))[0] - 1
+        for p in generated_images(material, "several", 40)
     ]
     assert np.mean(np.array(counts) >= 2) > 0.85, "few touch, or are hidden, until one is left"
     assert max(counts) >= 8
-    assert any(p.others.any() for p in pictures(material, "several", 20)), "look-alikes that are not wanted"
+    assert any(p.others.any() for p in generated_images(material, "several", 20)), "look-alikes that are not wanted"
 
 
 def test_small_things_are_small(material: Material) -> None:
-    shares = [float(p.alpha.sum()) / 255 / p.alpha.size for p in pictures(material, "small", 30, 256)]
+    shares = [float(p.alpha.sum()) / 255 / p.alpha.size for p in generated_images(material, "small", 30, 256)]
     assert 0.0003 < min(shares) < 0.003, "at the image's border a part is cut off"
     assert 0.004 < max(shares) < 0.013
 
@@ -104,8 +105,8 @@ def test_thin_things_are_thin(material: Material) -> None:
     """A disc of 9 pixels fits into few of them, and then into a body only."""
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (9, 9))
     shares = []
-    for picture in pictures(material, "thin", 40, 256):
-        mask = (picture.alpha > 127).astype(np.uint8)
+    for masked in generated_images(material, "thin", 40, 256):
+        mask = (masked.alpha > 127).astype(np.uint8)
         shares.append(1 - cv2.morphologyEx(mask, cv2.MORPH_OPEN, disc).sum() / mask.sum())
     assert np.median(shares) > 0.9
     for name, strokes in STROKES.items():
@@ -118,20 +119,20 @@ def test_thin_things_are_thin(material: Material) -> None:
 def test_holes_are_holes(material: Material) -> None:
     """Ground is seen that nothing but the wanted thing surrounds."""
     found = 0
-    for picture in pictures(material, "holes", 30, 160):
-        around = cv2.copyMakeBorder((picture.alpha <= 127).astype(np.uint8), 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=1)
+    for masked in generated_images(material, "holes", 30, 160):
+        around = cv2.copyMakeBorder((masked.alpha <= 127).astype(np.uint8), 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=1)
         found += int(cv2.connectedComponents(around, connectivity=4)[0] - 1 > 1)
     assert found >= 21, "at the image's border a hole may be open"
 
 
 def test_parts_begin_like_the_whole(material: Material) -> None:
     """The same image is there with a part wanted and with all of it: others are the rest of the thing."""
-    of_part = [picture.others.any() for picture in pictures(material, "parts", 40)]
+    of_part = [masked.others.any() for masked in generated_images(material, "parts", 40)]
     assert 8 < sum(of_part) < 32
 
 
 def test_flat_areas_are_large(material: Material) -> None:
-    shares = [float((p.alpha > 127).mean()) for p in pictures(material, "flat", 30)]
+    shares = [float((p.alpha > 127).mean()) for p in generated_images(material, "flat", 30)]
     assert np.median(shares) > 0.12
     assert max(shares) > 0.6
 
@@ -231,9 +232,9 @@ def test_settings_that_make_no_sense(values: dict[str, Any], message: str) -> No
 def test_shares_are_of_all_samples(root: Path) -> None:
     generated = (("thin", 0.5), ("flat", 0.25))
     rng = np.random.default_rng(0)
-    drawn = [any_kind(rng, generated) for _ in range(4000)]
+    sampled = [any_kind(rng, generated) for _ in range(4000)]
     for kind, share in (*generated, (None, 0.25)):
-        assert drawn.count(kind) / 4000 == pytest.approx(share, abs=0.03)
+        assert sampled.count(kind) / 4000 == pytest.approx(share, abs=0.03)
     shares = DataConfig(photographs="folder", composed=0.4, generated=generated).shares()
     assert shares == pytest.approx({"folder": 0.15, "composed": 0.1, "thin": 0.5, "flat": 0.25})
     plain = DataConfig(generated=[["thin", 1]])  # type: ignore[arg-type]

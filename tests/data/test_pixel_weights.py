@@ -75,7 +75,7 @@ def test_thin_is_told_by_the_width(width: int, is_thin: bool, gap: bool, across:
     thin = thin_parts(np.ascontiguousarray(1 - mask if gap else mask))
     assert thin.any() == is_thin
     if is_thin:
-        assert thin[mask == 1].all(), "to its ends: the sides of a picture do not close it"
+        assert thin[mask == 1].all(), "to its ends: the sides of a image do not close it"
 
 
 @pytest.mark.parametrize("size", [20, 60])

@@ -25,10 +25,10 @@ MIX = ((1.0, 0.5), (1.33, 0.25), (6.0, 0.25))
 
 
 def test_shapes_are_drawn_by_their_shares() -> None:
-    drawn = [shape_of_batch(MIX, 384, seed=3, batch=i) for i in range(800)]
-    assert drawn == [shape_of_batch(MIX, 384, seed=3, batch=i) for i in range(800)]
-    assert drawn != [shape_of_batch(MIX, 384, seed=4, batch=i) for i in range(800)]
-    counts = Counter(drawn)
+    sampled = [shape_of_batch(MIX, 384, seed=3, batch=i) for i in range(800)]
+    assert sampled == [shape_of_batch(MIX, 384, seed=3, batch=i) for i in range(800)]
+    assert sampled != [shape_of_batch(MIX, 384, seed=4, batch=i) for i in range(800)]
+    counts = Counter(sampled)
     assert set(counts) == {(384, 384), (320, 448), (448, 320), (160, 928), (928, 160)}
     assert 340 < counts[384, 384] < 460
     for shape in set(counts) - {(384, 384)}:
@@ -71,9 +71,9 @@ def disc_on_a_ramp(height: int = 300, width: int = 400, radius: int = 40) -> Mas
     return Masked(image, alpha, np.ones_like(alpha), np.zeros_like(alpha), "close")
 
 
-def scale(picture: Masked) -> tuple[float, float]:
+def scale(masked: Masked) -> tuple[float, float]:
     """Training pixels in a pixel of `disc_on_a_ramp`, down and across."""
-    image = picture.image.astype(float)
+    image = masked.image.astype(float)
     down = np.polyfit(np.arange(len(image)), image[..., 1].mean(axis=1), 1)[0]
     across = np.polyfit(np.arange(image.shape[1]), image[..., 2].mean(axis=0), 1)[0]
     return 255 / 300 / down, 255 / 400 / across
@@ -108,7 +108,7 @@ def test_samples_have_the_shape_asked_for(tmp_path: Path) -> None:
             sample = data.sample(i, shape)
             assert sample.image.shape == (*shape, 3)
             assert {plane.shape for plane in sample[1:4]} == {shape}
-    composed = Composer(root, None).draw(np.random.default_rng(0), (32, 128))
+    composed = Composer(root, None).sample(np.random.default_rng(0), (32, 128))
     assert composed.image.shape == (32, 128, 3)
 
 

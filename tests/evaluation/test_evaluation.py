@@ -15,7 +15,7 @@ from support.toy_evaluation import write
 
 from pyiseg import Click, Session, _core, cli, load_model
 from pyiseg.evaluation.datasets import DATASETS
-from pyiseg.evaluation.evaluate import Run, late_clicks, run_case, summarise
+from pyiseg.evaluation.evaluate import Run, late_clicks, run_case, summarize
 from pyiseg.evaluation.metrics import (
     boundary_iou,
     clicks_to_reach,
@@ -37,7 +37,7 @@ def mask(*boxes: tuple[int, int, int, int], shape: tuple[int, int] = (20, 30)) -
     return result
 
 
-def test_first_click_is_the_centre_of_the_largest_region() -> None:
+def test_first_click_is_the_center_of_the_largest_region() -> None:
     truth = mask((2, 3, 9, 10), (20, 15, 23, 18))
     assert next_click(np.zeros_like(truth), truth) == (5, 6, True)
 
@@ -52,7 +52,7 @@ def test_the_image_border_counts_as_border() -> None:
     assert next_click(mask(), mask((0, 5, 7, 12))) == (3, 8, True)
 
 
-def test_diagonal_neighbours_are_one_region() -> None:
+def test_diagonal_neighbors_are_one_region() -> None:
     truth = mask((0, 0, 3, 3), (3, 3, 6, 6), (20, 10, 24, 14))
     click = next_click(mask(), truth)
     assert click is not None
@@ -187,7 +187,7 @@ def test_clicks_to_reach(ious: list[float], threshold: float, expected: int) -> 
 def test_summary_counts_failures_as_the_limit() -> None:
     easy = Run("a", [0.5, 0.92], [(0, 0, True)] * 2, 10.0, [1.0, 3.0])
     runs = [easy, Run("b", [0.2] * 20, [(0, 0, True)] * 20, 20.0, [2.0] * 20)]
-    summary = summarise(runs)
+    summary = summarize(runs)
     assert summary["noc90"] == (2 + 20) / 2
     assert summary["failures90"] == 1
     assert summary["mean_iou"][0] == 0.35
@@ -210,7 +210,7 @@ def test_summary_of_three_runs() -> None:
 
 
 def test_share_above_after_as_many_clicks() -> None:
-    summary = summarise([toy_evaluation.run("a", 0.5, 0.6, 0.7, 0.8, 0.985), toy_evaluation.run("b", 0.92)], limit=10)
+    summary = summarize([toy_evaluation.run("a", 0.5, 0.6, 0.7, 0.8, 0.985), toy_evaluation.run("b", 0.92)], limit=10)
     assert list(summary["share_above"]) == ["1", "5", "10"]
     assert summary["share_above"]["1"] == [0.5, 0.5] + [0.0] * 8
     assert summary["share_above"]["5"] == summary["share_above"]["10"] == [1.0, 1.0] + [0.5] * 7 + [0.0]
@@ -226,8 +226,8 @@ def test_a_mask_of_another_size_is_refused(tmp_path: Path, toy: Path) -> None:
 
 def test_a_run_holds_what_each_click_did(tmp_path: Path, toy: Path) -> None:
     folder = toy_evaluation.build(tmp_path, pictures=1)
-    with Image.open(folder / "masks" / "0.png") as picture:
-        values = np.array(picture)
+    with Image.open(folder / "masks" / "0.png") as image:
+        values = np.array(image)
     values[24:30, 2:12] = 128
     write(folder / "masks" / "0.png", values)
     (case,) = DATASETS["grabcut"](folder)
@@ -260,7 +260,7 @@ def test_evaluate_end_to_end(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     assert (written["robot"], written["jobs"], written["failed"], summary["cases"]) == ("forte", 1, [], 2)
     assert [run["name"] for run in written["runs"]] == ["0", "1"]
     for run in written["runs"]:
-        # The first click is the disc's centre; the noc agrees with the curve it is made of.
+        # The first click is the disc's center; the noc agrees with the curve it is made of.
         assert run["clicks"][0] == [20 + 10 * int(run["name"]), 30, True]
         assert max(run["ious"]) > 0.85
         assert len(run["ious"]) == len(run["corrected"]) == len(run["boundary_ious"]) == len(run["click_ms"])

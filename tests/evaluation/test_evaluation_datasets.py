@@ -37,7 +37,7 @@ def test_davis(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"no folder .*img: the sampled frames of DAVIS are img/ and gt/"):
         list(DATASETS["davis"](tmp_path))
     write(tmp_path / "img" / "bear_00001.jpg", np.zeros((1, 3, 3)))
-    # Objects are told apart by colour, dark ones too.
+    # Objects are told apart by color, dark ones too.
     write(tmp_path / "gt" / "bear_00001.png", np.array([[[0, 0, 0], [1, 0, 0], [0, 255, 0]]]))
     (case,) = DATASETS["davis"](tmp_path)
     assert case.name == "bear_00001"
@@ -54,11 +54,11 @@ def test_a_mask_that_is_no_picture_is_named(tmp_path: Path) -> None:
 
 
 def test_readers(tmp_path: Path) -> None:
-    grey = np.array([[0, 128, 255]])
+    gray = np.array([[0, 128, 255]])
     for name in ("1", "2"):
         write(tmp_path / "images" / f"{name}.png", np.zeros((1, 3, 3)))
-    write(tmp_path / "masks" / "1.png", grey)
-    write(tmp_path / "masks" / "2b.png", grey)
+    write(tmp_path / "masks" / "1.png", gray)
+    write(tmp_path / "masks" / "2b.png", gray)
     cases = {case.name: case for case in DATASETS["berkeley"](tmp_path)}
     assert {name: case.image.stem for name, case in cases.items()} == {"1": "1", "2b": "2"}
     assert cases["1"].truth()[0].tolist() == [[False, True, True]]

@@ -16,14 +16,14 @@ from support import toy_evaluation
 from pyiseg import cli, load_model
 from pyiseg.evaluation import contact_sheets as sheets
 from pyiseg.evaluation import plots, report
-from pyiseg.evaluation.evaluate import run_case, summarise
+from pyiseg.evaluation.evaluate import run_case, summarize
 from pyiseg.evaluation.references import PAPER, REFERENCES, references
 from pyiseg.evaluation.results import read_report, write_report
 from pyiseg.evaluation.runner import Failure, read_cases
 
 
 @pytest.fixture
-def drawn(monkeypatch: pytest.MonkeyPatch) -> dict[str, Figure]:
+def plotted(monkeypatch: pytest.MonkeyPatch) -> dict[str, Figure]:
     """Figures by file name, instead of files."""
     figures: dict[str, Figure] = {}
     monkeypatch.setattr(plots, "write_figure", lambda path, figure: figures.update({path.name: figure}))
@@ -99,58 +99,58 @@ def test_reports_become_a_page_by_data_set(tmp_path: Path) -> None:
     shown = [line.partition("](")[2][:-1] for line in page.splitlines() if line.startswith("![")]
     assert len(shown) == 6
     for name in shown:
-        with Image.open(out / name) as picture:
-            assert np.asarray(picture.convert("L")).std() > 5
+        with Image.open(out / name) as image:
+            assert np.asarray(image.convert("L")).std() > 5
 
 
-def test_iou_plot(drawn: dict[str, Figure], tmp_path: Path) -> None:
+def test_iou_plot(plotted: dict[str, Figure], tmp_path: Path) -> None:
     reports = {"one": toy_evaluation.report(), "two": toy_evaluation.report(limit=2)}
     plots.iou_plot(tmp_path / "p.png", "GrabCut", reports)
-    figure = drawn["p.png"]
+    figure = plotted["p.png"]
     assert lines(figure) == [report.summary["mean_iou"] for report in reports.values()]
     labels = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
     assert (
         labels[0]
         == f"one, AuC {reports['one'].summary['auc']:.4f} ± {reports['one'].summary['auc_ci95']:.4f} (3 clicks)"
     )
-    full = toy_evaluation.report(summary=summarise(reports["one"].runs, 20))
+    full = toy_evaluation.report(summary=summarize(reports["one"].runs, 20))
     assert plots.auc_text(full).endswith(f"± {full.summary['auc_ci95']:.4f}")
     bottom, top = figure.axes[0].get_ylim()
     assert bottom < min(map(min, lines(figure)))
     assert 1 < top < 1.03, "a line at 100 % does not lie on the frame"
 
 
-def test_corrected_plot_is_faint_where_few_images_are_left(drawn: dict[str, Figure], tmp_path: Path) -> None:
+def test_corrected_plot_is_faint_where_few_images_are_left(plotted: dict[str, Figure], tmp_path: Path) -> None:
     runs = [toy_evaluation.run(str(i), *[0.5] * (2 + i // 3)) for i in range(8)]
-    plots.corrected_plot(tmp_path / "p.png", "", {"one": toy_evaluation.report(summary=summarise(runs, 4))})
-    solid, faint, explained = drawn["p.png"].axes[0].lines
+    plots.corrected_plot(tmp_path / "p.png", "", {"one": toy_evaluation.report(summary=summarize(runs, 4))})
+    solid, faint, explained = plotted["p.png"].axes[0].lines
     assert explained.get_label() == "pale: fewer than 5 images"
     # Of eight images five make a third click, two a fourth.
     assert list(solid.get_xdata()) == [1, 2, 3]
     assert list(faint.get_xdata()) == [3, 4]
     assert faint.get_alpha() < 0.5
     plots.corrected_plot(tmp_path / "q.png", "", {"one": toy_evaluation.report()})
-    faint, _ = drawn["q.png"].axes[0].lines
+    faint, _ = plotted["q.png"].axes[0].lines
     assert (faint.get_label(), list(faint.get_xdata())) == ("one", [1, 2, 3]), "of three images"
 
 
-def test_share_plot_has_a_panel_a_report(drawn: dict[str, Figure], tmp_path: Path) -> None:
-    long = toy_evaluation.report(summary=summarise([toy_evaluation.run("a", *[0.93] * 5)], 5))
+def test_share_plot_has_a_panel_a_report(plotted: dict[str, Figure], tmp_path: Path) -> None:
+    long = toy_evaluation.report(summary=summarize([toy_evaluation.run("a", *[0.93] * 5)], 5))
     plots.share_plot(tmp_path / "p.png", "", {"one": toy_evaluation.report(), "two": long})
-    figure = drawn["p.png"]
+    figure = plotted["p.png"]
     assert [axes.get_title() for axes in figure.axes] == ["one", "two"]
     assert lines(figure, 1) == [[1.0] * 3 + [0.0] * 7] * 2
     assert [line.get_label() for line in figure.axes[1].lines] == ["1 click", "5 clicks"]
 
 
-def test_share_plot_has_one_colour_for_a_number_of_clicks(drawn: dict[str, Figure], tmp_path: Path) -> None:
+def test_share_plot_has_one_color_for_a_number_of_clicks(plotted: dict[str, Figure], tmp_path: Path) -> None:
     """Reports of different limits: the first has one curve only, the last all four."""
     reports = {
-        str(limit): toy_evaluation.report(summary=summarise([toy_evaluation.run("a", *[0.93] * limit)], limit))
+        str(limit): toy_evaluation.report(summary=summarize([toy_evaluation.run("a", *[0.93] * limit)], limit))
         for limit in (3, 6, 20)
     }
     plots.share_plot(tmp_path / "p.png", "", reports)
-    figure = drawn["p.png"]
+    figure = plotted["p.png"]
     looks: dict[str, set[tuple[str, str]]] = {}
     for axes in figure.axes:
         for line in axes.lines:
@@ -169,7 +169,7 @@ def test_the_best_and_the_worst_are_shown(tmp_path: Path, toy: Path, monkeypatch
     runs = [toy_evaluation.run(str(i), *ious) for i, ious in enumerate([(0.5, 0.6), (0.9,), (0.1, 0.9), (0.8, 0.9)])]
     model = load_model(toy)
     known = {"name": model.name, "sha256": dict(model.sha256)}
-    measured = toy_evaluation.report("folder", runs=runs, summary=summarise(runs, 2), model=known)
+    measured = toy_evaluation.report("folder", runs=runs, summary=summarize(runs, 2), model=known)
     shown: dict[str, list[str]] = {}
 
     def note(path: Path, title: str, runs: Any, cases: Any, *rest: Any) -> None:
@@ -184,7 +184,7 @@ def test_the_best_and_the_worst_are_shown(tmp_path: Path, toy: Path, monkeypatch
     with pytest.raises(ValueError, match="case '3'"):
         report.write_sheets(tmp_path / "out", measured, cases[:3], model)
     served = {**known, "serving": model.serving}
-    again = toy_evaluation.report("folder", runs=runs, summary=summarise(runs, 2), model=served)
+    again = toy_evaluation.report("folder", runs=runs, summary=summarize(runs, 2), model=served)
     report.write_sheets(tmp_path / "out", again, cases, model)
     with pytest.raises(ValueError, match="other weights or rules"):
         report.write_sheets(tmp_path / "out", again, cases, dataclasses.replace(model, long_side=32))
@@ -196,8 +196,8 @@ def test_contact_sheet(tmp_path: Path, toy: Path) -> None:
     (case,) = read_cases("folder", toy_evaluation.build(tmp_path / "set", pictures=1))
     run = run_case(case, str(toy), limit=4)
     sheets.contact_sheet(tmp_path / "sheet.png", "Title", [run, run], [case, case], load_model(toy))
-    with Image.open(tmp_path / "sheet.png") as picture:
-        pixels = np.asarray(picture.convert("RGB")).astype(int)
+    with Image.open(tmp_path / "sheet.png") as image:
+        pixels = np.asarray(image.convert("RGB")).astype(int)
     # A row a run: what is wanted, then after 1, 3 and 4 clicks.
     size = sheets.PANEL
     scale = size[0] / 80 if size[0] / 80 < size[1] / 60 else size[1] / 60
@@ -206,7 +206,7 @@ def test_contact_sheet(tmp_path: Path, toy: Path) -> None:
     assert 2 * height < pixels.shape[0] < 2.5 * height
     left, top = 10, 44 + 24
     wanted = pixels[top : top + height, left : left + width]
-    # The outline of the disc with centre (20, 30) and radius 14, and nothing on it.
+    # The outline of the disc with center (20, 30) and radius 14, and nothing on it.
     assert near(wanted[round(30.5 * scale), round(6.2 * scale) - 3 : round(6.2 * scale) + 4], (255, 214, 0)) < 60
     assert near(wanted, (40, 200, 80)) > 60
     first = pixels[top : top + height, left + width + 10 : left + 2 * width + 10]
@@ -217,9 +217,9 @@ def test_contact_sheet(tmp_path: Path, toy: Path) -> None:
     assert blue > red + 50
 
 
-def near(pixels: np.ndarray[Any, Any], colour: tuple[int, int, int]) -> float:
-    """How far the nearest of some pixels is from a colour."""
-    return float(np.abs(pixels - np.array(colour)).sum(axis=-1).min())
+def near(pixels: np.ndarray[Any, Any], color: tuple[int, int, int]) -> float:
+    """How far the nearest of some pixels is from a color."""
+    return float(np.abs(pixels - np.array(color)).sum(axis=-1).min())
 
 
 def test_evaluate_draws_the_report_that_its_json_draws(tmp_path: Path, toy: Path) -> None:

@@ -159,7 +159,7 @@ def test_damaged_files_are_named_and_counted(
 ) -> None:
     good = (folder / "images" / "0.png").read_bytes()
     (folder / "images" / "0.png").write_bytes(good[:60])
-    (folder / "masks" / "2.png").write_bytes(b"no picture")
+    (folder / "masks" / "2.png").write_bytes(b"no image")
     output = tmp_path / "report.json"
     command = ["evaluate", "folder", str(folder), "--clicks", str(LIMIT), "--model", str(toy), "-o", str(output)]
     assert cli.main(command) == 1
@@ -218,7 +218,7 @@ def test_a_damaged_instance_file_is_one_case(toy: Path, tmp_path: Path) -> None:
 
 def test_nothing_but_damaged_files_is_an_error(folder: Path, toy: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for path in (folder / "images").iterdir():
-        path.write_bytes(b"no picture")
+        path.write_bytes(b"no image")
     assert cli.main(["evaluate", "folder", str(folder), "--model", str(toy)]) == 2
     assert "error: none of the 4 cases could be run" in capsys.readouterr().err
 

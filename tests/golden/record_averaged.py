@@ -29,7 +29,7 @@ if __name__ == "__main__":
             clicks = CLICKS[: n + 1]
             click_stage.encode(clicks, clicks[:-1], lines, case.grid_guide)
             made = [click_stage.previous, click_stage.maps]
-            click_stage.answer[0, 0] = output
+            click_stage.output[0, 0] = output
             click_stage.postprocess(clicks, case.grid_guide, lines)
             for dtype in (np.float32, np.uint8):
                 made.append(np.empty(case.guide.shape, dtype))

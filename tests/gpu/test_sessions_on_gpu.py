@@ -78,10 +78,10 @@ def test_the_default_model(device: SimpleNamespace, engines: str) -> None:
         network = as_shipped(NETWORKS["compact"](), load_model())
         # In FP16 PyTorch takes minutes on the CPU.
         device.engines = torch_engine.TorchEngines(network, half=device.name == "cuda", device=device.torch)
-    from gpu_place import clicks_on, picture
+    from gpu_place import clicks_on, photograph
 
     size = (480, 640)
-    cpu, there = Session(picture(size)), Session(picture(size), device="cuda")
+    cpu, there = Session(photograph(size)), Session(photograph(size), device="cuda")
     assert device.last().captured
     click_both(cpu, there, clicks_on(size, 3))
 

@@ -54,9 +54,9 @@ def test_colors_as_specified(pair: Pair, shape: tuple[int, int], radius: int, ep
     coefficients = color_guided_filter_coefficients(planes(colors), statistics, planes(p), radius)[0].numpy()
     np.testing.assert_allclose(coefficients, expected, rtol=1e-4, atol=1e-5 * max(1, np.abs(expected).max()))
     rgb = np.random.default_rng(1).integers(0, 256, (40, 50, 3), np.uint8)
-    drawn = apply_coefficients(planes(expected), planes(rgb.transpose(2, 0, 1) / 255))
+    rendered = apply_coefficients(planes(expected), planes(rgb.transpose(2, 0, 1) / 255))
     np.testing.assert_allclose(
-        drawn[0, 0].numpy(),
+        rendered[0, 0].numpy(),
         reference.apply_color_coefficients(expected, rgb),
         atol=2e-6 * max(1, np.abs(expected).max()),
     )

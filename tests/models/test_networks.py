@@ -165,9 +165,9 @@ def test_beyond_the_picture_there_are_no_clicks() -> None:
         difference = stem(at_the_border) - stem(without)
         # Only the window on that corner sees a click, and nothing of what pads it.
         assert not difference[..., :3, :].any()
-        grey = stem(without)
+        gray = stem(without)
         stem.weight[:, 3:] = 0
-        torch.testing.assert_close(stem(without), grey, atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(stem(without), gray, atol=1e-5, rtol=1e-5)
         scale = stem.gamma / (stem.var + stem.eps).sqrt()
         torch.testing.assert_close(difference[0, :, 3, 3], 6 * 0.5 * scale, atol=1e-5, rtol=1e-5)
 
@@ -181,8 +181,8 @@ def test_without_filter_the_alpha_is_enlarged_bilinearly() -> None:
     colors = toy_network.build(scaled(replace(COMPACT, radius=0), 8))
     torch.testing.assert_close(colors.refine(alpha, *colors.guides(image)), expected, atol=0, rtol=0)
     guide, p = torch.randn(1, 1, 16, 24), torch.rand(1, 1, 16, 24, requires_grad=True)
-    drawn = guided_filter_coefficients(guide, p, 0, 1e-8)
-    (drawn[:, :1] * guide + drawn[:, 1:]).sum().backward()
+    rendered = guided_filter_coefficients(guide, p, 0, 1e-8)
+    (rendered[:, :1] * guide + rendered[:, 1:]).sum().backward()
     assert torch.equal(p.grad, torch.ones_like(p))
     p = p.detach()
     lines, scratch = np.empty((2, 16, 24), np.float32), np.empty((2, 16, 24), np.float32)

@@ -20,7 +20,7 @@ from support.sessions import predictions  # noqa: E402
 
 from export import import_published  # noqa: E402
 from export.conversion.folder import export_folder  # noqa: E402
-from export.import_published import LICENCE, network_of, read_published, record_of  # noqa: E402
+from export.import_published import LICENSE, network_of, read_published, record_of  # noqa: E402
 from export.models.presets import PAPER  # noqa: E402
 from export.models.published import our_state, published_shapes  # noqa: E402
 from export.random_model import random_weights  # noqa: E402
@@ -49,7 +49,7 @@ def folder(weights: Weights, tmp_path_factory: pytest.TempPathFactory) -> Path:
     record = record_of(base / "weights.pth")
     small = ((64, 96), (96, 32))
     export_folder(
-        network, base / "model", "published", "", record, precision="fp32", licence=LICENCE, sizes=small, fp16=False
+        network, base / "model", "published", "", record, precision="fp32", licence=LICENSE, sizes=small, fp16=False
     )
     return base / "model"
 
@@ -92,9 +92,9 @@ def output_of(image: Image, stage: ClickStage) -> npt.NDArray[np.float32]:
     """What the click network makes of a click stage's inputs, shape (h, w)."""
     features = image.encoded.features
     networks_of(image.model).click(
-        {**features, "click_maps": stage.maps, "previous_alpha": stage.previous}, stage.answer
+        {**features, "click_maps": stage.maps, "previous_alpha": stage.previous}, stage.output
     )
-    return stage.answer[0, 0].copy()
+    return stage.output[0, 0].copy()
 
 
 def test_the_first_click_is_that_of_the_recording(folder: Path) -> None:

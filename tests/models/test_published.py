@@ -51,9 +51,9 @@ def test_the_published_network(network: Network, case: int) -> None:
     np.testing.assert_allclose(guide, golden["guide"], atol=1e-4)
     np.testing.assert_allclose(alpha, golden["alpha_before_guided_filter"], atol=1e-4)
 
-    centred = np.ascontiguousarray(guide - guide.mean(dtype=np.float64), np.float32)
+    centered = np.ascontiguousarray(guide - guide.mean(dtype=np.float64), np.float32)
     _core.force_clicks(clicks, alpha)
     lines, scratch, final = (np.empty((n, *alpha.shape), np.float32) for n in (2, 2, 1))
-    _core.guided_filter_coefficients(centred, alpha, PAPER.radius, PAPER.eps, False, scratch, lines)
-    _core.apply_coefficients(lines, centred, final[0])
+    _core.guided_filter_coefficients(centered, alpha, PAPER.radius, PAPER.eps, False, scratch, lines)
+    _core.apply_coefficients(lines, centered, final[0])
     assert_as_recorded(final[0], golden["alpha"])

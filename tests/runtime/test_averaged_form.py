@@ -49,9 +49,9 @@ def test_it_is_that_of_version_0_1(case: Case, device: str, applied: bool) -> No
         click_stage.encode(clicks, answered, alpha)
         made = [native.here(click_stage.previous).copy(), native.here(click_stage.maps).copy()]
         if device == "cpu":
-            click_stage.answer[0, 0] = output
+            click_stage.output[0, 0] = output
         else:
-            native.ops.upload(output[None, None], click_stage.answer)
+            native.ops.upload(output[None, None], click_stage.output)
         click_stage.postprocess(clicks, prediction)
         rendered = zeros(case.guide.shape, np.uint8)
         made_of.apply(None, clicks, prediction, rendered)

@@ -100,13 +100,13 @@ def test_grid_guide_is_that_of_pillow(native: Native, image: tuple[int, int]) ->
 
 
 def enlarged(native: Native, chosen: View, maps: np.ndarray, length: int) -> np.ndarray:
-    """The maps at the image's resolution, drawn in strips of so many pixels, and what the last strip has beyond."""
+    """The maps at the image's resolution, rendered in strips of so many pixels, and what the last strip has beyond."""
     (height, width), channels = chosen.image, len(maps)
-    drawn = ImageMaps(native.device, chosen, channels)
-    drawn.fill(native.there(maps))
+    image_maps = ImageMaps(native.device, chosen, channels)
+    image_maps.fill(native.there(maps))
     out, strips = native.empty((1, channels, 1, length), np.float32), []
     for first in range(0, height * width, length):
-        drawn.strip(first, out)
+        image_maps.strip(first, out)
         strips.append(native.here(out).copy())
     return np.concatenate(strips, axis=3)[0, :, 0]
 
@@ -140,10 +140,10 @@ def test_strips_of_any_length_join_without_a_seam(native: Native) -> None:
 def test_maps_that_are_filled_again_forget_the_last_ones(native: Native) -> None:
     chosen = view((50, 60))
     first, second = maps_on(chosen.grid), 1 - maps_on(chosen.grid)
-    drawn, out = ImageMaps(native.device, chosen, 2), native.empty((1, 2, 1, 3000), np.float32)
+    image_maps, out = ImageMaps(native.device, chosen, 2), native.empty((1, 2, 1, 3000), np.float32)
     for maps in (first, second):
-        drawn.fill(native.there(maps))
-        drawn.strip(0, out)
+        image_maps.fill(native.there(maps))
+        image_maps.strip(0, out)
     np.testing.assert_array_equal(native.here(out)[0, :, 0], enlarged(native, chosen, second, 3000))
 
 
@@ -159,10 +159,10 @@ def test_maps_are_drawn_without_allocating() -> None:
         return values
 
     chosen = view((50, 60))
-    drawn = ImageMaps(Device(cpu.ops, empty, array), chosen, 2)
+    image_maps = ImageMaps(Device(cpu.ops, empty, array), chosen, 2)
     made.clear()
-    drawn.fill(maps_on(chosen.grid))
-    drawn.strip(7, np.empty((1, 2, 1, 99), np.float32))
+    image_maps.fill(maps_on(chosen.grid))
+    image_maps.strip(7, np.empty((1, 2, 1, 99), np.float32))
     assert not made
 
 
@@ -232,6 +232,6 @@ def test_guide_shrinks_along_one_side_and_grows_along_the_other(native: Native) 
     assert chosen.grid == (16, 256)
     guide = np.stack([np.zeros(2560), np.ones(2560)]).astype(np.float32)
     guide += np.arange(2560, dtype=np.float32) % 10  # mean 4.5 in every box of 10
-    ramp = np.clip((np.arange(16) + 0.5) / 8 - 0.5, 0, 1)  # bilinear between the two pixel centres
+    ramp = np.clip((np.arange(16) + 0.5) / 8 - 0.5, 0, 1)  # bilinear between the two pixel centers
     expected = np.repeat(4.5 + ramp[:, None], 256, axis=1)
     np.testing.assert_allclose(guide_on_grid(native, chosen, guide), expected, atol=1e-5)

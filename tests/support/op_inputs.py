@@ -37,7 +37,7 @@ def blobs(h: int, w: int, seed: int = 0, blur: float = 2.0) -> NDArray[np.float3
 
 
 def image(h: int, w: int, seed: int = 0) -> NDArray[np.float32]:
-    """A guide centred on 0: soft shapes, an edge and a little noise."""
+    """A guide centered on 0: soft shapes, an edge and a little noise."""
     guide = blobs(h, w, seed + 1, 3.0) + 0.01 * rng(seed, 9).standard_normal((h, w))
     guide[:, w // 2 :] += 0.5
     return (guide - guide.mean()).astype(np.float32)

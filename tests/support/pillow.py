@@ -17,12 +17,12 @@ def working_image(view: View, rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.floa
 
 def grid_guide(view: View, guide: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     """A guide of the image on the grid, float32, shape (h, w)."""
-    picture = Image.fromarray(guide)
+    resized = Image.fromarray(guide)
     # One side at a time: an image one pixel wide and thousands high shrinks along one and grows along the other.
     for height, width in ((view.image[0], view.grid[1]), view.grid):
-        shrinks = height < picture.height or width < picture.width
-        picture = picture.resize((width, height), Image.Resampling.BOX if shrinks else Image.Resampling.BILINEAR)
-    return np.array(picture, dtype=np.float32)
+        shrinks = height < resized.height or width < resized.width
+        resized = resized.resize((width, height), Image.Resampling.BOX if shrinks else Image.Resampling.BILINEAR)
+    return np.array(resized, dtype=np.float32)
 
 
 def image_maps(view: View, maps: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

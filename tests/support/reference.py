@@ -32,7 +32,7 @@ def force_clicks(clicks: NDArray[np.int32], alpha: NDArray[np.floating]) -> Arra
 
 
 def pin_clicks(guide: NDArray[np.floating], clicks: NDArray[np.int32], coefficients: NDArray[np.floating]) -> Array:
-    """Lines in which every click's own pixel is on its side: where it was not, it and its neighbours say the label."""
+    """Lines in which every click's own pixel is on its side: where it was not, it and its neighbors say the label."""
     out = coefficients.astype(np.float64)
     h, w = guide.shape
     alpha = np.clip(coefficients[0] * guide + coefficients[1], 0, 1)
@@ -122,8 +122,8 @@ def guided_filter_coefficients(
     """
     i_window, p_window = _windows(guide, radius), _windows(p, radius)
     i_mean, p_mean = np.nanmean(i_window, axis=-1), np.nanmean(p_window, axis=-1)
-    i_centred, p_centred = i_window - i_mean[..., None], p_window - p_mean[..., None]
-    a = np.nanmean(i_centred * p_centred, axis=-1) / (np.nanmean(i_centred**2, axis=-1) + eps)
+    i_centered, p_centered = i_window - i_mean[..., None], p_window - p_mean[..., None]
+    a = np.nanmean(i_centered * p_centered, axis=-1) / (np.nanmean(i_centered**2, axis=-1) + eps)
     if residual:
         a_mean = np.nanmean(_windows(a, radius), axis=-1)
         return np.stack([a_mean, p - a_mean * guide])
@@ -174,7 +174,7 @@ def color_guided_filter_coefficients(
 
 
 def _bilinear(values: NDArray[np.floating], size: int, axis: int) -> Array:
-    """Values looked up at (X + 0.5) * small / size - 0.5 along one axis, clamped to the first and last centre."""
+    """Values looked up at (X + 0.5) * small / size - 0.5 along one axis, clamped to the first and last center."""
     small = values.shape[axis]
     at = np.clip((np.arange(size) + 0.5) * small / size - 0.5, 0, small - 1)
     low = np.floor(at).astype(int)

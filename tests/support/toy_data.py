@@ -1,4 +1,4 @@
-"""Training sets of a few drawn images, laid out as the real ones."""
+"""Training sets of a few rendered images, laid out as the real ones."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ HELD_OUT = 49
 TRAIN, VAL = ("2008_000001", "2008_000002", "2008_000003"), ("2009_000001",)
 
 
-def picture(i: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+def image_and_index(i: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """Draw noise with a bright disc on it, and its index mask: disc 1, a rim of void around it."""
     image = np.random.default_rng(i).integers(0, 120, (60, 80, 3)).astype(np.uint8)
     index = np.zeros((60, 80), np.uint8)
@@ -33,7 +33,7 @@ def build(root: Path, pictures: int = 6) -> Path:
         (train / part).mkdir(parents=True)
     lines = []
     for i in [*range(pictures), HELD_OUT]:
-        image, index = picture(i)
+        image, index = image_and_index(i)
         Image.fromarray(image).save(train / "real" / f"{i}.png")
         Image.fromarray(index).save(train / "real" / f"{i}_mask.png")
         Image.fromarray(image[::-1]).save(train / "backgrounds" / f"{i}.png")
@@ -89,7 +89,7 @@ def build_folder(root: Path, masks: str) -> Path:
     for part in ("images", "masks", "objects", "backgrounds"):
         (root / part).mkdir(parents=True)
     for i in range(4):
-        image, index = picture(i)
+        image, index = image_and_index(i)
         Image.fromarray(image).save(root / "images" / f"{i}.jpg")
         Image.fromarray(image[::-1]).save(root / "backgrounds" / f"{i}.png")
         soft = cv2.GaussianBlur(np.where(index == 1, 255, 0).astype(np.uint8), (0, 0), 2)

@@ -1,4 +1,4 @@
-"""A small evaluation set of drawn images, and a report made up by hand."""
+"""A small evaluation set of rendered images, and a report made up by hand."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from pyiseg.evaluation.evaluate import Run, summarise
+from pyiseg.evaluation.evaluate import Run, summarize
 from pyiseg.evaluation.results import Report
 
 
@@ -27,11 +27,11 @@ def build(root: Path, pictures: int = 4, easy: bool = False) -> Path:
     for i in range(pictures):
         disc = np.zeros((60, 80), np.uint8)
         cv2.circle(disc, (20 + 10 * i, 30), 14, 255, -1)
-        picture = disc // 2 + 60
+        image = disc // 2 + 60
         if not easy:
-            picture[32:] = 60
-            picture[2 + i : 24 + i, 28:50] = 190
-        write(root / "images" / f"{i}.png", np.repeat(picture[..., None], 3, axis=2))
+            image[32:] = 60
+            image[2 + i : 24 + i, 28:50] = 190
+        write(root / "images" / f"{i}.png", np.repeat(image[..., None], 3, axis=2))
         write(root / "masks" / f"{i}.png", disc)
     return root
 
@@ -51,7 +51,7 @@ def report(dataset: str = "grabcut", name: str = "compact", limit: int = 3, **ch
         "device": "cpu",
         "jobs": 1,
         "versions": {"pyiseg": "0.1.0"},
-        "summary": summarise(runs, limit),
+        "summary": summarize(runs, limit),
         "runs": runs,
         "failed": [],
     }

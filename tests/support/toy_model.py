@@ -4,7 +4,7 @@ click.onnx blurs a weighted sum over 3x3 pixels and clips it to 0..1:
 
     1.5 * fg map + 0.8 * brightness + 0.3 * previous alpha + 0.2 * redness - 1.5 * bg map + bias
 
-so a click selects its neighbourhood, a background click clears its own, and what is bright looks selected whether it
+so a click selects its neighborhood, a background click clears its own, and what is bright looks selected whether it
 was clicked or not: the cleaning of unclicked regions has something to do.
 
 guide.onnx is the luminance, and if it sees the clicks, luminance + 0.5 * finest fg map - 0.25 * finest bg map.

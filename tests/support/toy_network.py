@@ -41,7 +41,7 @@ def build(config: NetworkConfig, *, shallow: bool = False, seed: int = 0) -> Net
     torch.manual_seed(seed)
     network = Network(config, pretrained=False).eval()
     with torch.no_grad():
-        # As initialised, all predictions are alike; wider, they vary over the image.
+        # As initialized, all predictions are alike; wider, they vary over the image.
         network.click.head.weight.mul_(4)
         for module in network.image.neck.modules() if network.image.neck else ():
             if isinstance(module, nn.Conv2d):

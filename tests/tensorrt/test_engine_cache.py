@@ -80,7 +80,7 @@ def test_a_folder_under_the_name_does_no_harm(cache: EngineCache, caplog: pytest
     ("change", "words"),
     [
         ({"version": "10.3.0"}, "built by tensorrt 10.3.0, and this is tensorrt 10.9.0.34"),
-        ({"flavour": "tensorrt_rtx", "version": "1.2"}, "built by tensorrt_rtx 1.2, and this is tensorrt 10.9.0.34"),
+        ({"package": "tensorrt_rtx", "version": "1.2"}, "built by tensorrt_rtx 1.2, and this is tensorrt 10.9.0.34"),
         ({"driver": "12.4"}, "built with a CUDA 12.4 driver, and this is a CUDA 13.0 driver"),
         ({"multiprocessors": 64}, "built for NVIDIA GeForce RTX 4090 .64 multiprocessors, x86_64., and this is NVIDIA"),
         ({"files": (("click.onnx", "0d" * 32),)}, "the files of the model Compact v2 have changed"),

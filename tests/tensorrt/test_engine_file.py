@@ -23,7 +23,7 @@ def test_names_are_for_people_and_for_looking_up() -> None:
     changes: list[dict[str, Any]] = [
         *(
             {name: "other"}
-            for name in ("model", "flavour", "version", "gpu", "driver", "compute_capability", "machine")
+            for name in ("model", "package", "version", "gpu", "driver", "compute_capability", "machine")
         ),
         {"multiprocessors": 64},
         *({"spec": dataclasses.replace(SPEC, **{name: (32, 32)})} for name in ("min", "opt", "max")),

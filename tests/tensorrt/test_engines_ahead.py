@@ -83,7 +83,7 @@ def test_the_default_model_computes_in_fp16() -> None:
     pytest.importorskip("tensorrt_rtx")
     model = pyiseg.load_model()
     spec = next(spec for spec in engine_specs(model, (384, 512)) if spec.network == "click")
-    built = tensorrt.flavour("tensorrt_rtx").build(model, spec, (8, 9), describe=True)
+    built = tensorrt.find_package("tensorrt_rtx").build(model, spec, (8, 9), describe=True)
     every, weighted = engines.precisions(built.layers)
     assert weighted["FP16"] > 3 * weighted["FP32"]
     assert every["FP32"] > 0  # norms, and sums over the image

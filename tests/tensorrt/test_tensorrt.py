@@ -75,15 +75,15 @@ def test_the_package_that_is_used(
     tensorrt.open_package.cache_clear()
     try:
         if found in tensorrt.PACKAGES:
-            assert tensorrt.flavour().name == found
-            assert tensorrt.flavour() is tensorrt.flavour(found)
+            assert tensorrt.find_package().name == found
+            assert tensorrt.find_package() is tensorrt.find_package(found)
             assert tensorrt.why_not() == ""
         elif asked == "onnx":
             with pytest.raises(ValueError, match=found):
                 tensorrt.why_not()
         else:
             with pytest.raises(pyiseg.DeviceError, match=found) as raised:
-                tensorrt.flavour()
+                tensorrt.find_package()
             assert tensorrt.why_not() == str(raised.value)
     finally:
         tensorrt.open_package.cache_clear()
@@ -100,7 +100,7 @@ def test_threads_open_a_package_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib, "import_module", import_module)
     tensorrt.open_package.cache_clear()
     try:
-        threads = [threading.Thread(target=tensorrt.flavour, args=("tensorrt",)) for _ in range(3)]
+        threads = [threading.Thread(target=tensorrt.find_package, args=("tensorrt",)) for _ in range(3)]
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -272,7 +272,7 @@ def test_kernels_are_kept_beside_their_engine(package: Package, model: Model, ca
 
 def test_tensorrt_rtx_builds_engines_without_a_gpu(tmp_path: Path, model: Model) -> None:
     pytest.importorskip("tensorrt_rtx")
-    trt = tensorrt.flavour("tensorrt_rtx")
+    trt = tensorrt.find_package("tensorrt_rtx")
     assert {(8, 0), (8, 9), (12, 0)} <= set(trt.targets)
     for part, working in (("image", (96, 128)), ("click", (96, 128)), ("click", None), ("guide", None)):
         built = trt.build(model, plan_of(model, part, working), (8, 0), describe=True)
@@ -288,4 +288,4 @@ def test_tensorrt_rtx_says_what_it_cannot_read(model: Model) -> None:
     replace_network(model.folder, "guide.onnx", b"not a network")
     broken = pyiseg.load_model(model.folder)
     with pytest.raises(pyiseg.DeviceError, match=r"cannot read '.*guide\.onnx': .*[Pp]ars"):
-        tensorrt.flavour("tensorrt_rtx").build(broken, plan_of(broken, "guide"), (8, 0))
+        tensorrt.find_package("tensorrt_rtx").build(broken, plan_of(broken, "guide"), (8, 0))

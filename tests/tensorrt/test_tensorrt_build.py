@@ -1,4 +1,4 @@
-"""tensorrt_flavour.py and tensorrt_callbacks.py: what TensorRT is asked to build, and how that fails."""
+"""`pyiseg.tensorrt.package` and `pyiseg.tensorrt.callbacks`: what TensorRT is asked to build, and how that fails."""
 
 from __future__ import annotations
 

@@ -57,8 +57,8 @@ def free(data: Path, out: Path, progress: float = 0.5, **clicks: Any) -> list[in
 def test_long_batches_come_to_many_clicks(data: Path, tmp_path: Path) -> None:
     before, some = free(data, tmp_path), free(data, tmp_path, long=0.3)
     assert set(before) == set(range(4))
-    drawn = [int(np.random.default_rng([1, 1, first]).integers(4)) for first in range(0, 1200, 4)]
-    assert before == drawn, "as it was before there were long batches"
+    sampled = [int(np.random.default_rng([1, 1, first]).integers(4)) for first in range(0, 1200, 4)]
+    assert before == sampled, "as it was before there were long batches"
     counts = Counter(some)
     assert set(counts) == set(range(18)), "3 clicks with a loss come to at most 20"
     longer = sum(count > 3 for count in some)
@@ -142,7 +142,7 @@ def test_checkpoints_from_before_these_settings_go_on(data: Path, tmp_path: Path
 def samples(count: int) -> list[Sample]:
     result = []
     for i in range(count):
-        image, index = toy_data.picture(i)
+        image, index = toy_data.image_and_index(i)
         truth = ((index == 1) * np.uint8(255))[:, 8:72]
         valid = np.ones_like(truth)
         result.append(
@@ -192,7 +192,7 @@ def test_mirrored_pairs_are_clicked_alike(name: str) -> None:
         # Their answers differ: what is clicked next is the first one's.
         alpha = torch.zeros_like(previous)
         alpha[:, :, 4:8, 4:8] = 0.8
-        steps.answer(alpha, (alpha, alpha))
+        steps.postprocess(alpha, (alpha, alpha))
     for one, other in zip(steps.episodes[::2], steps.episodes[1::2], strict=True):
         assert len(one.clicks) == len(other.clicks) >= 3
         np.testing.assert_array_equal(one.clicks[:, 0], 63 - other.clicks[:, 0])
@@ -218,5 +218,5 @@ def test_a_run_with_mirrored_pairs_trains(data: Path, tmp_path: Path) -> None:
     trainer = Trainer(settings, data, tmp_path)
     trainer.run()
     assert trainer.pictures == 12
-    with pytest.raises(ValueError, match=r"loss\.mirror is 1\.0 and run\.batch 3: pictures come in pairs"):
+    with pytest.raises(ValueError, match=r"loss\.mirror is 1\.0 and run\.batch 3: images come in pairs"):
         load_settings("compact", ["loss.mirror=1", "run.batch=3"])

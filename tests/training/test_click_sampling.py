@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 cv2 = pytest.importorskip("cv2")
 
 from export.training import click_sampling  # noqa: E402
-from export.training.click_sampling import bundled_clicks  # noqa: E402
+from export.training.click_sampling import clicks_at_once  # noqa: E402
 
 Mask = NDArray[np.bool_]
 NOTHING = np.zeros((120, 160), bool)
@@ -34,7 +34,7 @@ discs = st.builds(disc, st.integers(0, 159), st.integers(0, 119), st.integers(0,
 @given(st.integers(0, 10**6), discs, discs, discs)
 def test_clicks_lie_where_they_say(seed: int, truth: Mask, others: Mask, void: Mask) -> None:
     others, void = others & ~truth, void & ~disc(40, 40, 5)
-    clicks = bundled_clicks(np.random.default_rng(seed), truth, others, void)
+    clicks = clicks_at_once(np.random.default_rng(seed), truth, others, void)
     if not (truth & ~void).any():
         assert clicks == []
         return
@@ -50,18 +50,18 @@ def test_clicks_lie_where_they_say(seed: int, truth: Mask, others: Mask, void: M
 @settings(max_examples=40, deadline=None)
 @given(st.integers(0, 10**6), discs)
 def test_clicks_of_one_kind_keep_apart(seed: int, truth: Mask) -> None:
-    clicks = bundled_clicks(np.random.default_rng(seed), truth, NOTHING, NOTHING)
+    clicks = clicks_at_once(np.random.default_rng(seed), truth, NOTHING, NOTHING)
     for kind in (True, False):
         for one, other in itertools.combinations([click for click in clicks if click.fg == kind], 2):
             assert np.hypot(one.x - other.x, one.y - other.y) >= click_sampling.STEP
-    again = bundled_clicks(np.random.default_rng(seed), truth, NOTHING, NOTHING)
+    again = clicks_at_once(np.random.default_rng(seed), truth, NOTHING, NOTHING)
     assert clicks == again
 
 
 def test_clicks_keep_off_the_border_where_there_is_room() -> None:
     truth = disc(80, 60, 30)
     for seed in range(60):
-        for x, y, fg in bundled_clicks(np.random.default_rng(seed), truth, NOTHING, NOTHING):
+        for x, y, fg in clicks_at_once(np.random.default_rng(seed), truth, NOTHING, NOTHING):
             assert distance_to(~truth if fg else truth)[y, x] >= click_sampling.MARGIN
 
 
@@ -70,10 +70,10 @@ def test_tiny_and_thin_objects_are_clicked(pixels: list[tuple[int, int]]) -> Non
     truth = NOTHING.copy()
     truth[tuple(zip(*pixels, strict=True))] = True
     for seed in range(10):
-        clicks = bundled_clicks(np.random.default_rng(seed), truth, ~truth & disc(80, 60, 40), NOTHING)
+        clicks = clicks_at_once(np.random.default_rng(seed), truth, ~truth & disc(80, 60, 40), NOTHING)
         assert clicks[0].fg
         assert truth[clicks[0].y, clicks[0].x]
-    everything = bundled_clicks(np.random.default_rng(0), ~NOTHING, NOTHING, NOTHING)
+    everything = clicks_at_once(np.random.default_rng(0), ~NOTHING, NOTHING, NOTHING)
     assert everything
     assert all(click.fg for click in everything), "no background to click on"
 
@@ -82,7 +82,7 @@ def test_every_strategy_is_used() -> None:
     truth, others = disc(30, 30, 15), disc(130, 90, 12) | disc(130, 20, 12)
     on_others, counts = 0, []
     for seed in range(150):
-        clicks = [c for c in bundled_clicks(np.random.default_rng(seed), truth, others, NOTHING) if not c.fg]
+        clicks = [c for c in clicks_at_once(np.random.default_rng(seed), truth, others, NOTHING) if not c.fg]
         hits = [bool(others[c.y, c.x]) for c in clicks]
         assert len(set(hits)) <= 1, "strategies are not mixed"
         if any(hits):

@@ -74,7 +74,7 @@ def test_training_goes_through_what_serves(
         maps, fed_back, output = served[-1]
         np.testing.assert_array_equal(episode.click_stage.maps, maps)
         np.testing.assert_array_equal(episode.click_stage.previous, fed_back)
-        episodes.answer(output, guides)
+        episodes.postprocess(output, guides)
         np.testing.assert_array_equal(episode.selected, pipeline.on_grid(episode.clicks, previous))
         np.testing.assert_array_equal(episode.alpha, pipeline.matte(episode.clicks, previous))
     assert len(episode.clicks) == 4

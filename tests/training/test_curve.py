@@ -24,13 +24,13 @@ def test_a_log_is_drawn(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], lines: int
 ) -> None:
     values = [{"updates": i, "pictures": 4 * i, "iou_1": 0.5 + i / 99, "loss_1": 1 / (1 + i)} for i in range(lines)]
-    log, picture = tmp_path / "log.jsonl", tmp_path / "curve.png"
+    log, out = tmp_path / "log.jsonl", tmp_path / "curve.png"
     log.write_text("".join(f"{json.dumps(line)}\n" for line in values) + '{"upd')  # it was killed while writing
-    run(monkeypatch, log, picture)
-    assert capsys.readouterr().out == f"wrote {picture}\n"
-    drawn = picture.read_bytes()
-    run(monkeypatch, tmp_path, picture)
-    assert picture.read_bytes() == drawn, "of the run's folder as of its log"
+    run(monkeypatch, log, out)
+    assert capsys.readouterr().out == f"wrote {out}\n"
+    plotted = out.read_bytes()
+    run(monkeypatch, tmp_path, out)
+    assert out.read_bytes() == plotted, "of the run's folder as of its log"
 
 
 def test_validations_are_drawn_beside_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -48,12 +48,12 @@ def test_validations_are_drawn_beside_it(tmp_path: Path, monkeypatch: pytest.Mon
 def test_what_cannot_be_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "x.jsonl").write_text("[1]\n{}\nno JSON\n")
     (tmp_path / "log.jsonl").write_text('{"pictures": 4, "iou_1": 0.5, "loss_1": 1.0}\n')
-    for log, picture, words in (
+    for log, out, words in (
         ("none", "a.png", r"no file at '.*none'; check the path"),
         ("x.jsonl", "a.png", r"x\.jsonl has no line of a training run; give log\.jsonl of one, or its folder"),
-        ("log.jsonl", "a.txt", r"cannot write '.*a\.txt': name a picture, such as curve\.png"),
+        ("log.jsonl", "a.txt", r"cannot write '.*a\.txt': name an image file, such as curve\.png"),
         ("log.jsonl", "none/a.png", r"none/a\.png': cannot write"),
     ):
         with pytest.raises(SystemExit, match=rf"^export\.curve: error: .*{words}"):
-            run(monkeypatch, tmp_path / log, tmp_path / picture)
+            run(monkeypatch, tmp_path / log, tmp_path / out)
     assert not list(tmp_path.glob("a.*"))

@@ -10,14 +10,14 @@ from support import toy_network  # noqa: E402
 from torch import nn  # noqa: E402
 
 from export.models.efficientnet_lite0 import Lite0, Lite2  # noqa: E402
-from export.models.layers import FoldedConv, StandardisedConv  # noqa: E402
+from export.models.layers import FoldedConv, StandardizedConv  # noqa: E402
 from export.models.presets import COMPACT, scaled  # noqa: E402
 from export.training import gradients  # noqa: E402
 from export.training.frozen import FrozenLayers  # noqa: E402
 
 
 @pytest.mark.parametrize(("channels", "out", "shape"), [(32, 40, (9, 13)), (48, 32, (1, 7)), (40, 64, (64, 5))])
-@pytest.mark.parametrize("kind", [FoldedConv, StandardisedConv])
+@pytest.mark.parametrize("kind", [FoldedConv, StandardizedConv])
 def test_the_weight_gradient_by_products_is_that_of_pytorch(
     monkeypatch: pytest.MonkeyPatch, kind: type[FoldedConv], channels: int, out: int, shape: tuple[int, int]
 ) -> None:

@@ -234,7 +234,7 @@ def test_a_full_disk_loses_nothing(
         with pytest.raises(OSError, match="No space left"):
             run.run()
     assert run.pictures == 16, "training went on"
-    assert "notice: no checkpoint after 4 pictures, the last one stays: " in capfd.readouterr().err
+    assert "notice: no checkpoint after 4 images, the last one stays: " in capfd.readouterr().err
     assert Trainer(constant(16), data, tmp_path, resume=True).pictures == (16 if ends_well else 2)
 
 
@@ -291,7 +291,7 @@ def test_weights_that_cannot_be_written_end_no_run(
 ) -> None:
     (tmp_path / "weights.pt").mkdir()
     assert Trainer(constant(2, weights_every=9.0), data, tmp_path).run()
-    assert "notice: no weights.pt after 2 pictures: " in capfd.readouterr().err
+    assert "notice: no weights.pt after 2 images: " in capfd.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from export.data.dataset import Sample
 from export.models.presets import COMPACT
 from export.training.config import ClickConfig
 from export.training.interaction import SimulatedUser
-from export.training.mask_noise import LEAST, MOST, damaged
+from export.training.mask_noise import LEAST, MOST, noisy_mask
 from pyiseg.evaluation.metrics import iou
 from pyiseg.session import Click
 
@@ -24,12 +24,12 @@ def disc(size: int, radius: int) -> np.ndarray:  # type: ignore[type-arg]
 
 def test_a_damaged_mask_is_partly_right() -> None:
     truth = disc(96, 30)
-    ious = [iou(damaged(np.random.default_rng(i), truth, [Click(48, 40, True)]), truth) for i in range(60)]
+    ious = [iou(noisy_mask(np.random.default_rng(i), truth, [Click(48, 40, True)]), truth) for i in range(60)]
     assert all(LEAST <= value <= 1 for value in ious)
     assert np.mean([value <= MOST for value in ious]) > 0.9, "nearly all are damaged"
     assert min(ious) < 0.65, "some much"
     assert max(ious) > 0.8, "some little"
-    masks = [damaged(np.random.default_rng(i), truth, [Click(48, 40, True)]) for i in range(60)]
+    masks = [noisy_mask(np.random.default_rng(i), truth, [Click(48, 40, True)]) for i in range(60)]
     assert all(mask[40, 48] for mask in masks)
     assert all(cv2.connectedComponents(mask.astype(np.uint8), connectivity=4)[0] == 2 for mask in masks), "one piece"
     assert any((mask & ~truth).any() for mask in masks)
@@ -40,7 +40,7 @@ def test_a_damaged_mask_is_partly_right() -> None:
 def test_extreme_masks_can_be_damaged(truth: np.ndarray) -> None:  # type: ignore[type-arg]
     y, x = np.argwhere(truth)[0]
     for seed in range(10):
-        mask = damaged(np.random.default_rng(seed), truth, [Click(int(x), int(y), True)])
+        mask = noisy_mask(np.random.default_rng(seed), truth, [Click(int(x), int(y), True)])
         assert mask[y, x]
         assert iou(mask, truth) >= LEAST
 

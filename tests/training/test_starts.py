@@ -16,7 +16,7 @@ from export.data.dataset import Sample  # noqa: E402
 from export.models.presets import COMPACT  # noqa: E402
 from export.training.config import ClickConfig, load_settings  # noqa: E402
 from export.training.interaction import Episode, SimulatedUser  # noqa: E402
-from export.training.mask_noise import LEAST, damaged, seen_from_far  # noqa: E402
+from export.training.mask_noise import LEAST, before_zoom, noisy_mask  # noqa: E402
 from export.training.sampled import random_click, sampled_clicks  # noqa: E402
 from export.training.starts import is_crop  # noqa: E402
 from pyiseg.evaluation.metrics import iou  # noqa: E402
@@ -82,7 +82,7 @@ def test_extreme_objects_are_sampled(truth: Mask) -> None:
         assert truth[y, x]
 
 
-# What a episode begins with: clicks that nothing answers yet, or that a selection answers.
+# What an episode begins with: clicks that nothing answers yet, or that a selection answers.
 STARTS = {
     "as before": (ClickConfig(), {0}, False),
     "damaged": (ClickConfig(damaged=1.0), {1}, True),
@@ -113,7 +113,7 @@ def test_what_a_sequence_begins_with(name: str) -> None:
         waits = len(before) > 0 and not answered
         assert len(episode.clicks) == len(before) + (not waits)
         assert episode.click_stage.previous.any() == answered
-        episode.answer(np.zeros_like(episode.selected))
+        episode.postprocess(np.zeros_like(episode.selected))
         after = len(episode.clicks)
         episode.click()
         assert len(episode.clicks) == after + 1, "the robot goes on"
@@ -156,7 +156,7 @@ def test_damage_obeys_every_click_on_the_spot() -> None:
     truth = TRUTH | disc(84, 80, 8)
     clicks = [Click(40, 48, True), Click(84, 80, True), Click(70, 48, False), Click(40, 76, False)]
     for seed in range(60):
-        mask = damaged(np.random.default_rng(seed), truth, clicks)
+        mask = noisy_mask(np.random.default_rng(seed), truth, clicks)
         assert all(mask[y, x] == fg for x, y, fg in clicks)
         assert iou(mask, truth) >= LEAST
         labels = cv2.connectedComponents(mask.astype(np.uint8), connectivity=4)[1]
@@ -167,7 +167,7 @@ def test_a_look_from_far_is_coarse_and_obeys_the_clicks() -> None:
     clicks = np.array([[40, 48, 1], [70, 48, 0]], np.int32)
     steepest = []
     for seed in range(40):
-        alpha = seen_from_far(np.random.default_rng(seed), TRUTH, clicks, (48, 48))
+        alpha = before_zoom(np.random.default_rng(seed), TRUTH, clicks, (48, 48))
         assert (alpha.shape, alpha.dtype) == ((48, 48), np.float32)
         assert 0 <= alpha.min() <= alpha.max() <= 1
         assert alpha[24, 20] > 0.9

@@ -185,7 +185,7 @@ def test_a_loss_that_is_not_finite_ends_the_run(data: Path, tmp_path: Path) -> N
     trainer = Trainer(tiny(), data, tmp_path)
     with torch.no_grad():
         trainer.optimizer.network.click.head.bias.fill_(float("nan"))
-    with pytest.raises(ValueError, match="no longer finite after 0 pictures"):
+    with pytest.raises(ValueError, match="no longer finite after 0 images"):
         trainer.run()
     assert not trainer.checkpoint.exists()
 

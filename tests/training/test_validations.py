@@ -142,7 +142,7 @@ def test_a_run_is_validated_on_its_way_and_at_its_end(
     assert Trainer(settings, data, tmp_path, resume=True).run()
     assert [line["pictures"] for line in read_json_lines(tmp_path / LINES)] == [4, 8, 12, 16, 18]
     assert [line["auc"] for line in read_json_lines(tmp_path / LINES)] == [4, 8, 12, 16, 18]
-    assert "after 18 pictures: noc85 2, noc90 3.5, noc95 9, auc 18 on 3 cases" in capfd.readouterr().err
+    assert "after 18 images: noc85 2, noc90 3.5, noc95 9, auc 18 on 3 cases" in capfd.readouterr().err
     assert {line.get("validation_auc") for line in read_json_lines(tmp_path / "log.jsonl")} == {None}
 
 
@@ -191,7 +191,7 @@ def test_a_failed_validation_ends_no_run(
 ) -> None:
     monkeypatch.setattr(beside, "commands_for", lambda *_: lambda weights, model: [["/no/such/program"], ["/nor/this"]])
     assert Trainer(tiny(4, validate_every=2), data, tmp_path).run()
-    assert "notice: the validation after 2 pictures failed: [Errno 2]" in capfd.readouterr().err
+    assert "notice: the validation after 2 images failed: [Errno 2]" in capfd.readouterr().err
     assert [(line["pictures"], "/no/such" in line["failed"]) for line in read_json_lines(tmp_path / LINES)] == [
         (2, True),
         (4, True),

@@ -70,8 +70,8 @@ def test_a_model_is_measured_on_all_or_part_of_the_list(command: Callable[..., A
     assert (all_of_it["cases"], list(all_of_it["slices"])) == (2, ["small", "graphics", "source:ecssd"])
     assert command("--cases", "1")[0]["cases"] == 1
     assert list(command("--slices", "graphics")[0]["slices"]) == ["graphics"]
-    drawn = command("--drawn", "5")[0]
-    assert (drawn["cases"], drawn["slices"]) == (1, {})
+    sampled = command("--drawn", "5")[0]
+    assert (sampled["cases"], sampled["slices"]) == (1, {})
 
 
 def test_what_was_kept_is_compared_with(tmp_path: Path, command: Callable[..., Any]) -> None:

@@ -98,7 +98,7 @@ PYISEG_HD int nearest_click(Clicks clicks, int x, int y) {
     return best;
 }
 
-// The pixel of click i and its eight neighbours, as far as no other click is nearer, get slopes 0 and the label as
+// The pixel of click i and its eight neighbors, as far as no other click is nearer, get slopes 0 and the label as
 // offset. Alone in writing them, so calls for several clicks may run side by side.
 PYISEG_HD void pin_around(Clicks clicks, int i, Size size, int slopes, float* coefficients) {
     const Click click = clicks.data[i];

@@ -23,10 +23,10 @@ PYISEG_HD Window window_of(int y, int left, int right, int radius, Size size) {
     return {top, bottom, static_cast<float>((bottom - top + 1) * (right - left + 1))};
 }
 
-// Step 1 of 2: a and b of each window. Means first, then sums of centred products, so that nothing cancels in FP32 even
-// where the guide is flat to 1e-4 and eps is 1e-8. A mean is the pixel in the middle plus the mean difference from it:
-// then rounding scales with what varies in the window, and a constant comes out exactly. Windows are walked directly:
-// radius is small (2 in the paper), and running sums over the image would bring the cancellation back.
+// Step 1 of 2: a and b of each window. Means first, then sums of centered products, so that nothing cancels in FP32
+// even where the guide is flat to 1e-4 and eps is 1e-8. A mean is the pixel in the middle plus the mean difference from
+// it: then rounding scales with what varies in the window, and a constant comes out exactly. Windows are walked
+// directly: radius is small (2 in the paper), and running sums over the image would bring the cancellation back.
 template <int kRun>
 struct FitCoefficients {
     const float* __restrict guide;

@@ -41,7 +41,7 @@ struct RgbPlanes {
     PYISEG_HD static float value(std::uint8_t byte) { return static_cast<float>(byte) / 255.0f; }
 };
 
-// One pixel of the result. Neighbouring boxes lie side by side, so a warp reads whole lines, if byte by byte: every
+// One pixel of the result. Neighboring boxes lie side by side, so a warp reads whole lines, if byte by byte: every
 // byte of the image once.
 struct ReduceRgb {
     const std::uint8_t* __restrict rgb;
@@ -131,7 +131,7 @@ struct ResampleRgbY {
     }
 };
 
-// One pixel of the grid. Neighbouring windows lie side by side, as in ReduceRgb. Each column of a window is summed in
+// One pixel of the grid. Neighboring windows lie side by side, as in ReduceRgb. Each column of a window is summed in
 // FP32, then the columns in FP64: on the CPU many columns at once, on CUDA one after the other, to the same bits.
 struct RgbOnGrid {
     const std::uint8_t* __restrict rgb;

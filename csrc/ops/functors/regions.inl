@@ -30,7 +30,7 @@ struct StartRegions {
     }
 };
 
-// Joins each pixel e with its neighbours a b c above and d to the left, leaving out the links that others imply:
+// Joins each pixel e with its neighbors a b c above and d to the left, leaving out the links that others imply:
 // a-b, b-c and d-e hold along rows; if d and a are set, d's own step has joined the two rows already.
 template <int kRun>
 struct JoinRegions {
@@ -173,7 +173,7 @@ struct KeepRegions {
     }
 };
 
-// What the filter drew around a region that was dropped goes with it.
+// What the filter rendered around a region that was dropped goes with it.
 template <int kRun>
 struct ZeroCoefficients {
     const float* __restrict alpha;

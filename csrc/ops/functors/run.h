@@ -12,7 +12,7 @@ constexpr int runs(int w, int run) {
 
 // Calls f.part<kRun> for the run at x0, or f.part<1> for pixels whose window (reach to both sides) leaves the row; the
 // window comes as the offsets of its ends. At the ends of a row the run is moved inward: it may treat pixels of its
-// neighbour again, with the same result, which is cheaper than treating its own one by one.
+// neighbor again, with the same result, which is cheaper than treating its own one by one.
 template <int kRun, class F>
 PYISEG_HD void for_run(const F& f, int row, int x0, int w, int reach) {
     const int last = w - reach - kRun;

@@ -1,6 +1,6 @@
 """Generated training images by kind: what users meet and photographs with masks do not hold.
 
-Each kind is a pure function of a random generator, of the photographs and objects it draws on, and of the frame.
+Each kind is a pure function of a random generator, of the photographs and objects it takes from, and of the frame.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def generate(rng: np.random.Generator, material: Material, kind: str, shape: int
     """Make a training image of one kind.
 
     Args:
-        rng: Where everything drawn comes from.
+        rng: Source of all that is random.
         material: Photographs and objects.
         kind: One of `KINDS`.
         shape: Height and width, or one side of a square, in pixels.
@@ -52,11 +52,11 @@ def generate(rng: np.random.Generator, material: Material, kind: str, shape: int
         raise ValueError(f"there is no generated kind '{kind}'; there are {', '.join(KINDS)}")
     height, width = (shape, shape) if isinstance(shape, int) else shape
     for _ in range(ATTEMPTS):
-        picture = KINDS[kind](rng, material, (height, width))
-        wanted = int((picture.alpha > 127).sum())
+        masked = KINDS[kind](rng, material, (height, width))
+        wanted = int((masked.alpha > 127).sum())
         if FEWEST <= wanted <= MOST * height * width:
             break
-    return picture
+    return masked
 
 
 def checked_shares(value: Any) -> tuple[tuple[str, float], ...]:
@@ -82,7 +82,7 @@ def checked_shares(value: Any) -> tuple[tuple[str, float], ...]:
     total = sum(share for _, share in shares)
     if total > 1 + 1e-9:
         raise ValueError(f"data.generated sums to {total:g}; these are shares of all samples: give 1 in all at most")
-    # One of share 0 is not there: then no chance is drawn, and samples are what they are without it.
+    # One of share 0 is not there: then no random number is taken, and samples are what they are without it.
     return tuple((name, share) for name, share in shares if share > 0)
 
 

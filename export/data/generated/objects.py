@@ -37,8 +37,8 @@ def several(rng: np.random.Generator, material: Material, shape: tuple[int, int]
         places = [places[i] for i in rng.permutation(len(places))]
     shaded = chance(rng, 0.2)
     for i in rng.permutation(len(places)):
-        draw = one_of(rng, things if i < count else unwanted)
-        patch, look = draw(*places[i], radius * rng.uniform(0.75, 1.1))
+        render = one_of(rng, things if i < count else unwanted)
+        patch, look = render(*places[i], radius * rng.uniform(0.75, 1.1))
         if shaded:
             scene.lay(shadow(patch, radius * 0.15, radius * 0.1, 0.4), (0, 0, 0), covers=False)
         scene.lay(patch, look, "wanted" if i < count else "beside")
@@ -53,18 +53,18 @@ def small(rng: np.random.Generator, material: Material, shape: tuple[int, int]) 
     area = height * width * log_uniform(rng, 0.001, 0.01)
     x, y = rng.uniform(0.03, 0.97) * width, rng.uniform(0.03, 0.97) * height
     around = surface[int(y) - 3 : int(y) + 4, int(x) - 3 : int(x) + 4].mean(axis=(0, 1))
-    draw = thing(rng, material, shape, around)
+    render = thing(rng, material, shape, around)
     # A thing covers some share of the square about it: a first one tells how much, the second is of the wanted area.
     radius = math.sqrt(area)
-    covered = float(draw(width / 2, height / 2, radius)[0].alpha.sum())
+    covered = float(render(width / 2, height / 2, radius)[0].alpha.sum())
     radius *= math.sqrt(area / max(covered, 1.0))
     others = int(rng.integers(1, 9)) if chance(rng, 0.5) else 0
-    other = draw if chance(rng, 0.5) else thing(rng, material, shape, around)
+    other = render if chance(rng, 0.5) else thing(rng, material, shape, around)
     for _ in range(others):
         at = rng.uniform(0, 1, 2) * (width, height)
         if math.dist(at, (x, y)) > 2.2 * radius:
             scene.lay(*other(*at, radius * rng.uniform(0.6, 1.6)), "beside")
-    patch, look = draw(x, y, radius)
+    patch, look = render(x, y, radius)
     if chance(rng, 0.3):
         scene.lay(shadow(patch, radius * 0.2, radius * 0.2, 0.5), (0, 0, 0), covers=False)
     scene.lay(patch, look, "wanted")
@@ -175,7 +175,7 @@ def layout(rng: np.random.Generator, shape: tuple[int, int], count: int) -> tupl
 
 
 def thing(rng: np.random.Generator, material: Material, frame: tuple[int, int], *away: ArrayLike) -> Thing:
-    """Return what draws examples of one kind of thing: an object cut out, a shape, or a letter."""
+    """Return what renders examples of one kind of thing: an object cut out, a shape, or a letter."""
     kind = one_of(rng, ("cutout", "cutout", "shape", "shape", "glyph"))
     if kind == "cutout":
         return _cutout_thing(rng, material)
@@ -200,7 +200,7 @@ def thing(rng: np.random.Generator, material: Material, frame: tuple[int, int], 
     points, upright = outline(rng, one_of(rng, SHAPES)), chance(rng, 0.4)
     rim = near(rng, tile if tile.ndim == 1 else color(rng), 30, 120) if chance(rng, 0.3) else None
 
-    def drawn(x: float, y: float, radius: float) -> tuple[Patch, Floats]:
+    def rendered(x: float, y: float, radius: float) -> tuple[Patch, Floats]:
         angle = 0.0 if upright else rng.uniform(0, 360)
         patch = filled(frame, turned(points, angle, radius, (x, y)))
         shown = look(patch)
@@ -212,16 +212,16 @@ def thing(rng: np.random.Generator, material: Material, frame: tuple[int, int], 
             shown = rim + (shown - rim) * share[:, :, None]
         return patch, shown
 
-    return drawn
+    return rendered
 
 
 def _cutout_thing(rng: np.random.Generator, material: Material) -> Thing:
     rgba = material.cutout(rng)
     spread = one_of(rng, (0, 10, 180))
 
-    def drawn(x: float, y: float, radius: float) -> tuple[Patch, Floats]:
+    def rendered(x: float, y: float, radius: float) -> tuple[Patch, Floats]:
         flip, light = chance(rng, 0.5), np.exp(rng.uniform(-0.15, 0.15))
         patch, look = placed_cutout(rgba, x, y, rng.uniform(-spread, spread), longest=2 * radius, flip=flip)
         return patch, np.clip(look * light, 0, 255)
 
-    return drawn
+    return rendered

@@ -34,7 +34,7 @@ class Page:
     """A scene under construction, with one palette and font.
 
     Attributes:
-        rng: Where everything drawn comes from.
+        rng: Source of all that is random.
         material: For images on the page.
         scene: What is laid so far.
         surface: Color of cards and windows; may be close to the ground's.

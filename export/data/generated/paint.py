@@ -17,7 +17,7 @@ PAINTS = ("plain", "gradient", "photograph", "noise", "stripes")
 
 
 class Material:
-    """Photographs and objects cut out, which generators draw on.
+    """Photographs and objects cut out, for generators to take from.
 
     Args:
         composer: Where they come from.
@@ -32,7 +32,7 @@ class Material:
         if composer.photographs is None or chance(rng, 0.6):
             image = read_rgb(one_of(rng, composer.backgrounds))
         else:
-            image = composer.photographs.draw(rng).image
+            image = composer.photographs.sample(rng).image
         rows, columns = image.shape[:2]
         scale = min(rows / height, columns / width) * rng.uniform(0.5, 1.0)
         high, wide = max(1, int(height * scale)), max(1, int(width * scale))
@@ -162,7 +162,7 @@ def paint(
     """Return what a thing looks like: RGB, 0 to 255, shape (3,) or (height, width, 3).
 
     Args:
-        rng: Where everything drawn comes from.
+        rng: Source of all that is random.
         material: For photographs.
         height, width: Of the patch it fills.
         away: Colors that it must differ from.
@@ -188,7 +188,7 @@ def ground(
     """Return what a scene is laid on.
 
     Args:
-        rng: Where everything drawn comes from.
+        rng: Source of all that is random.
         material: For photographs.
         shape: Height and width.
         photographs: Share of photographs; the rest is plain, a gradient, noise or a pattern.

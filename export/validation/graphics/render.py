@@ -75,7 +75,7 @@ def _noise(seed: int, frequency: float, matrix: str) -> str:
 WARM = ".9 .2 0 0 .1 .3 .6 .1 0 .05 .1 .2 .4 0 0"
 COOL = ".3 .2 .1 0 0 .2 .6 .2 0 .1 .1 .3 .9 0 .1"
 LEAFY = ".5 .2 .1 0 0 .4 .6 .1 0 .1 .2 .1 .3 0 0"
-GREY = ".5 .3 .1 0 .1 .5 .3 .1 0 .1 .5 .3 .1 0 .1"
+GRAY = ".5 .3 .1 0 .1 .5 .3 .1 0 .1 .5 .3 .1 0 .1"
 
 ICONS = {
     "icon-01": Icons("heart-filled", 190, "#e11d48", "#fde68a"),
@@ -90,7 +90,7 @@ ICONS = {
     "icon-10": Icons("ghost-filled", 160, "#e9d5ff", "#1e1b4b"),
     "icon-11": Icons("plant-2", 200, "#166534", "linear-gradient(120deg,#fef9c3,#d9f99d)"),
     "icon-12": Icons("bell-filled", 34, "#dc2626", "#e5e7eb"),
-    "icon-13": Icons("bolt-filled", 40, "#fde047", _noise(12, 0.014, GREY)),
+    "icon-13": Icons("bolt-filled", 40, "#fde047", _noise(12, 0.014, GRAY)),
     "icon-14": Icons("anchor", 180, "#1e3a8a", _noise(14, 0.01, COOL), 10),
     "icon-15": Icons("star-filled " * 6, 60, "#f59e0b", "#312e81"),
     "icon-16": Icons("leaf-filled droplet-filled leaf-filled droplet-filled leaf-filled", 70, "#15803d", "#ecfccb", 12),
