@@ -27,7 +27,7 @@ from pyiseg.demo import CLICKS, PHOTO
 
 SIZES = ((640, 480), (4000, 3000))
 # On the photograph: the demonstration's, then one that zooms in, and one behind it.
-SMALL_CLICKS = (*CLICKS, Click(200, 150, True), Click(235, 100, True))
+SMALL_CLICKS = (*CLICKS, Click(250, 130, True), Click(430, 560, True))
 
 
 def import_seconds() -> float:

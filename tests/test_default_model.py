@@ -10,10 +10,10 @@ import numpy.typing as npt
 import onnxruntime
 import pytest
 from PIL import Image
+from support.cat import CLICKS, PHOTO
 from support.paths import GOLDEN
 
 from pyiseg import Click, Session, _core, load_model
-from pyiseg.demo import CLICKS, PHOTO
 from pyiseg.evaluation.metrics import iou
 
 

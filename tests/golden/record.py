@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
+from support.cat import CLICKS, PHOTO
 
 from pyiseg import Session
-from pyiseg.demo import CLICKS, PHOTO
 
 if __name__ == "__main__":
     session = Session(PHOTO)

@@ -215,7 +215,7 @@ def test_a_run_with_colors_starts_from_weights_with_a_guide(data: Path, tmp_path
         assert torch.equal(x, state[name]), name
     assert np.isfinite(colored.update([colored.data[64, 0]])["loss_1"])
     colored.save()
-    with pytest.raises(ValueError, match="another network than this run's: they have no learned guide"):
+    with pytest.raises(ValueError, match=r"another network than this run's \(they have no learned guide"):
         Trainer(learned, data, tmp_path / "again", start=colored.checkpoint)
     with pytest.raises(ValueError, match=r"began with .*network\.filter_guide=color, now learned"):
         Trainer(learned, data, tmp_path / "colored", resume=True)
