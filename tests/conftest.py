@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
+
+if "PYTEST_XDIST_WORKER" in os.environ:  # side by side, before anything reads it: a thread each
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 from support import toy_model
 from support.fake_tensorrt import with_fp16
 

@@ -223,7 +223,7 @@ def test_validating_takes_objects_of_index_masks(
     tmp_path: Path, toy: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     root = toy_data.build(tmp_path)
-    (case,) = validate.drawn_cases(root, 5)
+    (case,) = validate.sampled_cases(root, 5)
     _, index = toy_data.image_and_index(toy_data.HELD_OUT)
     wanted, void = case.truth()
     assert (wanted == (index == 1)).all()

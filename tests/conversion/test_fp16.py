@@ -191,7 +191,7 @@ def test_added_to_a_folder(network: Network, folder: Path, tmp_path: Path, monke
     toy_model.change_manifest(bare, files=files)
     assert not load_model(bare).has_fp16
     other = toy_network.build(LATE, shallow=True, seed=1)
-    with pytest.raises(ValueError, match=r"bare answer otherwise than the checkpoint .*was exported from"):
+    with pytest.raises(ValueError, match=r"bare predict otherwise than the checkpoint .*was exported from"):
         add_fp16.add_to_folder(other, bare, SIZES)
     assert not load_model(bare).has_fp16
 

@@ -75,7 +75,8 @@ def test_of_two_processes_one_builds(tmp_path: Path) -> None:
 
 
 def test_a_process_that_dies_leaves_no_lock_behind(tmp_path: Path) -> None:
-    assert start(tmp_path, "die").wait(timeout=30) == 9
+    with start(tmp_path, "die") as process:
+        assert process.wait(timeout=30) == 9
     assert fetch(EngineCache(tmp_path / "cache"), Builder()) == ENGINE
     assert os.listdir(tmp_path / "cache") == [KEY.name]
 

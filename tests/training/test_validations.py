@@ -177,7 +177,7 @@ def test_a_stop_in_the_last_validation_is_told(
             train.main(words)
         assert ended.value.code == 130
         said = capsys.readouterr()
-        assert "finished: 4 pictures" in said.out
+        assert "finished: 4 images" in said.out
         assert "the last validation was stopped; the same command with --resume makes it up" in said.out
     assert "optimizer.warmup" not in said.err, "what was said at the beginning is not said of a run that is over"
     monkeypatch.setattr(Validations, "wait", wait)

@@ -52,9 +52,9 @@ def test_the_graphics_are_there_and_are_what_the_list_says() -> None:
     assert entries == list(validation_list.graphics(LIST.parent / "graphics"))
     assert len({entry["image"] for entry in entries}) >= 40
     for entry in entries:
-        image, mask = (Image.open(LIST.parent / entry[key]) for key in ("image", "mask"))
-        assert image.size == mask.size
-        share = (np.asarray(mask.convert("L")) >= 128).mean()
+        with Image.open(LIST.parent / entry["image"]) as image, Image.open(LIST.parent / entry["mask"]) as mask:
+            assert image.size == mask.size
+            share = (np.asarray(mask.convert("L")) >= 128).mean()
         assert 0.0003 < share < 0.9, entry["name"]
 
 

@@ -1,0 +1,29 @@
+// Every op on random inputs of odd sizes and places, CUDA over the stand-in against the CPU, bit by bit; then captured
+// clicks, and streams in several threads. No Python: for sanitizers.
+//
+//     standin_driver [ROUNDS [SEED]]
+#include "driver.h"
+
+#include <cstdlib>
+
+int main(int count, char** arguments) {
+    using namespace pyiseg;
+    using namespace pyiseg::driver;
+    const int rounds = count > 1 ? std::atoi(arguments[1]) : 20;
+    Random random{std::mt19937_64(count > 2 ? std::strtoull(arguments[2], nullptr, 10) : std::random_device{}())};
+    set_num_threads(2);
+    const auto stream = std::make_shared<CudaStream>();
+    Bench bench(*stream, random);
+    constexpr Size first[] = {{1, 1}, {1, 37}, {2, 3}, {7, 4}, {33, 1}, {64, 64}};
+    for (int round = 0; round < rounds; ++round) {
+        const Size size = round < 6 ? first[round] : Size{random.between(1, 70), random.between(1, 90)};
+        click_ops(bench, random, size);
+        filter_ops(bench, random, size);
+        image_ops(bench, random, size);
+    }
+    captured_clicks(bench, random, {33, 47}, rounds);
+    dropped_feeds(random, {33, 47});
+    threads_with_streams();
+    std::printf("standin_driver: %d comparisons, %d differ\n", bench.comparisons(), bench.failures());
+    return bench.failures() != 0 || bench.comparisons() == 0;
+}
