@@ -10,8 +10,8 @@ import numpy.typing as npt
 from pyiseg.drawing import draw_clicks, over_checkerboard
 from pyiseg.session import Click, Session
 
-PHOTO = Path(__file__).resolve().parent / "assets" / "cat.jpg"
-CLICKS = (Click(225, 120, True), Click(130, 270, True), Click(370, 240, False))
+PHOTO = Path(__file__).resolve().parent / "assets" / "otter.jpg"
+CLICKS = (Click(850, 620, True), Click(1240, 680, False))  # the otter; not the grass before it
 
 
 def side_by_side(session: Session) -> npt.NDArray[np.uint8]:

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from support import toy_model
+from support.cat import PHOTO
 from support.fake_engine import FakeEngines
 from support.sessions import crops_of, predictions
 from support.toy_device import Devices, OnDevice, gpu, standing_in, watched
@@ -17,7 +18,6 @@ from support.toy_model import change_manifest, photo, same
 
 from pyiseg import Image, ModelError, Session, _core, backend, load_model, zoom
 from pyiseg.crops import Crop
-from pyiseg.demo import PHOTO
 from pyiseg.geometry import Rect, View
 from pyiseg.image import HELD_CROPS
 from pyiseg.model import Zoom

@@ -10,6 +10,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from PIL import Image  # noqa: E402
+from support.cat import PHOTO  # noqa: E402
 
 from export.conversion.folder import export_folder  # noqa: E402
 from export.models import guided_filter, layers  # noqa: E402
@@ -17,7 +18,6 @@ from export.models.efficientnet_lite0 import LITE, Lite0  # noqa: E402
 from export.models.network import Network  # noqa: E402
 from export.models.presets import COMPACT  # noqa: E402
 from pyiseg import Session, _core  # noqa: E402
-from pyiseg.demo import PHOTO  # noqa: E402
 
 
 @pytest.fixture(scope="module")

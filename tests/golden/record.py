@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+from support.cat import CLICKS, PHOTO
+
 from pyiseg import Session
-from pyiseg.demo import CLICKS, PHOTO
 
 if __name__ == "__main__":
     session = Session(PHOTO)
