@@ -10,7 +10,7 @@ NEEDED = (
     "pyiseg/__init__.py",
     "pyiseg/_core.pyi",
     "pyiseg/py.typed",
-    "pyiseg/assets/quokka.jpg",
+    "pyiseg/assets/otter.jpg",
     "pyiseg/models/default/model.json",
     "pyiseg/models/default/image.onnx",
     "pyiseg/models/default/image.fp16.onnx",

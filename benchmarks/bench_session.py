@@ -3,8 +3,8 @@
     python benchmarks/bench_session.py -o benchmarks/results/session.json
 
 Not timed: importing, reading the image, and the first session of the process, which loads the model.
-The image is the bundled photograph, resized. Each timed answer is checked against the first one, bit for bit. For the
-clicks that zoom in it is shrunk to a third, on gray: there the fourth click looks at the part around the selection.
+The image is the photograph in tests/images, resized. Each timed answer is checked against the first one, bit for bit.
+For the clicks that zoom in it is shrunk to a third, on gray: there the fourth click zooms in.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from typing import Any
 
 import cv2
 import numpy as np
+from cat import CLICKS, PHOTO
 from machine import describe, median_p95, write_json
 from PIL import Image
 
 import pyiseg
 from pyiseg import Click
-from pyiseg.demo import CLICKS, PHOTO
 
 SIZES = ((640, 480), (4000, 3000))
-# On the photograph: the demonstration's, then one that zooms in, and one behind it.
-SMALL_CLICKS = (*CLICKS, Click(250, 130, True), Click(430, 560, True))
+# On the photograph: the tests', then one that zooms in, and one behind it.
+SMALL_CLICKS = (*CLICKS, Click(200, 150, True), Click(235, 100, True))
 
 
 def import_seconds() -> float:

@@ -4,8 +4,8 @@
 
 Each argument is the Python of a virtual environment in which a version of pyiseg is installed. Each version runs in a
 process of its own; for every measurement the two take turns, so that whatever else the machine does slows both alike.
-Not timed: importing, reading the image, and the first session of each process. The image is the new version's
-bundled photograph, resized; clicks are at fixed places of it.
+Not timed: importing, reading the image, and the first session of each process. The image is the photograph
+in tests/images, resized; clicks are at fixed places of it.
 """
 
 from __future__ import annotations
@@ -18,10 +18,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from cat import PHOTO
 from machine import describe, median_p95, write_json
 from tqdm import tqdm
-
-from pyiseg.demo import PHOTO
 
 SIZES = ((640, 480), (4000, 3000), (8660, 5774))
 CLICKS = ((0.5, 0.5, True), (0.05, 0.05, False), (0.45, 0.4, True))

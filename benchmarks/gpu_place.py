@@ -15,11 +15,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+from cat import CLICKS, PHOTO
 from gpu_timing import on_gpu
 from PIL import Image
 
 from pyiseg import DeviceError, Model, Session, _core, backend, load_model
-from pyiseg.demo import CLICKS, PHOTO
 from pyiseg.geometry import View
 from pyiseg.runtime.cuda import CudaImage, CudaPipeline
 from pyiseg.runtime.engine import EngineProvider
@@ -120,13 +120,13 @@ def session_on(subject: Subject, image: Any) -> Session:
 
 @functools.lru_cache(maxsize=1)
 def photograph(size: Size) -> np.ndarray[Any, np.dtype[np.uint8]]:
-    """The bundled photograph, resized to (height, width); read-only."""
+    """The photograph in tests/images, resized to (height, width); read-only."""
     with Image.open(PHOTO) as opened:
         return np.asarray(opened.convert("RGB").resize(size[::-1], Image.Resampling.BICUBIC))
 
 
 def clicks_on(size: Size, count: int) -> list[tuple[int, int, bool]]:
-    """Clicks on that photograph: those of the demonstration, and then more around them."""
+    """Clicks on that photograph: those of the tests, and then more around them."""
     with Image.open(PHOTO) as opened:
         width, height = opened.size
     jitter = np.random.default_rng(0).uniform(-0.02, 0.02, (count, 2))

@@ -10,8 +10,8 @@ import numpy.typing as npt
 from pyiseg.drawing import draw_clicks, over_checkerboard
 from pyiseg.session import Click, Session
 
-PHOTO = Path(__file__).resolve().parent / "assets" / "quokka.jpg"
-CLICKS = (Click(310, 240, True), Click(350, 520, True), Click(90, 380, False))
+PHOTO = Path(__file__).resolve().parent / "assets" / "otter.jpg"
+CLICKS = (Click(850, 620, True), Click(1240, 680, False))  # the otter; not the grass before it
 
 
 def side_by_side(session: Session) -> npt.NDArray[np.uint8]:

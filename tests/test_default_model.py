@@ -13,8 +13,19 @@ from PIL import Image
 from support.cat import CLICKS, PHOTO
 from support.paths import GOLDEN
 
-from pyiseg import Click, Session, _core, load_model
+from pyiseg import Click, Session, _core, demo, load_model
 from pyiseg.evaluation.metrics import iou
+
+# Places (x, y) in the demonstration's photograph.
+OTTER = {
+    "nose": (80, 205),
+    "neck": (300, 420),
+    "paw": (430, 615),
+    "back": (900, 370),
+    "flank": (1050, 600),
+    "tail": (1320, 520),
+}
+AROUND = {"water": (700, 150), "before it": (120, 420), "rock": (300, 800), "grass": (1250, 720), "corner": (5, 995)}
 
 
 def rendered(width: int = 640, height: int = 480) -> tuple[npt.NDArray[np.uint8], list[npt.NDArray[np.bool_]]]:
@@ -61,7 +72,7 @@ def test_size_does_not_change_what_is_selected() -> None:
     assert iou(session.mask, mask) > 0.8
 
 
-def test_whole_session_on_the_demo_photograph() -> None:
+def test_whole_session_on_a_photograph() -> None:
     """Against the mask recorded when the weights were made: another runtime or machine may differ at single pixels."""
     session = Session(PHOTO)
     for click in CLICKS:
@@ -72,6 +83,16 @@ def test_whole_session_on_the_demo_photograph() -> None:
     for x, y, fg in CLICKS:
         assert session.mask[y, x] == fg
     assert session.clicks == tuple(Click(*click) for click in CLICKS)
+
+
+def test_the_demonstration_selects_the_whole_otter_and_nothing_else() -> None:
+    session = Session(demo.PHOTO)
+    for click in demo.CLICKS:
+        session.click(*click)
+    mask = session.mask
+    assert {name: bool(mask[y, x]) for name, (x, y) in OTTER.items()} == dict.fromkeys(OTTER, True)
+    assert {name: bool(mask[y, x]) for name, (x, y) in AROUND.items()} == dict.fromkeys(AROUND, False)
+    assert 0.23 < mask.mean() < 0.27
 
 
 def test_the_manifest_says_what_made_the_weights() -> None:

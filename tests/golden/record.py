@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from support.cat import CLICKS, PHOTO
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
 
 from pyiseg import Session
 

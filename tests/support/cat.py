@@ -1,9 +1,7 @@
-"""A photograph of a cat and three clicks on it. With the shipped weights they give tests/golden/cat_mask.png."""
-
-from __future__ import annotations
+"""The photograph of a cat, and clicks that select it: what `pyiseg demo` showed up to version 0.2."""
 
 from pyiseg import Click
-from support.paths import GOLDEN
+from support.paths import ROOT
 
-PHOTO = GOLDEN / "cat.jpg"
+PHOTO = ROOT / "tests" / "images" / "cat.jpg"
 CLICKS = (Click(225, 120, True), Click(130, 270, True), Click(370, 240, False))
