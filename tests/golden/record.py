@@ -10,6 +10,7 @@ from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
+from support.cat import CLICKS, PHOTO
 
 from pyiseg import Session
 
