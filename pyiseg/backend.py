@@ -57,12 +57,21 @@ def register(name: str, factory: Factory, why_not: Callable[[], str] = str) -> B
 
 
 def unregister(name: str) -> None:
-    """Let a name that `register` made known stand for nothing again."""
-    del _BACKENDS[name]
+    """Let a name that `register` made known stand for nothing again; "cpu" and "cuda" for what they are.
+
+    Raises:
+        ValueError: The name is not known.
+    """
+    if name not in _BACKENDS:
+        raise ValueError(f"device {name!r} is not known; the known devices are {', '.join(map(repr, _BACKENDS))}")
+    if name in _BUILT_IN:
+        _BACKENDS[name] = _BUILT_IN[name]
+    else:
+        del _BACKENDS[name]
 
 
 def available_devices() -> tuple[str, ...]:
-    """Names that `pyiseg.Session` takes as ``device`` on this machine, besides ``"auto"``; the fastest one last.
+    """Names that `pyiseg.Session` takes as ``device`` on this machine, besides ``"auto"``; registered ones last.
 
     A GPU counts when this build of pyiseg has the CUDA ops, the driver answers and TensorRT is installed; whether its
     engines can be built shows when the first image is encoded.
@@ -91,7 +100,8 @@ def resolve(device: str) -> str:
             )
         reason = _BACKENDS[device].why_not()
         if reason:
-            raise DeviceError(f"device {device!r} cannot be used: {reason}; or pass device='cpu'")
+            way_out = "" if device == "cpu" else "; or pass device='cpu'"
+            raise DeviceError(f"device {device!r} cannot be used: {reason}{way_out}")
         return device
     reason = _BACKENDS["cuda"].why_not()
     if not reason:
@@ -265,4 +275,5 @@ def _warn_once(message: str) -> None:
         warnings.warn(message, RuntimeWarning, stacklevel=4)
 
 
-_BACKENDS: dict[str, Backend] = {"cpu": Backend(_on_cpu, str), "cuda": Backend(_on_cuda, why_not_cuda)}
+_BUILT_IN = {"cpu": Backend(_on_cpu, str), "cuda": Backend(_on_cuda, why_not_cuda)}
+_BACKENDS: dict[str, Backend] = dict(_BUILT_IN)

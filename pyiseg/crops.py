@@ -6,13 +6,16 @@ belongs to; outside of that crop alpha is 0.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias, cast
 
 import numpy as np
 import numpy.typing as npt
 
 from pyiseg import zoom
+from pyiseg.errors import PyisegError
 from pyiseg.geometry import Rect, View
 from pyiseg.image import Image
 from pyiseg.runtime.pipeline import DevicePipeline, Pipeline, Prediction
@@ -48,7 +51,8 @@ class Crops:
     """The crops that one selection is predicted on: the whole image, which others share, and at most one crop.
 
     A crop that is not held is encoded again when it is needed, with the same bits. Of all selections on an image those
-    that zoomed in last hold their crops (`pyiseg.image.HELD_CROPS`), so that memory does not grow with their number.
+    that zoomed in last hold their crops (`pyiseg.image.HELD_CROPS`), so that memory does not grow with their number;
+    none loses its crop in the midst of a call.
     Not safe to be used from two threads at once; two such objects are, also on the same image.
 
     Args:
@@ -64,6 +68,8 @@ class Crops:
         view = image.encoded.view
         self.whole = Crop(Rect(0, 0, *view.image), view, image.encoded.pipeline())
         self._zoomed: Crop | None = None
+        self._at_work = threading.RLock()
+        self._to_let_go = False  # another selection has the place of this one's crop
 
     @property
     def zoomed(self) -> Crop | None:
@@ -77,6 +83,10 @@ class Crops:
             clicks: Rows x, y, fg on the image, at least one, in the order they were made.
             previous: What this returned for all clicks but the last; None for the first click.
         """
+        with self._working():
+            return self._predict(clicks, previous)
+
+    def _predict(self, clicks: Clicks, previous: CropPrediction | None) -> CropPrediction:
         if previous is None or not self._may_zoom(clicks):
             before = None if previous is None else previous.prediction
             return CropPrediction(self.whole.pipeline.predict(self.whole.clicks_in(clicks), before), self.whole.rect)
@@ -107,8 +117,9 @@ class Crops:
         Returns:
             Alpha, uint8, shape (H, W). A fresh array.
         """
-        crop = self._crop(selection.rect)
-        alpha = crop.pipeline.matte(crop.clicks_in(clicks), selection.prediction)
+        with self._working():
+            crop = self._crop(selection.rect)
+            alpha = crop.pipeline.matte(crop.clicks_in(clicks), selection.prediction)
         if crop is self.whole:
             return alpha
         placed = np.zeros(self.whole.rect.shape, dtype=np.uint8)
@@ -129,10 +140,29 @@ class Crops:
         if held is not None:
             held.pipeline.offload()
             self._zoomed = None
+            self.image._held_crops.drop(self)
 
     def let_go(self) -> None:
-        """Hold no crop any more; from any thread. Unlike `release` this leaves predictions where they are."""
-        self._zoomed = None
+        """Release the crop now or, where a call is at work on it, when that ends; from any thread."""
+        self._to_let_go = True
+        if self._at_work.acquire(blocking=False):
+            try:
+                if self._to_let_go:
+                    with suppress(PyisegError):  # it is held on to, and whoever uses it is told what is wrong
+                        self.release()
+                    self._to_let_go = False
+            finally:
+                self._at_work.release()
+
+    @contextmanager
+    def _working(self) -> Iterator[None]:
+        """Keep the crop until the call ends, whatever other selections on the image do."""
+        try:
+            with self._at_work:
+                yield
+        finally:
+            if self._to_let_go:
+                self.let_go()
 
     def _may_zoom(self, clicks: Clicks) -> bool:
         """Whether there are clicks enough, counted from the first one that selects."""
@@ -176,7 +206,7 @@ class Crops:
     def _crop(self, rect: Rect) -> Crop:
         if rect == self.whole.rect:
             return self.whole
-        held = self._zoomed  # another thread may let it go meanwhile, see `let_go`
+        held = self._zoomed
         if held is None or held.rect != rect:
             rules = self._model.zoom
             assert rules is not None, "without zoom rules there is no crop"
@@ -185,5 +215,6 @@ class Crops:
             self.release()  # first, so that two are never held at once
             pixels = np.ascontiguousarray(self.image.rgb[rect.slices])
             self._zoomed = held = Crop(rect, view, self.image.encoded.for_crop(view, pixels).pipeline())
+        self._to_let_go = False
         self.image._held_crops.hold(self)
         return held

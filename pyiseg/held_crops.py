@@ -11,7 +11,7 @@ class Holder(Protocol):
     """A selection that may hold a crop."""
 
     def let_go(self) -> None:
-        """Hold no crop any more; called from any thread."""
+        """Hold no crop any more, as soon as it is not at work on it; called from any thread."""
         ...
 
 
@@ -40,3 +40,8 @@ class HeldCrops:
             oldest = self._holders.pop(0)() if len(self._holders) > self._most else None
         if oldest is not None:
             oldest.let_go()
+
+    def drop(self, selection: Holder) -> None:
+        """Note that a selection holds no crop any more."""
+        with self._lock:
+            self._holders = [x for x in self._holders if x() not in (None, selection)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import Any, NoReturn, SupportsIndex
 
 import numpy as np
 import numpy.typing as npt
@@ -81,6 +81,13 @@ class Image:
         Sessions predict on it; it is not needed beside them, and may look different in another version.
         """
         return self._encoded
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> NoReturn:
+        """Refuse to be copied or pickled: it never changes, so it can be shared as it is."""
+        raise TypeError(
+            "a pyiseg.Image cannot be copied or pickled; share it, or make another one from its rgb: "
+            "pyiseg.Image(image.rgb)"
+        )
 
     def __repr__(self) -> str:
         height, width = self.shape

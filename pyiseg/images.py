@@ -1,4 +1,4 @@
-"""The door for images: whatever the user has becomes one RGB array here, or an error that names the way out.
+"""Convert NumPy arrays, PIL images and paths to one RGB array; reject anything else with a hint.
 
 Pillow is imported only when an image has to be read or converted, so that ``import pyiseg`` stays light.
 """

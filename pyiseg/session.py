@@ -33,6 +33,15 @@ class Click(NamedTuple):
     fg: bool
 
 
+class _LeftOut(str):
+    """A default that can be told from the same text given by a user."""
+
+    __slots__ = ()
+
+
+_LEFT_OUT_MODEL, _LEFT_OUT_DEVICE = _LeftOut("default"), _LeftOut("cpu")
+
+
 class _Step(NamedTuple):
     """A click and its result. The result is grid-sized; the full-resolution alpha is rendered from it when wanted."""
 
@@ -74,8 +83,8 @@ class Session:
         self,
         image: images.ImageLike | Image | Any,
         *,
-        model: str | os.PathLike[str] | Model = "default",
-        device: str = "cpu",
+        model: str | os.PathLike[str] | Model = _LEFT_OUT_MODEL,
+        device: str = _LEFT_OUT_DEVICE,
     ) -> None:
         if isinstance(image, Image):
             _check_same(image, model, device)
@@ -268,12 +277,14 @@ class Session:
 
 def _check_same(image: Image, model: str | os.PathLike[str] | Model, device: str) -> None:
     """Refuse a model or device that an encoded image does not have; what was left out is the image's."""
-    if model != "default" and load_model(model) is not image.model:
-        raise ValueError(
-            f"the image was encoded with the model '{image.model.name}', not with {model!r}: leave model out, or make "
-            "another pyiseg.Image with that model"
-        )
-    if device not in ("cpu", "auto", image.device):
+    if not isinstance(model, _LeftOut):
+        wanted, own = load_model(model), image.model
+        if (wanted.sha256, wanted.serving) != (own.sha256, own.serving):
+            raise ValueError(
+                f"the image was encoded with the model '{own.name}' of '{own.folder}', not with '{wanted.name}' of "
+                f"'{wanted.folder}': leave model out, or make another pyiseg.Image with that model"
+            )
+    if not isinstance(device, _LeftOut) and device not in ("auto", image.device):
         raise ValueError(
             f"the image was encoded on '{image.device}', not on {device!r}: leave device out, or make another "
             "pyiseg.Image on that device"

@@ -21,6 +21,7 @@ ROOMS = (
     "cli",
     "demo",
     "evaluation",
+    "batch",
     "session",
     "crops",
     "image",

@@ -1,4 +1,4 @@
-"""The door for images that lie on a GPU already: CuPy, PyCUDA, torch, or whatever speaks one of the two protocols.
+"""Take images that lie on a GPU already, of CuPy, PyCUDA, torch or whatever has one of two protocols.
 
 ``__cuda_array_interface__`` (https://numba.readthedocs.io/en/stable/cuda/cuda_array_interface.html) and DLPack
 (https://dmlc.github.io/dlpack). Nothing of those libraries is imported.

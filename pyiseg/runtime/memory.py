@@ -61,7 +61,7 @@ def failures(native: Any, doing: str) -> Iterator[None]:
         yield
     except _core.DeviceMemoryError as error:
         left = ""
-        with suppress(AttributeError, _core.DeviceRuntimeError):  # the host has no figures, a broken GPU gives none
+        with suppress(AttributeError, _core.DeviceRuntimeError):  # a broken GPU gives no figures
             free, total = native.memory()
             left = f"; {free / 1e6:.0f} of {total / 1e6:.0f} MB are free"
         raise DeviceError(

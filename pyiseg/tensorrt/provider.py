@@ -132,7 +132,7 @@ class TensorRT:
             raise type(error)(f"{error}; pass device='cpu' to do without a GPU") from error
 
     def fetch(self, model: Model, spec: EngineSpec) -> Fetched[TensorRTEngine]:
-        """Get one engine, and how it was come by.
+        """Return one engine and whether it was open, cached or built.
 
         Raises:
             DeviceError: It cannot be built or loaded. Where it could not be built, but for want of memory, that is
