@@ -116,7 +116,7 @@ def bench(size: tuple[int, int], rounds: int) -> dict[str, Any]:
             if i:
                 cut.append(end - start)
     result: dict[str, Any] = {"session": median_p95(made), "click": median_p95(clicked)}
-    result |= {"zooming_click": median_p95(zoomed), "click_in_part": median_p95(closer)}
+    result |= {"zooming_click": median_p95(zoomed), "click_in_crop": median_p95(closer)}
     if cut:
         result["opencv_grabcut"] = median_p95(cut)
         result["grabcut_over_click"] = round(result["opencv_grabcut"]["median_ms"] / result["click"]["median_ms"], 1)

@@ -45,9 +45,16 @@ def table() -> str:
         f"| `.click(x, y)` | {_ms(small, 'click')} | {_ms(large, 'click')} |",
         f"| `.click` that zooms in on a small selection | {_ms(small, 'zooming_click')} "
         f"| {_ms(large, 'zooming_click')} |",
-        f"| later clicks on the crop | {_ms(small, 'click_in_part')} | {_ms(large, 'click_in_part')} |",
-        f"| memory of a session after a click | {_mb(memory, '640x480')} | {_mb(memory, '4000x3000')} |",
-        f"| OpenCV GrabCut, 3 iterations, same run | {_ms(small, 'opencv_grabcut')} | |",
+        f"| later clicks on the crop | {_ms(small, 'click_in_crop')} | {_ms(large, 'click_in_crop')} |",
+        *(
+            f"| memory of {what} | {_mb(memory, '640x480', key)} | {_mb(memory, '4000x3000', key)} |"
+            for what, key in (
+                ("a session, with its image, after a click", "session_bytes"),
+                ("another session on the same `pyiseg.Image`", "shared_bytes"),
+                ("another one that has zoomed in", "zoomed_bytes"),
+            )
+        ),
+        f"| OpenCV GrabCut, 3 iterations from all clicks at once, same run | {_ms(small, 'opencv_grabcut')} | |",
         "",
         f"Times on {machine['cores']} cores ({machine['processor']}, {machine['vectors']}), "
         f"onnxruntime {machine['versions']['onnxruntime']}.",
@@ -85,8 +92,9 @@ def _ms(part: dict[str, Any], name: str) -> str:
     return f"{part[name]['median_ms']:.0f} ms"
 
 
-def _mb(memory: dict[str, Any], size: str) -> str:
-    return f"{memory[size]['session_bytes'] / 1e6:.0f} MB"
+def _mb(memory: dict[str, Any], size: str, key: str) -> str:
+    megabytes = memory[size][key] / 1e6
+    return f"{megabytes:.0f} MB" if megabytes >= 10 else f"{megabytes:.1f} MB"
 
 
 if __name__ == "__main__":

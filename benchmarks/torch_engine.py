@@ -179,11 +179,6 @@ class TorchExecution:
             self._pool = torch.cuda.MemPool()
             weakref.finalize(self, _finished.append, self._pool).atexit = False
 
-    @property
-    def pool_bytes(self) -> int:
-        """Device memory that its pool holds; 0 on the CPU."""
-        return 0 if self._pool is None else sum(segment["total_size"] for segment in self._pool.snapshot())
-
     def bind(self, name: str, address: int) -> None:
         """Say where a tensor lies; see `pyiseg.runtime.engine.ExecutionContext.bind`."""
         # The guide's strips are bound over and over, also while capturing.

@@ -30,10 +30,6 @@ class Image:
         model: ``"default"``, the path of a model folder, or a `pyiseg.Model`.
         device: ``"cpu"``, ``"cuda"``, or ``"auto"`` for the fastest that is available.
 
-    Attributes:
-        model: The model that it was encoded with.
-        device: The device in use; what ``"auto"`` has come to.
-
     Raises:
         ValueError: The source is no image, or ``device`` is not a known name.
         FileNotFoundError: ``source`` is a path at which there is no file.
@@ -53,12 +49,12 @@ class Image:
         device: str = "cpu",
     ) -> None:
         chosen = backend.resolve(device)  # before the file is read
-        self.model = load_model(model)
+        self._model = load_model(model)
         pixels = DeviceImage(source) if is_device_array(source) else images.to_rgb(source)
         if isinstance(pixels, np.ndarray):
             pixels.flags.writeable = False
-        view = self.model.view((pixels.shape[0], pixels.shape[1]))
-        self.device, self._encoded = backend.encode(chosen, self.model, view, pixels, fall_back=device == "auto")
+        view = self._model.view((pixels.shape[0], pixels.shape[1]))
+        self._device, self._encoded = backend.encode(chosen, self._model, view, pixels, fall_back=device == "auto")
         self._held_crops = HeldCrops(HELD_CROPS)  # of all sessions on it; `pyiseg.crops` uses it
 
     @property
@@ -68,6 +64,16 @@ class Image:
         One that was given on a GPU is fetched when this is first asked for, or when a session zooms in.
         """
         return self._encoded.rgb
+
+    @property
+    def model(self) -> Model:
+        """The model that it was encoded with."""
+        return self._model
+
+    @property
+    def device(self) -> str:
+        """The device in use; what ``"auto"`` has come to."""
+        return self._device
 
     @property
     def shape(self) -> tuple[int, int]:

@@ -82,9 +82,14 @@ def check_files(files: Mapping[str, FileEntry], guide: str) -> None:
             )
 
 
+_WINDOWS_DEVICES = {"CON", "PRN", "AUX", "NUL", *(f"{kind}{n}" for kind in ("COM", "LPT") for n in range(1, 10))}
+
+
 def _check_name(name: str) -> None:
-    """Refuse a name that could lead out of the folder, on any system."""
-    if name != PureWindowsPath(name).name or name in ("", ".", "..") or ":" in name or "\0" in name:
+    """Refuse a name that could lead out of the folder, or to a device, on any system."""
+    device = name.partition(".")[0].rstrip(" ").upper() in _WINDOWS_DEVICES
+    odd = ":" in name or "\0" in name or name.endswith((".", " "))
+    if device or odd or not name or name != PureWindowsPath(name).name:
         raise MisfitError(
             f"'files' names {name!r}; it must be the name of a file in the model's folder, without drive or folders, "
             "such as 'click.onnx'"

@@ -20,7 +20,7 @@ import pytest
 from support.paths import GOLDEN, ROOT
 
 import pyiseg
-from pyiseg import cli
+from pyiseg import backend, cli
 
 RECORDED = GOLDEN / "api_surface.txt"
 EXPORT_COMMANDS = (
@@ -64,6 +64,12 @@ def python_surface() -> Iterator[str]:
                 yield f"pyiseg.{name}.{member}{shown}"
 
 
+def backend_surface() -> Iterator[str]:
+    """One line for each function by which other devices are made known."""
+    for name in ("available_devices", "register", "unregister"):
+        yield f"pyiseg.backend.{name}{_signature(getattr(backend, name))}"
+
+
 def command_surface(*command: str) -> Iterator[str]:
     """One line for each command of `pyiseg`, and for those within one, with its options."""
     text = _help(["pyiseg", *command])
@@ -104,7 +110,7 @@ def recorded(start: str) -> list[str]:
 
 
 def test_public_names_and_signatures_are_as_recorded() -> None:
-    assert list(python_surface()) == recorded("pyiseg.")
+    assert [*python_surface(), *backend_surface()] == recorded("pyiseg.")
 
 
 def test_commands_and_their_options_are_as_recorded() -> None:
@@ -125,4 +131,6 @@ def test_every_export_command_is_recorded(package: str, commands: tuple[str, ...
 
 
 if __name__ == "__main__":
-    RECORDED.write_text("\n".join([*python_surface(), *command_surface(), *export_surface()]) + "\n")
+    RECORDED.write_text(
+        "\n".join([*python_surface(), *backend_surface(), *command_surface(), *export_surface()]) + "\n"
+    )

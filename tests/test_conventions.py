@@ -19,8 +19,20 @@ ALLOWED = {
 }
 
 
+BY_NAME = ("setattr", "delattr", "getattr", "hasattr", "attrgetter", "patch", "object", "multiple")
+"""Functions that are told an attribute's name: those of pytest's monkeypatch, of unittest.mock's patch, built-ins."""
+
+
 def private(name: str) -> bool:
     return name.startswith("_") and not name.startswith("__") and name not in ALLOWED
+
+
+def last(name: str) -> str:
+    return name.rpartition(".")[2]
+
+
+def called(call: ast.Call) -> str:
+    return call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
 
 
 def wrong_in(source: str) -> list[str]:
@@ -41,11 +53,13 @@ def wrong_in(source: str) -> list[str]:
         elif isinstance(node, ast.ImportFrom):
             names = [alias.name for alias in node.names if private(alias.name)]
             found += [f"{node.lineno}: import of {name} from {node.module}" for name in names]
-            if (node.module or "").split(".")[-1].startswith("test_"):
+            if last(node.module or "").startswith("test_"):
                 found.append(f"{node.lineno}: import from {node.module}")
-        elif isinstance(node, ast.Call) and getattr(node.func, "attr", "") in ("setattr", "delattr", "getattr"):
+        elif isinstance(node, ast.Import):
+            found += [f"{node.lineno}: import of {x.name}" for x in node.names if last(x.name).startswith("test_")]
+        elif isinstance(node, ast.Call) and called(node) in BY_NAME:
             names = [x.value for x in node.args if isinstance(x, ast.Constant) and isinstance(x.value, str)]
-            found += [f"{node.lineno}: {name}" for name in names if private(name.split(".")[-1])]
+            found += [f"{node.lineno}: {name}" for name in names if private(last(name))]
     return found
 
 
@@ -56,7 +70,16 @@ def test_public_faces_only(path: Path) -> None:
 
 @pytest.mark.parametrize(
     "source",
-    ["session._steps", "from pyiseg.session import _Step", "from test_session import play", "m.setattr(x, '_y', 1)"],
+    [
+        "session._steps",
+        "from pyiseg.session import _Step",
+        "from test_session import play",
+        "import core.test_ops",
+        "m.setattr(x, '_y', 1)",
+        "patch('pyiseg.session._Step')",
+        "patch.object(x, '_y')",
+        "getattr(x, '_y')",
+    ],
 )
 def test_what_is_not_public_is_found(source: str) -> None:
     assert wrong_in(source)

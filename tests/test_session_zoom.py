@@ -295,7 +295,7 @@ def test_a_device_zooms_in_as_the_cpu_does(
         assert same(device.click(*click), alpha)
     assert crops_of(device) == crops_of(cpu)
     for alpha in alphas[-2::-1]:
-        assert same(device.undo(), alpha)  # predictions of parts that are made again come back from the host
+        assert same(device.undo(), alpha)  # predictions on crops that are encoded again come back from the host
     for alpha in alphas[1:]:
         assert same(device.redo(), alpha)
         assert same(on_host(device.alpha_device), alpha)

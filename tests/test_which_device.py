@@ -13,6 +13,7 @@ from support.toy_device import Devices, gpu
 from support.toy_model import PHOTO
 
 from pyiseg import DeviceError, Session, _core, backend, load_model
+from pyiseg.runtime.cpu import CpuImage
 
 __all__ = ["gpu"]  # a fixture
 
@@ -56,6 +57,30 @@ def test_why_there_is_no_gpu(monkeypatch: pytest.MonkeyPatch, core: dict[str, An
     with pytest.raises(DeviceError, match=rf"device 'cuda' cannot be used: .*{message}.*; or pass device='cpu'"):
         Session(PHOTO, device="cuda")
     assert backend.available_devices() == ("cpu",)
+
+
+def test_a_device_of_ones_own(toy: Path) -> None:
+    assert backend.register("mine", CpuImage) is None
+    try:
+        assert backend.available_devices() == ("cpu", "mine")
+        assert Session(PHOTO, model=toy, device="mine").device == "mine"
+    finally:
+        backend.unregister("mine")
+    with pytest.raises(ValueError, match="device 'mine' is not known; the known devices are 'cpu', 'cuda'"):
+        backend.unregister("mine")
+    with pytest.raises(ValueError, match="mine"):
+        Session(PHOTO, model=toy, device="mine")
+
+
+def test_a_device_that_was_replaced_comes_back(toy: Path) -> None:
+    before = backend.register("cpu", CpuImage, why_not=lambda: "it is under test")
+    try:
+        assert before is not None
+        with pytest.raises(DeviceError, match=r"device 'cpu' cannot be used: it is under test$"):
+            Session(PHOTO, model=toy)
+    finally:
+        backend.unregister("cpu")
+    assert Session(PHOTO, model=toy).device == "cpu"
 
 
 def test_a_gpu_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -51,7 +51,7 @@ class Environment:
 
     @classmethod
     def find(cls) -> Environment:
-        """Look."""
+        """Find the TensorRT package and the GPU of this machine."""
         trt = None
         with contextlib.suppress(DeviceError):
             trt = tensorrt.find_package()
@@ -88,7 +88,7 @@ class Environment:
 
 
 def _cache() -> EngineCache:
-    """The cache, to be looked at. A session goes on without one; here there would be nothing to say."""
+    """Return the engine cache; refuse a file in its place, which a session would only do without."""
     cache = EngineCache()
     if cache.folder.exists() and not cache.folder.is_dir():
         raise ValueError(f"'{cache.folder}' is a file; let PYISEG_CACHE name a folder")

@@ -78,7 +78,7 @@ def _row(run: Run, case: Case, model: Model, device: str) -> list[tuple[Image.Im
 def _panel(
     rgb: NDArray[np.uint8], mask: NDArray[np.bool_], clicks: Sequence[Click], wanted: bool = False
 ) -> Image.Image:
-    """The image at the panel's size with a mask laid over it, or only its outline where that is the wanted one."""
+    """Return the image at the panel's size with a mask laid over it; of the ground truth (``wanted``) an outline."""
     height, width = mask.shape
     scale = min(PANEL[0] / width, PANEL[1] / height)
     size = max(1, round(width * scale)), max(1, round(height * scale))

@@ -1,7 +1,7 @@
 """CUDA's encoded image and pipeline: engines run the networks, native streams do the rest, a click is one launch.
 
-They are given their device (`pyiseg._core.cuda`) and
-its engines (`pyiseg.runtime.engine`), and import neither TensorRT nor anything of CUDA.
+They are given their device (`pyiseg._core.cuda`) and its engines (`pyiseg.runtime.engine`), and import neither
+TensorRT nor anything of CUDA.
 
 Device memory is allocated when they are made. Of an image (`CudaImage.nbytes`): its pixels (3 bytes each, unless they
 lie there already), a learned guide (4 bytes a pixel, where the model has one that does not see the clicks), the network

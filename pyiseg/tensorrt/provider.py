@@ -112,11 +112,11 @@ class TensorRT:
         self._building = threading.Lock()
 
     def load(self, model: Model, view: View) -> Mapping[str, TensorRTEngine]:
-        """Get the engines for one way of seeing images; see `pyiseg.runtime.engine.EngineProvider.load`."""
+        """Return the engines for a view; see `pyiseg.runtime.engine.EngineProvider.load`."""
         return self._all(model, view.working)
 
     def prepare(self, model: Model) -> Mapping[str, TensorRTEngine]:
-        """Get the engines for the parts that sessions zoom in on, which may have any size; none if they do not zoom.
+        """Return the engines for crops, which may have any size; none if the model does not zoom in.
 
         Otherwise a click would build them, which takes minutes. Whoever keeps them makes it find them open.
 

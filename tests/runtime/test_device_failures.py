@@ -19,6 +19,7 @@ from support.toy_device import Devices, both, gpu
 from support.toy_model import CLICKS, PHOTO, photo
 
 from pyiseg import DeviceError, Image, Session
+from pyiseg.image import HELD_CROPS
 from pyiseg.runtime import cuda
 from pyiseg.runtime import history as device_history
 
@@ -167,23 +168,46 @@ def test_sessions_in_threads_share_an_image_and_its_engines(gpu: Devices, tmp_pa
     image_array, clicks = PHOTO, CLICKS
     if zooming:
         toy_model.change_manifest(folder, zoom=ZOOM)
-        image_array, clicks = photo(240, 320), ((60, 60, True), (66, 64, True), (58, 70, False), (64, 58, True))
+        near = ((60, 60), (64, 66), (70, 62), (58, 58), (72, 72), (62, 61))
+        image_array, clicks = photo(240, 320), tuple((x, y, i != 2) for i, (x, y) in enumerate(near))
     cpu = Session(image_array, model=folder)
     expected = use(cpu, clicks)
     cpu.click(*clicks[-1])
     assert (cpu.crop.shape != cpu.shape) == zooming
     image, wrong = Image(image_array, model=folder, device="cuda"), list[str]()
+    most = 12 if zooming else 4  # more than may hold their crops, so that they take them from each other all the time
+    start = threading.Barrier(most)
 
     def work() -> None:
+        session = Session(image)
+        start.wait()
         try:
             for _ in range(3):
-                np.testing.assert_array_equal(use(Session(image), clicks), expected)
+                np.testing.assert_array_equal(use(session, clicks), expected)
+                session.reset()
         except Exception as error:
             wrong.append(repr(error))
 
-    threads = [threading.Thread(target=work) for _ in range(4)]
+    threads = [threading.Thread(target=work) for _ in range(most)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     assert not wrong
+
+
+def test_a_crop_that_is_let_go_leaves_no_predictions_on_the_device(
+    gpu: Devices, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(device_history, "ON_DEVICE", 2)
+    folder = toy_model.build(tmp_path / "toy")
+    toy_model.change_manifest(folder, zoom=ZOOM)
+    image = Image(photo(240, 320), model=folder, device="cuda")
+    sessions = [Session(image) for _ in range(HELD_CROPS + 1)]  # in turns each takes another one's crop
+    after = []
+    for step in range(12):
+        for session in sessions:
+            session.click(60 + 3 * (step % 4), 60 + 2 * (step % 5))
+        after.append(gpu.device.allocated())
+    assert sessions[0].crop.shape != sessions[0].shape
+    assert after[-1] <= after[5]
