@@ -32,11 +32,7 @@ class ClickFeed {
           image_(image),
           pinned_(Stream::allocate_pinned(clicks_.bytes())) {}
     ~ClickFeed() {
-        try {
-            const auto guard = stream_->guard();
-            stream_->synchronize();            // a copy may still be reading the pinned memory
-        } catch (const DeviceRuntimeError&) {  // a destructor has no one to tell
-        }
+        finish();  // a copy may still be reading the pinned memory
     }
     ClickFeed(const ClickFeed&) = delete;
     ClickFeed& operator=(const ClickFeed&) = delete;
@@ -45,6 +41,15 @@ class ClickFeed {
     Size grid() const { return grid_; }
     Size image() const { return image_; }
     int capacity() const { return static_cast<int>(clicks_.shape[1]); }
+
+    // Waits for what is enqueued, for destructors: they have no one to tell of a failure.
+    void finish() noexcept {
+        try {
+            const auto guard = stream_->guard();
+            stream_->synchronize();
+        } catch (const DeviceRuntimeError&) {
+        }
+    }
 
     // The copy is enqueued, or kept while the stream is captured.
     void enqueue_copy() { stream_->copy(clicks_.data, pinned_.get(), clicks_.bytes()); }
@@ -86,6 +91,12 @@ class ClickGraph {
         }
         graph_ = stream.end_capture();
     }
+
+    ~ClickGraph() {
+        feed_->finish();  // it may still be running, and is destroyed before the feed is
+    }
+    ClickGraph(const ClickGraph&) = delete;
+    ClickGraph& operator=(const ClickGraph&) = delete;
 
     const ClickFeed<Stream>& feed() const { return *feed_; }
 

@@ -14,6 +14,8 @@ namespace pyiseg {
 struct Cpu {
     // Pixels of a row that one call of a functor treats. Shorter loops GCC unrolls before it can vectorize them.
     static constexpr int kRun = 32;
+    static constexpr int kLanes = kRun;  // of a mean, see kMeanLanes, that one call sums
+    static constexpr bool kAlignedRuns = false, kWindowsInRegisters = false;  // caches and vectors take any address
     template <class F>
     void for_each(int rows, int columns, const F& f) const;
 };
@@ -24,6 +26,8 @@ void set_num_threads(int n);
 // A CUDA stream. for_each launches and returns; the launch is checked.
 struct Cuda {
     static constexpr int kRun = 4;  // 16 bytes of a float row per thread
+    static constexpr int kLanes = 1;
+    static constexpr bool kAlignedRuns = true, kWindowsInRegisters = true;
     void* stream;
     template <class F>
     void for_each(int rows, int columns, const F& f) const;

@@ -11,6 +11,19 @@
 #include "functors/run.h"
 
 namespace pyiseg {
+namespace {
+
+// f with a radius that it may rely on: on CUDA those of the models that there are, elsewhere 0, which stands for any.
+template <class Device, class F>
+void with_radius(int radius, const F& f) {
+    if constexpr (Device::kWindowsInRegisters) {
+        if (radius == 1) return f(std::integral_constant<int, 1>{});
+        if (radius == 2) return f(std::integral_constant<int, 2>{});
+    }
+    f(std::integral_constant<int, 0>{});
+}
+
+}  // namespace
 
 template <class Device, class T>
 void click_maps(const Device& device, Clicks clicks, const Sigmas& sigmas, Size size, T* out) {
@@ -32,53 +45,59 @@ template <class Device, class T>
 void keep_clicked_components(const Device& device, const float* alpha, Clicks clicks, int margin, Size size,
                              std::int32_t* labels, T* out) {
     constexpr int run = Device::kRun;
-    const int columns = runs(size.w, run);
+    const int columns = runs(size.w, run), row_columns = row_runs<Device>(size.w);
     device.for_each(size.h, columns, StartRegions<run>{alpha, size, labels});
     device.for_each(size.h, columns, JoinRegions<run>{size, labels});
     device.for_each(1, clicks.count, MarkClickedRegions{clicks, size, labels});
     device.for_each(size.h, columns, ResolveRegions<run>{size, labels});
     if constexpr (std::is_same_v<T, float>) {
         if (margin > 0) {  // out serves as scratch until the last step
-            device.for_each(size.h, columns, NearInRow<run>{labels, margin, size, out});
-            device.for_each(size.h, columns, NearInColumn<run>{out, margin, size, labels});
+            device.for_each(size.h, row_columns, NearInRow<run>{labels, margin, size, out});
+            device.for_each(size.h, row_columns, NearInColumn<run>{out, margin, size, labels});
         }
     }
-    device.for_each(size.h, columns, KeepRegions<run, T>{alpha, labels, size, out});
+    device.for_each(size.h, row_columns, KeepRegions<run, T>{alpha, labels, size, out});
 }
 
 template <class Device>
 void zero_coefficients(const Device& device, const float* alpha, const float* kept, Size size, float* coefficients) {
     constexpr int run = Device::kRun;
-    device.for_each(size.h, runs(size.w, run), ZeroCoefficients<run>{alpha, kept, size, coefficients});
+    device.for_each(size.h, row_runs<Device>(size.w), ZeroCoefficients<run>{alpha, kept, size, coefficients});
 }
 
 template <class Device>
 void guided_filter_coefficients(const Device& device, const float* guide, const float* p, int radius, float eps,
                                 bool residual, Size size, float* scratch, float* coefficients) {
     constexpr int run = Device::kRun;
-    const int columns = runs(size.w, run);
-    device.for_each(size.h, columns, FitCoefficients<run>{guide, p, radius, eps, size, scratch});
-    if (residual) {
-        device.for_each(size.h, columns, ResidualCoefficients<run, 1>{guide, p, scratch, radius, size, coefficients});
-    } else {
-        device.for_each(2 * size.h, columns, BoxMean<run>{scratch, radius, size, coefficients});
-    }
+    const int columns = row_runs<Device>(size.w);
+    with_radius<Device>(radius, [&](auto held) {
+        device.for_each(size.h, columns, FitCoefficients<run, held.value>{guide, p, radius, eps, size, scratch});
+        if (residual) {
+            device.for_each(size.h, columns,
+                            ResidualCoefficients<run, 1, held.value>{guide, p, scratch, radius, size, coefficients});
+        } else {
+            device.for_each(2 * size.h, columns, BoxMean<run, held.value>{scratch, radius, size, coefficients});
+        }
+    });
 }
 
 template <class Device>
 void color_guide_statistics(const Device& device, const float* image, int radius, float eps, Size size,
                             float* statistics) {
     constexpr int run = Device::kRun;
-    device.for_each(size.h, runs(size.w, run), ColorStatistics<run>{image, radius, eps, size, statistics});
+    device.for_each(size.h, row_runs<Device>(size.w), ColorStatistics<run>{image, radius, eps, size, statistics});
 }
 
 template <class Device>
 void color_guided_filter_coefficients(const Device& device, const float* image, const float* statistics, const float* p,
                                       int radius, Size size, float* scratch, float* coefficients) {
     constexpr int run = Device::kRun;
-    const int columns = runs(size.w, run);
-    device.for_each(size.h, columns, FitColorSlopes<run>{image, statistics, p, radius, size, scratch});
-    device.for_each(size.h, columns, ResidualCoefficients<run, 3>{image, p, scratch, radius, size, coefficients});
+    const int columns = row_runs<Device>(size.w);
+    with_radius<Device>(radius, [&](auto held) {
+        device.for_each(size.h, columns, FitColorSlopes<run, held.value>{image, statistics, p, radius, size, scratch});
+        device.for_each(size.h, columns,
+                        ResidualCoefficients<run, 3, held.value>{image, p, scratch, radius, size, coefficients});
+    });
 }
 
 template <class Device, class Guide>
@@ -93,7 +112,7 @@ template <class Device, class Guide, class T>
 void apply_coefficients(const Device& device, const float* coefficients, Size grid, Guide guide, Size image, T* out) {
     // Grid columns are far apart here, and longer runs cut fewer of them. 16 pixels of RGB are three words of 16 bytes.
     constexpr int run = (Guide::kSlopes == 3 ? 4 : 2) * Device::kRun;
-    device.for_each(image.h, runs(image.w, run),
+    device.for_each(image.h, row_runs<Device>(image.w, run),
                     ApplyCoefficients<run, T, Guide>{coefficients, grid, guide, image, out});
 }
 

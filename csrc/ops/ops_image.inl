@@ -30,7 +30,7 @@ template <class Device>
 void resample_rgb_y(const Device& device, const std::uint8_t* rgb, Size size, const FixedWindows& windows,
                     std::uint8_t* out) {
     constexpr int run = Device::kRun;
-    device.for_each(windows.size, runs(3 * size.w, run), ResampleRgbY<run>{rgb, 3 * size.w, windows, out});
+    device.for_each(windows.size, row_runs<Device>(3 * size.w), ResampleRgbY<run>{rgb, 3 * size.w, windows, out});
 }
 
 template <class Device>
@@ -48,7 +48,7 @@ template <class Device>
 void resample_y(const Device& device, const float* values, int planes, Size size, const FloatWindows& windows,
                 float* out) {
     constexpr int run = Device::kRun;
-    device.for_each(planes * windows.size, runs(size.w, run), ResampleY<run>{values, size, windows, out});
+    device.for_each(planes * windows.size, row_runs<Device>(size.w), ResampleY<run>{values, size, windows, out});
 }
 
 template <class Device>
@@ -69,7 +69,7 @@ void copy_strip(const Device& device, const float* values, int planes, std::int6
 
 template <class Device>
 void mean(const Device& device, const float* values, std::int64_t count, double* scratch, float* out) {
-    using Sum = SumLanes<Device::kRun>;
+    using Sum = SumLanes<Device::kLanes>;
     double* folds = scratch + kMeanLanes;
     device.for_each(32, Sum::kColumns, Sum{values, count, scratch});
     device.for_each(1, kMeanFolds, FoldLanes{scratch, folds});

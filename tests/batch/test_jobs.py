@@ -101,9 +101,10 @@ def test_other_errors_end_the_run_but_keep_what_is_under_way(tmp_path: Path) -> 
 
 
 PROGRAM = """
-import pathlib, sys, time
+import pathlib, signal, sys, time
 from pyiseg.batch import jobs
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # also where the shell that began the tests ignores it
 folder, waits_at = pathlib.Path(sys.argv[1]), sys.argv[2]
 
 def work(item):

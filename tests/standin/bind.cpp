@@ -55,6 +55,15 @@ void add_standin(py::module_& core) {
     m.def("lose_device", standin::lose_device);
     m.def("mend", standin::mend);
     m.def("calls", standin::calls, py::arg("call"));
+    m.def(
+        "most_label_accesses", [] { return standin::counters().most_label_accesses.exchange(0); },
+        "The most accesses to labels that one thread of a kernel made since this was last asked.");
+    m.def(
+        "wide_stores", [] { return standin::counters().wide_stores.exchange(0); },
+        "How many words of several values kernels have stored since this was last asked.");
+    m.def(
+        "leave_error", [] { standin::refuse(cudaErrorInvalidValue, "another library's call"); },
+        "Leave an error with this thread, as another library does that has not asked for it yet.");
     m.def("spoil_captures", standin::spoils_any_capture);
     m.def("synchronize", standin::wait_for_all, free_gil);
     m.attr("OUT_OF_MEMORY") = static_cast<int>(cudaErrorMemoryAllocation);

@@ -29,23 +29,25 @@ struct Place {
 };
 extern thread_local Place place;
 
-// Now and then lets another thread run, in the midst of a functor.
-void maybe_yield();
+// Before each access to a label, in the midst of a functor: counts it, and now and then lets another thread run.
+void label_access();
+// Stores of whole words by this OS thread.
+extern thread_local long wide_stores;
 
-void enqueue_kernel(cudaStream_t stream, dim3 grid, dim3 block, std::size_t argument_bytes,
-                    std::function<void()> one_thread);
+cudaError_t enqueue_kernel(cudaStream_t stream, dim3 grid, dim3 block, std::size_t argument_bytes,
+                           std::function<void()> one_thread);
 
-template <class... Parameters, class... Arguments>
-void launch(void (*kernel)(Parameters...), dim3 grid, dim3 block, cudaStream_t stream, const Arguments&... arguments) {
+template <class... Parameters>
+cudaError_t launch(void (*kernel)(Parameters...), dim3 grid, dim3 block, cudaStream_t stream,
+                   const Parameters&... arguments) {
     // The arguments are copied, as CUDA copies them when it launches.
-    enqueue_kernel(stream, grid, block, (sizeof(Arguments) + ... + 0), [=] { kernel(arguments...); });
+    return enqueue_kernel(stream, grid, block, (sizeof(Parameters) + ... + 0), [=] { kernel(arguments...); });
 }
 
 }  // namespace pyiseg::standin
 
-#define PYISEG_LAUNCH(kernel, grid, block, stream, ...) \
-    ::pyiseg::standin::launch(kernel, grid, block, stream, __VA_ARGS__)
-#define PYISEG_LABEL_ACCESS() ::pyiseg::standin::maybe_yield()
+#define PYISEG_LAUNCH ::pyiseg::standin::launch
+#define PYISEG_LABEL_ACCESS() ::pyiseg::standin::label_access()
 
 #define blockIdx (::pyiseg::standin::place.block)
 #define threadIdx (::pyiseg::standin::place.thread)
@@ -54,5 +56,6 @@ void launch(void (*kernel)(Parameters...), dim3 grid, dim3 block, cudaStream_t s
 
 template <class Word>
 __attribute__((always_inline)) inline void __stwb(Word* place, Word value) {
+    ++pyiseg::standin::wide_stores;
     *place = value;
 }

@@ -7,6 +7,7 @@
 
 #include "../../csrc/device/click_graph.h"
 #include "driver.h"
+#include "settings.h"
 
 namespace pyiseg::driver {
 namespace {
@@ -96,9 +97,17 @@ void dropped_feeds(Random& random, Size size) {
         const auto stream = std::make_shared<CudaStream>();
         DeviceArray<float> large(*stream, 1 << 18, 0);
         auto feed = feed_of(stream, size).first;
+        const auto clicks = random.clicks(size, 5);
+        if (round % 2) {  // as where capturing was refused
+            feed->write(fed(clicks));
+            for (int k = 0; k < 5; ++k) stream->fill_zero(large.data(), 1 << 20);
+            feed->enqueue_copy();
+            continue;
+        }
         ClickGraph<CudaStream> graph(std::move(feed), [&] { stream->fill_zero(large.data(), 1 << 20); });
-        graph.launch(fed(random.clicks(size, 5)));
+        graph.launch(fed(clicks));
     }
+    check(standin::counters().destroyed_in_flight == 0, "destroying a graph");
 }
 
 void threads_with_streams() {

@@ -9,6 +9,7 @@
 #include <mutex>
 #include <numeric>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "memory.h"
@@ -22,8 +23,11 @@ struct Place {
     dim3 block_size, grid_size;
 };
 thread_local Place place;
+thread_local long label_accesses = 0;  // of the device thread that runs now
+thread_local long wide_stores = 0;
 
-void maybe_yield() {
+void label_access() {
+    ++label_accesses;
     const std::uint64_t one_in = settings().yield;
     if (one_in && random_number() % one_in == 0) std::this_thread::yield();
 }
@@ -54,13 +58,14 @@ class Kernel {
         std::vector<std::uint64_t> lanes(settings().grain);
         for (;;) {
             const std::uint64_t turn = next_.fetch_add(1, std::memory_order_relaxed);
-            if (turn >= groups_) return;
+            if (turn >= groups_) break;
             const std::uint64_t first = (stride_ * turn + offset_) % groups_ * settings().grain;
             const std::uint64_t n = std::min<std::uint64_t>(settings().grain, threads_ - first);
             std::iota(lanes.begin(), lanes.begin() + static_cast<std::ptrdiff_t>(n), first);
             for (std::uint64_t i = n; i > 1; --i) std::swap(lanes[i - 1], lanes[random_number() % i]);
             for (std::uint64_t i = 0; i < n; ++i) run(lanes[i]);
         }
+        counters().wide_stores += std::exchange(wide_stores, 0);
     }
 
   private:
@@ -71,7 +76,9 @@ class Kernel {
                  {thread % block_.x, thread / block_.x % block_.y, thread / block_.x / block_.y},
                  block_,
                  grid_};
+        label_accesses = 0;
         one_thread_();
+        raise_to(counters().most_label_accesses, label_accesses);
     }
 
     dim3 grid_, block_;
@@ -100,22 +107,13 @@ bool possible(dim3 grid, dim3 block) {
 
 }  // namespace
 
-void enqueue_kernel(cudaStream_t stream, dim3 grid, dim3 block, std::size_t argument_bytes,
-                    std::function<void()> one_thread) {
-    if (enter("launch")) return;
-    if (!possible(grid, block)) {
-        refuse(cudaErrorInvalidConfiguration, "launch");
-        return;
-    }
-    if (argument_bytes > kMostArgumentBytes) {
-        refuse(cudaErrorInvalidValue, "launch");
-        return;
-    }
-    long largest = counters().largest_grid_y;
-    while (static_cast<long>(grid.y) > largest &&
-           !counters().largest_grid_y.compare_exchange_weak(largest, static_cast<long>(grid.y))) {
-    }
-    submit(stream, [grid, block, one = std::move(one_thread)] { run_kernel(grid, block, one); }, "launch");
+cudaError_t enqueue_kernel(cudaStream_t stream, dim3 grid, dim3 block, std::size_t argument_bytes,
+                           std::function<void()> one_thread) {
+    if (const cudaError_t failed = enter("launch")) return failed;
+    if (!possible(grid, block)) return refuse(cudaErrorInvalidConfiguration, "launch");
+    if (argument_bytes > kMostArgumentBytes) return refuse(cudaErrorInvalidValue, "launch");
+    raise_to(counters().largest_grid_y, static_cast<long>(grid.y));
+    return submit(stream, [grid, block, one = std::move(one_thread)] { run_kernel(grid, block, one); }, "launch");
 }
 
 }  // namespace pyiseg::standin

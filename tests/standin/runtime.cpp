@@ -374,7 +374,9 @@ cudaError_t cudaGraphUpload(cudaGraphExec_t, cudaStream_t stream) {
 }
 cudaError_t cudaGraphExecDestroy(cudaGraphExec_t exec) {
     const cudaError_t failure = enter("cudaGraphExecDestroy");
-    delete reinterpret_cast<GraphHandle*>(exec);
+    auto* graph = reinterpret_cast<GraphHandle*>(exec);
+    if ((*graph)->in_flight > 0) ++counters().destroyed_in_flight;
+    delete graph;
     return failure;
 }
 cudaError_t cudaGraphLaunch(cudaGraphExec_t exec, cudaStream_t stream) {
@@ -384,7 +386,8 @@ cudaError_t cudaGraphLaunch(cudaGraphExec_t exec, cudaStream_t stream) {
     for (const Work& work : graph->work) {
         if (const cudaError_t status = submit(stream, work, "cudaGraphLaunch")) return status;
     }
-    return cudaSuccess;
+    ++graph->in_flight;
+    return submit(stream, [graph] { --graph->in_flight; }, "cudaGraphLaunch");
 }
 cudaError_t cudaLaunchHostFunc(cudaStream_t stream, cudaHostFn_t function, void* data) {
     ENTER("cudaLaunchHostFunc");

@@ -76,6 +76,12 @@ Counters& counters() {
     return all;
 }
 
+void raise_to(std::atomic<long>& most, long value) {
+    long old = most.load(std::memory_order_relaxed);
+    while (value > old && !most.compare_exchange_weak(old, value, std::memory_order_relaxed)) {
+    }
+}
+
 cudaError_t refuse(cudaError_t error, const char*) {
     ++counters().refused;
     last = error;

@@ -3,6 +3,7 @@
 
 #include <cuda_runtime_api.h>
 
+#include <atomic>
 #include <condition_variable>
 #include <deque>
 #include <functional>
@@ -17,6 +18,7 @@ using Work = std::function<void()>;
 
 struct Graph {
     std::vector<Work> work;
+    std::atomic<long> in_flight{0};  // launches that have not ended
 };
 
 struct Event {

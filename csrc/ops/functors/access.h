@@ -63,6 +63,39 @@ PYISEG_HD void store_run(const T (&values)[n], T* to) {
     for (int k = 0; k < n; ++k) to[k] = values[k];
 }
 
+// The values of a row at a run of n pixels and radius to both sides of it, at [-radius] to [n - 1 + radius]. With a
+// radius that is known when this is compiled they lie in registers, and on CUDA were read in words of 16 bytes: n is 4,
+// and single values of neighboring threads lie 16 bytes apart. A radius of 0 stands for any: they stay where they are.
+template <int n, int radius>
+struct RowWindow {
+    static_assert(n == 4 && radius <= n);
+    float values[n + 2 * radius];
+
+    // at: the run's first pixel, pixel x of a row of w.
+    PYISEG_HD RowWindow(const float* at, int x, int w) {
+#ifdef __CUDA_ARCH__
+        if (reinterpret_cast<std::uintptr_t>(at) % sizeof(uint4) == 0 && x >= n && x + 2 * n <= w) {
+            uint4 words[3];
+            for (int i = 0; i < 3; ++i) words[i] = reinterpret_cast<const uint4*>(at - n)[i];
+            float all[3 * n];
+            std::memcpy(all, words, sizeof all);
+            for (int i = 0; i < n + 2 * radius; ++i) values[i] = all[n - radius + i];
+            return;
+        }
+#endif
+        for (int i = 0; i < n + 2 * radius; ++i) values[i] = at[i - radius];
+    }
+    PYISEG_HD float operator[](int i) const { return values[radius + i]; }
+};
+
+template <int n>
+struct RowWindow<n, 0> {
+    const float* __restrict at;
+
+    PYISEG_HD RowWindow(const float* pixel, int, int) : at(pixel) {}
+    PYISEG_HD float operator[](int i) const { return at[i]; }
+};
+
 // Long lists are dealt out as rows of this many values, so that CPU threads have rows to share and CUDA's warps are
 // full.
 constexpr int kFlatRow = 1024;

@@ -7,6 +7,7 @@
 #include "../ops.h"
 #include "access.h"
 #include "clicks.inl"
+#include "run.h"
 
 namespace pyiseg {
 namespace {
@@ -131,15 +132,17 @@ struct ApplyCoefficients {
 
     PYISEG_HD void operator()(int y, int column) const {
         const CoefficientRow<kPlanes> row(coefficients, grid, image, y);
-        const int x0 = column * kRun;
+        const int x0 = run_start<kRun>(y, column, image.w);
+        const int begin = x0 < 0 ? 0 : x0, end = x0 + kRun < image.w ? x0 + kRun : image.w;
+        if (begin >= end) return;
+        const int count = end - begin;
         const int step = 2 * grid.w;
         const int width = 2 * image.w;
         const float scale = 1.0f / static_cast<float>(width);
-        const std::size_t pixel = static_cast<std::size_t>(y) * image.w + x0;
-        const int rest = image.w - x0;
-        Cell at = locate(x0, grid.w, image.w);
-        if (rest >= kRun) {  // where nothing is selected, which is most of most images, there is nothing to compute
-            const int last = locate(x0 + kRun - 1, grid.w, image.w).cell + 1;
+        const std::size_t pixel = static_cast<std::size_t>(y) * image.w + begin;
+        Cell at = locate(begin, grid.w, image.w);
+        if (count == kRun) {  // where nothing is selected, which is most of most images, there is nothing to compute
+            const int last = locate(end - 1, grid.w, image.w).cell + 1;
             if (all_zero(row, clamp_index(at.cell, grid.w), clamp_index(last, grid.w))) {
                 const T nothing[kRun] = {};
                 return store_run(nothing, out + pixel);
@@ -158,7 +161,7 @@ struct ApplyCoefficients {
             }
         };
         float value[kPlanes];
-        if (rest >= kRun) {
+        if (count == kRun) {
             const GuideRun<Guide, kRun> colors(guide, pixel);
             T stored[kRun];
 #pragma unroll
@@ -168,7 +171,7 @@ struct ApplyCoefficients {
             }
             return store_run(stored, out + pixel);
         }
-        for (int k = 0; k < rest; ++k) {
+        for (int k = 0; k < count; ++k) {
             next(value);
             store_alpha(alpha_at(guide, pixel + k, value), out[pixel + k]);
         }
@@ -186,8 +189,8 @@ struct ApplyCoefficients {
             at.remainder += n * step;
             advance(at, width);
         }
-        if (rest >= kRun) return alpha_run(guide, pixel, values, out + pixel);
-        for (int k = 0; k < rest; ++k) {
+        if (count == kRun) return alpha_run(guide, pixel, values, out + pixel);
+        for (int k = 0; k < count; ++k) {
             float value[kPlanes];
             for (int i = 0; i < kPlanes; ++i) value[i] = values[i][k];
             store_alpha(alpha_at(guide, pixel + k, value), out[pixel + k]);

@@ -111,7 +111,7 @@ struct ResampleRgbY {
     FixedWindows windows;
     std::uint8_t* __restrict out;
 
-    PYISEG_HD void operator()(int y, int column) const { for_run<kRun>(*this, y, column * kRun, bytes, 0); }
+    PYISEG_HD void operator()(int y, int column) const { for_run<kRun>(*this, y, column, bytes, 0); }
 
     template <int n>
     PYISEG_HD void part(int y, int x, int, int) const {

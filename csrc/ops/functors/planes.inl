@@ -61,7 +61,7 @@ struct ResampleY {
     FloatWindows windows;
     float* __restrict out;
 
-    PYISEG_HD void operator()(int row, int column) const { for_run<kRun>(*this, row, column * kRun, size.w, 0); }
+    PYISEG_HD void operator()(int row, int column) const { for_run<kRun>(*this, row, column, size.w, 0); }
 
     template <int n>
     PYISEG_HD void part(int row, int x, int, int) const {
@@ -151,6 +151,9 @@ struct SumLanes {
         const int lane = (row * kColumns + column) * kRun;
         double sums[kRun] = {};
         std::int64_t i = lane;
+#ifdef __CUDA_ARCH__
+#pragma unroll 8  // several reads under way at once: there are too few threads to wait for one by one
+#endif
         for (; i + kRun <= count; i += kMeanLanes) {
             float run[kRun];
             load_run(values + i, run);

@@ -78,7 +78,8 @@ struct MarkClickedRegions {
 };
 
 // Replaces every label by its root's verdict. Others may still walk through this pixel: a walk that meets a verdict on
-// its way has met the right one, since a whole tree shares it.
+// its way has met the right one, since a whole tree shares it. No find_root here, which could write over a verdict;
+// joining has left the ways short.
 template <int kRun>
 struct ResolveRegions {
     Size size;
@@ -115,7 +116,7 @@ struct NearInRow {
     Size size;
     float* __restrict near;
 
-    PYISEG_HD void operator()(int y, int column) const { for_run<kRun>(*this, y, column * kRun, size.w, margin); }
+    PYISEG_HD void operator()(int y, int column) const { for_run<kRun>(*this, y, column, size.w, margin); }
 
     template <int n>
     PYISEG_HD void part(int y, int x, int left, int right) const {
@@ -137,7 +138,7 @@ struct NearInColumn {
     Size size;
     std::int32_t* __restrict labels;
 
-    PYISEG_HD void operator()(int y, int column) const { for_run<kRun>(*this, y, column * kRun, size.w, 0); }
+    PYISEG_HD void operator()(int y, int column) const { for_run<kRun>(*this, y, column, size.w, 0); }
 
     template <int n>
     PYISEG_HD void part(int y, int x, int, int) const {
@@ -160,7 +161,7 @@ struct KeepRegions {
     Size size;
     T* __restrict out;
 
-    PYISEG_HD void operator()(int y, int column) const { for_run<kRun>(*this, y, column * kRun, size.w, 0); }
+    PYISEG_HD void operator()(int y, int column) const { for_run<kRun>(*this, y, column, size.w, 0); }
 
     template <int n>
     PYISEG_HD void part(int y, int x, int, int) const {
@@ -181,7 +182,7 @@ struct ZeroCoefficients {
     Size size;
     float* __restrict coefficients;
 
-    PYISEG_HD void operator()(int y, int column) const { for_run<kRun>(*this, y, column * kRun, size.w, 0); }
+    PYISEG_HD void operator()(int y, int column) const { for_run<kRun>(*this, y, column, size.w, 0); }
 
     template <int n>
     PYISEG_HD void part(int y, int x, int, int) const {
