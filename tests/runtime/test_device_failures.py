@@ -44,7 +44,7 @@ CALLS = (
     "cudaStreamCreateWithFlags",
 )
 ZOOM = {"from_click": 3, "enlarge": 1.6, "below": 0.4, "magnify": 2.5}
-MOST = 12
+MOST = 8
 """Places of a call that are tried, spread over all of them: every call of a kernel in turn would take minutes."""
 
 

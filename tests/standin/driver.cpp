@@ -9,6 +9,7 @@
 int main(int count, char** arguments) {
     using namespace pyiseg;
     using namespace pyiseg::driver;
+    std::setvbuf(stdout, nullptr, _IONBF, 0);  // what was found is said even where the process is ended then
     const int rounds = count > 1 ? std::atoi(arguments[1]) : 20;
     Random random{std::mt19937_64(count > 2 ? std::strtoull(arguments[2], nullptr, 10) : std::random_device{}())};
     set_num_threads(2);

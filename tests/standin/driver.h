@@ -75,9 +75,25 @@ class Input {
     }
     const T* on(const Cpu&) const { return here_.data(); }
     const T* on(const Cuda&) const { return there_.data(); }
-    T* scratch(const Cpu&) { return here_.data(); }
-    T* scratch(const Cuda&) { return there_.data(); }
     const std::vector<T>& values() const { return here_; }
+
+  private:
+    std::vector<T> here_;
+    DeviceArray<T> there_;
+};
+
+// Memory that an op may use, with other values on each side before: they must not matter.
+template <class T>
+class Scratch {
+  public:
+    Scratch(CudaStream& stream, Random& random, std::size_t count)
+        : here_(count), there_(stream, count, static_cast<std::size_t>(random.between(0, 15))) {
+        std::vector<T> ones(count);
+        std::memset(static_cast<void*>(ones.data()), 0xFF, count * sizeof(T));  // NaN, or -1
+        there_.upload(ones);
+    }
+    T* on(const Cpu&) { return here_.data(); }
+    T* on(const Cuda&) { return there_.data(); }
 
   private:
     std::vector<T> here_;
@@ -115,6 +131,10 @@ class Bench {
     template <class T>
     Input<T> input(std::vector<T> values) {
         return Input<T>(stream_, random_, std::move(values));
+    }
+    template <class T>
+    Scratch<T> scratch(std::size_t count) {
+        return Scratch<T>(stream_, random_, count);
     }
     int comparisons() const { return comparisons_; }
     int failures() const { return failures_; }

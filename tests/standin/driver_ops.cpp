@@ -38,11 +38,11 @@ void components(Bench& bench, Random& random, Size size, const Input<Click>& cli
     for (int kind = 0; kind < kAlphaKinds; ++kind) {
         const auto alpha = bench.input(alpha_of(random, size, kind));
         for (const int margin : {0, random.between(1, 6)}) {
-            auto labels = bench.input(std::vector<std::int32_t>(pixels(size)));
+            auto labels = bench.scratch<std::int32_t>(pixels(size));
             const auto kept = bench.run(
                 "keep_clicked_components", size, std::vector<float>(pixels(size)), [&](const auto& device, float* out) {
                     keep_clicked_components(device, alpha.on(device), {clicks.on(device), count}, margin, size,
-                                            labels.scratch(device), out);
+                                            labels.on(device), out);
                 });
             const auto there = bench.input(kept);
             bench.run("zero_coefficients", size, random.floats(2 * pixels(size), -1),
@@ -50,11 +50,11 @@ void components(Bench& bench, Random& random, Size size, const Input<Click>& cli
                           zero_coefficients(device, alpha.on(device), there.on(device), size, out);
                       });
         }
-        auto labels = bench.input(std::vector<std::int32_t>(pixels(size)));
+        auto labels = bench.scratch<std::int32_t>(pixels(size));
         bench.run("keep_clicked_components, FP16", size, std::vector<Half>(pixels(size)),
                   [&](const auto& device, Half* out) {
                       keep_clicked_components(device, alpha.on(device), {clicks.on(device), count}, 0, size,
-                                              labels.scratch(device), out);
+                                              labels.on(device), out);
                   });
     }
 }
@@ -76,10 +76,10 @@ void rendered(Bench& bench, Random& random, Size grid, const std::vector<float>&
     std::vector<Click> on_image = random.clicks(image, clicked), on_grid = on_image;
     for (Click& click : on_grid) click = {click.x * grid.w / image.w, click.y * grid.h / image.h, click.label};
     const auto clicks = bench.input(on_grid), image_clicks = bench.input(on_image);
-    auto flags = bench.input(std::vector<float>(pixels(grid)));
+    auto flags = bench.scratch<float>(pixels(grid));
     bench.run("pin_image_clicks", image, coefficients, [&](const auto& device, float* out) {
         pin_image_clicks(device, Guide{values.on(device)}, image, {image_clicks.on(device), clicked},
-                         {clicks.on(device), clicked}, grid, flags.scratch(device), out);
+                         {clicks.on(device), clicked}, grid, flags.on(device), out);
     });
 }
 
@@ -142,13 +142,13 @@ void filter_ops(Bench& bench, Random& random, Size size) {
     const auto clicks = bench.input(random.clicks(size, count));
     for (const int radius : {0, 1, 2, random.between(3, 8)}) {
         const Size image{random.between(1, 90), random.between(1, 140)};
-        auto scratch = bench.input(std::vector<float>(3 * n));
+        auto scratch = bench.scratch<float>(3 * n);
         for (const bool residual : {false, true}) {
-            const auto found = bench.run(
-                "guided_filter_coefficients", size, std::vector<float>(2 * n), [&](const auto& device, float* out) {
-                    guided_filter_coefficients(device, guide.on(device), p.on(device), radius, 1e-4f, residual, size,
-                                               scratch.scratch(device), out);
-                });
+            const auto found = bench.run("guided_filter_coefficients", size, std::vector<float>(2 * n),
+                                         [&](const auto& device, float* out) {
+                                             guided_filter_coefficients(device, guide.on(device), p.on(device), radius,
+                                                                        1e-4f, residual, size, scratch.on(device), out);
+                                         });
             const auto pinned = bench.run("pin_clicks", size, found, [&](const auto& device, float* out) {
                 pin_clicks(device, guide.on(device), {clicks.on(device), count}, size, out);
             });
@@ -162,7 +162,7 @@ void filter_ops(Bench& bench, Random& random, Size size) {
         const auto found = bench.run(
             "color_guided_filter_coefficients", size, std::vector<float>(4 * n), [&](const auto& device, float* out) {
                 color_guided_filter_coefficients(device, color.on(device), statistics.on(device), p.on(device), radius,
-                                                 size, scratch.scratch(device), out);
+                                                 size, scratch.on(device), out);
             });
         rendered<ColorGuide>(bench, random, size, found, image, bench.input(random.bytes(3 * pixels(image))));
     }
@@ -213,9 +213,9 @@ void image_ops(Bench& bench, Random& random, Size size) {
     bench.run("resample_strip", size, std::vector<float>(2 * strip), [&](const auto& device, float* out) {
         resample_strip(device, planes.on(device), 2, size, float_y.on(device), from, length, out);
     });
-    auto scratch = bench.input(std::vector<double>(kMeanScratch));
+    auto scratch = bench.scratch<double>(kMeanScratch);
     const auto found = bench.input(bench.run("mean", size, std::vector<float>(1), [&](const auto& device, float* out) {
-        mean(device, planes.on(device), whole, scratch.scratch(device), out);
+        mean(device, planes.on(device), whole, scratch.on(device), out);
     }));
     bench.run("subtract", size, random.floats(n),
               [&](const auto& device, float* out) { subtract(device, found.on(device), whole, out); });

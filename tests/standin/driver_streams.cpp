@@ -72,10 +72,10 @@ void captured_clicks(Bench& bench, Random& random, Size size, int launches) {
         const auto made = random.clicks(size, random.between(1, kCapacity));
         graph.launch(fed(made));
         DeviceArray<float> result(*stream, 2 * n, 0);
-        stream->copy(result.data(), coefficients.data(), 2 * n * sizeof(float));
-        {  // made, written and dropped while work is under way
+        {  // made, written, read and dropped while work is under way
             DeviceArray<float> other(*stream, 2 * n, 0);
             stream->copy(other.data(), coefficients.data(), 2 * n * sizeof(float));
+            stream->copy(result.data(), other.data(), 2 * n * sizeof(float));
         }
         std::vector<float> p = alpha, clean(n), room(2 * n), lines(2 * n);
         std::vector<std::int32_t> marks(n);

@@ -86,16 +86,12 @@ FAULTS = (
         settings={"PYISEG_STANDIN_DELAY_US": "2000"},
     ),
     Fault(
-        "a download returns before it is done",
-        "csrc/device/cuda_stream.h",
-        "PYISEG_CUDA_CHECK(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToHost, stream_));\n        synchronize();",
-        "PYISEG_CUDA_CHECK(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToHost, stream_));",
-    ),
-    Fault(
         "memory is freed on another stream, before the work on it is done",
         "csrc/device/cuda_stream.h",
         "cuda_forget(cudaFreeAsync(p, self->stream_));",
         "cuda_forget(cudaFreeAsync(p, nullptr));",
+        ADDRESS,
+        {"PYISEG_STANDIN_ARENA": "0"},
     ),
     Fault(
         "pinned memory is freed while a copy still reads it",
