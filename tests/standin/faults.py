@@ -200,10 +200,11 @@ def changed(text: str, fault: Fault) -> str:
 def built(folder: Path, build: str) -> Path:
     """Build the driver with sanitizers, anew where sources have changed, and return it."""
     out = folder / ("build-" + (build or "plain").replace(",", "-"))
-    flags = f"-fsanitize={build} -fno-sanitize-recover=all" if build else ""
+    flags = f"-O1 -g1 -w -fsanitize={build} -fno-sanitize-recover=all" if build else "-O1 -w"
     python = os.environ.get("PYTHON", sys.executable)
-    configure = ["cmake", "-S", folder / "tests/standin", "-B", out, f"-DPython_EXECUTABLE={python}"]
-    for command in ([*configure, f"-DCMAKE_CXX_FLAGS={flags} -w"], ["cmake", "--build", out, "--parallel", "2"]):
+    configure: list[str | Path] = ["cmake", "-S", folder / "tests/standin", "-B", out, f"-DPython_EXECUTABLE={python}"]
+    configure += ["-DCMAKE_BUILD_TYPE=Debug", f"-DCMAKE_CXX_FLAGS_DEBUG={flags}"]
+    for command in (configure, ["cmake", "--build", out, "--parallel", "2"]):
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     return out / "standin_driver"
 
