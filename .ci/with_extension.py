@@ -21,4 +21,4 @@ if __name__ == "__main__":
     assert core.cuda_built, "built without the CUDA ops"
     print(f"with_extension: {path}, {core.cuda.device_count()} CUDA devices here", flush=True)
     sys.path.insert(0, ".")
-    sys.exit(pytest.main(["--noconftest", *sys.argv[2:]]))
+    sys.exit(pytest.main(sys.argv[2:]))
