@@ -136,11 +136,12 @@ class Crops:
 
     def release(self) -> None:
         """Release the crop that is held; predictions made on it stay valid."""
-        held = self._zoomed
-        if held is not None:
-            held.pipeline.offload()
-            self._zoomed = None
-            self.image._held_crops.drop(self)
+        with self._at_work:  # another selection may be asking to let go of it
+            held = self._zoomed
+            if held is not None:
+                held.pipeline.offload()
+                self._zoomed = None
+                self.image._held_crops.drop(self)
 
     def let_go(self) -> None:
         """Release the crop now or, where a call is at work on it, when that ends; from any thread."""
@@ -148,9 +149,9 @@ class Crops:
         if self._at_work.acquire(blocking=False):
             try:
                 if self._to_let_go:
-                    with suppress(PyisegError):  # it is held on to, and whoever uses it is told what is wrong
+                    with suppress(PyisegError):  # it is held on to till the next call, which is told what is wrong
                         self.release()
-                    self._to_let_go = False
+                        self._to_let_go = False
             finally:
                 self._at_work.release()
 

@@ -191,3 +191,21 @@ def test_one_session_in_many_threads_takes_one_click_at_a_time(toy: Path, sessio
     for click in clicks:
         alpha = again.click(*click)
     np.testing.assert_array_equal(session.alpha, alpha)
+
+
+def test_a_reset_beside_sessions_that_take_the_crop(zooming: Path) -> None:
+    """Of more zoomed sessions than may hold their crops one is reset all the time, while others take its crop."""
+    image = Image(photo(240, 320), model=zooming)
+    clicks = [(60, 60, True), (64, 66, True), (70, 62, False), (58, 58, True)]
+    alone = Session(image)
+    alphas = [alone.click(*click) for click in clicks]
+    assert alone.crop.shape != alone.shape
+
+    def play() -> None:
+        session = Session(image)
+        for _ in range(4):
+            for click, alpha in zip(clicks, alphas, strict=True):
+                np.testing.assert_array_equal(session.click(*click), alpha)
+            session.reset()
+
+    run_together(*[play] * 6)

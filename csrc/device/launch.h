@@ -1,4 +1,4 @@
-// The launch of a kernel; gives the error of this launch alone. Tests compile kernels as C++ and have launched them
+// The launch of a kernel; reports no error but this launch's. Tests compile kernels as C++ and have launched them
 // otherwise before this is included, see tests/standin.
 #pragma once
 

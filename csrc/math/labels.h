@@ -73,9 +73,10 @@ PYISEG_HD std::int32_t atomic_min(std::int32_t* p, std::int32_t value) {
 
 // The root of i's tree. A root is its own label, or carries a negative mark. On the way every second pixel is hung
 // below its grandparent (path halving): otherwise chains grow as long as the image is high, and each step waits for the
-// one before. Safe against other threads that walk or join: only pixels that are no roots are written, which they stay,
-// and with an ancestor. Where that undoes what another thread wrote in between, the other one still joins the two
-// trees, since unite goes on with what it found. Not safe beside threads that write marks anywhere but on roots.
+// one before. With it they do so only if blocks run in the worst order, from the bottom up. Safe against other threads
+// that walk or join: only pixels that are no roots are written, which they stay, and with an ancestor. Where that
+// undoes what another thread wrote in between, the other one still joins the two trees, since unite goes on with what
+// it found. Not safe beside threads that write marks anywhere but on roots.
 PYISEG_HD std::int32_t find_root(std::int32_t* labels, std::int32_t i) {
     for (;;) {
         const std::int32_t parent = load_label(labels + i);

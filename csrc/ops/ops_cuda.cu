@@ -25,7 +25,7 @@ constexpr unsigned blocks(unsigned count, unsigned block) {
 }  // namespace
 
 // A warp lies along a row, so that its accesses join; a small launch is cut into small blocks, to occupy the whole GPU.
-// Rows go along the grid's x, which alone has room for 2^23 of them; columns along its y, in several launches if need
+// Rows go along the grid's x, which has room for 2^31 blocks; columns along its y, in several launches if need
 // be.
 template <class F>
 void Cuda::for_each(int rows, int columns, const F& f) const {

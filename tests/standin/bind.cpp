@@ -59,6 +59,9 @@ void add_standin(py::module_& core) {
         "most_label_accesses", [] { return standin::counters().most_label_accesses.exchange(0); },
         "The most accesses to labels that one thread of a kernel made since this was last asked.");
     m.def(
+        "wide_reads", [] { return standin::counters().wide_reads.exchange(0); },
+        "How many words of several values kernels have read since this was last asked.");
+    m.def(
         "wide_stores", [] { return standin::counters().wide_stores.exchange(0); },
         "How many words of several values kernels have stored since this was last asked.");
     m.def(

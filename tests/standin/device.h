@@ -31,8 +31,8 @@ extern thread_local Place place;
 
 // Before each access to a label, in the midst of a functor: counts it, and now and then lets another thread run.
 void label_access();
-// Stores of whole words by this OS thread.
-extern thread_local long wide_stores;
+// Reads and stores of whole words by this OS thread.
+extern thread_local long wide_reads, wide_stores;
 
 cudaError_t enqueue_kernel(cudaStream_t stream, dim3 grid, dim3 block, std::size_t argument_bytes,
                            std::function<void()> one_thread);
@@ -47,6 +47,7 @@ cudaError_t launch(void (*kernel)(Parameters...), dim3 grid, dim3 block, cudaStr
 }  // namespace pyiseg::standin
 
 #define PYISEG_LAUNCH ::pyiseg::standin::launch
+#define PYISEG_WORD_READ() ++::pyiseg::standin::wide_reads
 #define PYISEG_LABEL_ACCESS() ::pyiseg::standin::label_access()
 
 #define blockIdx (::pyiseg::standin::place.block)

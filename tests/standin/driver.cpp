@@ -22,6 +22,7 @@ int main(int count, char** arguments) {
         filter_ops(bench, random, size);
         image_ops(bench, random, size);
     }
+    launches(bench, random);
     captured_clicks(bench, random, {33, 47}, rounds);
     dropped_feeds(random, {33, 47});
     threads_with_streams();

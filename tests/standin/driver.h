@@ -152,6 +152,8 @@ std::vector<float> alpha_of(Random& random, Size size, int kind);
 void click_ops(Bench& bench, Random& random, Size size);
 void filter_ops(Bench& bench, Random& random, Size size);
 void image_ops(Bench& bench, Random& random, Size size);
+// More columns than one launch has room for, and after an error that another library has left.
+void launches(Bench& bench, Random& random);
 
 // A captured click, launched many times, with arrays made and dropped while it runs.
 void captured_clicks(Bench& bench, Random& random, Size size, int launches);

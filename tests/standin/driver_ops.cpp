@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "driver.h"
+#include "settings.h"
 
 namespace pyiseg::driver {
 namespace {
@@ -219,6 +220,19 @@ void image_ops(Bench& bench, Random& random, Size size) {
     }));
     bench.run("subtract", size, random.floats(n),
               [&](const auto& device, float* out) { subtract(device, found.on(device), whole, out); });
+}
+
+void launches(Bench& bench, Random& random) {
+    constexpr int columns = 65535 * 32 + 5;
+    const auto values = bench.input(random.floats(100));
+    std::vector<std::int32_t> places(columns);
+    for (std::int32_t& place : places) place = random.between(0, 99);
+    const auto starts = bench.input(places);
+    const auto weights = bench.input(std::vector<double>(columns, 0.5));
+    standin::refuse(cudaErrorInvalidValue, "another library's call");
+    bench.run("resample_x", {1, columns}, std::vector<float>(columns), [&](const auto& device, float* out) {
+        resample_x(device, values.on(device), 1, 100, {starts.on(device), weights.on(device), 1, columns}, out);
+    });
 }
 
 }  // namespace pyiseg::driver

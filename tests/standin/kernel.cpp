@@ -24,7 +24,7 @@ struct Place {
 };
 thread_local Place place;
 thread_local long label_accesses = 0;  // of the device thread that runs now
-thread_local long wide_stores = 0;
+thread_local long wide_reads = 0, wide_stores = 0;
 
 void label_access() {
     ++label_accesses;
@@ -65,6 +65,7 @@ class Kernel {
             for (std::uint64_t i = n; i > 1; --i) std::swap(lanes[i - 1], lanes[random_number() % i]);
             for (std::uint64_t i = 0; i < n; ++i) run(lanes[i]);
         }
+        counters().wide_reads += std::exchange(wide_reads, 0);
         counters().wide_stores += std::exchange(wide_stores, 0);
     }
 

@@ -26,7 +26,7 @@ std::uint64_t random_number();
 
 struct Counters {
     std::atomic<long> launches{0}, device_threads{0}, copies{0}, allocations{0}, frees{0}, reused{0}, captures{0},
-        graph_launches{0}, refused{0}, largest_grid_y{0}, most_label_accesses{0}, wide_stores{0},
+        graph_launches{0}, refused{0}, largest_grid_y{0}, most_label_accesses{0}, wide_reads{0}, wide_stores{0},
         destroyed_in_flight{0};
 };
 Counters& counters();

@@ -30,6 +30,11 @@ struct WordOf<bytes, false, false, true> {
 };
 #endif
 
+// Stands before each read of a word of several values. Tests count them.
+#ifndef PYISEG_WORD_READ
+#define PYISEG_WORD_READ()
+#endif
+
 // values = from[0..n-1]. On CUDA in words of up to 16 bytes where the address allows them.
 template <class T, int n>
 PYISEG_HD void load_run(const T* from, T (&values)[n]) {
@@ -38,7 +43,10 @@ PYISEG_HD void load_run(const T* from, T (&values)[n]) {
     if (reinterpret_cast<std::uintptr_t>(from) % sizeof(Word) == 0) {
         constexpr std::size_t bytes = n * sizeof(T), count = bytes / sizeof(Word);
         Word words[count];
-        for (std::size_t i = 0; i < count; ++i) words[i] = reinterpret_cast<const Word*>(from)[i];
+        for (std::size_t i = 0; i < count; ++i) {
+            PYISEG_WORD_READ();
+            words[i] = reinterpret_cast<const Word*>(from)[i];
+        }
         std::memcpy(values, words, sizeof values);
         return;
     }
@@ -76,7 +84,10 @@ struct RowWindow {
 #ifdef __CUDA_ARCH__
         if (reinterpret_cast<std::uintptr_t>(at) % sizeof(uint4) == 0 && x >= n && x + 2 * n <= w) {
             uint4 words[3];
-            for (int i = 0; i < 3; ++i) words[i] = reinterpret_cast<const uint4*>(at - n)[i];
+            for (int i = 0; i < 3; ++i) {
+                PYISEG_WORD_READ();
+                words[i] = reinterpret_cast<const uint4*>(at - n)[i];
+            }
             float all[3 * n];
             std::memcpy(all, words, sizeof all);
             for (int i = 0; i < n + 2 * radius; ++i) values[i] = all[n - radius + i];

@@ -79,7 +79,7 @@ struct MarkClickedRegions {
 
 // Replaces every label by its root's verdict. Others may still walk through this pixel: a walk that meets a verdict on
 // its way has met the right one, since a whole tree shares it. No find_root here, which could write over a verdict;
-// joining has left the ways short.
+// joining has left the ways short, but where blocks ran from the bottom up.
 template <int kRun>
 struct ResolveRegions {
     Size size;
