@@ -120,6 +120,8 @@ FAULTS = (
         "csrc/ops/ops.inl",
         JOIN + MARK,
         MARK + JOIN,
+        ADDRESS,
+        {"PYISEG_STANDIN_ARENA": "0"},
     ),
     Fault(
         "the flags of disobeyed clicks are read before they are written",
