@@ -81,17 +81,16 @@ timeout --kill-after=10 240 "$python" -m export.random_model "$work/paper" > "$w
 exporting=$!
 
 shopt -s nullglob
-PYISEG_REQUIRE_GPU=1 step tests 200 "$python" -m pytest -q -p no:cacheprovider --durations=5 \
+# In several processes where pytest-xdist is installed: most tests wait for the CPU's side of a comparison.
+several=()
+if "$python" -c 'import xdist' 2> /dev/null; then several=(-n 6 --dist loadfile); fi
+PYISEG_REQUIRE_GPU=1 step tests 200 "$python" -m pytest -q -p no:cacheprovider --durations=5 "${several[@]}" \
     tests/core tests/runtime/test_resampling.py tests/runtime/test_cuda_pipeline.py tests/gpu
 
 if [ -n "${TENSORRT_WHEELS:-}" ]; then
     step 'TensorRT wheels' 60 "$python" -m pip install --no-deps --no-index "$TENSORRT_WHEELS"/*.whl
 fi
 step TensorRT 90 "$python" benchmarks/gpu_tensorrt.py -o "$out/gpu_tensorrt.json"
-
-for tool in memcheck racecheck initcheck; do
-    step "compute-sanitizer $tool" 60 compute-sanitizer --tool "$tool" --error-exitcode 9 "$python" benchmarks/gpu_sanitize.py
-done
 
 paper=()
 outcome=failed
@@ -100,8 +99,12 @@ if wait "$exporting"; then
     outcome=ok
 fi
 record "export of the paper's network" "$outcome" "$((SECONDS - exporting_since))" "$work/exporting"
-# Last, since it writes what it has as it goes, and what matters most first.
-step benchmark 300 "$python" benchmarks/bench_gpu.py -o "$out/gpu.json" "${paper[@]}"
+# Writes what it has as it goes, and what matters most first.
+step benchmark "${GPU_CHECKS_BENCHMARK_SECONDS:-300}" "$python" benchmarks/bench_gpu.py -o "$out/gpu.json" "${paper[@]}"
+
+for tool in memcheck racecheck initcheck; do
+    step "compute-sanitizer $tool" 60 compute-sanitizer --tool "$tool" --error-exitcode 9 "$python" benchmarks/gpu_sanitize.py
+done
 
 if [ -e "$out/gpu.json" ]; then
     mkdir -p benchmarks/results

@@ -8,11 +8,16 @@ the parts of `tools.weight_parts`. OUT gets the run in ``run`` and its averaged 
 15 MB each: join them with `tools.weight_parts` and go on with ``export.train --start``. Other options are those of
 `export.train`. Arithmetic is bfloat16 unless --set run.precision says otherwise. Called again after it was stopped, it
 goes on. Without a GPU it does the same, slowly: a rehearsal.
+
+The network is small: one process leaves a large GPU idle most of the time. ``--processes 4`` lets four train on it
+together, each with batches and workers of its own.
 """
 
 from __future__ import annotations
 
 import argparse
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -69,6 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("folder", type=Path, metavar="IN", help="what was brought")
     parser.add_argument("out", type=Path, metavar="OUT", help="folder for the run and for the parts to take back")
     parser.add_argument("--max-mb", type=float, default=15, help="no part is larger, in 10^6 bytes")
+    parser.add_argument("--processes", type=int, default=1, help="that train together, also on one GPU")
     options, others = parser.parse_known_args(arguments)
     run_main("gpu_train", lambda: _run(options, others), package="tools")
 
@@ -80,7 +86,11 @@ def _run(options: argparse.Namespace, others: Sequence[str]) -> None:
     # In front, so that what is given overrules it.
     command += ["--set", "run.precision=bf16", *others]
     try:
-        train.main(command)
+        if options.processes == 1:
+            train.main(command)
+        else:
+            several = ["torch.distributed.run", "--standalone", "--nproc-per-node", str(options.processes)]
+            subprocess.run([sys.executable, "-m", *several, "-m", "--", "export.train", *command], check=True)
     finally:
         # Stopped before its time, the run has weights too.
         if (run / "checkpoint.pt").exists():

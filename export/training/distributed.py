@@ -1,4 +1,4 @@
-"""Several GPUs or machines under ``torchrun``; alone, everything here does nothing."""
+"""Several processes, GPUs or machines under ``torchrun``; alone, everything here does nothing."""
 
 from __future__ import annotations
 
@@ -22,14 +22,16 @@ PAUSE = timedelta(days=7)
 @contextmanager
 def joined() -> Iterator[torch.device]:
     """Join the processes that ``torchrun`` started and give this one's device; leave them at the end."""
-    gpu = torch.cuda.is_available()
+    gpus = torch.cuda.device_count()
     if "RANK" not in os.environ:
-        yield torch.device("cuda" if gpu else "cpu")
+        yield torch.device("cuda" if gpus else "cpu")
         return
-    device = torch.device("cuda", int(os.environ["LOCAL_RANK"])) if gpu else torch.device("cpu")
-    if gpu:
+    device = torch.device("cuda", int(os.environ["LOCAL_RANK"]) % gpus) if gpus else torch.device("cpu")
+    if gpus:
         torch.cuda.set_device(device)
-    dist.init_process_group("nccl" if gpu else "gloo", timeout=PAUSE)
+    # NCCL refuses two processes on one GPU. A large GPU has room for several, and waits for each one's Python.
+    alone = gpus >= int(os.environ["LOCAL_WORLD_SIZE"])
+    dist.init_process_group("nccl" if gpus and alone else "gloo", timeout=PAUSE)
     try:
         yield device
     finally:
@@ -64,8 +66,7 @@ def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
         # A gradient that only some processes have would leave the others waiting.
         p.grad = torch.zeros_like(p) if p.grad is None else p.grad
     flat = torch.cat([p.grad.reshape(-1) for p in trained if p.grad is not None])
-    dist.all_reduce(flat)
-    for p, part in zip(trained, flat.div_(world()).split([p.numel() for p in trained]), strict=True):
+    for p, part in zip(trained, _sum(flat).div_(world()).split([p.numel() for p in trained]), strict=True):
         assert p.grad is not None
         p.grad.copy_(part.view_as(p))  # into the layout that it has
 
@@ -75,5 +76,13 @@ def agreed(seconds: float, stop: bool, device: torch.device) -> tuple[float, boo
     if world() == 1:
         return seconds, stop
     clock: Tensor = torch.tensor([seconds if rank() == 0 else 0.0, float(stop)], dtype=torch.float64, device=device)
-    dist.all_reduce(clock)
+    clock = _sum(clock)
     return float(clock[0]), bool(clock[1] > 0)
+
+
+def _sum(mine: Tensor) -> Tensor:
+    """Return the sum over the processes, in this one's tensor or, where they share a GPU, in one that went over the CPU."""
+    # Whether gloo takes GPU tensors is up to how PyTorch was built.
+    summed = mine.cpu() if dist.get_backend() == "gloo" else mine
+    dist.all_reduce(summed)
+    return summed.to(mine.device)

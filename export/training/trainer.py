@@ -96,7 +96,8 @@ class Trainer:
         begun = distributed.from_first(self.checkpoint.exists)
         self._check_beginning(begun, resume, start, branch)
         torch.manual_seed(run.seed)
-        network = Network(settings.network)
+        # What is begun from has all weights, and the packages of pretrained ones may not be here.
+        network = Network(settings.network, pretrained=start is None and branch is None and not begun)
         lite = LITE.get(settings.network.image_stream)
         self.started_from = IMAGENET.format(lite.package) if lite else NOTHING
         if start is not None and not begun:
