@@ -81,9 +81,10 @@ timeout --kill-after=10 240 "$python" -m export.random_model "$work/paper" > "$w
 exporting=$!
 
 shopt -s nullglob
-# In several processes where pytest-xdist is installed: most tests wait for the CPU's side of a comparison.
+# In several processes where pytest-xdist is installed: most tests wait for the CPU's side of a comparison. The plugin
+# pytest-benchmark, which no test here uses, warns of that, and warnings are errors.
 several=()
-if "$python" -c 'import xdist' 2> /dev/null; then several=(-n 6 --dist loadfile); fi
+if "$python" -c 'import xdist' 2> /dev/null; then several=(-n 6 --dist loadfile -p no:benchmark); fi
 PYISEG_REQUIRE_GPU=1 step tests 200 "$python" -m pytest -q -p no:cacheprovider --durations=5 "${several[@]}" \
     tests/core tests/runtime/test_resampling.py tests/runtime/test_cuda_pipeline.py tests/gpu
 
