@@ -11,7 +11,8 @@ from pyiseg.backend import available_devices
 from pyiseg.errors import DeviceError, ModelError, PyisegError
 from pyiseg.image import Image
 from pyiseg.model import Model, load_model
-from pyiseg.session import Click, Session
+from pyiseg.prompts import Click
+from pyiseg.session import Session
 
 __version__ = "0.2.0"
 

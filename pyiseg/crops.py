@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias, cast
 import numpy as np
 import numpy.typing as npt
 
-from pyiseg import zoom
+from pyiseg import _core, zoom
 from pyiseg.errors import PyisegError
 from pyiseg.geometry import Rect, View
 from pyiseg.image import Image
@@ -41,10 +41,63 @@ class Crop(NamedTuple):
     pipeline: Pipeline
 
     def clicks_in(self, clicks: Clicks) -> npt.NDArray[np.int32]:
-        """Return the clicks that lie in the crop, int32, shape (N, 3), rows x, y, label in the crop's pixels."""
+        """Return the clicks in force in the crop, int32, shape (N, 3), rows x, y, label in the crop's pixels.
+
+        A click is no longer in force where a later one with the other label lies on the same grid pixel: the network
+        cannot tell them apart, and the two together would say nothing.
+        """
+        return self.split(clicks, 0)[0]
+
+    def split(self, clicks: Clicks, answered: int) -> tuple[npt.NDArray[np.int32], int]:
+        """Return what `clicks_in` does, and how many of those are among the first ``answered`` clicks given."""
         top, left = self.rect.top, self.rect.left
-        rows = [(x - left, y - top, fg) for x, y, fg in clicks if self.rect.has(x, y)]
-        return np.array(rows, dtype=np.int32).reshape(-1, 3)
+        inside = [i for i, (x, y, _) in enumerate(clicks) if self.rect.has(x, y)]
+        rows = np.array([(clicks[i][0] - left, clicks[i][1] - top, clicks[i][2]) for i in inside], dtype=np.int32)
+        rows = rows.reshape(-1, 3)
+        kept = in_force(self.view.grid_clicks(rows))
+        return rows[kept], int(sum(i < answered for i, keep in zip(inside, kept, strict=True) if keep))
+
+
+def in_force(placed: npt.NDArray[np.int32]) -> npt.NDArray[np.bool_]:
+    """Return which clicks no later one with the other label on the same grid pixel supersedes, bool, shape (N,).
+
+    Args:
+        placed: int32, shape (N, 3), rows x, y, label on the grid, in the order they were made.
+    """
+    last: dict[tuple[int, int], int] = {}
+    superseded: set[tuple[int, int]] = set()
+    kept = np.ones(len(placed), dtype=np.bool_)
+    for i in range(len(placed) - 1, -1, -1):
+        x, y, label = map(int, placed[i])
+        if last.setdefault((x, y), label) != label:
+            superseded.add((x, y))  # and with it whatever came before it there
+        kept[i] = (x, y) not in superseded
+    return kept
+
+
+def connected_change(
+    old: npt.NDArray[np.float32], new: npt.NDArray[np.float32], click: npt.NDArray[np.int32], margin: int
+) -> npt.NDArray[np.bool_]:
+    """Return where a selection changed in connection with a click, and a margin around that, bool, shape (h, w).
+
+    Args:
+        old, new: Alpha on the grid, float32, shape (h, w).
+        click: int32, shape (1, 3), on the grid, label 1.
+        margin: In grid pixels, so that the edge of what changed comes along.
+    """
+    changed = np.where((new > 0.5) != (old > 0.5), np.float32(1), np.float32(0))
+    labels, kept = np.empty(old.shape, np.int32), np.empty(old.shape, np.float32)
+    _core.keep_clicked_components(changed, click, 0, labels, kept)
+    near = kept > 0
+    for axis in (0, 1):
+        reached = near.copy()
+        for shift in range(1, margin + 1):
+            here, there = [slice(None)] * 2, [slice(None)] * 2
+            here[axis], there[axis] = slice(shift, None), slice(None, -shift)
+            reached[tuple(here)] |= near[tuple(there)]
+            reached[tuple(there)] |= near[tuple(here)]
+        near = reached
+    return near
 
 
 class Crops:
@@ -76,35 +129,102 @@ class Crops:
         """The crop that is held, if any."""
         return self._zoomed
 
-    def predict(self, clicks: Clicks, previous: CropPrediction | None) -> CropPrediction:
-        """Predict the selection after the last of some clicks; a pure function of its arguments and the image.
+    def predict(
+        self,
+        clicks: Clicks,
+        previous: CropPrediction | None,
+        answered: int | None = None,
+        around: Rect | None = None,
+    ) -> CropPrediction:
+        """Predict the selection after some clicks; a pure function of its arguments and the image.
 
         Args:
             clicks: Rows x, y, fg on the image, at least one, in the order they were made.
-            previous: What this returned for all clicks but the last; None for the first click.
+            previous: What this returned for the first ones of them; None where nothing was predicted yet.
+            answered: How many those are; None for all but the last.
+            around: What is wanted lies in there: where the model zooms in, it does so at once.
         """
+        if previous is None:
+            answered = 0
+        elif answered is None:
+            answered = len(clicks) - 1
         with self._working():
-            return self._predict(clicks, previous)
+            return self._predict(clicks, previous, answered, around)
 
-    def _predict(self, clicks: Clicks, previous: CropPrediction | None) -> CropPrediction:
-        if previous is None or not self._may_zoom(clicks):
-            before = None if previous is None else previous.prediction
-            return CropPrediction(self.whole.pipeline.predict(self.whole.clicks_in(clicks), before), self.whole.rect)
-        x, y, fg = clicks[-1]
-        if not fg and not previous.rect.has(x, y):
+    def start(self, mask: npt.NDArray[np.uint8]) -> tuple[CropPrediction, npt.NDArray[np.float32]]:
+        """Return what `predict` goes on from where a selection begins with a matte, uint8, shape (H, W).
+
+        Returns:
+            It, which cannot be rendered: at the image's own resolution the matte is what it is. And the matte on the
+            grid, float32, shape (h, w).
+        """
+        from PIL import Image
+
+        height, width = self.whole.view.grid
+        alpha = Image.fromarray(mask).convert("F").resize((width, height), Image.Resampling.BOX)
+        carried = np.array(alpha, dtype=np.float32) / np.float32(255)
+        return CropPrediction(self.whole.pipeline.carry(carried), self.whole.rect), carried
+
+    def predict_local(self, clicks: Clicks, previous: CropPrediction | None) -> CropPrediction:
+        """Predict as `predict` does, but take from it only the change that is connected to the last click.
+
+        Args:
+            clicks, previous: As for `predict`. The crop stays, unless the click lies outside of it.
+        """
+        if previous is None:
+            return self.predict(clicks, None)
+        with self._working():
+            x, y, fg = clicks[-1]
+            answered, crop = len(clicks) - 1, self._crop(previous.rect)
+            old = crop.pipeline.on_grid(crop.clicks_in(clicks[:-1]), previous.prediction)
+            rect = previous.rect if previous.rect.has(x, y) else self.whole.rect
+            found = self._predict_on(rect, clicks, previous, answered, old)
+            crop = self._crop(rect)
+            if rect != previous.rect:
+                old = zoom.resample_to_crop(old, previous.rect, rect, crop.view.grid)
+            new = crop.pipeline.fetch(found.prediction)
+            at = crop.view.grid_clicks([(x - rect.left, y - rect.top, 1)])
+            near = connected_change(old, new, at, self._model.click_params.margin)
+            merged = np.where(near, new, old)
+            # The click itself is obeyed also where nothing had to change for it.
+            merged[at[0, 1], at[0, 0]] = float(fg)
+            return CropPrediction(crop.pipeline.adopt(merged), rect)
+
+    def _predict(
+        self, clicks: Clicks, previous: CropPrediction | None, answered: int, around: Rect | None
+    ) -> CropPrediction:
+        new, whole = clicks[answered:], self.whole.rect
+        if previous is None:
+            rect = whole if around is None else self._around(around)
+            return self._widened(self._predict_on(rect, clicks, None, 0, None), clicks, None, 0, None)
+        if around is None and previous.rect == whole and not self._may_zoom(clicks):
+            return self._predict_on(whole, clicks, previous, answered, None)
+        if around is None and not any(fg or previous.rect.has(x, y) for x, y, fg in new):
             return previous  # Alpha is 0 outside the crop, so a background click there changes nothing.
         crop = self._crop(previous.rect)
-        alpha = crop.pipeline.on_grid(crop.clicks_in(clicks[:-1]), previous.prediction)
-        rect = self._choose(crop, alpha, clicks[-1])
-        found = self._predict_on(rect, clicks, previous, alpha)
-        if rect == self.whole.rect:
+        alpha = crop.pipeline.on_grid(crop.clicks_in(clicks[:answered]), previous.prediction)
+        rect = self._choose(crop, alpha, new, around)
+        found = self._predict_on(rect, clicks, previous, answered, alpha)
+        return self._widened(found, clicks, previous, answered, alpha)
+
+    def _widened(
+        self,
+        found: CropPrediction,
+        clicks: Clicks,
+        previous: CropPrediction | None,
+        answered: int,
+        alpha: npt.NDArray[np.float32] | None,
+    ) -> CropPrediction:
+        """Return a prediction or, where its selection is cut off at its crop's edge, one on a larger crop."""
+        rect, whole = found.rect, self.whole.rect
+        if rect == whole:
             return found
         # A selection that has grown to the crop's edge would be cut off there.
-        wider = self._wider(found, clicks)
+        wider = self._wider(found, clicks, answered)
         if wider != rect:
-            found = self._predict_on(wider, clicks, previous, alpha)
-            if wider != self.whole.rect and self._wider(found, clicks) != wider:
-                found = self._predict_on(self.whole.rect, clicks, previous, alpha)
+            found = self._predict_on(wider, clicks, previous, answered, alpha)
+            if wider != whole and self._wider(found, clicks, answered) != wider:
+                found = self._predict_on(whole, clicks, previous, answered, alpha)
         return found
 
     def matte(self, clicks: Clicks, selection: CropPrediction) -> npt.NDArray[np.uint8]:
@@ -133,6 +253,10 @@ class Crops:
             return pipeline.to_device(self.matte(clicks, selection))
         prediction = None if selection is None else selection.prediction
         return pipeline.matte_on_device(self.whole.clicks_in(clicks), prediction)
+
+    def to_device(self, alpha: npt.NDArray[np.uint8]) -> Array:
+        """Bring a matte, uint8, shape (H, W), to the device. The next call overwrites it."""
+        return cast("DevicePipeline", self.whole.pipeline).to_device(alpha)
 
     def release(self) -> None:
         """Release the crop that is held; predictions made on it stay valid."""
@@ -172,17 +296,24 @@ class Crops:
         return rules is not None and len(clicks) - first >= rules.from_click
 
     def _predict_on(
-        self, rect: Rect, clicks: Clicks, previous: CropPrediction, alpha: npt.NDArray[np.float32]
+        self,
+        rect: Rect,
+        clicks: Clicks,
+        previous: CropPrediction | None,
+        answered: int,
+        alpha: npt.NDArray[np.float32] | None,
     ) -> CropPrediction:
-        """Predict on a crop, from the previous prediction, whose alpha on its own grid is given."""
-        if rect == self.whole.rect:
+        """Predict on a crop, from the previous prediction; if that lies elsewhere, with its alpha on its own grid."""
+        if rect == self.whole.rect and self._zoomed is not None:
             self.release()
-        crop, before = self._crop(rect), previous.prediction
-        if rect != previous.rect:
+        crop, before = self._crop(rect), None if previous is None else previous.prediction
+        if previous is not None and rect != previous.rect:
+            assert alpha is not None, "what lies on another crop is carried over as alpha"
             before = crop.pipeline.carry(zoom.resample_to_crop(alpha, previous.rect, rect, crop.view.grid))
-        return CropPrediction(crop.pipeline.predict(crop.clicks_in(clicks), before), rect)
+        placed, known = crop.split(clicks, answered)
+        return CropPrediction(crop.pipeline.predict(placed, before, known), rect)
 
-    def _wider(self, found: CropPrediction, clicks: Clicks) -> Rect:
+    def _wider(self, found: CropPrediction, clicks: Clicks, answered: int) -> Rect:
         """Return a prediction's crop or, where its selection is cut off at an edge inside the image, a larger one."""
         rules, crop = self._model.zoom, self._crop(found.rect)
         alpha = crop.pipeline.on_grid(crop.clicks_in(clicks), found.prediction)
@@ -190,19 +321,30 @@ class Crops:
         whole = self.whole.rect
         if rules is None or selected is None or not zoom.touches_crop_edge(selected, found.rect, whole):
             return found.rect
-        x, y, _ = clicks[-1]
-        return zoom.choose_crop(rules, whole.shape, self._model.long_side, whole, selected.with_pixel(x, y))
+        for x, y, _ in clicks[answered:]:
+            selected = selected.with_pixel(x, y)
+        return zoom.choose_crop(rules, whole.shape, self._model.long_side, whole, selected)
 
-    def _choose(self, before: Crop, alpha: npt.NDArray[np.float32], click: tuple[int, int, bool]) -> Rect:
-        """Return the crop to predict on for a new click, from the last crop and its selection."""
-        rules, (x, y, fg) = self._model.zoom, click
+    def _choose(self, before: Crop, alpha: npt.NDArray[np.float32], new: Clicks, around: Rect | None) -> Rect:
+        """Return the crop to predict on for new clicks, from the last crop and its selection."""
+        rules = self._model.zoom
         selected = zoom.selection_bounds(alpha, before.rect)
         if rules is None or selected is None:
-            return self.whole.rect
-        if fg:
-            selected = selected.with_pixel(x, y)
+            return self.whole.rect if around is None else self._around(around)
+        if around is not None:
+            selected = selected.union(around)
+        for x, y, fg in new:
+            if fg:
+                selected = selected.with_pixel(x, y)
         rect = zoom.choose_crop(rules, self.whole.rect.shape, self._model.long_side, before.rect, selected)
-        return rect if rect.has(x, y) else before.rect
+        return rect if all(rect.has(x, y) for x, y, _ in new) else before.rect
+
+    def _around(self, wanted: Rect) -> Rect:
+        """Return the crop to look at something in whose rectangle is known; the whole image where none enlarges it."""
+        rules, whole = self._model.zoom, self.whole.rect
+        if rules is None:
+            return whole
+        return zoom.choose_crop(rules, whole.shape, self._model.long_side, whole, wanted)
 
     def _crop(self, rect: Rect) -> Crop:
         if rect == self.whole.rect:

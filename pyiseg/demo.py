@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from pyiseg.drawing import draw_clicks, over_checkerboard
-from pyiseg.session import Click, Session
+from pyiseg.prompts import Click
+from pyiseg.session import Session
 
 PHOTO = Path(__file__).resolve().parent / "assets" / "otter.jpg"
 CLICKS = (Click(850, 620, True), Click(1240, 680, False))  # the otter; not the grass before it

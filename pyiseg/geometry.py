@@ -91,6 +91,15 @@ class Rect(NamedTuple):
         """Return whether a pixel lies in it."""
         return self.left <= x < self.right and self.top <= y < self.bottom
 
+    def union(self, other: Rect) -> Rect:
+        """Return the smallest rectangle around both."""
+        return Rect(
+            min(self.top, other.top),
+            min(self.left, other.left),
+            max(self.bottom, other.bottom),
+            max(self.right, other.right),
+        )
+
     def with_pixel(self, x: int, y: int) -> Rect:
         """Return the smallest rectangle around it and a pixel."""
         return Rect(min(self.top, y), min(self.left, x), max(self.bottom, y + 1), max(self.right, x + 1))

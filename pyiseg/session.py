@@ -1,36 +1,30 @@
-"""A session: one image, and the clicks made on it."""
+"""A session: one image, and the prompts made on it."""
 
 from __future__ import annotations
 
-import math
 import os
 import threading
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, SupportsIndex, TypeAlias, TypeVar
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, NoReturn, SupportsIndex, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from pyiseg import images
-from pyiseg.crops import CropPrediction, Crops
+from pyiseg import images, prompts, steps
+from pyiseg.crops import Crops
 from pyiseg.errors import DeviceError
 from pyiseg.geometry import Rect
 from pyiseg.image import Image
 from pyiseg.model import Model, load_model
+from pyiseg.prompts import Click, Number, Prompt
+from pyiseg.steps import History, Steps
 
 if TYPE_CHECKING:
     from pyiseg._core import Array
 
 Rendered = TypeVar("Rendered")
-Number: TypeAlias = "float | np.integer[Any] | np.floating[Any]"
-
-
-class Click(NamedTuple):
-    """A click as it was made: the pixel, and whether it selects (fg) or removes."""
-
-    x: int
-    y: int
-    fg: bool
 
 
 class _LeftOut(str):
@@ -42,20 +36,13 @@ class _LeftOut(str):
 _LEFT_OUT_MODEL, _LEFT_OUT_DEVICE = _LeftOut("default"), _LeftOut("cpu")
 
 
-class _Step(NamedTuple):
-    """A click and its result. The result is grid-sized; the full-resolution alpha is rendered from it when wanted."""
-
-    click: Click
-    selection: CropPrediction
-
-
 class Session:
-    """Select something in an image by clicking.
+    """Select something in an image: by clicks, boxes and scribbles, from nothing or from a mask.
 
     The costly part, encoding the image, happens once, here (or before, in `pyiseg.Image`); each click after that is
     cheap. Only where a selection is small, some click from the fourth on zooms in: it encodes the crop of the image
     around the selection as well, which shows more there (the default model does so). A session is the list of its
-    steps and nothing else: the alpha is a pure function of the image, the model and the clicks in their order.
+    steps and nothing else: the alpha is a pure function of the image, the model and the prompts in their order.
 
     A session may be used from several threads, one at a time gets in; different sessions run side by side.
 
@@ -66,10 +53,12 @@ class Session:
             DLPack: it is not copied, so it must not be changed. Or a `pyiseg.Image`, which several sessions may share.
         model: ``"default"``, the path of a model folder, or a `pyiseg.Model`. With a `pyiseg.Image` it is the image's.
         device: ``"cpu"``, ``"cuda"``, or ``"auto"`` for the fastest that is available.
+        mask: A mask or matte to begin with, shape (H, W): bool, uint8 from 0 to 255, or floating point from 0 to 1. It
+            is the first prompt: clicks refine it, and undoing them brings it back bit for bit.
 
     Raises:
-        ValueError: The image is not one, ``device`` is not a known name, or a `pyiseg.Image` was encoded with another
-            model or on another device.
+        ValueError: The image or the mask is not one, ``device`` is not a known name, or a `pyiseg.Image` was encoded
+            with another model or on another device.
         FileNotFoundError: ``image`` is a path at which there is no file.
         pyiseg.ModelError: The model is missing, damaged or of a kind this version cannot run.
         pyiseg.DeviceError: The device cannot be used here.
@@ -85,6 +74,7 @@ class Session:
         *,
         model: str | os.PathLike[str] | Model = _LEFT_OUT_MODEL,
         device: str = _LEFT_OUT_DEVICE,
+        mask: npt.ArrayLike | None = None,
     ) -> None:
         if isinstance(image, Image):
             _check_same(image, model, device)
@@ -92,17 +82,24 @@ class Session:
             image = Image(image, model=model, device=device)
         self._crops = Crops(image)
         self._lock = threading.Lock()
-        self._steps: list[_Step] = []
-        self._undone: list[_Step] = []
+        self._history = History()
+        self._closed = False
+        if mask is not None:
+            self._add(prompts.checked_mask(mask, self.shape))
 
-    def click(self, x: Number, y: Number, fg: bool | np.bool_ = True) -> npt.NDArray[np.uint8]:
+    def click(self, x: Number, y: Number, fg: bool | np.bool_ = True, *, local: bool = False) -> npt.NDArray[np.uint8]:
         """Add one click and return the new alpha matte. What was undone before can no longer be redone.
+
+        A click is superseded by a later one with the other label so close to it that the network cannot tell them
+        apart (`pyiseg.crops.in_force`).
 
         Args:
             x: Column in the session's image, 0 to W - 1. Integers are pixel centers, (0, 0) is the top-left one;
                 fractions are rounded to the nearest pixel center, halves up.
             y: Row, 0 to H - 1, likewise.
             fg: True selects, False removes.
+            local: Whether only what is connected to the click changes, for a touch of something in a selection that is
+                right elsewhere. Most selections need fewer clicks without.
 
         Returns:
             Alpha, uint8, shape (H, W), 255 where selected. A fresh array, yours to keep.
@@ -113,7 +110,54 @@ class Session:
             pyiseg.ModelError: The network failed.
             pyiseg.DeviceError: The GPU failed or has no memory left; so may everything else that renders.
         """
-        return self._add(x, y, fg, self._crops.matte)
+        click = prompts.checked_click(x, y, fg, self.shape)
+        return self._add(prompts.LocalClick(*click) if local else click)
+
+    def box(self, x0: Number, y0: Number, x1: Number, y1: Number) -> npt.NDArray[np.uint8]:
+        """Select what a box holds and return the new alpha matte; clicks go on from there.
+
+        Args:
+            x0, y0, x1, y1: Two opposite corners, columns and rows of the image, both ends in the box; fractions are
+                rounded. What lies outside of the image is cut off.
+
+        Returns:
+            As `click` does.
+
+        Raises:
+            ValueError: A value is not a finite number, or no pixel of the image is in the box.
+            pyiseg.ModelError, pyiseg.DeviceError: As for `click`.
+        """
+        return self._add(prompts.checked_box(x0, y0, x1, y1, self.shape))
+
+    def scribble(self, points: Iterable[Any], fg: bool | np.bool_ = True) -> npt.NDArray[np.uint8]:
+        """Select, or remove, what a line is drawn over and return the new alpha matte; clicks go on from there.
+
+        Args:
+            points: The line's corners (x, y) in the image, in order; an array of shape (N, 2) will do. Between them
+                the line is straight.
+            fg: True selects, False removes.
+
+        Returns:
+            As `click` does.
+
+        Raises:
+            ValueError: There is no point, or one lies outside the image or is not a pair of finite numbers.
+            pyiseg.ModelError, pyiseg.DeviceError: As for `click`.
+        """
+        return self._add(prompts.checked_scribble(points, fg, self.shape))
+
+    def preview(self, x: Number, y: Number, fg: bool | np.bool_ = True) -> npt.NDArray[np.uint8]:
+        """Return what `click` would, and change nothing: for showing what the pointer is over.
+
+        Args:
+            x, y, fg: As for `click`.
+
+        Raises:
+            ValueError, pyiseg.ModelError, pyiseg.DeviceError: As for `click`.
+        """
+        click = prompts.checked_click(x, y, fg, self.shape)
+        with self._at_work():
+            return steps.matte(self._crops, steps.after(self._crops, self._history.steps, click))
 
     def click_on_device(self, x: Number, y: Number, fg: bool | np.bool_ = True) -> Array:
         """Do what `click` does, but leave the matte on the GPU.
@@ -129,49 +173,90 @@ class Session:
             pyiseg.DeviceError: The session runs on the CPU; or the device failed.
         """
         self._needs_gpu("click_on_device")
-        return self._add(x, y, fg, self._crops.matte_on_device)
+        return self._add_and(prompts.checked_click(x, y, fg, self.shape), self._on_device)
 
     def undo(self) -> npt.NDArray[np.uint8]:
-        """Take the last click back. With no click left, nothing happens.
+        """Take back what was done last: a prompt, or the removal of one. With nothing left, nothing happens.
 
         Returns:
-            Alpha as it was before that click, bit for bit. A fresh array.
+            Alpha as it was before, bit for bit. A fresh array.
         """
-        with self._lock:
-            alpha = self._render(self._steps[:-1])
-            if self._steps:
-                self._undone.append(self._steps.pop())
+        with self._at_work():
+            alpha = steps.matte(self._crops, self._history.before)
+            self._history.undo()
             return alpha
 
     def redo(self) -> npt.NDArray[np.uint8]:
-        """Make the click again that was undone last. With nothing undone since the last click, nothing happens.
+        """Do again what was undone last. With nothing undone since the last prompt, nothing happens.
 
         Returns:
-            Alpha as it was after that click, bit for bit. A fresh array.
+            Alpha as it was after it, bit for bit. A fresh array.
         """
-        with self._lock:
-            alpha = self._render([*self._steps, *self._undone[-1:]])
-            if self._undone:
-                self._steps.append(self._undone.pop())
+        with self._at_work():
+            alpha = steps.matte(self._crops, self._history.following)
+            self._history.redo()
+            return alpha
+
+    def remove(self, index: int) -> npt.NDArray[np.uint8]:
+        """Take back any prompt; those after it are made again without it. `undo` brings it back.
+
+        Args:
+            index: Which of `prompts`; negative ones count from the end.
+
+        Returns:
+            The new alpha. A fresh array.
+
+        Raises:
+            IndexError: There is no such prompt.
+            pyiseg.ModelError, pyiseg.DeviceError: As for `click`.
+        """
+        with self._at_work():
+            before = self._history.steps
+            count = len(before)
+            if isinstance(index, bool) or not isinstance(index, (int, np.integer)) or not -count <= index < count:
+                there = f"pass 0 to {count - 1}" if count else "the session has none"
+                raise IndexError(f"there is no prompt {index!r}: {there}")
+            place = int(index) % count
+            left = before[:place]
+            for step in before[place + 1 :]:
+                left = steps.after(self._crops, left, step.prompt)
+            alpha = steps.matte(self._crops, left)
+            self._history.add(left, removed=place)
             return alpha
 
     def reset(self) -> npt.NDArray[np.uint8]:
-        """Forget all clicks, also those that were undone. This cannot be undone.
+        """Forget all prompts, also those that were undone. This cannot be undone.
 
         Returns:
             Alpha, all zeros. A fresh array.
         """
-        with self._lock:
+        with self._at_work():
             self._crops.release()  # first: it may fail, and then all is as it was
-            self._steps.clear()
-            self._undone.clear()
-            return self._render([])
+            self._history.clear()
+            return steps.matte(self._crops, ())
+
+    def close(self) -> None:
+        """Give back what the session holds, such as memory on a GPU; it cannot be used any more. ``with`` does it."""
+        with self._lock:
+            if not self._closed:
+                self._crops.release()
+                self._history.clear()
+                self._closed = True
+
+    def __enter__(self) -> Session:
+        self._check_open()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
 
     @property
     def alpha(self) -> npt.NDArray[np.uint8]:
-        """Alpha after the last click, uint8, shape (H, W); all zeros before the first. A fresh array."""
-        with self._lock:
-            return self._render(self._steps)
+        """Alpha after the last prompt, uint8, shape (H, W); all zeros before the first. A fresh array."""
+        with self._at_work():
+            return steps.matte(self._crops, self._history.steps)
 
     @property
     def alpha_device(self) -> Array:
@@ -186,9 +271,8 @@ class Session:
             pyiseg.DeviceError: The session runs on the CPU; or the device failed.
         """
         self._needs_gpu("alpha_device")
-        with self._lock:
-            selection = self._steps[-1].selection if self._steps else None
-            return self._crops.matte_on_device(_clicks_of(self._steps), selection)
+        with self._at_work():
+            return self._on_device(self._history.steps)
 
     @property
     def mask(self) -> npt.NDArray[np.bool_]:
@@ -206,9 +290,14 @@ class Session:
 
     @property
     def clicks(self) -> tuple[Click, ...]:
-        """The clicks in force, in the order they were made."""
+        """The clicks that were made and not taken back, in order; without those of other prompts."""
+        return tuple(Click(*prompt) for prompt in self.prompts if isinstance(prompt, (Click, prompts.LocalClick)))
+
+    @property
+    def prompts(self) -> tuple[Prompt, ...]:
+        """The prompts that were made and not taken back, in order: see `pyiseg.prompts`."""
         with self._lock:
-            return tuple(step.click for step in self._steps)
+            return tuple(step.prompt for step in self._history.steps)
 
     @property
     def image(self) -> npt.NDArray[np.uint8]:
@@ -225,12 +314,13 @@ class Session:
 
     @property
     def crop(self) -> Rect:
-        """Where the last click was predicted: the whole image or, zoomed in, the crop of it that alpha is 0 outside of.
+        """Where the last prompt was predicted: the whole image or, zoomed in, a crop of it; alpha is 0 outside.
 
         A `pyiseg.geometry.Rect`: rows top to bottom - 1 and columns left to right - 1 of the image.
         """
         with self._lock:
-            return self._steps[-1].selection.rect if self._steps else self._crops.whole.rect
+            last = self._history.steps[-1:]
+            return last[0].selection.rect if last and last[0].selection is not None else self._crops.whole.rect
 
     @property
     def device(self) -> str:
@@ -246,33 +336,40 @@ class Session:
 
     def __repr__(self) -> str:
         height, width = self.shape
-        return f"<pyiseg.Session of a {width} x {height} image, {len(self.clicks)} clicks, on '{self.device}'>"
+        return f"<pyiseg.Session of a {width} x {height} image, {len(self.prompts)} prompts, on '{self.device}'>"
 
-    def _add(
-        self, x: Number, y: Number, fg: bool | np.bool_, render: Callable[[list[Click], CropPrediction], Rendered]
-    ) -> Rendered:
-        """Add a click, and render its result."""
-        height, width = self.shape
-        new = Click(_pixel("x", x, width), _pixel("y", y, height), _truth(fg))
-        with self._lock:
-            previous = self._steps[-1].selection if self._steps else None
-            clicks = [*_clicks_of(self._steps), new]
-            selection = self._crops.predict(clicks, previous)
-            rendered = render(clicks, selection)
+    def _add(self, prompt: Prompt) -> npt.NDArray[np.uint8]:
+        """Make a prompt's step, and render it."""
+        return self._add_and(prompt, lambda made: steps.matte(self._crops, made))
+
+    def _add_and(self, prompt: Prompt, render: Callable[[Steps], Rendered]) -> Rendered:
+        with self._at_work():
+            made = steps.after(self._crops, self._history.steps, prompt)
+            rendered = render(made)
             # Last, so that nothing that goes wrong above leaves a trace.
-            self._steps.append(_Step(new, selection))
-            self._undone.clear()
+            self._history.add(made)
             return rendered
+
+    def _on_device(self, made: Steps) -> Array:
+        last = made[-1] if made else None
+        if last is not None and isinstance(last.prompt, prompts.Mask):
+            return self._crops.to_device(last.prompt.alpha)
+        return self._crops.matte_on_device(last.clicks if last else (), last.selection if last else None)
+
+    @contextmanager
+    def _at_work(self) -> Iterator[None]:
+        """One caller at a time, and none after the session was closed."""
+        with self._lock:
+            self._check_open()
+            yield
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise ValueError("the session is closed: make another pyiseg.Session of the image")
 
     def _needs_gpu(self, name: str) -> None:
         if not hasattr(self._crops.whole.pipeline, "matte_on_device"):
             raise DeviceError(f"Session.{name} needs a session on a GPU; this one was made with device={self.device!r}")
-
-    def _render(self, steps: list[_Step]) -> npt.NDArray[np.uint8]:
-        """The matte after some steps; rendered before they become the session's, so that a failure changes nothing."""
-        if not steps:
-            return np.zeros(self.shape, dtype=np.uint8)
-        return self._crops.matte(_clicks_of(steps), steps[-1].selection)
 
 
 def _check_same(image: Image, model: str | os.PathLike[str] | Model, device: str) -> None:
@@ -289,28 +386,3 @@ def _check_same(image: Image, model: str | os.PathLike[str] | Model, device: str
             f"the image was encoded on '{image.device}', not on {device!r}: leave device out, or make another "
             "pyiseg.Image on that device"
         )
-
-
-def _clicks_of(steps: list[_Step]) -> list[Click]:
-    return [step.click for step in steps]
-
-
-def _pixel(name: str, value: Number, length: int) -> int:
-    """A coordinate as the index of a pixel, checked."""
-    # To Python bool is a number too, but True is no coordinate.
-    if isinstance(value, (int, np.integer)) and not isinstance(value, bool):
-        pixel = int(value)
-    elif isinstance(value, (float, np.floating)) and math.isfinite(value):
-        pixel = math.floor(value + 0.5)
-    else:
-        raise ValueError(f"{name} is {value!r}; pass a finite number, from 0 to {length - 1} in this image")
-    if not 0 <= pixel < length:
-        raise ValueError(f"{name} is {value!r}, outside the image: it must be from 0 to {length - 1}")
-    return pixel
-
-
-def _truth(fg: Any) -> bool:
-    # Not bool(fg): that would make a selecting click of the text "bg".
-    if isinstance(fg, (bool, np.bool_)) or (isinstance(fg, (int, np.integer)) and fg in (0, 1)):
-        return bool(fg)
-    raise ValueError(f"fg is {fg!r}; pass True to select or False to remove")

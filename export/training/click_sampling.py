@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pyiseg.session import Click
+from pyiseg.prompts import Click
 
 Mask = NDArray[np.bool_]
 

@@ -24,11 +24,11 @@ from pyiseg import _core
 from pyiseg.evaluation.metrics import iou
 from pyiseg.evaluation.robot import next_click
 from pyiseg.geometry import View
+from pyiseg.prompts import Click
 from pyiseg.runtime.click import ClickStage
 from pyiseg.runtime.guide import ColorGuide
 from pyiseg.runtime.guided_filter import ColorFilter, GuidedFilter, LearnedFilter
 from pyiseg.runtime.resample import NUMPY
-from pyiseg.session import Click
 
 T = TypeVar("T")
 

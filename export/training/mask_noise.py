@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pyiseg import _core
 from pyiseg.evaluation.metrics import iou
 from pyiseg.geometry import Rect, View
-from pyiseg.session import Click
+from pyiseg.prompts import Click
 from pyiseg.zoom import resample_to_crop
 
 Mask = NDArray[np.bool_]

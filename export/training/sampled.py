@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from export.training.click_sampling import background_band, interior, spaced_points
-from pyiseg.session import Click
+from pyiseg.prompts import Click
 
 Mask = NDArray[np.bool_]
 

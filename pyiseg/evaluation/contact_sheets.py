@@ -17,7 +17,8 @@ from pyiseg.evaluation.evaluate import Run
 from pyiseg.evaluation.metrics import iou
 from pyiseg.files import atomic_write
 from pyiseg.model import Model
-from pyiseg.session import Click, Session
+from pyiseg.prompts import Click
+from pyiseg.session import Session
 
 SHOWN_AFTER = (1, 3, 5)
 PANEL = (340, 256)

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pyiseg.session import Click
+from pyiseg.prompts import Click
 
 Mask: TypeAlias = NDArray[np.bool_]
 

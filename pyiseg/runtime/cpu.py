@@ -95,16 +95,19 @@ class CpuPipeline:
     def __init__(self, image: CpuImage) -> None:
         self._image, self._view = image, image.view
 
-    def predict(self, clicks: npt.NDArray[np.int32], previous: Float32 | Carried | None) -> Float32:
-        """Predict the selection after the last of some clicks; see `pyiseg.runtime.pipeline.Pipeline.predict`."""
+    def predict(
+        self, clicks: npt.NDArray[np.int32], previous: Float32 | Carried | None, answered: int | None = None
+    ) -> Float32:
+        """Predict the selection after some clicks; see `pyiseg.runtime.pipeline.Pipeline.predict`."""
         image, placed = self._image, self._view.grid_clicks(clicks)
+        before = placed[: len(clicks) - 1 if answered is None else answered]
         with image.pool.lend() as scratch:
             stage = ClickStage(image.model.click_params, self._view.grid, _core, scratch.empty)
             if previous is None:
                 alpha = np.zeros(self._view.grid, dtype=np.float32)
             else:
-                alpha = self._on_grid(placed[:-1], previous, scratch)
-            stage.encode(placed, placed[:-1], alpha)
+                alpha = self._on_grid(before, previous, scratch)
+            stage.encode(placed, before, alpha)
             inputs = {**image.features, "click_maps": stage.maps, "previous_alpha": stage.previous}
             image.networks.click(inputs, stage.output)
             prediction = np.empty(self._view.grid, dtype=np.float32)
@@ -122,6 +125,14 @@ class CpuPipeline:
         """Render a prediction on the grid; see `pyiseg.runtime.pipeline.Pipeline.on_grid`."""
         with self._image.pool.lend() as scratch:
             return np.array(self._on_grid(self._view.grid_clicks(clicks), prediction, scratch))
+
+    def fetch(self, prediction: Float32) -> Float32:
+        """Return a prediction on the host; see `pyiseg.runtime.pipeline.Pipeline.fetch`."""
+        return prediction
+
+    def adopt(self, prediction: Float32) -> Float32:
+        """Take a prediction from the host; see `pyiseg.runtime.pipeline.Pipeline.adopt`."""
+        return prediction
 
     def carry(self, alpha: Float32) -> Carried:
         """Return a prediction that stands for an alpha; see `pyiseg.runtime.pipeline.Pipeline.carry`."""

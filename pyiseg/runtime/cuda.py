@@ -231,15 +231,18 @@ class CudaPipeline:
         """Device memory that was allocated for this pipeline, in bytes, without its steps and its image."""
         return self._memory.nbytes + int(self._clicks.nbytes)
 
-    def predict(self, clicks: npt.NDArray[np.int32], previous: Prediction | None) -> Prediction:
-        """Predict after the last of some clicks, and render it; see `pyiseg.runtime.pipeline.Pipeline.predict`."""
+    def predict(
+        self, clicks: npt.NDArray[np.int32], previous: Prediction | None, answered: int | None = None
+    ) -> Prediction:
+        """Predict after some clicks, and render it; see `pyiseg.runtime.pipeline.Pipeline.predict`."""
+        before = len(clicks) - 1 if answered is None else answered
         with self._doing("a click"):
             if len(clicks) > self._feed.capacity:
                 self._prepare(2 * len(clicks))
             result = Prediction(array=self.stream.empty(self._view.grid))  # before anything is under way
-            self._feed_back(clicks[:-1], previous)
+            self._feed_back(clicks[:before], previous)
             self._predicted = self._fed = self._rendered = None
-            fed = self._view.grid_clicks(clicks), len(clicks) - 1, clicks
+            fed = self._view.grid_clicks(clicks), before, clicks
             if self.use_graph and self._graph is not None:
                 self._graph.launch(*fed)
             else:
@@ -278,6 +281,19 @@ class CudaPipeline:
             alpha = np.empty(self._view.grid, dtype=np.float32)
             self.stream.download(self._fed_back, alpha)
             return alpha
+
+    def fetch(self, prediction: Prediction) -> npt.NDArray[np.float32]:
+        """Bring a prediction to the host; see `pyiseg.runtime.pipeline.Pipeline.fetch`."""
+        if prediction.host is not None:
+            return prediction.host
+        with self._doing("fetching a prediction"):
+            host = np.empty(self._view.grid, dtype=np.float32)
+            self.stream.download(prediction.array, host)
+            return host
+
+    def adopt(self, prediction: npt.NDArray[np.float32]) -> Prediction:
+        """Take a prediction from the host; see `pyiseg.runtime.pipeline.Pipeline.adopt`."""
+        return Prediction(host=prediction)
 
     def carry(self, alpha: npt.NDArray[np.float32]) -> Prediction:
         """What stands for an alpha; see `pyiseg.runtime.pipeline.Pipeline.carry`."""

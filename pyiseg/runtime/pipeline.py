@@ -53,12 +53,15 @@ class Pipeline(Protocol):
     Not safe to be used from two threads at once; two pipelines are, also on the same image.
     """
 
-    def predict(self, clicks: npt.NDArray[np.int32], previous: Prediction | None) -> Prediction:
-        """Predict the selection after the last of some clicks; a pure function of its arguments and the image.
+    def predict(
+        self, clicks: npt.NDArray[np.int32], previous: Prediction | None, answered: int | None = None
+    ) -> Prediction:
+        """Predict the selection after some clicks; a pure function of its arguments and the image.
 
         Args:
             clicks: At least one.
-            previous: What this returned for all clicks but the last; None for the first click.
+            previous: What this returned for the first ones of them; None where nothing was predicted yet.
+            answered: How many those are; None for all but the last.
 
         Returns:
             The alpha that the guided filter is given: float32, shape (h, w), on the grid; where it lies is the
@@ -83,6 +86,18 @@ class Pipeline(Protocol):
 
         Returns:
             Alpha, float32, shape (h, w), 0..1. A fresh array.
+        """
+        ...
+
+    def fetch(self, prediction: Prediction) -> npt.NDArray[np.float32]:
+        """Return a prediction, float32, shape (h, w), on the host; it may be the pipeline's own, not to be changed."""
+        ...
+
+    def adopt(self, prediction: npt.NDArray[np.float32]) -> Prediction:
+        """Return what `predict` would have for a prediction that was made of fetched ones.
+
+        Args:
+            prediction: float32, shape (h, w), 0..1. It is kept, so it must not change.
         """
         ...
 

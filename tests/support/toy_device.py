@@ -80,8 +80,8 @@ def watched() -> Iterator[Devices]:
         def __getattribute__(self, name: str) -> Any:
             return use.faults.get(name) or super().__getattribute__(name)
 
-        def predict(self, clicks: Any, previous: Any) -> Any:
-            use.predictions.append(super().predict(clicks, previous))
+        def predict(self, clicks: Any, previous: Any, answered: int | None = None) -> Any:
+            use.predictions.append(super().predict(clicks, previous, answered))
             return use.predictions[-1]
 
     class Watched(CpuImage):

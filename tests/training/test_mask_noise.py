@@ -15,7 +15,7 @@ from export.training.config import ClickConfig
 from export.training.interaction import SimulatedUser
 from export.training.mask_noise import LEAST, MOST, noisy_mask
 from pyiseg.evaluation.metrics import iou
-from pyiseg.session import Click
+from pyiseg.prompts import Click
 
 
 def disc(size: int, radius: int) -> np.ndarray:  # type: ignore[type-arg]

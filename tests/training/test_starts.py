@@ -20,7 +20,7 @@ from export.training.mask_noise import LEAST, before_zoom, noisy_mask  # noqa: E
 from export.training.sampled import random_click, sampled_clicks  # noqa: E402
 from export.training.starts import is_crop  # noqa: E402
 from pyiseg.evaluation.metrics import iou  # noqa: E402
-from pyiseg.session import Click  # noqa: E402
+from pyiseg.prompts import Click  # noqa: E402
 
 Mask = NDArray[np.bool_]
 NOTHING = np.zeros((96, 96), bool)

@@ -1,0 +1,86 @@
+"""Which clicks stand for a box, a scribble or a mask: the network is trained with clicks, and knows nothing else.
+
+docs/decisions/0015-prompts.md has the rules that were tried, and what they gave.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from pyiseg import _core
+from pyiseg.geometry import Rect, View
+from pyiseg.prompts import Box, Click, Scribble
+
+# Clicks of a scribble lie at least so many grid pixels apart, and are at most so many.
+SCRIBBLE_STEP, SCRIBBLE_CLICKS = 4, 8
+# So many parts of a mask get a click, the largest ones; parts that are smaller than this share of the largest get none.
+MASK_PARTS, MASK_LEAST = 8, 0.02
+
+
+def clicks_of_box(box: Box, shape: tuple[int, int]) -> list[Click]:
+    """Return one click in the middle of a box."""
+    return [Click((box.x0 + box.x1) // 2, (box.y0 + box.y1) // 2, True)]
+
+
+def rect_of_box(box: Box) -> Rect:
+    """Return the rectangle that a box covers."""
+    return Rect(box.y0, box.x0, box.y1 + 1, box.x1 + 1)
+
+
+def clicks_of_scribble(scribble: Scribble, view: View) -> list[Click]:
+    """Return clicks along a scribble, evenly spaced, its ends included.
+
+    Args:
+        scribble: On the image.
+        view: How the model sees the image: clicks that lie too close on its grid say the same.
+    """
+    points = np.array(scribble.points, dtype=np.float64)
+    # In grid pixels, in which the distance between clicks counts.
+    scale = np.array([view.grid[1] / view.image[1], view.grid[0] / view.image[0]])
+    steps = np.hypot(*(np.diff(points, axis=0) * scale).T) if len(points) > 1 else np.zeros(0)
+    along = np.concatenate([[0.0], np.cumsum(steps)])
+    count = min(SCRIBBLE_CLICKS, 1 + int(along[-1] // SCRIBBLE_STEP))
+    places = np.linspace(0, along[-1], count) if count > 1 else np.array([along[-1] / 2])
+    xs, ys = (np.interp(places, along, points[:, axis]) for axis in (0, 1))
+    found = [Click(int(np.floor(x + 0.5)), int(np.floor(y + 0.5)), scribble.fg) for x, y in zip(xs, ys, strict=True)]
+    return list(dict.fromkeys(found))
+
+
+def clicks_of_mask(alpha: npt.NDArray[np.float32], view: View) -> list[Click]:
+    """Return a click in each part of a mask, where it is deepest.
+
+    What is fed back to the network is what its clicks are connected to, so a part without one would be lost.
+
+    Args:
+        alpha: The mask on the grid, float32, shape (h, w), 0..1; pixels above 0.5 are selected.
+        view: How the model sees the image.
+
+    Returns:
+        The clicks, on the image, the largest parts first; none where nothing is selected.
+    """
+    (height, width), (rows, columns) = view.image, view.grid
+    left = np.ascontiguousarray(alpha, dtype=np.float32)
+    depth, found = _depth(left > 0.5), list[tuple[int, Click]]()
+    labels, part = np.empty((rows, columns), np.int32), np.empty((rows, columns), np.float32)
+    while depth.max() > 0 and len(found) < 4 * MASK_PARTS:
+        y, x = divmod(int(np.argmax(depth)), columns)
+        _core.keep_clicked_components(left, np.array([[x, y, 1]], np.int32), 0, labels, part)
+        inside = part > 0.5
+        # The center of a grid pixel, as a pixel of the image.
+        click = Click((2 * x + 1) * width // (2 * columns), (2 * y + 1) * height // (2 * rows), True)
+        found.append((int(inside.sum()), click))
+        depth[inside] = 0
+    found.sort(key=lambda part: -part[0])
+    return [click for area, click in found[:MASK_PARTS] if area >= MASK_LEAST * found[0][0]]
+
+
+def _depth(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.int32]:
+    """Return how many times a mask can be eroded by a square of 3 before a pixel goes; outside the image is outside."""
+    depth, left = np.zeros(mask.shape, np.int32), mask
+    while left.any():
+        depth += left
+        padded = np.pad(left, 1)
+        rows = padded[:-2] & padded[1:-1] & padded[2:]
+        left = rows[:, :-2] & rows[:, 1:-1] & rows[:, 2:]
+    return depth

@@ -1,0 +1,191 @@
+"""What a user says of an image: clicks, boxes, scribbles and masks, checked."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+Number: TypeAlias = "float | np.integer[Any] | np.floating[Any]"
+
+
+class Click(NamedTuple):
+    """A click as it was made: the pixel, and whether it selects (fg) or removes."""
+
+    x: int
+    y: int
+    fg: bool
+
+
+class LocalClick(NamedTuple):
+    """A click that changes only what is connected to it."""
+
+    x: int
+    y: int
+    fg: bool
+
+
+class Box(NamedTuple):
+    """A box around what is wanted: columns x0 to x1 and rows y0 to y1, both ends included."""
+
+    x0: int
+    y0: int
+    x1: int
+    y1: int
+
+
+class Scribble(NamedTuple):
+    """A line drawn over what is wanted (fg) or not: its corners, in the order they were drawn."""
+
+    points: tuple[tuple[int, int], ...]
+    fg: bool
+
+
+class Mask:
+    """A mask or matte that a selection begins with.
+
+    Attributes:
+        alpha: uint8, shape (H, W), 255 where selected. Read-only.
+    """
+
+    def __init__(self, alpha: npt.NDArray[np.uint8]) -> None:
+        self.alpha = np.array(alpha, dtype=np.uint8)
+        self.alpha.flags.writeable = False
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Mask) and np.array_equal(self.alpha, other.alpha)
+
+    def __hash__(self) -> int:
+        return hash((self.alpha.shape, self.alpha.tobytes()))
+
+    def __repr__(self) -> str:
+        height, width = self.alpha.shape
+        return f"Mask(<alpha of {width} x {height} pixels>)"
+
+
+Prompt: TypeAlias = "Click | LocalClick | Box | Scribble | Mask"
+
+
+def checked_click(x: Number, y: Number, fg: bool | np.bool_, shape: tuple[int, int]) -> Click:
+    """Return a click on an image of a shape (H, W).
+
+    Raises:
+        ValueError: It lies outside, or is not a pair of finite numbers and a truth value.
+    """
+    return Click(_pixel("x", x, shape[1]), _pixel("y", y, shape[0]), checked_fg(fg))
+
+
+def checked_box(x0: Number, y0: Number, x1: Number, y1: Number, shape: tuple[int, int]) -> Box:
+    """Return a box on an image of a shape (H, W), its corners in order; what lies outside of the image is cut off.
+
+    Raises:
+        ValueError: A value is not a finite number, or no pixel of the image is in the box.
+    """
+    (left, right), (top, bottom) = (
+        sorted((_whole("x0", x0), _whole("x1", x1))),
+        sorted((_whole("y0", y0), _whole("y1", y1))),
+    )
+    height, width = shape
+    if right < 0 or bottom < 0 or left >= width or top >= height:
+        raise ValueError(
+            f"the box ({x0}, {y0}, {x1}, {y1}) holds nothing of the image: x must be from 0 to {width - 1}, "
+            f"y from 0 to {height - 1}; pass x0, y0, x1, y1 (corners), not a width and height"
+        )
+    return Box(max(0, left), max(0, top), min(width - 1, right), min(height - 1, bottom))
+
+
+def checked_scribble(points: Iterable[Any], fg: bool | np.bool_, shape: tuple[int, int]) -> Scribble:
+    """Return a scribble on an image of a shape (H, W).
+
+    Raises:
+        ValueError: There is no point, or one is not a pair of finite numbers inside the image.
+    """
+    if isinstance(points, (str, bytes)):
+        raise ValueError(f"points is {points!r}; pass pairs of numbers, as in [(10, 20), (30, 25)]")
+    try:
+        listed = [tuple(point) for point in points]
+    except TypeError:
+        raise ValueError(f"points is {points!r}; pass pairs of numbers, as in [(10, 20), (30, 25)]") from None
+    if not listed:
+        raise ValueError("points is empty; pass at least one pair of numbers, as in [(10, 20), (30, 25)]")
+    found = []
+    for number, point in enumerate(listed):
+        if len(point) != 2:
+            raise ValueError(f"points[{number}] is {point!r}; pass a pair of numbers (x, y)")
+        x, y = point
+        found.append((_pixel(f"points[{number}] x", x, shape[1]), _pixel(f"points[{number}] y", y, shape[0])))
+    return Scribble(tuple(found), checked_fg(fg))
+
+
+def checked_mask(mask: Any, shape: tuple[int, int]) -> Mask:
+    """Return a mask for an image of a shape (H, W).
+
+    Args:
+        mask: bool, uint8 (0 to 255) or floating point (0 to 1), shape (H, W).
+
+    Raises:
+        ValueError: It is of another shape or kind, or has other values.
+    """
+    values = np.asarray(mask)
+    if values.shape != shape:
+        hint = "; pass one channel, mask[..., 0]" if values.ndim == 3 and values.shape[:2] == shape else ""
+        hint = hint or ("; is it transposed?" if values.shape == shape[::-1] else "")
+        raise ValueError(f"mask has shape {values.shape}, and the image {shape}{hint}")
+    if values.dtype == np.bool_:
+        return Mask(np.where(values, np.uint8(255), np.uint8(0)))
+    if values.dtype == np.uint8:
+        if values.max() == 1:
+            raise ValueError("mask is uint8 and its largest value is 1, of 255; pass mask.astype(bool)")
+        return Mask(values)
+    if values.dtype.kind == "f":
+        if not (np.isfinite(values).all() and values.min() >= 0 and values.max() <= 1):
+            raise ValueError(
+                f"mask is {values.dtype} with values {values.min():g} to {values.max():g}; floating point goes from 0 "
+                "to 1, so divide it by its range, or pass uint8 from 0 to 255"
+            )
+        return Mask(np.floor(values.astype(np.float64) * 255 + 0.5).astype(np.uint8))
+    raise ValueError(
+        f"mask has dtype {values.dtype}; pass bool, uint8 from 0 to 255 or floating point from 0 to 1, as mask > 0"
+    )
+
+
+def checked_fg(fg: Any) -> bool:
+    """Return whether something selects.
+
+    Raises:
+        ValueError: It is no truth value.
+    """
+    # Not bool(fg): that would make a selecting click of the text "bg".
+    if isinstance(fg, (bool, np.bool_)) or (isinstance(fg, (int, np.integer)) and fg in (0, 1)):
+        return bool(fg)
+    raise ValueError(f"fg is {fg!r}; pass True to select or False to remove")
+
+
+def _whole(name: str, value: Number) -> int:
+    """A coordinate as the index of a pixel, wherever it lies."""
+    pixel = _nearest(value)
+    if pixel is None:
+        raise ValueError(f"{name} is {value!r}; pass a finite number")
+    return pixel
+
+
+def _pixel(name: str, value: Number, length: int) -> int:
+    """A coordinate as the index of a pixel, checked."""
+    pixel = _nearest(value)
+    if pixel is None:
+        raise ValueError(f"{name} is {value!r}; pass a finite number, from 0 to {length - 1} in this image")
+    if not 0 <= pixel < length:
+        raise ValueError(f"{name} is {value!r}, outside the image: it must be from 0 to {length - 1}")
+    return pixel
+
+
+def _nearest(value: Number) -> int | None:
+    # To Python bool is a number too, but True is no coordinate.
+    if isinstance(value, (int, np.integer)) and not isinstance(value, bool):
+        return int(value)
+    if isinstance(value, (float, np.floating)) and math.isfinite(value):
+        return math.floor(value + 0.5)
+    return None

@@ -1,0 +1,139 @@
+"""The steps of a session: what each prompt makes of the selection before it, and the history of them."""
+
+from __future__ import annotations
+
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from pyiseg import prompt_clicks
+from pyiseg.crops import CropPrediction, Crops
+from pyiseg.prompts import Box, Click, LocalClick, Mask, Prompt, Scribble
+
+
+class Step(NamedTuple):
+    """A prompt and its result. The result is grid-sized; the full-resolution alpha is rendered from it when wanted.
+
+    Attributes:
+        prompt: See above.
+        clicks: All clicks so far, with those that stand for other prompts.
+        selection: What was predicted for them; None where a mask without anything selected is all there is.
+    """
+
+    prompt: Prompt
+    clicks: tuple[Click, ...]
+    selection: CropPrediction | None
+
+
+Steps: TypeAlias = tuple[Step, ...]
+
+
+def after(crops: Crops, steps: Steps, prompt: Prompt) -> Steps:
+    """Return the steps with one more; a pure function of the image, the steps and the prompt.
+
+    Args:
+        crops: Where predictions are made.
+        steps: So far.
+        prompt: A `Mask` only where there is no step before.
+    """
+    before = steps[-1] if steps else None
+    clicks, previous = (before.clicks, before.selection) if before else ((), None)
+    if isinstance(prompt, Mask):
+        return (*steps, _begin(crops, prompt))
+    if isinstance(prompt, LocalClick):
+        clicks = (*clicks, Click(*prompt))
+        return (*steps, Step(prompt, clicks, crops.predict_local(clicks, previous)))
+    around = None
+    if isinstance(prompt, Box):
+        new = prompt_clicks.clicks_of_box(prompt, crops.image.shape)
+        around = prompt_clicks.rect_of_box(prompt)
+    elif isinstance(prompt, Scribble):
+        new = prompt_clicks.clicks_of_scribble(prompt, crops.whole.view)
+    else:
+        new = [prompt]
+    clicks, answered = (*clicks, *new), len(clicks)
+    return (*steps, Step(prompt, clicks, crops.predict(clicks, previous, answered, around)))
+
+
+def _begin(crops: Crops, mask: Mask) -> Step:
+    start, alpha = crops.start(mask.alpha)
+    clicks = prompt_clicks.clicks_of_mask(alpha, crops.whole.view)
+    return Step(mask, tuple(clicks), start if clicks else None)
+
+
+def matte(crops: Crops, steps: Steps) -> npt.NDArray[np.uint8]:
+    """Return the alpha after some steps, uint8, shape (H, W), at the image's own resolution. A fresh array."""
+    last = steps[-1] if steps else None
+    if last is None:
+        return np.zeros(crops.image.shape, dtype=np.uint8)
+    if isinstance(last.prompt, Mask):
+        return np.array(last.prompt.alpha)  # what was given, bit for bit
+    assert last.selection is not None
+    return crops.matte(last.clicks, last.selection)
+
+
+class History:
+    """What was done in a session, in order: each prompt that was made or removed, and the steps after it.
+
+    Undoing goes back in it, redoing forward, and something new takes the place of what was undone.
+
+    Attributes:
+        removed: Of each change, which prompt it removed; None for one that was made.
+    """
+
+    def __init__(self) -> None:
+        self._states: list[Steps] = [()]
+        self._removed: list[int | None] = []
+        self._now = 0
+
+    @property
+    def steps(self) -> Steps:
+        """The steps in force."""
+        return self._states[self._now]
+
+    @property
+    def before(self) -> Steps:
+        """The steps that undoing would leave; those in force where nothing is left to undo."""
+        return self._states[max(0, self._now - 1)]
+
+    @property
+    def following(self) -> Steps:
+        """The steps that redoing would bring back; those in force where nothing was undone."""
+        return self._states[min(self._now + 1, len(self._states) - 1)]
+
+    @property
+    def changes(self) -> list[tuple[Prompt | None, int | None]]:
+        """All changes, undone ones too: the prompt that was made, or else which one was removed."""
+        return [
+            (state[-1].prompt, None) if removed is None else (None, removed)
+            for state, removed in zip(self._states[1:], self._removed, strict=True)
+        ]
+
+    @property
+    def undone(self) -> int:
+        """How many of the changes are undone."""
+        return len(self._removed) - self._now
+
+    def add(self, steps: Steps, removed: int | None = None) -> None:
+        """Go on to other steps.
+
+        Args:
+            steps: Those after the change.
+            removed: Which prompt it removed; None where it made the last one.
+        """
+        self._states[self._now + 1 :] = [steps]
+        self._removed[self._now :] = [removed]
+        self._now += 1
+
+    def undo(self) -> None:
+        """Go back to `before`."""
+        self._now = max(0, self._now - 1)
+
+    def redo(self) -> None:
+        """Go forward to `following`."""
+        self._now = min(self._now + 1, len(self._states) - 1)
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._states, self._removed, self._now = [()], [], 0
