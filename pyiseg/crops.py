@@ -23,7 +23,8 @@ from pyiseg.runtime.pipeline import DevicePipeline, Pipeline, Prediction
 if TYPE_CHECKING:
     from pyiseg._core import Array
 
-Clicks: TypeAlias = Sequence[tuple[int, int, bool]]
+Click: TypeAlias = tuple[int, int, bool]
+Clicks: TypeAlias = Sequence[Click]
 
 
 class CropPrediction(NamedTuple):
@@ -73,6 +74,24 @@ def in_force(placed: npt.NDArray[np.int32]) -> npt.NDArray[np.bool_]:
             superseded.add((x, y))  # and with it whatever came before it there
         kept[i] = (x, y) not in superseded
     return kept
+
+
+def grid_window(wanted: Rect, crop: Rect, grid: tuple[int, int]) -> npt.NDArray[np.float32]:
+    """Return 1 on the grid pixels of a crop that a rectangle covers in part or that lie beside them, else 0.
+
+    Returns:
+        float32, shape ``grid``. Fresh.
+    """
+    window = np.zeros(grid, np.float32)
+    sides = []
+    for axis, (low, high, start) in enumerate(
+        ((wanted.top, wanted.bottom, crop.top), (wanted.left, wanted.right, crop.left))
+    ):
+        pixels, length = grid[axis], crop.shape[axis]
+        first, last = (low - start) * pixels // length, -(-(high - start) * pixels // length)
+        sides.append(slice(max(0, first - 1), max(0, last + 1)))
+    window[tuple(sides)] = 1
+    return window
 
 
 def connected_change(
@@ -253,6 +272,55 @@ class Crops:
             return pipeline.to_device(self.matte(clicks, selection))
         prediction = None if selection is None else selection.prediction
         return pipeline.matte_on_device(self.whole.clicks_in(clicks), prediction)
+
+    def predict_in(self, wanted: Rect, fg: Click, bg: Clicks) -> CropPrediction:
+        """Predict what a rectangle holds, from nothing.
+
+        The network is told that all of the rectangle is selected so far, and answers twice: the second time it sees its
+        own first answer. Whatever it selects outside of the rectangle is dropped.
+
+        Args:
+            wanted: The rectangle; its selection is looked for in the crop around it where the model zooms in.
+            fg: A click that selects, in it.
+            bg: Clicks that remove, around it.
+        """
+        with self._working():
+            rect = self._around(wanted)
+            crop = self._crop(rect)
+            inside = grid_window(wanted, rect, crop.view.grid)
+            clicks = [fg, *(click for click in bg if rect.has(click[0], click[1]))]
+            found = CropPrediction(crop.pipeline.carry(inside), rect)
+            answered = 1
+            for _ in range(2):
+                found = self._predict_on(rect, clicks, found, answered, None)
+                only = crop.pipeline.fetch(found.prediction) * inside
+                found, answered = found._replace(prediction=crop.pipeline.adopt(only)), len(clicks)
+            return found
+
+    def union(self, clicks: Clicks, one: CropPrediction, more: Clicks, other: CropPrediction) -> CropPrediction:
+        """Return the selection of what either of two selects.
+
+        Args:
+            clicks, one: A selection, and the clicks that it was predicted for.
+            more, other: The other one, likewise.
+        """
+        with self._working():
+            found, bounds = list[tuple[npt.NDArray[np.float32], Rect]](), self.whole.rect
+            rects = list[Rect]()
+            for asked, selection in ((clicks, one), (more, other)):
+                crop = self._crop(selection.rect)
+                alpha = crop.pipeline.on_grid(crop.clicks_in(asked), selection.prediction)
+                found.append((alpha, selection.rect))
+                if (selected := zoom.selection_bounds(alpha, selection.rect)) is not None:
+                    rects.append(selected)
+            if rects:
+                bounds = self._around(rects[0].union(rects[-1]))
+            crop = self._crop(bounds)
+            moved = [
+                alpha if rect == bounds else zoom.resample_to_crop(alpha, rect, bounds, crop.view.grid)
+                for alpha, rect in found
+            ]
+            return CropPrediction(crop.pipeline.adopt(np.maximum(*moved)), bounds)
 
     def to_device(self, alpha: npt.NDArray[np.uint8]) -> Array:
         """Bring a matte, uint8, shape (H, W), to the device. The next call overwrites it."""

@@ -12,15 +12,29 @@ from pyiseg import _core
 from pyiseg.geometry import Rect, View
 from pyiseg.prompts import Box, Click, Scribble
 
+# The clicks around a box lie so many grid pixels outside of its corners.
+BOX_DISTANCE = 3
 # Clicks of a scribble lie at least so many grid pixels apart, and are at most so many.
 SCRIBBLE_STEP, SCRIBBLE_CLICKS = 4, 8
 # So many parts of a mask get a click, the largest ones; parts that are smaller than this share of the largest get none.
 MASK_PARTS, MASK_LEAST = 8, 0.02
 
 
-def clicks_of_box(box: Box, shape: tuple[int, int]) -> list[Click]:
-    """Return one click in the middle of a box."""
-    return [Click((box.x0 + box.x1) // 2, (box.y0 + box.y1) // 2, True)]
+def clicks_of_box(box: Box, view: View) -> tuple[Click, list[Click]]:
+    """Return the clicks that stand for a box: one in its middle, which selects, and those outside of its corners.
+
+    Args:
+        box: On the image.
+        view: How the model sees the image.
+
+    Returns:
+        The one that selects, and up to four that remove: where a corner lies at the image's border, there is none.
+    """
+    (height, width), (rows, columns) = view.image, view.grid
+    away_x, away_y = (1 + BOX_DISTANCE * side // pixels for side, pixels in ((width, columns), (height, rows)))
+    corners = [(x, y) for y in (box.y0 - away_y, box.y1 + away_y) for x in (box.x0 - away_x, box.x1 + away_x)]
+    around = [Click(x, y, False) for x, y in corners if 0 <= x < width and 0 <= y < height]
+    return Click((box.x0 + box.x1) // 2, (box.y0 + box.y1) // 2, True), around
 
 
 def rect_of_box(box: Box) -> Rect:

@@ -44,16 +44,21 @@ def after(crops: Crops, steps: Steps, prompt: Prompt) -> Steps:
     if isinstance(prompt, LocalClick):
         clicks = (*clicks, Click(*prompt))
         return (*steps, Step(prompt, clicks, crops.predict_local(clicks, previous)))
-    around = None
     if isinstance(prompt, Box):
-        new = prompt_clicks.clicks_of_box(prompt, crops.image.shape)
-        around = prompt_clicks.rect_of_box(prompt)
-    elif isinstance(prompt, Scribble):
-        new = prompt_clicks.clicks_of_scribble(prompt, crops.whole.view)
-    else:
-        new = [prompt]
+        return (*steps, _box(crops, before, prompt))
+    new = prompt_clicks.clicks_of_scribble(prompt, crops.whole.view) if isinstance(prompt, Scribble) else [prompt]
     clicks, answered = (*clicks, *new), len(clicks)
-    return (*steps, Step(prompt, clicks, crops.predict(clicks, previous, answered, around)))
+    return (*steps, Step(prompt, clicks, crops.predict(clicks, previous, answered)))
+
+
+def _box(crops: Crops, before: Step | None, box: Box) -> Step:
+    inside, around = prompt_clicks.clicks_of_box(box, crops.whole.view)
+    found = crops.predict_in(prompt_clicks.rect_of_box(box), inside, around)
+    # The clicks around it have done their part: kept, they would stand in the way of later ones.
+    clicks = (inside,)
+    if before is None or before.selection is None:
+        return Step(box, clicks, found)
+    return Step(box, (*before.clicks, inside), crops.union(before.clicks, before.selection, clicks, found))
 
 
 def _begin(crops: Crops, mask: Mask) -> Step:
