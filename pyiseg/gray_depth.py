@@ -31,13 +31,14 @@ class Depth(NamedTuple):
         bits: That pixels use, 8 to 16; None where it does not say.
         maybe_scaled: Whether the values may have been spread over 16 bits already, as the PNG specification asks for.
         white_is_zero: Whether 0 stands for white.
-        wide: Whether a channel has 16 bits in the file, of which Pillow keeps 8 in images with color.
+        stored: Bits of a channel in the file. Of 16 Pillow keeps the upper 8 in images with color; fewer than 8 it
+            spreads over 8.
     """
 
     bits: int | None = None
     maybe_scaled: bool = False
     white_is_zero: bool = False
-    wide: bool = False
+    stored: int = 8
 
 
 def stated_depth(image: Image.Image) -> Depth:
@@ -102,7 +103,7 @@ def check_colors(colors: npt.NDArray[np.uint8], depth: Depth, name: str) -> None
         ValueError: They are that dark, and the file does not say that they use 16 bits.
     """
     high = int(colors.max())
-    if depth.wide and depth.bits != 16 and 0 < high < DOUBTFUL >> 8:
+    if depth.stored == 16 and depth.bits != 16 and 0 < high < DOUBTFUL >> 8:
         read = f"cv2.imread({name}, cv2.IMREAD_UNCHANGED)[..., 2::-1] of OpenCV, which keeps all 16 bits"
         raise ValueError(_doubt(name, int(colors.min()) << 8, (high << 8) + 255, read))
 
@@ -136,7 +137,7 @@ def _of_tiff(tags: Any) -> Depth:
     depths = [n for n in range(8, 17) if (1 << n) - 1 in tops]
     # 16 bits are what the values are stored in.
     own = max((n for n in bits if 8 < n < 16), default=depths[-1] if depths else None)
-    return Depth(own, white_is_zero=tags.get(_PHOTOMETRIC) == 0, wide=16 in bits)
+    return Depth(own, white_is_zero=tags.get(_PHOTOMETRIC) == 0, stored=max(bits, default=8))
 
 
 def _numbers(value: Any) -> tuple[Any, ...]:
@@ -151,7 +152,7 @@ def _of_png(file: BinaryIO | None) -> Depth:
         return Depth()
     # Of gray one byte, of color three; a further one is alpha's.
     significant = max(sbit[: 3 if ihdr[9] & 2 else 1], default=0)
-    return Depth(significant if 8 <= significant <= 16 else None, maybe_scaled=True, wide=ihdr[8] == 16)
+    return Depth(significant if 8 <= significant <= 16 else None, maybe_scaled=True, stored=ihdr[8])
 
 
 def _are_scaled(values: npt.NDArray[Any], bits: int) -> bool:

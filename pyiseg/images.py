@@ -251,10 +251,10 @@ def _converted(image: Image.Image, depth: Depth, name: str, as_stored: bool) -> 
             f"{name} has floating-point pixels (mode F), which have no fixed range; "
             "scale them to 0..255 and convert('L') first"
         )
-    alpha = pil_images.alpha_of(image)
+    alpha = pil_images.alpha_of(image, depth.stored)
     if image.mode == "I" or image.mode.startswith("I;16"):
         image = pil_images.with_pixels(image, gray_to_8_bits(np.asarray(image), depth, name))
-    elif depth.wide:
+    elif depth.stored == 16:
         check_colors(np.asarray(image.convert("RGB")), depth, name)
     if not as_stored:
         image = color_profiles.to_srgb(image, name)

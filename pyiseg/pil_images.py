@@ -87,11 +87,12 @@ def upright(image: Image.Image) -> Image.Image:
     return image if turn is None else image.transpose(turn)
 
 
-def alpha_of(image: Image.Image) -> npt.NDArray[np.uint8] | None:
+def alpha_of(image: Image.Image, stored: int = 8) -> npt.NDArray[np.uint8] | None:
     """Return alpha, uint8, shape (H, W), of a channel, a palette or a color that stands for transparent.
 
     Args:
         image: Loaded, before anything of it is converted.
+        stored: Bits of a channel in its file; the color that stands for transparent has as many.
 
     Returns:
         A fresh array; None where nothing can be transparent.
@@ -104,9 +105,14 @@ def alpha_of(image: Image.Image) -> npt.NDArray[np.uint8] | None:
     if key is None or not (image.mode in ("1", "L", "I", "RGB") or image.mode.startswith("I;16")):
         return None
     values = np.asarray(image)
+    key = np.asarray(key)
     if image.mode == "1":
-        values = values * np.uint8(255)
-    opaque = values != np.asarray(key)
+        key = key != 0  # of white, older versions of Pillow have 1 and newer ones 255
+    elif image.mode == "L" and stored < 8:
+        key = key * (255 // ((1 << stored) - 1))
+    elif image.mode == "RGB" and stored == 16:
+        key = key >> 8
+    opaque = values != key
     return np.where(opaque if opaque.ndim == 2 else opaque.any(axis=2), 255, 0).astype(np.uint8)
 
 
