@@ -68,6 +68,8 @@ def upright(image: Image.Image) -> Image.Image:
     """
     from PIL import Image
 
+    if image.format == "TIFF":
+        return image  # Pillow turns these when it loads them; older versions leave the orientation in its place
     # As the standard, CIPA DC-008, draws them.
     turns = {
         2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -102,10 +104,11 @@ def alpha_of(image: Image.Image, stored: int = 8) -> npt.NDArray[np.uint8] | Non
         return np.array(image.getchannel("A"))
     if image.mode in ("PA", "RGBa") or (image.mode == "P" and (key is not None or _palette_has_alpha(image))):
         return np.array(image.convert("RGBA").getchannel("A"))
-    if key is None or not (image.mode in ("1", "L", "I", "RGB") or image.mode.startswith("I;16")):
+    gray = image.mode in ("1", "L", "I") or image.mode.startswith("I;16")
+    # What a program has left of another mode, such as the alphas of a palette that is none any more, is no color.
+    if not isinstance(key, int if gray else tuple) or not (gray or image.mode == "RGB"):
         return None
-    values = np.asarray(image)
-    key = np.asarray(key)
+    values, key = np.asarray(image), np.asarray(key)
     if image.mode == "1":
         key = key != 0  # of white, older versions of Pillow have 1 and newer ones 255
     elif image.mode == "L" and stored < 8:

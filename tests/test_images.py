@@ -166,8 +166,9 @@ def test_pil_images_without_a_meaning_in_8_bits() -> None:
         images.to_rgb(Image.new("La", (5, 5)))
 
 
+@pytest.mark.parametrize("suffix", [".png", ".tif"])
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_exif_orientation_is_applied(tmp_path: Path, orientation: int) -> None:
+def test_exif_orientation_is_applied(tmp_path: Path, orientation: int, suffix: str) -> None:
     upright = Image.fromarray(RGB)
     # The transposition that undoes each orientation, as the EXIF standard (CIPA DC-008) draws them.
     undo = {2: 0, 3: 3, 4: 1, 5: 5, 6: 4, 7: 6, 8: 2}
@@ -176,11 +177,12 @@ def test_exif_orientation_is_applied(tmp_path: Path, orientation: int) -> None:
     stored = upright.transpose(Image.Transpose(redo[orientation])) if orientation > 1 else upright
     exif = Image.Exif()
     exif[0x0112] = orientation
-    path = tmp_path / "turned.png"
+    path = tmp_path / f"turned{suffix}"
     stored.save(path, exif=exif)
     np.testing.assert_array_equal(door(path), RGB)
     with Image.open(path) as opened:
         np.testing.assert_array_equal(door(opened), RGB)
+        np.testing.assert_array_equal(door(opened), RGB)  # loaded by now
 
 
 def exif_with(*, orientation: int, tag: int, kind: int, value: bytes) -> bytes:

@@ -136,8 +136,10 @@ def test_premultiplied_colors() -> None:
         np.dstack([RGB, np.full((6, 9), 255, np.uint8)]),
         Image.fromarray(np.dstack([RGB, np.full((6, 9), 255, np.uint8)])),
         keyed(Image.fromarray(RGB), (1, 2, 3)),
+        keyed(Image.fromarray(RGB), bytes(16)),
+        keyed(Image.fromarray(RGB), None),
     ],
-    ids=["rgb", "array", "PIL", "a color that does not occur"],
+    ids=["rgb", "array", "PIL", "a color that does not occur", "of a palette", "none"],
 )
 def test_opaque_images_have_no_rgba(opaque: Any) -> None:
     found = images.load(opaque)
