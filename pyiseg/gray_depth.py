@@ -156,8 +156,10 @@ def _of_png(file: BinaryIO | None) -> Depth:
 
 
 def _are_scaled(values: npt.NDArray[Any], bits: int) -> bool:
-    """Whether all values are ones of so many bits spread over 16: shifted, or multiplied and rounded either way."""
+    """Whether all values are ones of so many bits multiplied to fill 16, rounded either way.
+
+    Dark ones that were shifted instead are among these.
+    """
     wide, top = values.astype(np.int64), (1 << bits) - 1
-    shifted = (wide & ((1 << (16 - bits)) - 1)) == 0
-    multiplied = np.abs((wide * top + 32767) // 65535 * 65535 - wide * top) < top
-    return bool(shifted.all() or multiplied.all())
+    nearest = (wide * top + 32767) // 65535
+    return bool((np.abs(nearest * 65535 - wide * top) < top).all())

@@ -1,8 +1,7 @@
-"""Read image files with Pillow, and how an image is turned and where it is transparent."""
+"""Read image files with Pillow; find out how an image is turned and where it is transparent."""
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
@@ -32,22 +31,33 @@ def read(file: BinaryIO, name: str) -> tuple[Image.Image, Depth]:
     from PIL import Image, UnidentifiedImageError
 
     try:
-        return load(Image.open(file))
+        return _read(file)
     except MemoryError:
         raise
+    except UnidentifiedImageError:
+        raise ValueError(f"{name} is not an image that Pillow can read; convert it to PNG or JPEG") from None
     except Image.DecompressionBombError as error:
         raise ValueError(f"{name} is too large: {error}; shrink it, or pass it as an array") from None
     except Exception as error:
         # Pillow's decoders have no common error: OSError, SyntaxError and RuntimeError have been seen.
-        for fewer, lost_profile in without_notes(file):
-            with suppress(OSError, SyntaxError, ValueError):
-                image, depth = load(Image.open(fewer))
-                if lost_profile:
-                    image.info["icc_profile"] = b"damaged"  # whoever converts colors says so
-                return image, depth
-        if isinstance(error, UnidentifiedImageError):
-            raise ValueError(f"{name} is not an image that Pillow can read; convert it to PNG or JPEG") from None
         raise ValueError(f"{name} {DAMAGED}: {error}") from error
+
+
+def _read(file: BinaryIO) -> tuple[Image.Image, Depth]:
+    from PIL import Image
+
+    try:
+        return load(Image.open(file))
+    except (MemoryError, Image.DecompressionBombError):
+        raise
+    except Exception:
+        fewer = without_notes(file)
+        if fewer is None:
+            raise
+        image, depth = load(Image.open(fewer[0]))
+        if fewer[1]:
+            image.info["icc_profile"] = b"damaged"  # whoever converts colors says so
+        return image, depth
 
 
 def load(image: Image.Image) -> tuple[Image.Image, Depth]:

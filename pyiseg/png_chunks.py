@@ -46,27 +46,26 @@ def header(file: BinaryIO) -> tuple[bytes, bytes]:
     return found[b"IHDR"], found[b"sBIT"]
 
 
-def without_notes(file: BinaryIO) -> Iterator[tuple[BinaryIO, bool]]:
-    """Yield a PNG file with fewer of the notes beside its pixels, for when Pillow cannot read it with all of them.
+def without_notes(file: BinaryIO) -> tuple[BinaryIO, bool] | None:
+    """Return a PNG file with fewer of the notes beside its pixels, for when Pillow cannot read it with all of them.
 
     Args:
-        file: Whole, as far as it goes. Where it is no PNG, nothing is yielded.
+        file: Whole, as far as it goes.
 
-    Yields:
-        A file in memory, and whether it had a color profile that was left out: first with the sound ones of the notes
-        that decide how the pixels are to be seen, then with the pixels alone.
+    Returns:
+        A file in memory with the pixels and the sound ones of the notes that decide how they are to be seen, and
+        whether it had a color profile that is not sound. None where the file is no PNG.
     """
-    found = []
+    kept, lost_profile = [_SIGNATURE], False
     for name, length in chunks(file):
-        if name in _PIXELS or name in _WANTED:
-            content, checksum = file.read(length), file.read(4)
-            found.append((name, struct.pack(">I", length) + name + content + checksum, _sound(name, content, checksum)))
-    had_profile = any(name == b"iCCP" for name, _, _ in found)
-    for wanted in (_WANTED, ()):
-        kept = [(name, whole) for name, whole, sound in found if name in _PIXELS or (name in wanted and sound)]
-        if kept:
-            lost = had_profile and not any(name == b"iCCP" for name, _ in kept)
-            yield io.BytesIO(_SIGNATURE + b"".join(whole for _, whole in kept)), lost
+        if name not in _PIXELS and name not in _WANTED:
+            continue
+        content, checksum = file.read(length), file.read(4)
+        if name in _PIXELS or _sound(name, content, checksum):
+            kept.append(struct.pack(">I", length) + name + content + checksum)
+        else:
+            lost_profile |= name == b"iCCP"
+    return (io.BytesIO(b"".join(kept)), lost_profile) if len(kept) > 1 else None
 
 
 def _sound(name: bytes, content: bytes, checksum: bytes) -> bool:

@@ -321,6 +321,9 @@ def test_bombs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
     with pytest.raises(ValueError, match=r"a\.png' is too large"):
         images.to_rgb(tmp_path / "a.png")
+    (tmp_path / "b.png").write_bytes(png_with((b"pHYs", b"1", 0)))
+    with pytest.raises(ValueError, match=r"b\.png' is too large"):
+        images.to_rgb(tmp_path / "b.png")
 
 
 @pytest.mark.parametrize("suffix", [*images.LOSSLESS, ".PNG"])
