@@ -72,6 +72,21 @@ def test_gray() -> None:
     assert np.abs(found - wanted[..., None]).max() < 2
 
 
+@pytest.mark.parametrize("suffix", [".jpg", ".tif"])
+def test_inks(tmp_path: Path, suffix: str) -> None:
+    black = np.arange(256, dtype=np.uint8).repeat(8).reshape(32, 64)
+    inks = np.dstack([np.zeros((32, 64, 3), np.uint8), black])
+    image = Image.frombytes("CMYK", (64, 32), inks.tobytes())
+    path = tmp_path / f"a{suffix}"
+    image.save(path, icc_profile=icc.cmyk_profile(), **SETTINGS[suffix])
+    lightness = 100 * (1 - black / 255)
+    # CIE 1976: the luminance of a lightness.
+    light = np.where(lightness > 8, ((lightness + 16) / 116) ** 3, lightness * (3 / 29) ** 3)
+    found = images.load(path).rgb
+    assert np.abs(found - 255 * icc.from_linear(light)[..., None]).max() < 4
+    assert np.abs(found.astype(int) - images.to_rgb(path)).max() > 5, "it makes a difference"
+
+
 def test_palettes() -> None:
     image = Image.fromarray(RGB).quantize(16)
     colors = np.asarray(image.convert("RGB"))

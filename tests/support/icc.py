@@ -1,4 +1,4 @@
-"""Small color profiles (ICC.1:2001-04, version 2.4): of RGB by its primaries, and of gray."""
+"""Small color profiles (ICC.1:2001-04, version 2.4): of RGB by its primaries, of gray, and of CMYK."""
 
 from __future__ import annotations
 
@@ -25,6 +25,16 @@ def rgb_profile(primaries: NDArray[np.float64], gamma: float) -> bytes:
 def gray_profile(gamma: float) -> bytes:
     """A profile of gray."""
     return _profile("GRAY", b"mntr", {"kTRC": _gamma(gamma), "wtpt": _xyz(D50)})
+
+
+def cmyk_profile() -> bytes:
+    """A profile of inks that darken alike: L* is 100 times what each of them lets through, and nothing has a hue."""
+    ramp = bytes(range(256))
+    # The four inks off or on, the first one varying slowest; L, a and b of each, of which 128 is no hue.
+    nodes = b"".join(bytes([255 if corner == 0 else 0, 128, 128]) for corner in range(16))
+    matrix = struct.pack(">9i", *(65536 * (i % 4 == 0) for i in range(9)))
+    table = b"mft1" + bytes(4) + bytes([4, 3, 2, 0]) + matrix + 4 * ramp + nodes + 3 * ramp
+    return _profile("CMYK", b"prtr", {"A2B0": table, "wtpt": _xyz(D50)}, b"Lab ")
 
 
 def to_linear(srgb: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -57,7 +67,7 @@ def _xyz(values: tuple[float, ...]) -> bytes:
     return b"XYZ " + bytes(4) + struct.pack(">3i", *(round(65536 * value) for value in values))
 
 
-def _profile(space: str, kind: bytes, tags: dict[str, bytes]) -> bytes:
+def _profile(space: str, kind: bytes, tags: dict[str, bytes], connection: bytes = b"XYZ ") -> bytes:
     note = b"a profile for tests\0"
     tags = tags | {
         "cprt": b"text" + bytes(4) + note,
@@ -68,7 +78,7 @@ def _profile(space: str, kind: bytes, tags: dict[str, bytes]) -> bytes:
     for name, content in tags.items():
         table += name.encode() + struct.pack(">II", start + len(data), len(content))
         data += content + bytes(-len(content) % 4)
-    header = struct.pack(">I4sI4s4s4s", start + len(data), bytes(4), 0x02400000, kind, space.encode(), b"XYZ ")
+    header = struct.pack(">I4sI4s4s4s", start + len(data), bytes(4), 0x02400000, kind, space.encode(), connection)
     header += struct.pack(">6H", 2000, 1, 1, 0, 0, 0) + b"acsp" + bytes(28)
     header += struct.pack(">3i", *(round(65536 * value) for value in D50))
     return header.ljust(128, b"\0") + table + data
