@@ -16,6 +16,7 @@ from pyiseg.errors import DeviceError, ModelError
 from pyiseg.geometry import View
 from pyiseg.model import Model
 from pyiseg.runtime.device_image import DeviceImage
+from pyiseg.settings import check_num_threads
 
 if TYPE_CHECKING:
     from pyiseg.runtime import pipeline
@@ -209,10 +210,16 @@ def _on_cpu(model: Model, view: View, image: Source) -> EncodedImage:
 
 
 def _native() -> Any:
-    """The extension."""
+    """The extension.
+
+    Raises:
+        SettingError: PYISEG_NUM_THREADS has a value that the extension refuses.
+        DeviceError: It cannot be imported.
+    """
     try:
         from pyiseg import _core
     except ImportError as error:
+        check_num_threads()
         # The usual reason: Python started in a checkout takes the package there, not the installed one.
         raise DeviceError(
             f"the extension of pyiseg is not built in '{Path(__file__).parent}' ({error}): leave that folder, or "

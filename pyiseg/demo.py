@@ -24,10 +24,10 @@ def side_by_side(session: Session) -> npt.NDArray[np.uint8]:
     from PIL import Image
 
     height, width = session.shape
-    alpha = session.alpha
+    alpha, cutout = session.alpha, session.cutout()
     clicked = Image.fromarray(session.image)
     draw_clicks(clicked, session.clicks, radius=max(3, max(height, width) // 60))
     gap = np.full((height, max(1, width // 50), 3), 255, dtype=np.uint8)
     matte = np.repeat(alpha[..., None], 3, axis=2)
-    parts = (np.array(clicked), gap, matte, gap, over_checkerboard(session.image, alpha))
+    parts = (np.array(clicked), gap, matte, gap, over_checkerboard(cutout[..., :3], cutout[..., 3]))
     return np.concatenate(parts, axis=1)

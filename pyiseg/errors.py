@@ -15,3 +15,7 @@ class ModelError(PyisegError):
 
 class DeviceError(PyisegError):
     """A device that pyiseg knows by name cannot be used here."""
+
+
+class SettingError(PyisegError, ValueError):
+    """An environment variable of pyiseg has a value that it cannot have."""

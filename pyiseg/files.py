@@ -25,7 +25,9 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
     # Through a link, and with the permissions of what is replaced: only the content is to change.
     target = Path(os.path.realpath(path))
     # Opened here rather than by tempfile, whose files only their owner can read. The token keeps two writers apart.
-    temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
+    # Cut, since a name may have 255 bytes in most file systems, and the target's may have that many.
+    name = os.fsencode(target.name)[:230].decode("utf-8", "ignore")
+    temporary = target.with_name(f".{name}.{secrets.token_hex(4)}.part")
     try:
         with open(temporary, "xb") as file:
             if target.exists():

@@ -50,20 +50,32 @@ class Image:
     ) -> None:
         chosen = backend.resolve(device)  # before the file is read
         self._model = load_model(model)
-        pixels = DeviceImage(source) if is_device_array(source) else images.to_rgb(source)
-        if isinstance(pixels, np.ndarray):
-            pixels.flags.writeable = False
+        loaded = None if is_device_array(source) else images.load(source)
+        pixels = DeviceImage(source) if loaded is None else loaded.rgb
+        self._rgba = None if loaded is None else loaded.rgba
+        for own in (pixels, self._rgba):
+            if isinstance(own, np.ndarray):
+                own.flags.writeable = False
         view = self._model.view((pixels.shape[0], pixels.shape[1]))
         self._device, self._encoded = backend.encode(chosen, self._model, view, pixels, fall_back=device == "auto")
         self._held_crops = HeldCrops(HELD_CROPS)  # of all sessions on it; `pyiseg.crops` uses it
 
     @property
     def rgb(self) -> npt.NDArray[np.uint8]:
-        """The image as it is seen: RGB, uint8, shape (H, W, 3). The image's own, read-only.
+        """The image as the network sees it: RGB, uint8, shape (H, W, 3). The image's own, read-only.
 
-        One that was given on a GPU is fetched when this is first asked for, or when a session zooms in.
+        What is transparent lies over white here, and a color profile is converted to sRGB. An image that was given on
+        a GPU is fetched when this is first asked for, or when a session zooms in.
         """
         return self._encoded.rgb
+
+    @property
+    def rgba(self) -> npt.NDArray[np.uint8] | None:
+        """The image's own colors with its alpha: uint8, shape (H, W, 4), colors not multiplied by alpha; read-only.
+
+        None where all of the image is opaque; then `rgb` is all there is.
+        """
+        return self._rgba
 
     @property
     def model(self) -> Model:
@@ -92,7 +104,7 @@ class Image:
         """Refuse to be copied or pickled: it never changes, so it can be shared as it is."""
         raise TypeError(
             "a pyiseg.Image cannot be copied or pickled; share it, or make another one from its rgb: "
-            "pyiseg.Image(image.rgb)"
+            "pyiseg.Image(image.rgb), or of image.rgba where it is transparent"
         )
 
     def __repr__(self) -> str:

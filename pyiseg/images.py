@@ -1,4 +1,4 @@
-"""Convert NumPy arrays, PIL images and paths to one RGB array; reject anything else with a hint.
+"""Convert NumPy arrays, PIL images and paths to RGB and alpha arrays; reject anything else with a hint.
 
 Pillow is imported only when an image has to be read or converted, so that ``import pyiseg`` stays light.
 """
@@ -7,13 +7,17 @@ from __future__ import annotations
 
 import os
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
+from pyiseg import color_profiles, pil_images
 from pyiseg.files import atomic_write
+from pyiseg.gray_depth import Depth, check_colors, gray_to_8_bits, to_8_bits
+from pyiseg.paths import local_path
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -25,42 +29,70 @@ LOSSLESS = (".png", ".webp", ".tif", ".tiff")
 """Suffixes that `write` knows: formats that keep an alpha channel and every value."""
 
 _ACCEPTED = "a uint8 array (H, W), (H, W, 3) or (H, W, 4), a PIL image, or the path of an image"
-_DAMAGED = "cannot be decoded, the file may be damaged or incomplete"
 
 
-def to_rgb(image: ImageLike) -> Pixels:
-    """Turn an image of any accepted kind into an RGB array.
+@dataclass(frozen=True)
+class LoadedImage:
+    """An image as it is seen, and with its transparency.
+
+    Attributes:
+        rgb: In sRGB and, where it is transparent, over white; uint8, shape (H, W, 3), C-contiguous. Fresh.
+        rgba: Its own colors and alpha, not multiplied, uint8, shape (H, W, 4); None where all of it is opaque. Fresh.
+    """
+
+    rgb: Pixels
+    rgba: Pixels | None = None
+
+
+def load(image: ImageLike) -> LoadedImage:
+    """Take an image of any accepted kind as sessions see it.
 
     Args:
         image: One of
 
-            * a uint8 array, (H, W) or (H, W, 1) gray, (H, W, 2) gray and alpha, (H, W, 3) RGB, (H, W, 4) RGB and alpha;
-            * a PIL image of any mode but ``F``; palettes are looked up, 16-bit gray is scaled to 8 bits;
+            * a uint8 array, (H, W) or (H, W, 1) gray, (H, W, 3) RGB, (H, W, 4) RGB and alpha;
+            * a PIL image of any mode but ``F``; palettes are looked up, gray of more than 8 bits is scaled to 8;
             * the path of a file that Pillow can read.
 
-            An alpha channel is ignored, color profiles too. The EXIF orientation of a file or PIL image is applied.
-
-    Returns:
-        RGB, uint8, shape (H, W, 3), C-contiguous. Always a fresh array that shares no memory with ``image``.
+            The EXIF orientation of a file or PIL image is applied. A color profile is converted to sRGB; one that
+            cannot be used is a `RuntimeWarning`.
 
     Raises:
         ValueError: Not an image, or one of a kind that has no clear meaning as 8-bit RGB.
         FileNotFoundError: No file at the given path.
     """
-    if isinstance(image, np.ndarray):
-        return _from_array(image)
-    if isinstance(image, (str, os.PathLike)):
-        return _from_path(Path(image))
-    # A PIL image can only exist once PIL.Image is loaded: no need to import it to rule that out.
-    pil = sys.modules.get("PIL.Image")
-    if pil is not None and isinstance(image, pil.Image):
-        return _from_pil(image)
-    kind = f"{type(image).__module__}.{type(image).__qualname__}".removeprefix("builtins.")
-    raise ValueError(
-        f"image is a {kind}; pass {_ACCEPTED}. "
-        "numpy.asarray(image, dtype=numpy.uint8) converts lists and tensors that hold 0..255, "
-        "PIL.Image.open(image) opens a file object"
-    )
+    return _over_white(*_pixels_of(image, as_stored=False))
+
+
+def to_rgb(image: ImageLike) -> Pixels:
+    """Turn an image of any accepted kind into an RGB array of the colors as they are stored.
+
+    Args:
+        image: As for `load`, but alpha and color profiles are ignored.
+
+    Returns:
+        RGB, uint8, shape (H, W, 3), C-contiguous. Always a fresh array that shares no memory with ``image``.
+
+    Raises:
+        ValueError, FileNotFoundError: As for `load`.
+    """
+    return _pixels_of(image, as_stored=True)[0]
+
+
+def cut_out(rgb: Pixels, rgba: Pixels | None, alpha: Pixels) -> Pixels:
+    """Give an image the alpha of a selection, times its own.
+
+    Args:
+        rgb, rgba: Of a `LoadedImage`.
+        alpha: Of the selection, uint8, shape (H, W).
+
+    Returns:
+        RGBA, uint8, shape (H, W, 4), colors not multiplied by alpha. Fresh.
+    """
+    if rgba is None:
+        return np.dstack((rgb, alpha))
+    product = (rgba[..., 3].astype(np.uint16) * alpha + 127) // 255
+    return np.dstack((rgba[..., :3], product.astype(np.uint8)))
 
 
 def write(path: str | os.PathLike[str], pixels: Pixels) -> None:
@@ -68,10 +100,11 @@ def write(path: str | os.PathLike[str], pixels: Pixels) -> None:
 
     Args:
         path: Where to; the suffix, one of `LOSSLESS`, names the format. An existing file is replaced.
-        pixels: uint8, shape (H, W) gray, (H, W, 3) RGB or (H, W, 4) RGBA.
+        pixels: uint8, shape (H, W) gray, (H, W, 3) RGB or (H, W, 4) RGBA; colors are sRGB, which the file says by its
+            profile.
 
     Raises:
-        ValueError: The suffix is not a known one.
+        ValueError: The suffix is not a known one, or it is no path.
         OSError: The file cannot be written.
     """
     from PIL import Image
@@ -81,6 +114,10 @@ def write(path: str | os.PathLike[str], pixels: Pixels) -> None:
     options: dict[str, Any] = {".png": {}, ".webp": {"lossless": True, "exact": True}}.get(
         suffix, {"compression": "tiff_deflate"}
     )
+    # A matte holds no colors, and a profile of colors does not belong to gray.
+    profile = color_profiles.srgb() if pixels.ndim == 3 else None
+    if profile is not None:
+        options["icc_profile"] = profile
     with atomic_write(target) as file:
         Image.fromarray(pixels).save(file, format=Image.registered_extensions()[suffix], **options)
 
@@ -92,10 +129,10 @@ def check_writable(path: str | os.PathLike[str]) -> Path:
         The path.
 
     Raises:
-        ValueError: The suffix is not one of `LOSSLESS`, or the path is a folder.
+        ValueError: The suffix is not one of `LOSSLESS`, the path is a folder, or it is no path.
         FileNotFoundError: The folder to write into does not exist.
     """
-    target = Path(path)
+    target = local_path(path)
     if target.suffix.lower() not in LOSSLESS:
         raise ValueError(f"cannot write '{target}': the name must end in {', '.join(LOSSLESS)}")
     if target.is_dir():
@@ -105,9 +142,46 @@ def check_writable(path: str | os.PathLike[str]) -> Path:
     return target
 
 
-def _from_array(array: npt.NDArray[Any]) -> Pixels:
+def _pixels_of(image: ImageLike, *, as_stored: bool) -> tuple[Pixels, Pixels | None]:
+    """Return RGB (H, W, 3), fresh, and alpha (H, W) if there is one; ``as_stored`` leaves the color profile alone."""
+    if isinstance(image, np.ndarray):
+        return _from_array(image)
+    if isinstance(image, (str, os.PathLike)):
+        return _from_path(image, as_stored)
+    # A PIL image can only exist once PIL.Image is loaded: no need to import it to rule that out.
+    pil = sys.modules.get("PIL.Image")
+    if pil is not None and isinstance(image, pil.Image):
+        return _from_pil(image, as_stored)
+    kind = f"{type(image).__module__}.{type(image).__qualname__}".removeprefix("builtins.")
+    raise ValueError(
+        f"image is a {kind}; pass {_ACCEPTED}. "
+        "numpy.asarray(image, dtype=numpy.uint8) converts lists and tensors that hold 0..255, "
+        "PIL.Image.open(image) opens a file object"
+    )
+
+
+def _over_white(rgb: Pixels, alpha: Pixels | None) -> LoadedImage:
+    """Lay colors over white: what is transparent must not show colors that nobody sees."""
+    if alpha is None or (alpha == 255).all():
+        return LoadedImage(rgb)
+    seen, opacity = np.empty_like(rgb), alpha.astype(np.uint16)
+    white = 255 * (255 - opacity) + 127
+    for channel in range(3):  # one at a time, which takes a fifth of the time of all at once
+        color = rgb[..., channel] * opacity
+        color += white  # at most 255 * 255 + 127, which 16 bits hold
+        color //= 255
+        seen[..., channel] = color
+    return LoadedImage(seen, np.dstack((rgb, alpha)))
+
+
+def _from_array(array: npt.NDArray[Any]) -> tuple[Pixels, Pixels | None]:
     if array.dtype != np.uint8:
-        raise ValueError(f"image has dtype {array.dtype}; {_way_out(array.dtype)}")
+        raise ValueError(f"image has dtype {array.dtype}; {_way_out(array)}")
+    if array.ndim == 3 and array.shape[2] == 2:
+        raise ValueError(
+            f"image has shape {array.shape}, and two channels have no clear meaning; of gray and alpha pass "
+            "image[..., [0, 0, 0, 1]], which is RGB and alpha, of gray alone image[..., 0]"
+        )
     if array.ndim not in (2, 3) or (array.ndim == 3 and not 1 <= array.shape[2] <= 4):
         hint = ""
         if array.ndim == 3 and array.shape[0] in (1, 3, 4):
@@ -117,84 +191,80 @@ def _from_array(array: npt.NDArray[Any]) -> Pixels:
         raise ValueError(f"image has shape {array.shape}, not (H, W), (H, W, 3) or (H, W, 4){hint}")
     if array.size == 0:
         raise ValueError(f"image has shape {array.shape}: it holds no pixels")
-    # One and two channels are gray, and gray and alpha; of three and four the first three are the color.
-    color = array[..., None] if array.ndim == 2 else array[..., :1] if array.shape[2] <= 2 else array[..., :3]
     rgb = np.empty((*array.shape[:2], 3), dtype=np.uint8)
-    rgb[...] = color
-    return rgb
+    rgb[...] = array[..., None] if array.ndim == 2 else array[..., :3]
+    return rgb, np.array(array[..., 3]) if array.ndim == 3 and array.shape[2] == 4 else None
 
 
-def _way_out(dtype: np.dtype[Any]) -> str:
-    if dtype.kind == "f":
-        return (
-            "pass uint8: (image * 255).round().astype(numpy.uint8) for values in 0..1 (clear NaN first, "
-            "it has no color)"
-        )
-    if dtype.kind == "b":
+def _way_out(array: npt.NDArray[Any]) -> str:
+    """How an array of another type becomes uint8; by its values, since what is too large for uint8 would wrap."""
+    kind = array.dtype.kind
+    if kind == "b":
         return "pass uint8: image.astype(numpy.uint8) * 255"
-    if dtype == np.uint16:
-        return "pass uint8: (image // 257).astype(numpy.uint8) for values in 0..65535"
-    if dtype.kind in "iu":
-        return "pass uint8: image.astype(numpy.uint8) for values in 0..255"
-    return f"pass {_ACCEPTED}"
+    if kind not in "iuf":
+        return f"pass {_ACCEPTED}"
+    finite = array[np.isfinite(array)]
+    low, high = (finite.min(), finite.max()) if finite.size else (0, 0)
+    if kind == "f":
+        if low >= 0 and high <= 1:
+            return (
+                "pass uint8: (image * 255).round().astype(numpy.uint8) for values in 0..1 (clear NaN first, "
+                "it has no color)"
+            )
+        way_out = (
+            "image.round().astype(numpy.uint8)" if low >= 0 and high <= 255 else to_8_bits(float(low), float(high))
+        )
+        return f"its values are {low:g}..{high:g}; pass uint8: {way_out}"
+    others = " or, of values in 0..65535, (image // 257).astype(numpy.uint8)" if high <= 255 and kind == "u" else ""
+    return f"its values are {low}..{high}; pass uint8: {to_8_bits(int(low), int(high))}{others}"
 
 
-def _from_path(path: Path) -> Pixels:
-    from PIL import Image, UnidentifiedImageError
-
+def _from_path(source: str | os.PathLike[str], as_stored: bool) -> tuple[Pixels, Pixels | None]:
+    path = local_path(source, "or the image itself as an array or a PIL image")
+    name = f"'{path}'"
     if path.exists() and not path.is_file():
-        raise ValueError(f"'{path}' is {'a folder' if path.is_dir() else 'no file'}; pass the path of one image")
+        raise ValueError(f"{name} is {'a folder' if path.is_dir() else 'no file'}; pass the path of one image")
     if not path.exists():
-        raise FileNotFoundError(f"no image at '{path}'; check the path (the working folder is '{Path.cwd()}')")
+        raise FileNotFoundError(f"no image at {name}; check the path (the working folder is '{Path.cwd()}')")
     # Opened here, so that what the operating system has to say (no permission) is not taken for a damaged file.
     with open(path, "rb") as file:
-        try:
-            image = Image.open(file)
-        except UnidentifiedImageError:
-            raise ValueError(f"'{path}' is not an image that Pillow can read; convert it to PNG or JPEG") from None
-        except Image.DecompressionBombError as error:
-            raise ValueError(f"'{path}' is too large: {error}; shrink it, or pass it as an array") from None
-        except MemoryError:
-            raise
-        except Exception as error:
-            raise ValueError(f"'{path}' {_DAMAGED}: {error}") from error
-        return _from_pil(image, f"'{path}'")
+        return _converted(*pil_images.read(file, name), name, as_stored)
 
 
-def _from_pil(image: Image.Image, name: str = "image") -> Pixels:
-    from PIL import ImageOps
-
-    if image.width == 0 or image.height == 0:
-        raise ValueError(f"{name} has size {image.size}: it holds no pixels")
+def _from_pil(image: Image.Image, as_stored: bool) -> tuple[Pixels, Pixels | None]:
     try:
-        image.load()
-        image = ImageOps.exif_transpose(image)
+        loaded = pil_images.load(image)
     except MemoryError:
         raise
     except Exception as error:
-        # Pillow's decoders have no common error: OSError, SyntaxError and RuntimeError have been seen.
-        raise ValueError(f"{name} {_DAMAGED}: {error}") from error
-    if image.mode == "I" or image.mode.startswith("I;16"):
-        return _from_array(_eight_bits(np.asarray(image), name))
+        raise ValueError(f"image {pil_images.DAMAGED}: {error}") from error
+    return _converted(*loaded, "image", as_stored)
+
+
+def _converted(image: Image.Image, depth: Depth, name: str, as_stored: bool) -> tuple[Pixels, Pixels | None]:
+    """Return the colors and alpha of an image that is loaded; see `_pixels_of`."""
+    if image.width == 0 or image.height == 0:
+        raise ValueError(f"{name} has size {image.size}: it holds no pixels")
+    image = pil_images.upright(image)
     if image.mode == "F":
         raise ValueError(
             f"{name} has floating-point pixels (mode F), which have no fixed range; "
             "scale them to 0..255 and convert('L') first"
         )
+    alpha = pil_images.alpha_of(image, depth.stored)
+    if image.mode == "I" or image.mode.startswith("I;16"):
+        image = pil_images.with_pixels(image, gray_to_8_bits(np.asarray(image), depth, name))
+    elif depth.stored == 16:
+        check_colors(np.asarray(image.convert("RGB")), depth, name)
+    if not as_stored:
+        image = color_profiles.to_srgb(image, name)
     if image.mode in ("P", "PA"):
         # By way of RGBA: Pillow warns about palettes with transparency that go straight to RGB.
         image = image.convert("RGBA")
     try:
-        return _from_array(np.asarray(image.convert("RGB")))
+        rgb, _ = _from_array(np.asarray(image.convert("RGB")))
     except ValueError:
         raise ValueError(
             f"{name} has mode {image.mode}, which Pillow cannot convert to RGB; convert it first"
         ) from None
-
-
-def _eight_bits(values: npt.NDArray[Any], name: str) -> Pixels:
-    """Gray of 16 bits as 8 bits. Mode I holds 32 bits, but what Pillow reads into it are 16-bit files."""
-    low, high = int(values.min()), int(values.max())
-    if low < 0 or high > 65535:
-        raise ValueError(f"{name} has gray values {low}..{high} (mode I), outside 0..65535; scale them to 0..255 first")
-    return ((values.astype(np.uint32) + 128) // 257).astype(np.uint8)
+    return rgb, alpha

@@ -21,6 +21,7 @@ from pyiseg.manifest import MANIFEST, Manifest
 from pyiseg.network_files import FP16_FILES, FileEntry
 from pyiseg.params import ClickParams as ClickParams
 from pyiseg.params import Zoom as Zoom
+from pyiseg.paths import local_path
 
 BUNDLED = Path(__file__).resolve().parent / "models"
 
@@ -102,14 +103,14 @@ def load_model(model: str | os.PathLike[str] | Model = "default") -> Model:
     Raises:
         ModelError: The folder or one of its files is missing, incomplete, damaged or of a kind this version cannot
             run. The message names the file and the way out.
-        ValueError: ``model`` is neither a path nor a `Model`.
+        ValueError: ``model`` is neither a path nor a `Model`, or a text that no path can be.
     """
     if isinstance(model, Model):
         return model
     if not isinstance(model, (str, os.PathLike)):
         raise ValueError(f"model is {model!r}; pass 'default', the path of a model folder or a pyiseg.Model")
     bundled = model == "default"
-    folder = (BUNDLED / "default" if bundled else Path(model)).resolve()
+    folder = (BUNDLED / "default" if bundled else _folder(model)).resolve()
     if bundled and not folder.is_dir():
         raise ModelError(
             f"this installation of pyiseg has no default model ('{folder}' is missing); "
@@ -125,6 +126,13 @@ def load_model(model: str | os.PathLike[str] | Model = "default") -> Model:
     # The lock keeps two threads from reading the same model twice and holding it twice in memory.
     with _loading:
         return _load(folder, path.read_bytes())
+
+
+def _folder(model: str | os.PathLike[str]) -> Path:
+    try:
+        return local_path(model)
+    except ValueError as error:
+        raise ValueError(f"model folder: {error}") from None
 
 
 _loading = threading.Lock()

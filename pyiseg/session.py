@@ -64,8 +64,9 @@ class Session:
         pyiseg.DeviceError: The device cannot be used here.
 
     Notes:
-        An alpha channel and color profiles are ignored; the EXIF orientation of files and PIL images is applied, so
-        clicks are given on the image as it is seen. Palettes, CMYK and 16-bit gray are converted.
+        What is transparent is seen over white, and stays transparent in `cutout`. Of files and PIL images the EXIF
+        orientation is applied, so clicks are given on the image as it is seen, and color profiles are converted to
+        sRGB. Palettes, CMYK and gray of 10 to 16 bits are converted.
     """
 
     def __init__(
@@ -283,10 +284,10 @@ class Session:
         """The image with the selection as its alpha channel.
 
         Returns:
-            RGBA, uint8, shape (H, W, 4); the colors are the image's, unchanged and not multiplied by alpha. A fresh
-            array.
+            RGBA, uint8, shape (H, W, 4); the colors are the image's, unchanged and not multiplied by alpha. Where the
+            image is transparent itself, alpha is the product of its own and the selection's. A fresh array.
         """
-        return np.dstack((self.image, self.alpha))
+        return images.cut_out(self.image, self._crops.image.rgba, self.alpha)
 
     @property
     def clicks(self) -> tuple[Click, ...]:
@@ -301,9 +302,10 @@ class Session:
 
     @property
     def image(self) -> npt.NDArray[np.uint8]:
-        """The image as the session sees it: RGB, uint8, shape (H, W, 3). The session's own, read-only.
+        """The image as the network sees it: RGB, uint8, shape (H, W, 3). The session's own, read-only.
 
-        One that was given on a GPU is fetched when this is first asked for, or when the session zooms in.
+        What is transparent lies over white here; `pyiseg.Image.rgba` has the original colors. An image that was given
+        on a GPU is fetched when this is first asked for, or when the session zooms in.
         """
         return self._crops.image.rgb
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import io
 import os
+import re
+import struct
 import warnings
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +40,6 @@ def door(image: Any) -> npt.NDArray[np.uint8]:
     [
         (GRAY, GRAY_RGB),
         (GRAY[..., None], GRAY_RGB),
-        (np.dstack([GRAY, ALPHA]), GRAY_RGB),
         (RGB, RGB),
         (np.dstack([RGB, ALPHA]), RGB),
         (RGB[::-1, ::-2], RGB[::-1, ::-2]),
@@ -45,7 +47,7 @@ def door(image: Any) -> npt.NDArray[np.uint8]:
         (RGB[:1, :1], RGB[:1, :1]),
         (np.ma.masked_array(RGB), RGB),
     ],
-    ids=["gray", "gray1", "gray+alpha", "rgb", "rgba", "strided", "fortran", "1x1", "masked"],
+    ids=["gray", "gray1", "rgb", "rgba", "strided", "fortran", "1x1", "masked"],
 )
 def test_arrays(array: npt.NDArray[np.uint8], expected: npt.NDArray[np.uint8]) -> None:
     rgb = door(array)
@@ -62,7 +64,7 @@ def test_arrays(array: npt.NDArray[np.uint8], expected: npt.NDArray[np.uint8]) -
         (RGB.astype(np.float16), ["float16"]),
         (RGB.astype(complex), ["complex128", "uint8"]),
         (RGB > 3, ["bool", "* 255"]),
-        (RGB.astype(np.uint16), ["uint16", "257"]),
+        (RGB.astype(np.uint16), ["uint16", "its values are 0..", "image.astype(numpy.uint8)", "257"]),
         (RGB.astype(np.int64), ["int64", "astype"]),
         (RGB.astype(object), ["object"]),
         (np.array("cat.jpg"), ["<U7", "path"]),
@@ -70,6 +72,8 @@ def test_arrays(array: npt.NDArray[np.uint8], expected: npt.NDArray[np.uint8]) -
         (np.zeros((4, 0), np.uint8), ["(4, 0)", "no pixels"]),
         (np.zeros((4, 4, 0), np.uint8), ["(4, 4, 0)"]),
         (np.zeros((4, 4, 5), np.uint8), ["(4, 4, 5)"]),
+        (np.dstack([GRAY, ALPHA]), ["(6, 9, 2)", "image[..., [0, 0, 0, 1]]", "image[..., 0]"]),
+        (np.zeros((2, 4, 5), np.uint8), ["(2, 4, 5)"]),
         (np.zeros((3, 40, 50), np.uint8), ["(3, 40, 50)", "moveaxis"]),
         (np.zeros((1, 4, 4, 3), np.uint8), ["(1, 4, 4, 3)", "image[0]"]),
         (np.zeros(12, np.uint8), ["(12,)"]),
@@ -86,6 +90,29 @@ def test_bad_values_are_named_with_the_way_out(bad: Any, words: list[str]) -> No
         images.to_rgb(bad)
     for word in words:
         assert word in str(caught.value)
+
+
+WIDE = np.linspace(0, 65535, 54).reshape(6, 9)
+
+
+@pytest.mark.parametrize("kind", ["<u2", ">u2", "<i4", ">i8", "<u8", "<f4", ">f8"])
+@pytest.mark.parametrize("top", [255, 1023, 4095, 16383, 65535])
+def test_the_way_out_for_other_types_is_right(kind: str, top: int) -> None:
+    array = np.rint(WIDE * top / 65535).astype(kind)
+    with pytest.raises(ValueError, match=f"dtype {np.dtype(kind)}; its values are 0") as caught:
+        images.to_rgb(array)
+    expression = re.findall(r"pass uint8: (image\.[^ ,]*|\(image / \d+ \* 255\)\.round\(\)\.[^ ,]*)", str(caught.value))
+    found = eval(expression[0], {"image": array, "numpy": np})
+    assert np.abs(door(found)[..., 0] - array * (255 / top)).max() <= 0.5
+
+
+@pytest.mark.parametrize("values", [[-5, 250], [0, 70000], [-300000, -70000], [70000, 70000], [-1.5, 3.0]])
+def test_the_way_out_of_values_that_no_depth_has(values: list[float]) -> None:
+    array = np.array([values])
+    with pytest.raises(ValueError, match="pass uint8") as caught:
+        images.to_rgb(array)
+    found = eval(str(caught.value).partition("pass uint8: ")[2], {"image": array, "numpy": np})
+    assert door(found)[0, :, 0].tolist() == ([0, 255] if values[0] < values[1] else [0, 0])
 
 
 def palette() -> Image.Image:
@@ -139,8 +166,9 @@ def test_pil_images_without_a_meaning_in_8_bits() -> None:
         images.to_rgb(Image.new("La", (5, 5)))
 
 
+@pytest.mark.parametrize("suffix", [".png", ".tif"])
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_exif_orientation_is_applied(tmp_path: Path, orientation: int) -> None:
+def test_exif_orientation_is_applied(tmp_path: Path, orientation: int, suffix: str) -> None:
     upright = Image.fromarray(RGB)
     # The transposition that undoes each orientation, as the EXIF standard (CIPA DC-008) draws them.
     undo = {2: 0, 3: 3, 4: 1, 5: 5, 6: 4, 7: 6, 8: 2}
@@ -149,11 +177,95 @@ def test_exif_orientation_is_applied(tmp_path: Path, orientation: int) -> None:
     stored = upright.transpose(Image.Transpose(redo[orientation])) if orientation > 1 else upright
     exif = Image.Exif()
     exif[0x0112] = orientation
-    path = tmp_path / "turned.png"
+    path = tmp_path / f"turned{suffix}"
     stored.save(path, exif=exif)
     np.testing.assert_array_equal(door(path), RGB)
     with Image.open(path) as opened:
         np.testing.assert_array_equal(door(opened), RGB)
+        np.testing.assert_array_equal(door(opened), RGB)  # loaded by now
+
+
+def exif_with(*, orientation: int, tag: int, kind: int, value: bytes) -> bytes:
+    """EXIF of an orientation and one more tag, whose value stands behind the tags."""
+    tags = [struct.pack("<HHIHxx", 0x0112, 3, 1, orientation), struct.pack("<HHII", tag, kind, 1, 8 + 2 + 24 + 4)]
+    start = struct.pack("<IH", 8, 2)
+    return b"Exif\0\0II*\0" + start + b"".join(sorted(tags)) + bytes(4) + value
+
+
+NOTES = {
+    "resolution of -1/2": (282, 10, struct.pack("<ii", -1, 2)),
+    "resolution of 1/0": (282, 5, struct.pack("<II", 1, 0)),
+    "exposure bias of -1/2": (0x9204, 10, struct.pack("<ii", -1, 2)),
+    "unknown kind": (282, 99, bytes(8)),
+    "tags that are beyond the file": (0x8769, 4, b""),
+}
+
+
+@pytest.mark.parametrize("note", NOTES)
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp"])
+def test_exif_values_beside_the_orientation_stop_no_image(tmp_path: Path, suffix: str, note: str) -> None:
+    tag, kind, value = NOTES[note]
+    path = tmp_path / f"turned{suffix}"
+    colors = np.zeros((40, 60, 3), np.uint8)
+    colors[:, :30] = 255, 0, 0  # the left half, which is the upper one when it is turned
+    exif = exif_with(orientation=6, tag=tag, kind=kind, value=value)
+    Image.fromarray(colors).save(path, exif=exif, **({"lossless": True} if suffix == ".webp" else {}))
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", category=UserWarning, module="PIL")  # of what is damaged
+        found = door(path).astype(int)
+        with Image.open(path) as opened:
+            np.testing.assert_array_equal(door(opened), found)
+    assert found.shape == (60, 40, 3)
+    assert np.abs(found[[10, 50], [20, 20]] - [[255, 0, 0], [0, 0, 0]]).max() < 4
+
+
+def test_exif_that_is_none_stops_no_image(tmp_path: Path) -> None:
+    for suffix in (".jpg", ".png", ".webp"):
+        path = tmp_path / f"a{suffix}"
+        Image.fromarray(RGB).save(path, exif=b"Exif\0\0garbage")
+        assert door(path).shape == RGB.shape
+
+
+def png_with(*notes: tuple[bytes, bytes, int], behind: bool = False) -> bytes:
+    """A PNG file of `RGB` with further chunks: name, content, and what is added to the right checksum."""
+    file = io.BytesIO()
+    Image.fromarray(RGB).save(file, "PNG")
+    plain = file.getvalue()
+    at = plain.index(b"IEND" if behind else b"IDAT") - 4
+    made = b"".join(
+        struct.pack(">I4s", len(content), name) + content + struct.pack(">I", zlib.crc32(name + content) ^ wrong)
+        for name, content, wrong in notes
+    )
+    return plain[:at] + made + plain[at:]
+
+
+@pytest.mark.parametrize("behind", [False, True])
+@pytest.mark.parametrize(
+    "note",
+    [
+        (b"tEXt", b"a\0text", 1),
+        (b"zTXt", b"a\0\0" + zlib.compress(bytes(1 << 21)), 0),
+        (b"pHYs", b"1", 0),
+        (b"eXIf", b"garbage", 0),
+        (b"sBIT", b"", 0),
+    ],
+    ids=["checksum", "long text", "resolution", "exif", "significant bits"],
+)
+def test_damaged_notes_stop_no_png(tmp_path: Path, note: tuple[bytes, bytes, int], behind: bool) -> None:
+    path = tmp_path / "a.png"
+    path.write_bytes(png_with(note, behind=behind))
+    np.testing.assert_array_equal(door(path), RGB)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: whole.index(b"IDAT") + 60])
+    with pytest.raises(ValueError, match=r"a\.png' (cannot be decoded|is not an image)"):
+        images.to_rgb(path)
+
+
+def test_a_damaged_note_costs_no_other(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    turned = exif_with(orientation=6, tag=282, kind=10, value=struct.pack("<ii", -1, 2))[6:]
+    path.write_bytes(png_with((b"eXIf", turned, 0), (b"pHYs", b"1", 0)))
+    np.testing.assert_array_equal(door(path), np.rot90(RGB, -1))
 
 
 @pytest.mark.parametrize("kind", [str, Path, lambda path: os.fspath(path)], ids=["str", "Path", "fspath"])
@@ -209,6 +321,9 @@ def test_bombs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
     with pytest.raises(ValueError, match=r"a\.png' is too large"):
         images.to_rgb(tmp_path / "a.png")
+    (tmp_path / "b.png").write_bytes(png_with((b"pHYs", b"1", 0)))
+    with pytest.raises(ValueError, match=r"b\.png' is too large"):
+        images.to_rgb(tmp_path / "b.png")
 
 
 @pytest.mark.parametrize("suffix", [*images.LOSSLESS, ".PNG"])

@@ -9,6 +9,7 @@ import argparse
 import io
 import json
 import os
+import re
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -19,6 +20,8 @@ from typing import NoReturn
 import pyiseg
 from pyiseg import Click, Session, backend, images
 from pyiseg.cli import engines as engines_cli
+from pyiseg.paths import local_path
+from pyiseg.settings import check_num_threads
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -30,11 +33,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit code: 0, or 1 where an evaluation is done but for some images, 2 after an error, 130 after Ctrl-C.
     """
-    options = _parser().parse_args(arguments)
+    options = _parser().parse_args(_joined(sys.argv[1:] if arguments is None else arguments))
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a file name must not fail what it names
     try:
+        check_num_threads()
         return options.run(options) or 0
     except (pyiseg.PyisegError, ValueError, OSError) as error:
         print(f"pyiseg: error: {' '.join(str(error).split())}", file=sys.stderr)
@@ -158,6 +162,24 @@ def _click(text: str) -> Click:
         raise argparse.ArgumentTypeError(f"'{text}' is not X,Y or X,Y,bg with whole numbers, as in 320,240") from None
 
 
+def _path(text: str) -> Path:
+    try:
+        return local_path(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _joined(arguments: Sequence[str]) -> list[str]:
+    """Join options with values that begin as negative numbers do: argparse takes -5,120 for an option of its own."""
+    joined: list[str] = []
+    for text in arguments:
+        if joined and "--" not in joined and re.match(r"-\.?\d", text) and re.fullmatch(r"--?[a-z][a-z-]*", joined[-1]):
+            joined[-1] += f"={text}"
+        else:
+            joined.append(text)
+    return joined
+
+
 def _count(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"'{text}' is not a whole number of at least 1")
@@ -181,7 +203,7 @@ def _parser() -> argparse.ArgumentParser:
     device.add_argument("--device", default="cpu", metavar="NAME", help="cpu, cuda or auto (default: cpu)")
 
     cut = commands.add_parser("cut", parents=[model, device], help="cut something out of an image")
-    cut.add_argument("image", type=Path, help="the image")
+    cut.add_argument("image", type=_path, help="the image")
     cut.add_argument(
         "--click",
         type=_click,
@@ -191,13 +213,13 @@ def _parser() -> argparse.ArgumentParser:
         help="pixel to click on, from the top left; with ,bg to remove what is there (repeat for more clicks)",
     )
     suffixes = ", ".join(images.LOSSLESS)
-    cut.add_argument("-o", "--output", type=Path, metavar="FILE", help=f"cut-out with transparency ({suffixes})")
-    cut.add_argument("--alpha", type=Path, metavar="FILE", help=f"matte in gray, 255 where selected ({suffixes})")
+    cut.add_argument("-o", "--output", type=_path, metavar="FILE", help=f"cut-out with transparency ({suffixes})")
+    cut.add_argument("--alpha", type=_path, metavar="FILE", help=f"matte in gray, 255 where selected ({suffixes})")
     cut.set_defaults(run=_cut)
 
     demo = commands.add_parser("demo", parents=[model, device], help="try it on a photograph that comes along")
     demo.add_argument(
-        "-o", "--output", type=Path, default=Path("pyiseg-demo"), metavar="FOLDER", help="(default: %(default)s)"
+        "-o", "--output", type=_path, default=Path("pyiseg-demo"), metavar="FOLDER", help="(default: %(default)s)"
     )
     demo.set_defaults(run=_demo)
 
@@ -205,11 +227,13 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument(
         "dataset", choices=("grabcut", "berkeley", "sbd", "davis", "folder"), help="how the folder is laid out"
     )
-    evaluate.add_argument("folder", type=Path, help="of the data set: images/ and masks/; sbd and davis have their own")
     evaluate.add_argument(
-        "-o", "--output", type=Path, metavar="FILE", help="JSON with every case; a run that was interrupted goes on"
+        "folder", type=_path, help="of the data set: images/ and masks/; sbd and davis have their own"
     )
-    evaluate.add_argument("--report", type=Path, metavar="FOLDER", help="for tables, plots and contact sheets")
+    evaluate.add_argument(
+        "-o", "--output", type=_path, metavar="FILE", help="JSON with every case; a run that was interrupted goes on"
+    )
+    evaluate.add_argument("--report", type=_path, metavar="FOLDER", help="for tables, plots and contact sheets")
     evaluate.add_argument("--clicks", type=_count, default=20, metavar="N", help="at most (default: %(default)s)")
     evaluate.add_argument(
         "--robot",
@@ -221,12 +245,12 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.set_defaults(run=_evaluate, command="evaluate")
 
     report = commands.add_parser("report", parents=[model, device], help="compare evaluations in tables and plots")
-    report.add_argument("reports", type=Path, nargs="+", metavar="FILE", help="what evaluate -o wrote")
+    report.add_argument("reports", type=_path, nargs="+", metavar="FILE", help="what evaluate -o wrote")
     report.add_argument(
-        "-o", "--output", type=Path, required=True, metavar="FOLDER", help="for report.md and its images"
+        "-o", "--output", type=_path, required=True, metavar="FOLDER", help="for report.md and its images"
     )
     report.add_argument(
-        "--images", type=Path, metavar="FOLDER", help="of the data set, to draw contact sheets too (of one report)"
+        "--images", type=_path, metavar="FOLDER", help="of the data set, to draw contact sheets too (of one report)"
     )
     report.set_defaults(run=_report, command="report")
 

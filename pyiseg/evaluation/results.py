@@ -11,6 +11,7 @@ from typing import Any
 from pyiseg.batch.jobs import Failure
 from pyiseg.evaluation.evaluate import Run
 from pyiseg.files import atomic_write
+from pyiseg.paths import local_path
 
 FORMAT = 1
 
@@ -58,9 +59,9 @@ def read_report(path: Path) -> Report:
 
     Raises:
         OSError: It cannot be read.
-        ValueError: It is not a report, or one of another version.
+        ValueError: It is not a report, or one of another version; or it is no path.
     """
-    if not path.is_file():
+    if not local_path(path).is_file():
         raise FileNotFoundError(f"no file at '{path}'; check the path")
     try:
         content = json.loads(path.read_bytes())

@@ -19,6 +19,7 @@ from pyiseg.evaluation.datasets import DATASETS, Case
 from pyiseg.evaluation.evaluate import Run, run_case
 from pyiseg.evaluation.robot import ROBOTS
 from pyiseg.model import Model
+from pyiseg.paths import local_path
 
 
 @dataclass(frozen=True)
@@ -72,9 +73,9 @@ def read_cases(dataset: str, root: Path) -> list[Case]:
 
     Raises:
         FileNotFoundError: The folder is not laid out as the data set's reader expects.
-        ValueError: It holds no case, or two of one name.
+        ValueError: It holds no case, or two of one name; or it is no path.
     """
-    cases = list(DATASETS[dataset](root))
+    cases = list(DATASETS[dataset](local_path(root)))
     if not cases:
         raise ValueError(f"{root} holds no masks, so there is nothing to evaluate")
     names = [case.name for case in cases]

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 from pyiseg.errors import DeviceError
+from pyiseg.paths import local_path
 from pyiseg.tensorrt.file import OURS, EngineKey, EngineRefusedError, read_engine, read_header, write_engine
 
 T = TypeVar("T")
@@ -57,17 +58,17 @@ def default_folder() -> Path:
     """Where engines are kept: PYISEG_CACHE or, without it, the platform's place for caches.
 
     Raises:
-        DeviceError: That is in the home folder, and which this is cannot be told.
+        DeviceError: That is in the home folder, and which this is cannot be told; or PYISEG_CACHE is no path.
     """
     try:
         if named := os.environ.get("PYISEG_CACHE"):
-            return Path(named).expanduser().absolute()
+            return local_path(Path(named).expanduser()).absolute()
         if sys.platform == "win32":
             return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local") / "pyiseg" / "cache"
         named = os.environ.get("XDG_CACHE_HOME", "")
         # The specification has relative paths ignored.
         return (Path(named) if os.path.isabs(named) else Path.home() / ".cache") / "pyiseg"
-    except RuntimeError as error:
+    except (RuntimeError, ValueError) as error:
         raise DeviceError(f"no folder for engines ({error}); let PYISEG_CACHE name one, by its whole path") from error
 
 

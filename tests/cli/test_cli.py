@@ -57,6 +57,31 @@ def test_cut(folder: Path, toy: Path, capsys: pytest.CaptureFixture[str]) -> Non
         ("cut photo.png --click 1,nan -o a.png", "'1,nan' is not X,Y"),
         ("cut photo.png --click 80,2 -o a.png", "x is 80, outside the image: it must be from 0 to 79"),
         ("cut photo.png --click=-1,2 -o a.png", "x is -1, outside the image"),
+        ("cut photo.png --click -1,2 -o a.png", "x is -1, outside the image: it must be from 0 to 79"),
+        ("cut photo.png --click 1,2 --click -5,120,bg -o a.png", "x is -5, outside the image"),
+        ("cut photo.png --click 1,-2 -o a.png", "y is -2, outside the image"),
+        ("cut photo.png -o a.png --cl -7,2", "x is -7, outside the image"),
+        ("cut photo.png --click -.5,2 -o a.png", "'-.5,2' is not X,Y"),
+        ("cut photo.png --click -5 -o a.png", "'-5' is not X,Y"),
+        ("cut photo.png --click 1,2 -o a.png --model -5", "-5' does not exist"),
+        ("cut photo.png --click 1,2 -o -5", "'-5': the name must end in .png"),
+        ("cut photo.png --click -o a.png", "--click: expected one argument"),
+        ("evaluate folder sub --clicks -5", "'-5' is not a whole number"),
+        ("evaluate folder sub --jobs -1e3", "'-1e3' is not a whole number"),
+        ("engines build --size -5x3", "size is '-5x3'"),
+        ("cut https://a.org/b.png --click 1,2 -o a.png", "argument image: 'https://a.org/b.png' is a URL"),
+        ("cut photo.png --click 1,2 -o https://a.org/b.png", "argument -o/--output: 'https://a.org/b.png' is a URL"),
+        ("cut photo.png --click 1,2 --alpha https://a.org/b.png", "argument --alpha: 'https://a.org/b.png' is a URL"),
+        ("cut photo.png --click 1,2 -o a.png --model https://a.org/b", "model folder: 'https://a.org/b' is a URL"),
+        ("demo -o https://a.org/b", "argument -o/--output: 'https://a.org/b' is a URL"),
+        ("evaluate folder https://a.org/b", "argument folder: 'https://a.org/b' is a URL"),
+        ("evaluate folder sub -o https://a.org/b.json", "argument -o/--output: 'https://a.org/b.json' is a URL"),
+        ("evaluate folder sub --report https://a.org/b", "argument --report: 'https://a.org/b' is a URL"),
+        ("report https://a.org/b.json -o sub", "argument FILE: 'https://a.org/b.json' is a URL"),
+        ("report sub/a.json -o sub --images https://a.org/b", "argument --images: 'https://a.org/b' is a URL"),
+        (f"cut {'x' * 5000} --click 1,2 -o a.png", "has 5000 characters, more than a path can have"),
+        (f"cut photo.png --click 1,2 -o {'x' * 300}.png", "has 304 characters, more than a path can have"),
+        ("cut a\0.png --click 1,2 -o a.png", "'a\\x00.png' has a null character at position 1"),
         ("cut photo.png --click 1,2", "-o cut.png"),
         ("cut photo.png --click 1,2 -o photo.png", "'photo.png' would be overwritten"),
         ("cut photo.png --click 1,2 --alpha ./sub/../photo.png", "'photo.png' would be overwritten"),
@@ -95,6 +120,38 @@ def test_errors_are_one_line_and_leave_nothing_behind(
     assert error.endswith("\n")
     assert words in error
     assert {path.name: path.stat().st_mtime_ns for path in folder.iterdir()} == before
+
+
+def test_values_that_begin_with_a_minus_sign(folder: Path, toy: Path) -> None:
+    Image.fromarray(PHOTO).save(folder / "-1.png")
+    command = ["cut", "-o", "-2.png", "--model", str(toy), "--click", "60,30"]
+    assert cli.main([*command, "photo.png"]) == 0
+    assert (folder / "-2.png").exists()
+    assert cli.main([*command[:1], "-o", "a.png", *command[3:], "--", "-1.png"]) == 0
+    np.testing.assert_array_equal(read(folder / "a.png"), read(folder / "-2.png"))
+
+
+def test_settings_that_cannot_be(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PYISEG_NUM_THREADS", "0")
+    for command in ("info", "engines list", "cut photo.png --click 1,2 -o a.png", "evaluate folder ."):
+        assert cli.main(command.split()) == 2
+        error = capsys.readouterr().err
+        assert error.startswith("pyiseg: error: PYISEG_NUM_THREADS is '0'; it may be a whole number from 1 to 256")
+        assert error.count("\n") == 1
+
+
+def test_a_transparent_image(folder: Path, toy: Path) -> None:
+    alpha = np.full(PHOTO.shape[:2], 255, np.uint8)
+    alpha[:, 55:] = 0
+    Image.fromarray(np.dstack([PHOTO, alpha])).save(folder / "hole.png")
+    arguments = ["cut", "hole.png", "--click", "50,30", "-o", "cut.png", "--alpha", "alpha.png", "--model", str(toy)]
+    assert cli.main(arguments) == 0
+    cut, matte = read(folder / "cut.png"), read(folder / "alpha.png")
+    np.testing.assert_array_equal(cut[..., :3], PHOTO)
+    np.testing.assert_array_equal(cut[..., 3], np.where(alpha, matte, 0))
+    assert matte[:, 55:].any()
 
 
 def test_the_demo(folder: Path, toy: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support import toy_data
+from support import icc, toy_data
 
 pytest.importorskip("torch")
 pytest.importorskip("scipy")
@@ -18,7 +18,7 @@ from support.data_configs import CONFIGS
 
 from export.data.dataset import TrainingData
 from export.data.folder import FolderImages
-from export.data.io import DamagedFileError
+from export.data.io import DamagedFileError, read_gray, read_rgb, read_rgba
 from export.data.sbd import SbdImages
 from pyiseg.evaluation.datasets import DATASETS
 from pyiseg.evaluation.masks import read_instances
@@ -102,6 +102,18 @@ def test_folders_keep_the_alpha(roots: dict[str, Path]) -> None:
         np.testing.assert_array_equal(data.take(2).alpha, mask)
     assert ((data.take(2).alpha > 20) & (data.take(2).alpha < 230)).any()
     assert not data.take(2).others.any()
+
+
+def test_images_are_read_in_their_own_colors(tmp_path: Path) -> None:
+    """Training composes and relights them itself: nothing is laid over white, no profile is converted."""
+    rgba = np.random.default_rng(0).integers(0, 256, (20, 30, 4), dtype=np.uint8)
+    profile = icc.rgb_profile(icc.ADOBE_RGB, icc.ADOBE_GAMMA)
+    Image.fromarray(rgba).save(tmp_path / "a.png", icc_profile=profile)
+    np.testing.assert_array_equal(read_rgb(tmp_path / "a.png"), rgba[..., :3])
+    np.testing.assert_array_equal(read_rgba(tmp_path / "a.png"), rgba)
+    Image.fromarray(np.full((20, 30), 900, np.uint16)).save(tmp_path / "dark.png")
+    with pytest.raises(DamagedFileError, match=r"dark\.png' has 16-bit values 900\.\.900"):
+        read_gray(tmp_path / "dark.png")
 
 
 def test_folders_of_index_masks(roots: dict[str, Path]) -> None:
