@@ -10,6 +10,7 @@ Example:
 from pyiseg.backend import available_devices
 from pyiseg.errors import DeviceError, ModelError, PyisegError
 from pyiseg.image import Image
+from pyiseg.labels import label_map
 from pyiseg.model import Model, load_model
 from pyiseg.prompts import Click
 from pyiseg.session import Session
@@ -26,5 +27,6 @@ __all__ = [
     "Session",
     "__version__",
     "available_devices",
+    "label_map",
     "load_model",
 ]

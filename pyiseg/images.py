@@ -79,6 +79,30 @@ def to_rgb(image: ImageLike) -> Pixels:
     return _pixels_of(image, as_stored=True)[0]
 
 
+def load_mask(path: str | os.PathLike[str]) -> Pixels:
+    """Read a mask or matte from an image file.
+
+    Args:
+        path: Gray, 255 where selected; or an image with transparency, such as a cut-out, whose alpha is the matte.
+
+    Returns:
+        uint8, shape (H, W).
+
+    Raises:
+        ValueError: Not an image, or one in color without transparency.
+        FileNotFoundError: No file at the given path.
+    """
+    rgb, rgba = _pixels_of(path, as_stored=True)
+    if rgba is not None:
+        return np.ascontiguousarray(rgba[..., 3])
+    if (rgb != rgb[..., :1]).any():
+        raise ValueError(f"'{path}' is in color: a mask is gray, white where selected, or the alpha of a cut-out")
+    mask = np.ascontiguousarray(rgb[..., 0])
+    if mask.max() == 1:
+        raise ValueError(f"'{path}' is all black but for values of 1: multiply it by 255, white is what is selected")
+    return mask
+
+
 def cut_out(rgb: Pixels, rgba: Pixels | None, alpha: Pixels) -> Pixels:
     """Give an image the alpha of a selection, times its own.
 

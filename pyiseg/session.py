@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any, NoReturn, SupportsIndex, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from pyiseg import images, prompts, steps
+from pyiseg import images, prompts, saving, steps
 from pyiseg.crops import Crops
 from pyiseg.errors import DeviceError
 from pyiseg.geometry import Rect
 from pyiseg.image import Image
 from pyiseg.model import Model, load_model
+from pyiseg.paths import local_path
 from pyiseg.prompts import Click, Number, Prompt
 from pyiseg.steps import History, Steps
 
@@ -218,9 +219,7 @@ class Session:
                 there = f"pass 0 to {count - 1}" if count else "the session has none"
                 raise IndexError(f"there is no prompt {index!r}: {there}")
             place = int(index) % count
-            left = before[:place]
-            for step in before[place + 1 :]:
-                left = steps.after(self._crops, left, step.prompt)
+            left = steps.without(self._crops, before, place)
             alpha = steps.matte(self._crops, left)
             self._history.add(left, removed=place)
             return alpha
@@ -235,6 +234,64 @@ class Session:
             self._crops.release()  # first: it may fail, and then all is as it was
             self._history.clear()
             return steps.matte(self._crops, ())
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write what was done, undone steps too, to a small file that `load` opens again; without the image.
+
+        Args:
+            path: An existing file is replaced, whole or not at all.
+
+        Raises:
+            ValueError: ``path`` is no path, or names a folder.
+            OSError: It cannot be written.
+        """
+        target = local_path(path)
+        if target.is_dir():
+            raise ValueError(f"cannot write '{target}': it is a folder; pass the name of a file in it")
+        with self._at_work():
+            image, history = self._crops.image, self._history
+            saving.write(target, image.rgb, image.model, image.device, history.changes, history.undone)
+
+    @classmethod
+    def load(
+        cls,
+        path: str | os.PathLike[str],
+        image: images.ImageLike | Image | Any,
+        *,
+        model: str | os.PathLike[str] | Model = _LEFT_OUT_MODEL,
+        device: str = _LEFT_OUT_DEVICE,
+        replay: bool = False,
+    ) -> Session:
+        """Open what `save` wrote, with the image it was made on: same model and device, same mattes bit for bit.
+
+        All prompts are made again, which takes as long as they took. Files from strangers are safe to open.
+
+        Args:
+            path: The file.
+            image, model, device: As for `Session`.
+            replay: Whether the prompts may be made again with another model than theirs; the mattes then differ.
+
+        Returns:
+            A session with the same prompts, of which the same can be undone and redone.
+
+        Raises:
+            ValueError: The file is damaged or of another kind, or was made on another image, or with another model
+                and ``replay`` is not set.
+            OSError: It cannot be read.
+        """
+        session = cls(image, model=model, device=device)
+        crops, history = session._crops, session._history
+        saved = saving.SavedSession(local_path(path), crops.image.rgb)
+        if not replay:
+            saved.check_model(crops.image.model)
+        for prompt, removed in saved.changes:
+            if prompt is not None:
+                history.add(steps.after(crops, history.steps, prompt))
+            elif removed is not None:
+                history.add(steps.without(crops, history.steps, removed), removed)
+        for _ in range(saved.undone):
+            history.undo()
+        return session
 
     def close(self) -> None:
         """Give back what the session holds, such as memory on a GPU; it cannot be used any more. ``with`` does it."""

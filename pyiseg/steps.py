@@ -51,6 +51,20 @@ def after(crops: Crops, steps: Steps, prompt: Prompt) -> Steps:
     return (*steps, Step(prompt, clicks, crops.predict(clicks, previous, answered)))
 
 
+def without(crops: Crops, steps: Steps, place: int) -> Steps:
+    """Return the steps that there would be without one of them: those after it are made again.
+
+    Args:
+        crops: Where predictions are made.
+        steps: See above.
+        place: Which one, 0 for the first.
+    """
+    left = steps[:place]
+    for step in steps[place + 1 :]:
+        left = after(crops, left, step.prompt)
+    return left
+
+
 def _box(crops: Crops, before: Step | None, box: Box) -> Step:
     inside, around = prompt_clicks.clicks_of_box(box, crops.whole.view)
     found = crops.predict_in(prompt_clicks.rect_of_box(box), inside, around)

@@ -12,7 +12,7 @@ import os
 import re
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn
@@ -20,6 +20,7 @@ from typing import NoReturn
 import pyiseg
 from pyiseg import Click, Session, backend, images
 from pyiseg.cli import engines as engines_cli
+from pyiseg.cli import prompts as prompts_cli
 from pyiseg.paths import local_path
 from pyiseg.settings import check_num_threads
 
@@ -52,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _cut(options: argparse.Namespace) -> None:
     outputs = [images.check_writable(path) for path in (options.output, options.alpha) if path is not None]
-    if not outputs:
+    if not outputs and options.save_session is None:
         raise ValueError(
             "nothing to write; name the cut-out with -o cut.png, the matte with --alpha alpha.png, or both"
         )
@@ -61,8 +62,16 @@ def _cut(options: argparse.Namespace) -> None:
         raise ValueError(f"'{options.image}' would be overwritten; choose another name for the output")
     if len({path.resolve() for path in outputs}) < len(outputs):
         raise ValueError(f"-o and --alpha both name '{options.output}'; choose two names")
-    session = _open(options.image, options)
-    _click_all(session, options.click)
+    prompts_cli.check(options)
+    if options.save_session is not None and not options.save_session.parent.is_dir():
+        raise FileNotFoundError(
+            f"cannot write '{options.save_session}': the folder '{options.save_session.parent}' does not exist"
+        )
+    session = _opened(options, prompts_cli.begin)
+    prompts_cli.make_all(session, options, _say)
+    if options.save_session is not None:
+        session.save(options.save_session)
+        _say(f"wrote   {options.save_session}")
     if options.output is not None:
         _save(options.output, session.cutout())
     if options.alpha is not None:
@@ -74,7 +83,7 @@ def _demo(options: argparse.Namespace) -> None:
 
     folder: Path = options.output
     folder.mkdir(parents=True, exist_ok=True)
-    session = _open(demo.PHOTO, options)
+    session = _opened(options, lambda given: Session(demo.PHOTO, model=given.model, device=given.device))
     _click_all(session, demo.CLICKS)
     _save(folder / "cutout.png", session.cutout())
     _save(folder / "demo.png", demo.side_by_side(session))
@@ -120,9 +129,9 @@ def _info(options: argparse.Namespace) -> None:
         _say(f"training {key}: {shown}")
 
 
-def _open(path: Path, options: argparse.Namespace) -> Session:
+def _opened(options: argparse.Namespace, begin: Callable[[argparse.Namespace], Session]) -> Session:
     start = time.perf_counter()
-    session = Session(path, model=options.model, device=options.device)
+    session = begin(options)
     height, width = session.shape
     _say(f"image   {width} x {height}, on {session.device}: {_milliseconds(start)} with loading the model")
     return session
@@ -150,16 +159,6 @@ def _milliseconds(start: float) -> str:
 def _save(path: Path, pixels: images.Pixels) -> None:
     images.write(path, pixels)
     _say(f"wrote   {path}")
-
-
-def _click(text: str) -> Click:
-    fields = text.split(",")
-    label = fields.pop().strip() if len(fields) == 3 else "fg"
-    try:
-        x, y = map(int, fields)
-        return Click(x, y, {"fg": True, "bg": False}[label])
-    except (ValueError, KeyError):
-        raise argparse.ArgumentTypeError(f"'{text}' is not X,Y or X,Y,bg with whole numbers, as in 320,240") from None
 
 
 def _path(text: str) -> Path:
@@ -204,14 +203,7 @@ def _parser() -> argparse.ArgumentParser:
 
     cut = commands.add_parser("cut", parents=[model, device], help="cut something out of an image")
     cut.add_argument("image", type=_path, help="the image")
-    cut.add_argument(
-        "--click",
-        type=_click,
-        action="append",
-        required=True,
-        metavar="X,Y[,bg]",
-        help="pixel to click on, from the top left; with ,bg to remove what is there (repeat for more clicks)",
-    )
+    prompts_cli.add_to(cut, _path)
     suffixes = ", ".join(images.LOSSLESS)
     cut.add_argument("-o", "--output", type=_path, metavar="FILE", help=f"cut-out with transparency ({suffixes})")
     cut.add_argument("--alpha", type=_path, metavar="FILE", help=f"matte in gray, 255 where selected ({suffixes})")

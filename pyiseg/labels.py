@@ -1,0 +1,49 @@
+"""Several selections in one image as one map of labels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+import numpy.typing as npt
+
+from pyiseg.session import Session
+
+
+def label_map(sessions: Iterable[Session]) -> npt.NDArray[np.uint16]:
+    """Return which of several selections each pixel belongs to.
+
+    Args:
+        sessions: Selections on images of one size, best on one `pyiseg.Image`.
+
+    Returns:
+        uint16, shape (H, W): 1 where the first session selects (alpha of at least 128), 2 for the second and so on, 0
+        where none does. Where several do, the one with the largest alpha has the pixel; of equal ones the first. A
+        fresh array.
+
+    Raises:
+        ValueError: There are none, or more than 65,535, or they are of different sizes.
+
+    Example:
+        >>> image = pyiseg.Image("photo.jpg")
+        >>> person, dog = pyiseg.Session(image), pyiseg.Session(image)
+        >>> alpha = person.click(200, 120), dog.click(420, 300)
+        >>> labels = pyiseg.label_map([person, dog])  # 1 is the person, 2 the dog
+    """
+    listed = list(sessions)
+    if not 1 <= len(listed) <= np.iinfo(np.uint16).max:
+        raise ValueError(f"there are {len(listed)} sessions; pass 1 to {np.iinfo(np.uint16).max}")
+    shape = listed[0].shape
+    for number, session in enumerate(listed):
+        if session.shape != shape:
+            raise ValueError(
+                f"sessions[{number}] is of {session.shape[1]} x {session.shape[0]} pixels, sessions[0] of "
+                f"{shape[1]} x {shape[0]}; pass sessions on one image"
+            )
+    strongest, labels = np.full(shape, 127, np.uint8), np.zeros(shape, np.uint16)
+    for label, session in enumerate(listed, 1):
+        alpha = session.alpha
+        stronger = alpha > strongest
+        labels[stronger] = label
+        strongest[stronger] = alpha[stronger]
+    return labels

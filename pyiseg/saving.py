@@ -1,0 +1,243 @@
+"""Sessions as files: what was done, without the image and without any prediction, as JSON.
+
+    {"format": "pyiseg session", "version": 1,
+     "image": {"height": 480, "width": 640, "sha256": "…"},
+     "model": {"name": "compact", "sha256": "…"}, "device": "cpu",
+     "changes": [{"click": [320, 240, true]}, {"local": [10, 12, false]}, {"box": [5, 5, 90, 80]},
+                 {"scribble": [[1, 2], [3, 4]], "fg": true}, {"mask": "a PNG in base64"}, {"remove": 0}],
+     "undone": 1}
+
+``changes`` are all that was done, in order; the last ``undone`` of them are undone. Coordinates are image pixels.
+A file may come from a stranger: it holds values only, every one is checked as if a user had given it, and nothing in it
+is larger than the image it is opened with.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import io
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from pyiseg import prompts
+from pyiseg.files import atomic_write
+from pyiseg.model import Model
+from pyiseg.prompts import Box, Click, LocalClick, Mask, Prompt, Scribble
+
+FORMAT, VERSION = "pyiseg session", 1
+# No file of this many bytes is a session: thousands of prompts take less than one, and a mask is smaller than an image.
+MOST_BYTES = 256_000_000
+
+Change: TypeAlias = "tuple[Prompt | None, int | None]"
+"""A prompt that was made, or else which one was removed."""
+
+
+def image_identity(rgb: npt.NDArray[np.uint8]) -> dict[str, Any]:
+    """Return what tells an image from others.
+
+    Args:
+        rgb: uint8, shape (H, W, 3).
+    """
+    height, width = rgb.shape[:2]
+    digest = hashlib.sha256(np.ascontiguousarray(rgb).data)
+    return {"height": height, "width": width, "sha256": digest.hexdigest()}
+
+
+def model_identity(model: Model) -> dict[str, str]:
+    """Return a model's name, and a hash of all that its mattes depend on."""
+    content = json.dumps([model.sha256, model.serving], sort_keys=True)
+    return {"name": model.name, "sha256": hashlib.sha256(content.encode()).hexdigest()}
+
+
+def write(
+    path: Path, rgb: npt.NDArray[np.uint8], model: Model, device: str, changes: list[Change], undone: int
+) -> None:
+    """Write what was done in a session, whole or not at all.
+
+    Args:
+        path: An existing file is replaced.
+        rgb, model, device: Of the session.
+        changes: All that was done, in order.
+        undone: How many of the last ones are undone.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    content = {
+        "format": FORMAT,
+        "version": VERSION,
+        "image": image_identity(rgb),
+        "model": model_identity(model),
+        "device": device,
+        "changes": [_plain(*change) for change in changes],
+        "undone": undone,
+    }
+    with atomic_write(path) as file:
+        file.write((json.dumps(content) + "\n").encode())
+
+
+class SavedSession:
+    """What a file says was done in a session, checked against the image that it is opened with.
+
+    Args:
+        path: The file.
+        rgb: The image, uint8, shape (H, W, 3).
+
+    Attributes:
+        changes: All that was done, in order.
+        undone: How many of the last ones are undone.
+        model: What `model_identity` returned when it was written.
+
+    Raises:
+        ValueError: The file is no session, is damaged, or belongs to another image.
+        OSError: It cannot be read.
+    """
+
+    def __init__(self, path: Path, rgb: npt.NDArray[np.uint8]) -> None:
+        self._path, self._shape = path, (rgb.shape[0], rgb.shape[1])
+        content = self._read()
+        self._check_image(content.get("image"), rgb)
+        model = content.get("model")
+        if not isinstance(model, dict) or not all(isinstance(model.get(key), str) for key in ("name", "sha256")):
+            raise self._damaged("model", model)
+        self.model: dict[str, str] = {key: model[key] for key in ("name", "sha256")}
+        listed = content.get("changes")
+        if not isinstance(listed, list):
+            raise self._damaged("changes", listed)
+        self.changes: list[Change] = []
+        count = 0
+        for number, entry in enumerate(listed):
+            change = self._change(number, entry, count)
+            count += 1 if change[0] is not None else -1
+            self.changes.append(change)
+        undone = content.get("undone")
+        if isinstance(undone, bool) or not isinstance(undone, int) or not 0 <= undone <= len(listed):
+            raise self._damaged("undone", undone)
+        self.undone: int = undone
+
+    def check_model(self, model: Model) -> None:
+        """Refuse another model than that which the session was made with.
+
+        Raises:
+            ValueError: It is another one.
+        """
+        now = model_identity(model)
+        if now["sha256"] != self.model["sha256"]:
+            raise ValueError(
+                f"'{self._path}' was made with the model '{self.model['name'][:100]}' ({self.model['sha256'][:12]}), "
+                f"this is '{now['name']}' ({now['sha256'][:12]}): pass model= that one, or replay=True to make the "
+                "prompts again with this one, whose mattes differ"
+            )
+
+    def _read(self) -> Mapping[str, Any]:
+        with open(self._path, "rb") as file:
+            text = file.read(MOST_BYTES + 1)
+        if len(text) > MOST_BYTES:
+            raise ValueError(f"'{self._path}' is larger than {MOST_BYTES} bytes: it is no saved session")
+        try:
+            content = json.loads(text)
+        except (ValueError, RecursionError):
+            content = None
+        if not isinstance(content, dict) or content.get("format") != FORMAT:
+            raise ValueError(f"'{self._path}' is no saved session, or it is damaged: pass what Session.save wrote")
+        if content.get("version") != VERSION:
+            raise ValueError(
+                f"'{self._path}' is a session of format {_short(content.get('version'))}, this version of pyiseg reads "
+                f"{VERSION}: install a newer pyiseg"
+            )
+        return content
+
+    def _check_image(self, stated: Any, rgb: npt.NDArray[np.uint8]) -> None:
+        if not isinstance(stated, dict):
+            raise self._damaged("image", stated)
+        height, width = self._shape
+        if (stated.get("height"), stated.get("width")) != self._shape:
+            raise ValueError(
+                f"'{self._path}' was made on an image of {_short(stated.get('width'))} x "
+                f"{_short(stated.get('height'))} pixels, this one has {width} x {height}: pass the image it was made on"
+            )
+        if stated.get("sha256") != image_identity(rgb)["sha256"]:
+            raise ValueError(
+                f"'{self._path}' was made on another image of {width} x {height} pixels: pass the one it was made on, "
+                "unchanged (a JPEG that was saved again has other pixels)"
+            )
+
+    def _change(self, number: int, entry: Any, count: int) -> Change:
+        """Return a change, checked as if a user had made it; ``count`` is how many prompts are in force before it."""
+        where = f"changes[{number}]"
+        if not isinstance(entry, dict):
+            raise self._damaged(where, entry)
+        try:
+            if "remove" in entry:
+                place = entry["remove"]
+                if isinstance(place, bool) or not isinstance(place, int) or not 0 <= place < count:
+                    raise ValueError(f"there is no prompt {_short(place)}")
+                return None, place
+            return self._prompt(entry, count), None
+        except (ValueError, TypeError, KeyError) as error:
+            raise self._damaged(where, entry, str(error)) from None
+
+    def _prompt(self, entry: Mapping[str, Any], count: int) -> Prompt:
+        if "click" in entry:
+            x, y, fg = entry["click"]
+            return prompts.checked_click(x, y, fg, self._shape)
+        if "local" in entry:
+            x, y, fg = entry["local"]
+            return LocalClick(*prompts.checked_click(x, y, fg, self._shape))
+        if "box" in entry:
+            x0, y0, x1, y1 = entry["box"]
+            return prompts.checked_box(x0, y0, x1, y1, self._shape)
+        if "scribble" in entry:
+            return prompts.checked_scribble(entry["scribble"], entry["fg"], self._shape)
+        if "mask" not in entry:
+            raise ValueError("it is no prompt that this version knows")
+        if count:
+            raise ValueError("a mask comes before all other prompts")
+        return prompts.checked_mask(self._mask(entry["mask"]), self._shape)
+
+    def _mask(self, text: Any) -> npt.NDArray[np.uint8]:
+        from PIL import Image
+
+        try:
+            image = Image.open(io.BytesIO(base64.b64decode(text, validate=True)), formats=["PNG"])
+            # Before it is decoded: its size is all that decoding can cost.
+            if image.mode != "L" or (image.height, image.width) != self._shape:
+                raise ValueError("its mask is of another size or kind than the image")
+            return np.asarray(image)
+        except (binascii.Error, OSError, SyntaxError, Image.DecompressionBombError) as error:
+            raise ValueError(f"its mask is damaged ({error})") from None
+
+    def _damaged(self, where: str, value: Any, why: str = "") -> ValueError:
+        said = f": {why}" if why else ""
+        return ValueError(f"'{self._path}' is damaged: {where} is {_short(value)}{said}; pass what Session.save wrote")
+
+
+def _plain(prompt: Prompt | None, removed: int | None) -> dict[str, Any]:
+    if prompt is None:
+        return {"remove": removed}
+    if isinstance(prompt, Mask):
+        return {"mask": _png(prompt.alpha)}
+    if isinstance(prompt, Scribble):
+        return {"scribble": [list(point) for point in prompt.points], "fg": prompt.fg}
+    name = {Click: "click", LocalClick: "local", Box: "box"}[type(prompt)]
+    return {name: list(prompt)}
+
+
+def _png(alpha: npt.NDArray[np.uint8]) -> str:
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    Image.fromarray(alpha).save(buffer, format="PNG")
+    return base64.b64encode(buffer.getvalue()).decode()
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:80]}…"
