@@ -184,6 +184,27 @@ class Crops:
         carried = np.array(alpha, dtype=np.float32) / np.float32(255)
         return CropPrediction(self.whole.pipeline.carry(carried), self.whole.rect), carried
 
+    def along(
+        self, path: Sequence[tuple[int, int]], clicks: Clicks, selection: CropPrediction | None
+    ) -> npt.NDArray[np.float32]:
+        """Return a selection's alpha along a path, float32, shape (N,), from the grid.
+
+        Args:
+            path: Pixels (x, y) of the image.
+            clicks, selection: As for `matte`; None stands for nothing selected.
+        """
+        found = np.zeros(len(path), np.float32)
+        if selection is None:
+            return found
+        with self._working():
+            crop = self._crop(selection.rect)
+            alpha = crop.pipeline.on_grid(crop.clicks_in(clicks), selection.prediction)
+            inside = [i for i, (x, y) in enumerate(path) if crop.rect.has(x, y)]
+            rows = [(path[i][0] - crop.rect.left, path[i][1] - crop.rect.top, 1) for i in inside]
+            x, y, _ = crop.view.grid_clicks(np.array(rows, np.int32).reshape(-1, 3)).T
+            found[inside] = alpha[y, x]
+        return found
+
     def predict_local(self, clicks: Clicks, previous: CropPrediction | None) -> CropPrediction:
         """Predict as `predict` does, but take from it only the change that is connected to the last click.
 

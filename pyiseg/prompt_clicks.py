@@ -14,8 +14,8 @@ from pyiseg.prompts import Box, Click, Scribble
 
 # The clicks around a box lie so many grid pixels outside of its corners.
 BOX_DISTANCE = 3
-# Clicks of a scribble lie at least so many grid pixels apart, and are at most so many.
-SCRIBBLE_STEP, SCRIBBLE_CLICKS = 4, 8
+# A scribble is at most so many clicks.
+SCRIBBLE_CLICKS = 4
 # So many parts of a mask get a click, the largest ones; parts that are smaller than this share of the largest get none.
 MASK_PARTS, MASK_LEAST = 8, 0.02
 
@@ -42,23 +42,34 @@ def rect_of_box(box: Box) -> Rect:
     return Rect(box.y0, box.x0, box.y1 + 1, box.x1 + 1)
 
 
-def clicks_of_scribble(scribble: Scribble, view: View) -> list[Click]:
-    """Return clicks along a scribble, evenly spaced, its ends included.
+def path_of_scribble(scribble: Scribble, view: View) -> list[tuple[int, int]]:
+    """Return the pixels (x, y) along a scribble, two to a grid pixel that it goes through, its ends included.
 
     Args:
         scribble: On the image.
-        view: How the model sees the image: clicks that lie too close on its grid say the same.
+        view: How the model sees the image.
     """
     points = np.array(scribble.points, dtype=np.float64)
-    # In grid pixels, in which the distance between clicks counts.
     scale = np.array([view.grid[1] / view.image[1], view.grid[0] / view.image[0]])
-    steps = np.hypot(*(np.diff(points, axis=0) * scale).T) if len(points) > 1 else np.zeros(0)
+    steps = np.abs(np.diff(points, axis=0) * scale).max(axis=1) if len(points) > 1 else np.zeros(0)
     along = np.concatenate([[0.0], np.cumsum(steps)])
-    count = min(SCRIBBLE_CLICKS, 1 + int(along[-1] // SCRIBBLE_STEP))
-    places = np.linspace(0, along[-1], count) if count > 1 else np.array([along[-1] / 2])
-    xs, ys = (np.interp(places, along, points[:, axis]) for axis in (0, 1))
-    found = [Click(int(np.floor(x + 0.5)), int(np.floor(y + 0.5)), scribble.fg) for x, y in zip(xs, ys, strict=True)]
-    return list(dict.fromkeys(found))
+    places = np.linspace(0, along[-1], 1 + int(np.ceil(2 * along[-1])))
+    xs, ys = (np.floor(np.interp(places, along, points[:, axis]) + 0.5).astype(int) for axis in (0, 1))
+    return list(zip(xs.tolist(), ys.tolist(), strict=True))
+
+
+def next_on_path(wrong: npt.NDArray[np.bool_]) -> int | None:
+    """Return the middle of the longest run of what is wrong along a path; None where nothing is.
+
+    Args:
+        wrong: bool, shape (N,).
+    """
+    ends = np.flatnonzero(np.diff(np.concatenate([[False], wrong, [False]]).astype(np.int8)))
+    if len(ends) == 0:
+        return None
+    starts, stops = ends[::2], ends[1::2]
+    longest = int(np.argmax(stops - starts))
+    return int(starts[longest] + stops[longest] - 1) // 2
 
 
 def clicks_of_mask(alpha: npt.NDArray[np.float32], view: View) -> list[Click]:

@@ -46,9 +46,28 @@ def after(crops: Crops, steps: Steps, prompt: Prompt) -> Steps:
         return (*steps, Step(prompt, clicks, crops.predict_local(clicks, previous)))
     if isinstance(prompt, Box):
         return (*steps, _box(crops, before, prompt))
-    new = prompt_clicks.clicks_of_scribble(prompt, crops.whole.view) if isinstance(prompt, Scribble) else [prompt]
-    clicks, answered = (*clicks, *new), len(clicks)
-    return (*steps, Step(prompt, clicks, crops.predict(clicks, previous, answered)))
+    if isinstance(prompt, Scribble):
+        return (*steps, _scribble(crops, before, prompt))
+    clicks = (*clicks, prompt)
+    return (*steps, Step(prompt, clicks, crops.predict(clicks, previous)))
+
+
+def _scribble(crops: Crops, before: Step | None, scribble: Scribble) -> Step:
+    """Click along a scribble, one click after the other, each where most of it is not yet as wanted."""
+    path = prompt_clicks.path_of_scribble(scribble, crops.whole.view)
+    clicks, selection = (before.clicks, before.selection) if before else ((), None)
+    made = list[int]()
+    for _ in range(prompt_clicks.SCRIBBLE_CLICKS):
+        wrong = (crops.along(path, clicks, selection) > 0.5) != scribble.fg
+        place = prompt_clicks.next_on_path(wrong)
+        if place is None and not made:
+            place = (len(path) - 1) // 2  # all is as wanted, and it is said all the same
+        if place is None or place in made:
+            break
+        made.append(place)
+        clicks = (*clicks, Click(*path[place], scribble.fg))
+        selection = crops.predict(clicks, selection)
+    return Step(scribble, clicks, selection)
 
 
 def without(crops: Crops, steps: Steps, place: int) -> Steps:

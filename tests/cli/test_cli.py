@@ -240,3 +240,67 @@ def test_what_is_replaced_keeps_its_permissions_and_links(folder: Path, toy: Pat
 def test_a_report_must_be_json(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["evaluate", "folder", ".", "-o", "photo.png"]) == 2
     assert "'photo.png': a report is a .json file" in capsys.readouterr().err
+
+
+def test_cut_by_every_kind_of_prompt(folder: Path, toy: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """In the order given, and goes on from a saved session."""
+    given = ["--box", "10,12,60,40", "--click", "60,30", "--scribble", "5,5 40,8 bg", "--model", str(toy)]
+    assert cli.main(["cut", "photo.png", *given, "--save-session", "s.json", "--alpha", "alpha.png"]) == 0
+    session = pyiseg.Session(PHOTO, model=toy)
+    session.box(10, 12, 60, 40)
+    session.click(60, 30)
+    np.testing.assert_array_equal(read(folder / "alpha.png"), session.scribble([(5, 5), (40, 8)], fg=False))
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(":")[0] for line in lines[1:5]] == [
+        "box 1 (10, 12, 60, 40) selects",
+        "click 2 (60, 30) selects",
+        "scribble 3 (2 points) removes",
+        "wrote   s.json",
+    ]
+    assert pyiseg.Session.load("s.json", PHOTO, model=toy).prompts == session.prompts
+    more = ["--session", "s.json", "--click", "10,12", "--model", str(toy)]
+    assert cli.main(["cut", "photo.png", *more, "--alpha", "more.png"]) == 0
+    np.testing.assert_array_equal(read(folder / "more.png"), session.click(10, 12))
+
+
+def test_cut_from_a_mask(folder: Path, toy: Path) -> None:
+    mask = np.zeros(PHOTO.shape[:2], np.uint8)
+    mask[10:40, 5:30] = 255
+    Image.fromarray(mask).save("mask.png")
+    Image.fromarray(np.dstack([PHOTO, mask])).save("earlier.png")
+    for name in ("mask.png", "earlier.png"):
+        assert cli.main(["cut", "photo.png", "--mask", name, "--alpha", "same.png", "--model", str(toy)]) == 0
+        np.testing.assert_array_equal(read(folder / "same.png"), mask)
+    command = ["cut", "photo.png", "--mask", "mask.png", "--click", "60,30", "--alpha", "more.png", "--model", str(toy)]
+    assert cli.main(command) == 0
+    np.testing.assert_array_equal(read(folder / "more.png"), pyiseg.Session(PHOTO, model=toy, mask=mask).click(60, 30))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "nothing says what to select; add --click X,Y, --box X0,Y0,X1,Y1"),
+        (["--box", "1,2,3"], "'1,2,3' is not X0,Y0,X1,Y1 with whole numbers"),
+        (["--box", "900,1,950,9"], "holds nothing of the image"),
+        (["--box", "-9,-9,20,20", "--mask", "none.png"], "no image at 'none.png'"),
+        (["--scribble", "bg"], "'bg' is not 'X,Y X,Y …'"),
+        (["--scribble", "1,2 3"], "is not 'X,Y X,Y …'"),
+        (["--scribble", "1,2 300,4"], "points[1] x is 300, outside the image"),
+        (["--mask", "photo.png"], "'photo.png' is in color: a mask is gray"),
+        (["--session", "photo.png"], "'photo.png' is no saved session"),
+        (["--session", "none.json"], "none.json"),
+        (["--session", "a.json", "--mask", "b.png"], "--mask and --session both say what to begin with"),
+        (["--click", "1,1", "--save-session", "nowhere/s.json"], "the folder 'nowhere' does not exist"),
+    ],
+)
+def test_prompts_that_say_nothing(
+    folder: Path, toy: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
+) -> None:
+    command = ["cut", "photo.png", *arguments, "--alpha", "alpha.png", "--model", str(toy)]
+    try:
+        code = cli.main(command)
+    except SystemExit as exit:
+        code = exit.code  # type: ignore[assignment]
+    assert code == 2
+    assert message in capsys.readouterr().err
+    assert not (folder / "alpha.png").exists()
