@@ -92,9 +92,9 @@ def load_mask(path: str | os.PathLike[str]) -> Pixels:
         ValueError: Not an image, or one in color without transparency.
         FileNotFoundError: No file at the given path.
     """
-    rgb, rgba = _pixels_of(path, as_stored=True)
-    if rgba is not None:
-        return np.ascontiguousarray(rgba[..., 3])
+    rgb, alpha = _pixels_of(path, as_stored=True)
+    if alpha is not None and (alpha < 255).any():
+        return np.ascontiguousarray(alpha)
     if (rgb != rgb[..., :1]).any():
         raise ValueError(f"'{path}' is in color: a mask is gray, white where selected, or the alpha of a cut-out")
     mask = np.ascontiguousarray(rgb[..., 0])
