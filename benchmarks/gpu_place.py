@@ -179,13 +179,13 @@ def standin() -> Place:
     return Place(_core.cuda, tuple(subjects))
 
 
-def gpu(kind: str, work: Path, paper: Path | None) -> Place:
-    """This machine's GPU with the default model and the paper's network.
+def gpu(kind: str, work: Path, models: dict[str, Model]) -> Place:
+    """This machine's GPU with some models.
 
     Args:
         kind: "tensorrt"; "torch"; or "auto" for TensorRT, and PyTorch for what TensorRT cannot run.
         work: A folder for engines.
-        paper: A model folder of the paper's network that `export.random_model` wrote; None leaves it out.
+        models: By name: "compact" is the default model, "paper" the paper's network (`torch_networks.NETWORKS`).
 
     Raises:
         DeviceError: There is no GPU, or no such engines.
@@ -196,7 +196,6 @@ def gpu(kind: str, work: Path, paper: Path | None) -> Place:
             "there is no GPU here, or this build has no CUDA ops; with an extension that was built for tests "
             "(PYISEG_CUDA=STANDIN) --standin runs the same, without figures"
         )
-    models = {"compact": load_model()} | ({} if paper is None else {"paper": load_model(paper)})
     notes: list[str] = []
     subjects = []
     for name, model in models.items():

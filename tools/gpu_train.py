@@ -76,6 +76,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--max-mb", type=float, default=15, help="no part is larger, in 10^6 bytes")
     parser.add_argument("--processes", type=int, default=1, help="that train together, also on one GPU")
     options, others = parser.parse_known_args(arguments)
+    if options.processes < 1:
+        parser.error(f"--processes is {options.processes}; it takes 1 or more")
     run_main("gpu_train", lambda: _run(options, others), package="tools")
 
 
@@ -90,7 +92,12 @@ def _run(options: argparse.Namespace, others: Sequence[str]) -> None:
             train.main(command)
         else:
             several = ["torch.distributed.run", "--standalone", "--nproc-per-node", str(options.processes)]
-            subprocess.run([sys.executable, "-m", *several, "-m", "--", "export.train", *command], check=True)
+            done = subprocess.run([sys.executable, "-m", *several, "-m", "--", "export.train", *command], check=False)
+            if done.returncode:
+                raise RuntimeError(
+                    f"training by {options.processes} processes ended with exit code {done.returncode}; what they said "
+                    "about it stands above"
+                )
     finally:
         # Stopped before its time, the run has weights too.
         if (run / "checkpoint.pt").exists():

@@ -81,7 +81,7 @@ def agreed(seconds: float, stop: bool, device: torch.device) -> tuple[float, boo
 
 
 def _sum(mine: Tensor) -> Tensor:
-    """Return the sum over the processes; what shares a GPU is summed on the CPU."""
+    """Return the sum over the processes: in this one's tensor, or under gloo in one that went over the CPU."""
     # Whether gloo takes GPU tensors is up to how PyTorch was built.
     summed = mine.cpu() if dist.get_backend() == "gloo" else mine
     dist.all_reduce(summed)

@@ -92,7 +92,7 @@ class Trainer:
             raise ValueError("run.precision 'fp16' needs a GPU; without one choose 'fp32', or 'bf16'")
         # FP32 means FP32: what is to be coarser runs in 16 bits, and the guide must not be.
         torch.backends.cudnn.allow_tf32 = False
-        # Timing the algorithms of each convolution took most of a minute on an H100, and does so anew for each size.
+        # Timing each convolution's algorithms takes most of a minute before the first update (H100), and for each size.
         torch.backends.cudnn.benchmark = False
         begun = distributed.from_first(self.checkpoint.exists)
         self._check_beginning(begun, resume, start, branch)

@@ -80,7 +80,10 @@ def open_package(package: str) -> TensorRTPackage:
     """A package, opened once: its logger must outlive all that it makes."""
     trt = importlib.import_module(package)
     if not hasattr(trt, "Builder"):
-        raise ImportError(f"what is at {list(getattr(trt, '__path__', []))} is not TensorRT")
+        if getattr(trt, "__file__", None) is None:
+            # Any folder of that name can be imported so (PEP 420), but only where no package is installed.
+            raise ModuleNotFoundError(f"{list(trt.__path__)} is no package", name=package)
+        raise ImportError(f"{trt.__file__} is not TensorRT")
     version = str(trt.__version__)
     if package == "tensorrt" and tuple(map(int, version.split(".")[:2])) < OLDEST:
         oldest = ".".join(map(str, OLDEST))

@@ -47,7 +47,10 @@ def package(request: pytest.FixtureRequest) -> Package:
         ({"tensorrt_rtx": "1.2.0"}, "tensorrt", r"tensorrt, which PYISEG_TRT asks for, is not .*pyiseg\[tensorrt\]'$"),
         ({"tensorrt": "8.6.1"}, "", r"TensorRT 8.6.1 is too old: pip install --upgrade 'tensorrt>=10.3'"),
         ({"tensorrt": "10.2.0.post1"}, "", r"TensorRT 10.2.0.post1 is too old: pip install --upgrade"),
-        ({"tensorrt": "folder"}, "", r"tensorrt cannot be imported: what is at \['here'\] is not TensorRT: pip"),
+        ({"tensorrt": "folder"}, "", r"^TensorRT is not installed: .*pyiseg\[tensorrt\]' or .*pyiseg\[tensorrt-rtx\]'"),
+        ({"tensorrt": "folder"}, "tensorrt", r"^tensorrt, which PYISEG_TRT asks for, is not installed: pip"),
+        ({"tensorrt": "folder", "tensorrt_rtx": "1.2.0"}, "", "tensorrt_rtx"),
+        ({"tensorrt": "foreign"}, "", r"tensorrt cannot be imported: here/tensorrt\.py is not TensorRT: pip install"),
         ({"tensorrt": "broken"}, "", r"tensorrt cannot be imported: libcudart.so.13: cannot open: pip install"),
         ({"tensorrt": "needs"}, "", r"tensorrt cannot be imported: No module named 'tensorrt_libs': pip install"),
         ({"tensorrt": "broken", "tensorrt_rtx": "1.2.0"}, "", "tensorrt_rtx"),
@@ -59,9 +62,12 @@ def test_the_package_that_is_used(
 ) -> None:
     def import_module(name: str) -> types.ModuleType:
         version = installed.get(name)
-        if version == "folder":
+        if version in ("folder", "foreign"):
             module = types.ModuleType(name)
-            module.__path__ = ["here"]
+            if version == "folder":
+                module.__path__ = ["here"]
+            else:
+                module.__file__ = f"here/{name}.py"
             return module
         if version == "broken":
             raise ImportError("libcudart.so.13: cannot open")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from support import toy_data
+from support.paths import ROOT
 
 torch = pytest.importorskip("torch")
 
@@ -71,6 +73,45 @@ def test_from_shards_to_parts(begin: str, brought: Path, tmp_path: Path, setting
     # Called again it is over; the parts are made anew.
     gpu_train.main(command)
     assert sorted((out / "parts").glob("*.part")) == parts
+
+
+def test_several_processes_train_together(tmp_path: Path) -> None:
+    """Two processes, here on the CPU, share each update."""
+    data, folder, out = tmp_path / "data", tmp_path / "in", tmp_path / "out"
+    pack(toy_data.build(data), folder, 0.2)
+    # Processes of their own cannot be told to use a toy network: this is the one that ships.
+    (folder / "weights.pt").write_bytes((ROOT / "export" / "weights" / "compact.pt").read_bytes())
+    command = ["compact", str(folder), str(out), "--processes", "2", "--workers", "0", "--set", "run.sizes=[[0.0, 64]]"]
+    command += ["--set", "run.batch=1", "--set", "clicks.clicks=1", "--set", "data.close=0.0"]
+    gpu_train.main([*command, "--set", "run.pictures=2"])
+    join(sorted((out / "parts").glob("*.part")), tmp_path / "back.pt")
+    back = torch.load(tmp_path / "back.pt", weights_only=True)
+    assert (back["pictures"], back["updates"]) == (2, 1)
+    assert torch.load(out / "run" / "checkpoint.pt", weights_only=True)["around"]["processes"] == 2
+
+
+def test_processes_that_fail_are_said_to_have(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "in"
+    (folder / "data").mkdir(parents=True)
+    (folder / "weights.pt").touch()
+    commands: list[list[str]] = []
+
+    def run(command: list[str], check: bool) -> subprocess.CompletedProcess[str]:
+        commands.append(command)
+        return subprocess.CompletedProcess(command, 7)
+
+    monkeypatch.setattr(subprocess, "run", run)
+    with pytest.raises(SystemExit, match="training by 3 processes ended with exit code 7; what they"):
+        gpu_train.main(["compact", str(folder), str(tmp_path / "out"), "--processes", "3", "--set", "run.batch=1"])
+    assert commands[0][commands[0].index("--nproc-per-node") + 1] == "3"
+    assert commands[0][-4:] == ["--set", "run.precision=bf16", "--set", "run.batch=1"]
+
+
+@pytest.mark.parametrize("processes", ["0", "-1", "two"])
+def test_a_number_of_processes_that_is_none(processes: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        gpu_train.main(["compact", str(tmp_path), str(tmp_path / "out"), "--processes", processes])
+    assert "--processes" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

