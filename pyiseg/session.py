@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, SupportsIndex, Type
 import numpy as np
 import numpy.typing as npt
 
+from pyiseg import foreground as foregrounds
 from pyiseg import images
 from pyiseg.crops import CropPrediction, Crops
 from pyiseg.errors import DeviceError
@@ -195,14 +196,23 @@ class Session:
         """Where alpha >= 128, bool, shape (H, W). A fresh array."""
         return self.alpha >= 128
 
-    def cutout(self) -> npt.NDArray[np.uint8]:
+    def cutout(self, *, foreground: str = "image") -> npt.NDArray[np.uint8]:
         """The image with the selection as its alpha channel.
 
+        Args:
+            foreground: ``"image"`` leaves the colors as they are in the image. ``"estimate"`` takes the old background
+                out of them where alpha is neither 0 nor 255, so that soft edges look right on another background; all
+                other pixels keep their colors.
+
         Returns:
-            RGBA, uint8, shape (H, W, 4); the colors are the image's, unchanged and not multiplied by alpha. A fresh
-            array.
+            RGBA, uint8, shape (H, W, 4); the colors are not multiplied by alpha. A fresh array.
+
+        Raises:
+            ValueError: ``foreground`` is something else.
         """
-        return np.dstack((self.image, self.alpha))
+        foregrounds.check(foreground)
+        alpha = self.alpha
+        return np.dstack((foregrounds.colors(self.image, alpha, foreground), alpha))
 
     @property
     def clicks(self) -> tuple[Click, ...]:
