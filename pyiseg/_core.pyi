@@ -222,6 +222,21 @@ def mean(values: _Float, scratch: NDArray[np.float64], out: _Float) -> None:
 def subtract(mean: _Float, values: _Float) -> None:
     """Take mean (1,) off values (h, w), in place."""
 
+def estimate_foreground(
+    rgb: NDArray[np.uint8], alpha: NDArray[np.uint8], scratch: NDArray[np.uint8], out: NDArray[np.uint8]
+) -> None:
+    """Write the colors of what alpha selects, without what is behind it; no op of streams. See `pyiseg.foreground`.
+
+    Args:
+        rgb: The image, shape (h, w, 3).
+        alpha: The matte, shape (h, w).
+        scratch: Shape (n,), n at least `foreground_scratch`.
+        out: Shape (h, w, 3): rgb where alpha is 0 or 255, else the estimate.
+    """
+
+def foreground_scratch(height: int, width: int) -> int:
+    """Return how many bytes of scratch `estimate_foreground` needs for an image of this size."""
+
 def set_num_threads(n: int) -> None:
     """Set how many CPU threads an op may use, 1..256.
 
@@ -276,8 +291,9 @@ def from_dlpack(capsule: Any) -> Array:
 class _Stream(Protocol):
     """Work on a device, done in order.
 
-    It has every op of this module as a method, on arrays of its device; they check dtypes and shapes, and enqueue. The
-    clicks there must lie inside the grid, for nothing can look at them; a row with a negative label ends the list.
+    It has the ops of this module as methods, except `estimate_foreground`, on arrays of its device; they check dtypes
+    and shapes, and enqueue. The clicks there must lie inside the grid, for nothing can look at them; a row with a
+    negative label ends the list.
     """
 
     @property

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, SupportsIndex, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from pyiseg import foreground as foregrounds
 from pyiseg import images, prompts, saving, steps
 from pyiseg.crops import Crops
 from pyiseg.errors import DeviceError
@@ -337,14 +338,27 @@ class Session:
         """Where alpha >= 128, bool, shape (H, W). A fresh array."""
         return self.alpha >= 128
 
-    def cutout(self) -> npt.NDArray[np.uint8]:
+    def cutout(self, *, foreground: str = "image") -> npt.NDArray[np.uint8]:
         """The image with the selection as its alpha channel.
 
+        Args:
+            foreground: ``"image"`` leaves the colors as they are in the image. ``"estimate"`` takes the old background
+                out of them where alpha is neither 0 nor 255, so that soft edges look right on another background; all
+                other pixels keep their colors.
+
         Returns:
-            RGBA, uint8, shape (H, W, 4); the colors are the image's, unchanged and not multiplied by alpha. Where the
-            image is transparent itself, alpha is the product of its own and the selection's. A fresh array.
+            RGBA, uint8, shape (H, W, 4); the colors are not multiplied by alpha. Where the image is transparent itself,
+            alpha is the product of its own and the selection's. A fresh array.
+
+        Raises:
+            ValueError: ``foreground`` is something else.
         """
-        return images.cut_out(self.image, self._crops.image.rgba, self.alpha)
+        foregrounds.check(foreground)
+        alpha = self.alpha
+        cut = images.cut_out(self.image, self._crops.image.rgba, alpha)
+        if foreground == "estimate":
+            cut[..., :3] = foregrounds.estimate(cut[..., :3], alpha)
+        return cut
 
     @property
     def clicks(self) -> tuple[Click, ...]:

@@ -2,6 +2,7 @@
 #include <cstdlib>
 
 #include "../device/device_error.h"
+#include "foreground.h"
 #include "image_ops.h"
 #include "ops.h"
 
@@ -33,6 +34,7 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
     py::register_exception<DeviceMemoryError>(m, "DeviceMemoryError", failure);
     add_ops<Cpu>(m, OnNumpy{});
     add_image_ops<Cpu>(m, OnNumpy{});
+    add_foreground(m);
     m.def("set_num_threads", [](long long n) { set_num_threads(check_threads(n, "n")); }, py::arg("n"));
     m.def("get_num_threads", num_threads);
     m.attr("mean_scratch") = kMeanScratch;

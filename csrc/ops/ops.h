@@ -18,6 +18,9 @@ struct Cpu {
     static constexpr bool kAlignedRuns = false, kWindowsInRegisters = false;  // caches and vectors take any address
     template <class F>
     void for_each(int rows, int columns, const F& f) const;
+    // The same for an f whose calls are long, so that few of them are worth dealing out too.
+    template <class F>
+    void for_each_tile(int rows, int columns, const F& f) const;
 };
 
 int num_threads();

@@ -113,27 +113,37 @@ PYISEG_CLONES void run_rows(const F& f, int first, int last, int columns) {
     }
 }
 
+template <class F>
+void deal_rows(const F& f, int rows, int columns, int threads, int bands) {
+    if (threads == 1) return run_rows(f, 0, rows, columns);
+    const int chunks = std::min(rows, bands);
+    Pool::instance()->run(chunks, threads, [&](int i) {
+        const auto edge = [&](int k) { return static_cast<int>(static_cast<std::int64_t>(rows) * k / chunks); };
+        run_rows(f, edge(i), edge(i + 1), columns);
+    });
+}
+
 // Rows are dealt out in bands. Each (row, column) is computed alone, so results do not depend on the number of threads.
 template <class F>
 void Cpu::for_each(int rows, int columns, const F& f) const {
-    const auto band = [&](int first, int last) { run_rows(f, first, last, columns); };
-    const int threads = std::min(num_threads(), rows);
     constexpr std::int64_t worth_waking = 2048;  // calls; fewer take less time than waking a thread
-    if (threads == 1 || static_cast<std::int64_t>(rows) * columns < worth_waking) {
-        band(0, rows);
-        return;
-    }
-    const int chunks = std::min(rows, 4 * threads);
-    Pool::instance()->run(chunks, threads, [&](int i) {
-        const auto edge = [&](int k) { return static_cast<int>(static_cast<std::int64_t>(rows) * k / chunks); };
-        band(edge(i), edge(i + 1));
-    });
+    const int threads = std::min(num_threads(), rows);
+    const bool few = static_cast<std::int64_t>(rows) * columns < worth_waking;
+    deal_rows(f, rows, columns, few ? 1 : threads, 4 * threads);
+}
+
+// Row by row, for the work in a tile differs.
+template <class F>
+void Cpu::for_each_tile(int rows, int columns, const F& f) const {
+    deal_rows(f, rows, columns, std::min(num_threads(), rows), rows);
 }
 
 }  // namespace pyiseg
 
+#include "foreground.inl"
 #include "ops.inl"
 #include "ops_image.inl"
 
 PYISEG_INSTANTIATE_OPS(Cpu)
 PYISEG_INSTANTIATE_IMAGE_OPS(Cpu)
+PYISEG_INSTANTIATE_FOREGROUND(Cpu)

@@ -57,6 +57,8 @@ def _cut(options: argparse.Namespace) -> None:
         raise ValueError(
             "nothing to write; name the cut-out with -o cut.png, the matte with --alpha alpha.png, or both"
         )
+    if options.decontaminate and options.output is None:
+        raise ValueError("--decontaminate is for the cut-out, and none is written; name it with -o cut.png")
     # An input that does not exist equals nothing, and is refused with a better message below.
     if options.image.exists() and any(path.exists() and path.samefile(options.image) for path in outputs):
         raise ValueError(f"'{options.image}' would be overwritten; choose another name for the output")
@@ -73,7 +75,7 @@ def _cut(options: argparse.Namespace) -> None:
         session.save(options.save_session)
         _say(f"wrote   {options.save_session}")
     if options.output is not None:
-        _save(options.output, session.cutout())
+        _save(options.output, session.cutout(foreground="estimate" if options.decontaminate else "image"))
     if options.alpha is not None:
         _save(options.alpha, session.alpha)
 
@@ -207,6 +209,9 @@ def _parser() -> argparse.ArgumentParser:
     suffixes = ", ".join(images.LOSSLESS)
     cut.add_argument("-o", "--output", type=_path, metavar="FILE", help=f"cut-out with transparency ({suffixes})")
     cut.add_argument("--alpha", type=_path, metavar="FILE", help=f"matte in gray, 255 where selected ({suffixes})")
+    cut.add_argument(
+        "--decontaminate", action="store_true", help="take the old background out of the cut-out's soft edges"
+    )
     cut.set_defaults(run=_cut)
 
     demo = commands.add_parser("demo", parents=[model, device], help="try it on a photograph that comes along")

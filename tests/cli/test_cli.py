@@ -45,10 +45,20 @@ def test_cut(folder: Path, toy: Path, capsys: pytest.CaptureFixture[str]) -> Non
         assert words in printed.out
 
 
+def test_cut_without_the_old_background(folder: Path, toy: Path) -> None:
+    click = ["--click", "60,30", "--model", str(toy)]
+    assert cli.main(["cut", "photo.png", *click, "-o", "cut.png", "--decontaminate"]) == 0
+    session = pyiseg.Session(PHOTO, model=toy)
+    session.click(60, 30)
+    np.testing.assert_array_equal(read(folder / "cut.png"), session.cutout(foreground="estimate"))
+    assert (session.cutout(foreground="estimate") != session.cutout()).any()
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
         ("", "COMMAND"),
+        ("cut photo.png --click 1,2 --alpha a.png --decontaminate", "name it with -o cut.png"),
         ("paste", "'paste'"),
         ("cut photo.png -o a.png", "--click"),
         ("cut photo.png --click 1 -o a.png", "'1' is not X,Y"),

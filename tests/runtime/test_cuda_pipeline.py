@@ -47,6 +47,7 @@ def test_it_gives_the_bits_of_the_cpu(tmp_path: Path, gpu: Devices, variant: str
     np.testing.assert_array_equal(device.reset(), cpu.reset())
     np.testing.assert_array_equal(device.click(*CLICKS[0]), cpu.click(*CLICKS[0]))
     np.testing.assert_array_equal(device.cutout(), cpu.cutout())
+    np.testing.assert_array_equal(device.cutout(foreground="estimate"), cpu.cutout(foreground="estimate"))
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (7, 300), (301, 501), (64, 48)])
