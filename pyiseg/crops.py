@@ -148,27 +148,15 @@ class Crops:
         """The crop that is held, if any."""
         return self._zoomed
 
-    def predict(
-        self,
-        clicks: Clicks,
-        previous: CropPrediction | None,
-        answered: int | None = None,
-        around: Rect | None = None,
-    ) -> CropPrediction:
-        """Predict the selection after some clicks; a pure function of its arguments and the image.
+    def predict(self, clicks: Clicks, previous: CropPrediction | None) -> CropPrediction:
+        """Predict the selection after the last of some clicks; a pure function of its arguments and the image.
 
         Args:
             clicks: Rows x, y, fg on the image, at least one, in the order they were made.
-            previous: What this returned for the first ones of them; None where nothing was predicted yet.
-            answered: How many those are; None for all but the last.
-            around: What is wanted lies in there: where the model zooms in, it does so at once.
+            previous: What this returned for all clicks but the last; None for the first click.
         """
-        if previous is None:
-            answered = 0
-        elif answered is None:
-            answered = len(clicks) - 1
         with self._working():
-            return self._predict(clicks, previous, answered, around)
+            return self._predict(clicks, previous)
 
     def start(self, mask: npt.NDArray[np.uint8]) -> tuple[CropPrediction, npt.NDArray[np.float32]]:
         """Return what `predict` goes on from where a selection begins with a matte, uint8, shape (H, W).
@@ -215,10 +203,10 @@ class Crops:
             return self.predict(clicks, None)
         with self._working():
             x, y, fg = clicks[-1]
-            answered, crop = len(clicks) - 1, self._crop(previous.rect)
+            crop = self._crop(previous.rect)
             old = crop.pipeline.on_grid(crop.clicks_in(clicks[:-1]), previous.prediction)
             rect = previous.rect if previous.rect.has(x, y) else self.whole.rect
-            found = self._predict_on(rect, clicks, previous, answered, old)
+            found = self._predict_on(rect, clicks, previous, old)
             crop = self._crop(rect)
             if rect != previous.rect:
                 old = zoom.resample_to_crop(old, previous.rect, rect, crop.view.grid)
@@ -230,41 +218,74 @@ class Crops:
             merged[at[0, 1], at[0, 0]] = float(fg)
             return CropPrediction(crop.pipeline.adopt(merged), rect)
 
-    def _predict(
-        self, clicks: Clicks, previous: CropPrediction | None, answered: int, around: Rect | None
-    ) -> CropPrediction:
-        new, whole = clicks[answered:], self.whole.rect
-        if previous is None:
-            rect = whole if around is None else self._around(around)
-            return self._widened(self._predict_on(rect, clicks, None, 0, None), clicks, None, 0, None)
-        if around is None and previous.rect == whole and not self._may_zoom(clicks):
-            return self._predict_on(whole, clicks, previous, answered, None)
-        if around is None and not any(fg or previous.rect.has(x, y) for x, y, fg in new):
+    def predict_in(self, wanted: Rect, fg: Click, bg: Clicks) -> CropPrediction:
+        """Predict what a rectangle holds, from nothing.
+
+        The network is told that all of the rectangle is selected so far, and answers twice: the second time it sees its
+        own first answer. Whatever it selects outside of the rectangle is dropped.
+
+        Args:
+            wanted: The rectangle; its selection is looked for in the crop around it where the model zooms in.
+            fg: A click that selects, in it.
+            bg: Clicks that remove, around it.
+        """
+        with self._working():
+            rect = self._around(wanted)
+            crop = self._crop(rect)
+            inside = grid_window(wanted, rect, crop.view.grid)
+            clicks = [fg, *(click for click in bg if rect.has(click[0], click[1]))]
+            before = crop.pipeline.carry(inside)
+            for answered in (1, len(clicks)):
+                placed, known = crop.split(clicks, answered)
+                only = crop.pipeline.fetch(crop.pipeline.predict(placed, before, known)) * inside
+                before = crop.pipeline.adopt(only)
+            return CropPrediction(before, rect)
+
+    def union(self, clicks: Clicks, one: CropPrediction, more: Clicks, other: CropPrediction) -> CropPrediction:
+        """Return the selection of what either of two selects.
+
+        Args:
+            clicks, one: A selection, and the clicks that it was predicted for.
+            more, other: The other one, likewise.
+        """
+        with self._working():
+            found, bounds = list[tuple[npt.NDArray[np.float32], Rect]](), self.whole.rect
+            rects = list[Rect]()
+            for asked, selection in ((clicks, one), (more, other)):
+                crop = self._crop(selection.rect)
+                alpha = crop.pipeline.on_grid(crop.clicks_in(asked), selection.prediction)
+                found.append((alpha, selection.rect))
+                if (selected := zoom.selection_bounds(alpha, selection.rect)) is not None:
+                    rects.append(selected)
+            if rects:
+                bounds = self._around(rects[0].union(rects[-1]))
+            crop = self._crop(bounds)
+            moved = [
+                alpha if rect == bounds else zoom.resample_to_crop(alpha, rect, bounds, crop.view.grid)
+                for alpha, rect in found
+            ]
+            return CropPrediction(crop.pipeline.adopt(np.maximum(*moved)), bounds)
+
+    def _predict(self, clicks: Clicks, previous: CropPrediction | None) -> CropPrediction:
+        if previous is None or (previous.rect == self.whole.rect and not self._may_zoom(clicks)):
+            before = None if previous is None else previous.prediction
+            placed, answered = self.whole.split(clicks, len(clicks) - 1)
+            return CropPrediction(self.whole.pipeline.predict(placed, before, answered), self.whole.rect)
+        x, y, fg = clicks[-1]
+        if not fg and not previous.rect.has(x, y):
             return previous  # Alpha is 0 outside the crop, so a background click there changes nothing.
         crop = self._crop(previous.rect)
-        alpha = crop.pipeline.on_grid(crop.clicks_in(clicks[:answered]), previous.prediction)
-        rect = self._choose(crop, alpha, new, around)
-        found = self._predict_on(rect, clicks, previous, answered, alpha)
-        return self._widened(found, clicks, previous, answered, alpha)
-
-    def _widened(
-        self,
-        found: CropPrediction,
-        clicks: Clicks,
-        previous: CropPrediction | None,
-        answered: int,
-        alpha: npt.NDArray[np.float32] | None,
-    ) -> CropPrediction:
-        """Return a prediction or, where its selection is cut off at its crop's edge, one on a larger crop."""
-        rect, whole = found.rect, self.whole.rect
-        if rect == whole:
+        alpha = crop.pipeline.on_grid(crop.clicks_in(clicks[:-1]), previous.prediction)
+        rect = self._choose(crop, alpha, clicks[-1])
+        found = self._predict_on(rect, clicks, previous, alpha)
+        if rect == self.whole.rect:
             return found
         # A selection that has grown to the crop's edge would be cut off there.
-        wider = self._wider(found, clicks, answered)
+        wider = self._wider(found, clicks)
         if wider != rect:
-            found = self._predict_on(wider, clicks, previous, answered, alpha)
-            if wider != whole and self._wider(found, clicks, answered) != wider:
-                found = self._predict_on(whole, clicks, previous, answered, alpha)
+            found = self._predict_on(wider, clicks, previous, alpha)
+            if wider != self.whole.rect and self._wider(found, clicks) != wider:
+                found = self._predict_on(self.whole.rect, clicks, previous, alpha)
         return found
 
     def matte(self, clicks: Clicks, selection: CropPrediction) -> npt.NDArray[np.uint8]:
@@ -293,55 +314,6 @@ class Crops:
             return pipeline.to_device(self.matte(clicks, selection))
         prediction = None if selection is None else selection.prediction
         return pipeline.matte_on_device(self.whole.clicks_in(clicks), prediction)
-
-    def predict_in(self, wanted: Rect, fg: Click, bg: Clicks) -> CropPrediction:
-        """Predict what a rectangle holds, from nothing.
-
-        The network is told that all of the rectangle is selected so far, and answers twice: the second time it sees its
-        own first answer. Whatever it selects outside of the rectangle is dropped.
-
-        Args:
-            wanted: The rectangle; its selection is looked for in the crop around it where the model zooms in.
-            fg: A click that selects, in it.
-            bg: Clicks that remove, around it.
-        """
-        with self._working():
-            rect = self._around(wanted)
-            crop = self._crop(rect)
-            inside = grid_window(wanted, rect, crop.view.grid)
-            clicks = [fg, *(click for click in bg if rect.has(click[0], click[1]))]
-            found = CropPrediction(crop.pipeline.carry(inside), rect)
-            answered = 1
-            for _ in range(2):
-                found = self._predict_on(rect, clicks, found, answered, None)
-                only = crop.pipeline.fetch(found.prediction) * inside
-                found, answered = found._replace(prediction=crop.pipeline.adopt(only)), len(clicks)
-            return found
-
-    def union(self, clicks: Clicks, one: CropPrediction, more: Clicks, other: CropPrediction) -> CropPrediction:
-        """Return the selection of what either of two selects.
-
-        Args:
-            clicks, one: A selection, and the clicks that it was predicted for.
-            more, other: The other one, likewise.
-        """
-        with self._working():
-            found, bounds = list[tuple[npt.NDArray[np.float32], Rect]](), self.whole.rect
-            rects = list[Rect]()
-            for asked, selection in ((clicks, one), (more, other)):
-                crop = self._crop(selection.rect)
-                alpha = crop.pipeline.on_grid(crop.clicks_in(asked), selection.prediction)
-                found.append((alpha, selection.rect))
-                if (selected := zoom.selection_bounds(alpha, selection.rect)) is not None:
-                    rects.append(selected)
-            if rects:
-                bounds = self._around(rects[0].union(rects[-1]))
-            crop = self._crop(bounds)
-            moved = [
-                alpha if rect == bounds else zoom.resample_to_crop(alpha, rect, bounds, crop.view.grid)
-                for alpha, rect in found
-            ]
-            return CropPrediction(crop.pipeline.adopt(np.maximum(*moved)), bounds)
 
     def to_device(self, alpha: npt.NDArray[np.uint8]) -> Array:
         """Bring a matte, uint8, shape (H, W), to the device. The next call overwrites it."""
@@ -385,24 +357,18 @@ class Crops:
         return rules is not None and len(clicks) - first >= rules.from_click
 
     def _predict_on(
-        self,
-        rect: Rect,
-        clicks: Clicks,
-        previous: CropPrediction | None,
-        answered: int,
-        alpha: npt.NDArray[np.float32] | None,
+        self, rect: Rect, clicks: Clicks, previous: CropPrediction, alpha: npt.NDArray[np.float32]
     ) -> CropPrediction:
-        """Predict on a crop, from the previous prediction; if that lies elsewhere, with its alpha on its own grid."""
-        if rect == self.whole.rect and self._zoomed is not None:
+        """Predict on a crop, from the previous prediction, whose alpha on its own grid is given."""
+        if rect == self.whole.rect:
             self.release()
-        crop, before = self._crop(rect), None if previous is None else previous.prediction
-        if previous is not None and rect != previous.rect:
-            assert alpha is not None, "what lies on another crop is carried over as alpha"
+        crop, before = self._crop(rect), previous.prediction
+        if rect != previous.rect:
             before = crop.pipeline.carry(zoom.resample_to_crop(alpha, previous.rect, rect, crop.view.grid))
-        placed, known = crop.split(clicks, answered)
-        return CropPrediction(crop.pipeline.predict(placed, before, known), rect)
+        placed, answered = crop.split(clicks, len(clicks) - 1)
+        return CropPrediction(crop.pipeline.predict(placed, before, answered), rect)
 
-    def _wider(self, found: CropPrediction, clicks: Clicks, answered: int) -> Rect:
+    def _wider(self, found: CropPrediction, clicks: Clicks) -> Rect:
         """Return a prediction's crop or, where its selection is cut off at an edge inside the image, a larger one."""
         rules, crop = self._model.zoom, self._crop(found.rect)
         alpha = crop.pipeline.on_grid(crop.clicks_in(clicks), found.prediction)
@@ -410,23 +376,19 @@ class Crops:
         whole = self.whole.rect
         if rules is None or selected is None or not zoom.touches_crop_edge(selected, found.rect, whole):
             return found.rect
-        for x, y, _ in clicks[answered:]:
-            selected = selected.with_pixel(x, y)
-        return zoom.choose_crop(rules, whole.shape, self._model.long_side, whole, selected)
+        x, y, _ = clicks[-1]
+        return zoom.choose_crop(rules, whole.shape, self._model.long_side, whole, selected.with_pixel(x, y))
 
-    def _choose(self, before: Crop, alpha: npt.NDArray[np.float32], new: Clicks, around: Rect | None) -> Rect:
-        """Return the crop to predict on for new clicks, from the last crop and its selection."""
-        rules = self._model.zoom
+    def _choose(self, before: Crop, alpha: npt.NDArray[np.float32], click: tuple[int, int, bool]) -> Rect:
+        """Return the crop to predict on for a new click, from the last crop and its selection."""
+        rules, (x, y, fg) = self._model.zoom, click
         selected = zoom.selection_bounds(alpha, before.rect)
         if rules is None or selected is None:
-            return self.whole.rect if around is None else self._around(around)
-        if around is not None:
-            selected = selected.union(around)
-        for x, y, fg in new:
-            if fg:
-                selected = selected.with_pixel(x, y)
+            return self.whole.rect
+        if fg:
+            selected = selected.with_pixel(x, y)
         rect = zoom.choose_crop(rules, self.whole.rect.shape, self._model.long_side, before.rect, selected)
-        return rect if all(rect.has(x, y) for x, y, _ in new) else before.rect
+        return rect if rect.has(x, y) else before.rect
 
     def _around(self, wanted: Rect) -> Rect:
         """Return the crop to look at something in whose rectangle is known; the whole image where none enlarges it."""
