@@ -20,6 +20,7 @@ from pyiseg.runtime import history as device_history
 
 __all__ = ["gpu"]  # a fixture
 
+CAT = Path(__file__).parents[1] / "images" / "cat.jpg"
 VARIANTS: dict[str, dict[str, Any]] = {
     "late": {},
     "early": {"early_fusion": True},
@@ -73,9 +74,9 @@ def test_the_published_order_of_cleaning(tmp_path: Path, gpu: Devices) -> None:
 def test_the_default_model_in_fp16(gpu: Devices) -> None:
     """The tolerance table: mean alpha difference at most 0.002, masks alike to an IoU of 0.999."""
     gpu.engines = FakeEngines(half=True)
-    image = photo(240, 320)
-    cpu, device = Session(image), Session(image, device="cuda")
-    for click in ((160, 120, True), (20, 20, False), (200, 60, True)):
+    # A photograph: at the unsure edges that noise has, the last bit of 16 decides more pixels than that.
+    cpu, device = Session(CAT), Session(CAT, device="cuda")
+    for click in ((225, 120, True), (20, 20, False), (330, 220, True)):
         there, here = device.click(*click), cpu.click(*click)
         assert np.abs(there.astype(float) - here).mean() / 255 <= 2e-3
         mask, expected = there >= 128, here >= 128
