@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support import toy_model
+from support import cat, toy_model
 from support.fake_engine import FakeEngines
 from support.toy_device import Devices, both, gpu
 from support.toy_model import CLICKS, PHOTO, photo
@@ -70,11 +70,13 @@ def test_the_published_order_of_cleaning(tmp_path: Path, gpu: Devices) -> None:
 
 
 def test_the_default_model_in_fp16(gpu: Devices) -> None:
-    """The tolerance table: mean alpha difference at most 0.002, masks alike to an IoU of 0.999."""
+    """The tolerance table: mean alpha difference at most 0.002, masks alike to an IoU of 0.999, on a photograph.
+
+    Noise is no test of it: where alpha is near the threshold everywhere, the smallest difference flips pixels.
+    """
     gpu.engines = FakeEngines(half=True)
-    image = photo(240, 320)
-    cpu, device = Session(image), Session(image, device="cuda")
-    for click in ((160, 120, True), (20, 20, False), (200, 60, True)):
+    cpu, device = Session(cat.PHOTO), Session(cat.PHOTO, device="cuda")
+    for click in cat.CLICKS:
         there, here = device.click(*click), cpu.click(*click)
         assert np.abs(there.astype(float) - here).mean() / 255 <= 2e-3
         mask, expected = there >= 128, here >= 128
