@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support import toy_model
+from support import cat, toy_model
 from support.fake_engine import FakeEngines
 from support.toy_device import Devices, both, gpu
 from support.toy_model import CLICKS, PHOTO, photo
@@ -20,7 +20,6 @@ from pyiseg.runtime import history as device_history
 
 __all__ = ["gpu"]  # a fixture
 
-CAT = Path(__file__).parents[1] / "images" / "cat.jpg"
 VARIANTS: dict[str, dict[str, Any]] = {
     "late": {},
     "early": {"early_fusion": True},
@@ -72,11 +71,13 @@ def test_the_published_order_of_cleaning(tmp_path: Path, gpu: Devices) -> None:
 
 
 def test_the_default_model_in_fp16(gpu: Devices) -> None:
-    """The tolerance table: mean alpha difference at most 0.002, masks alike to an IoU of 0.999."""
+    """The tolerance table: mean alpha difference at most 0.002, masks alike to an IoU of 0.999, on a photograph.
+
+    Noise is no test of it: where alpha is near the threshold everywhere, the smallest difference flips pixels.
+    """
     gpu.engines = FakeEngines(half=True)
-    # A photograph: at the unsure edges that noise has, the last bit of 16 decides more pixels than that.
-    cpu, device = Session(CAT), Session(CAT, device="cuda")
-    for click in ((225, 120, True), (20, 20, False), (330, 220, True)):
+    cpu, device = Session(cat.PHOTO), Session(cat.PHOTO, device="cuda")
+    for click in cat.CLICKS:
         there, here = device.click(*click), cpu.click(*click)
         assert np.abs(there.astype(float) - here).mean() / 255 <= 2e-3
         mask, expected = there >= 128, here >= 128
