@@ -140,6 +140,17 @@ def apply_coefficients(coefficients: _Float, guide: _Guide, out: NDArray[np.floa
         out: Shape (H, W); float32 in 0..1, or uint8, 255 times that, halves rounded up. NaN becomes 0.
     """
 
+def apply_coefficients_in(
+    coefficients: _Float, guide: _Guide, top: int, left: int, out: NDArray[np.uint8]
+) -> None:
+    """Write what `apply_coefficients` writes into a window, bit for bit. On the CPU only.
+
+    Args:
+        coefficients, guide: As for `apply_coefficients`.
+        top, left: Row and column of the guide at which the window begins.
+        out: uint8, of the window's shape.
+    """
+
 mean_scratch: int
 """Length of the scratch that `mean` works in."""
 

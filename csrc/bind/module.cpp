@@ -35,6 +35,8 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
     add_ops<Cpu>(m, OnNumpy{});
     add_image_ops<Cpu>(m, OnNumpy{});
     add_foreground(m);
+    m.def("apply_coefficients_in", OnNumpy{}(&apply_coefficients_in_), py::arg("coefficients"), py::arg("guide"),
+          py::arg("top"), py::arg("left"), py::arg("out"), py::call_guard<py::gil_scoped_release>());
     m.def("set_num_threads", [](long long n) { set_num_threads(check_threads(n, "n")); }, py::arg("n"));
     m.def("get_num_threads", num_threads);
     m.attr("mean_scratch") = kMeanScratch;

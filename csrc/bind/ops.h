@@ -237,6 +237,25 @@ struct OnStream {
     }
 };
 
+inline void apply_coefficients_in_(const Cpu& device, const ArrayRef& coefficients, const ArrayRef& guide, int top,
+                                   int left, const ArrayRef& out) {
+    check_array<float>(coefficients, "coefficients", 3);
+    check_array<unsigned char>(out, "out", 2);
+    const Size grid = size_of(coefficients, "coefficients"), window = size_of(out, "out");
+    with_guide(guide, [&](auto chosen, Size image) {
+        check_planes(coefficients, "coefficients", decltype(chosen)::kSlopes + 1);
+        if (top < 0 || left < 0 || window.h > image.h - top || window.w > image.w - left) {
+            throw std::invalid_argument("out: the window of " + std::to_string(window.h) + " x " +
+                                        std::to_string(window.w) + " pixels at row " + std::to_string(top) +
+                                        ", column " + std::to_string(left) + " is not inside the guide");
+        }
+        check_apart(coefficients, "coefficients", out, "out");
+        check_apart(guide, "guide", out, "out");
+        apply_coefficients_in(device, input<float>(coefficients), grid, chosen, image, top, left, window,
+                              output<unsigned char>(out, "out"));
+    });
+}
+
 template <class Device, class Scope, class Bind>
 void add_ops(Scope& scope, const Bind& bind) {
     using py::arg;

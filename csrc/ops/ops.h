@@ -124,4 +124,10 @@ void color_guided_filter_coefficients(const Device& device, const float* image, 
 template <class Device, class Guide, class T>
 void apply_coefficients(const Device& device, const float* coefficients, Size grid, Guide guide, Size image, T* out);
 
+// out (window): what apply_coefficients writes into the window of the image that begins at row top and column left, bit
+// for bit. On the CPU only: a GPU has written the whole matte by then, and memory is copied from it.
+template <class Device, class Guide>
+void apply_coefficients_in(const Device& device, const float* coefficients, Size grid, Guide guide, Size image, int top,
+                           int left, Size window, unsigned char* out);
+
 }  // namespace pyiseg

@@ -147,3 +147,5 @@ void Cpu::for_each_tile(int rows, int columns, const F& f) const {
 PYISEG_INSTANTIATE_OPS(Cpu)
 PYISEG_INSTANTIATE_IMAGE_OPS(Cpu)
 PYISEG_INSTANTIATE_FOREGROUND(Cpu)
+
+#include "apply_in.inl"

@@ -117,6 +117,43 @@ PYISEG_HD bool all_zero(const CoefficientRow<kPlanes>& row, int first, int last)
     return zero;
 }
 
+// To the grid column that the remainder has reached; further than one only where the image is the smaller one.
+PYISEG_HD void advance(Cell& at, int width) {
+    while (at.remainder >= width) {
+        at.remainder -= width;
+        ++at.cell;
+    }
+}
+
+#ifndef __CUDA_ARCH__
+// Alpha of up to kRun pixels of a row of the image, the first one at a place between grid columns.
+template <int kRun, int kPlanes, class Guide, class T>
+void write_run(const CoefficientRow<kPlanes>& row, Cell at, Guide guide, int image_width, std::size_t pixel, int count,
+               T* __restrict out) {
+    const int step = 2 * row.columns, width = 2 * image_width;
+    const float scale = 1.0f / static_cast<float>(width);
+    float values[kPlanes][kRun];
+    for (int k = 0; k < kRun;) {
+        const Span<kPlanes> span = row.span(at.cell);
+        const int crossing = (width - at.remainder + step - 1) / step;
+        const int n = crossing < kRun - k ? crossing : kRun - k;
+        for (int j = 0; j < n; ++j) {
+            const float t = static_cast<float>(at.remainder + j * step) * scale;
+            for (int i = 0; i < kPlanes; ++i) values[i][k + j] = span.left[i] + span.step[i] * t;
+        }
+        k += n;
+        at.remainder += n * step;
+        advance(at, width);
+    }
+    if (count == kRun) return alpha_run(guide, pixel, values, out);
+    for (int k = 0; k < count; ++k) {
+        float value[kPlanes];
+        for (int i = 0; i < kPlanes; ++i) value[i] = values[i][k];
+        store_alpha(alpha_at(guide, pixel + k, value), out[k]);
+    }
+}
+#endif
+
 // A run of alpha at full resolution. Along a run, coefficients are straight between two grid columns, so the grid is
 // read once a grid column and not once a pixel. Moves 4 (learned) or 3 (color) + sizeof(T) bytes a pixel; the grid
 // stays in cache.
@@ -136,9 +173,6 @@ struct ApplyCoefficients {
         const int begin = x0 < 0 ? 0 : x0, end = x0 + kRun < image.w ? x0 + kRun : image.w;
         if (begin >= end) return;
         const int count = end - begin;
-        const int step = 2 * grid.w;
-        const int width = 2 * image.w;
-        const float scale = 1.0f / static_cast<float>(width);
         const std::size_t pixel = static_cast<std::size_t>(y) * image.w + begin;
         Cell at = locate(begin, grid.w, image.w);
         if (count == kRun) {  // where nothing is selected, which is most of most images, there is nothing to compute
@@ -149,6 +183,9 @@ struct ApplyCoefficients {
             }
         }
 #ifdef __CUDA_ARCH__
+        const int step = 2 * grid.w;
+        const int width = 2 * image.w;
+        const float scale = 1.0f / static_cast<float>(width);
         // Registers have no index: each pixel steps on by itself, so that the loop unrolls and nothing is spilled.
         Span<kPlanes> span = row.span(at.cell);
         const auto next = [&](float (&value)[kPlanes]) {
@@ -176,34 +213,8 @@ struct ApplyCoefficients {
             store_alpha(alpha_at(guide, pixel + k, value), out[pixel + k]);
         }
 #else
-        float values[kPlanes][kRun];
-        for (int k = 0; k < kRun;) {
-            const Span<kPlanes> span = row.span(at.cell);
-            const int crossing = (width - at.remainder + step - 1) / step;
-            const int n = crossing < kRun - k ? crossing : kRun - k;
-            for (int j = 0; j < n; ++j) {
-                const float t = static_cast<float>(at.remainder + j * step) * scale;
-                for (int i = 0; i < kPlanes; ++i) values[i][k + j] = span.left[i] + span.step[i] * t;
-            }
-            k += n;
-            at.remainder += n * step;
-            advance(at, width);
-        }
-        if (count == kRun) return alpha_run(guide, pixel, values, out + pixel);
-        for (int k = 0; k < count; ++k) {
-            float value[kPlanes];
-            for (int i = 0; i < kPlanes; ++i) value[i] = values[i][k];
-            store_alpha(alpha_at(guide, pixel + k, value), out[pixel + k]);
-        }
+        write_run<kRun>(row, at, guide, image.w, pixel, count, out + pixel);
 #endif
-    }
-
-    // To the grid column that the remainder has reached; further than one only where the image is the smaller one.
-    PYISEG_HD static void advance(Cell& at, int width) {
-        while (at.remainder >= width) {
-            at.remainder -= width;
-            ++at.cell;
-        }
     }
 };
 
