@@ -140,9 +140,7 @@ def apply_coefficients(coefficients: _Float, guide: _Guide, out: NDArray[np.floa
         out: Shape (H, W); float32 in 0..1, or uint8, 255 times that, halves rounded up. NaN becomes 0.
     """
 
-def apply_coefficients_in(
-    coefficients: _Float, guide: _Guide, top: int, left: int, out: NDArray[np.uint8]
-) -> None:
+def apply_coefficients_in(coefficients: _Float, guide: _Guide, top: int, left: int, out: NDArray[np.uint8]) -> None:
     """Write what `apply_coefficients` writes into a window, bit for bit. On the CPU only.
 
     Args:

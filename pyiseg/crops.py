@@ -307,6 +307,42 @@ class Crops:
         placed[crop.rect.slices] = alpha
         return placed
 
+    def matte_in(self, clicks: Clicks, selection: CropPrediction, rect: Rect) -> npt.NDArray[np.uint8]:
+        """Render what `matte` does within a rectangle of the image, bit for bit; uint8, of its shape. A fresh array."""
+        placed = np.zeros(rect.shape, dtype=np.uint8)
+        with self._working():
+            crop = self._crop(selection.rect)
+            common = crop.rect.common(rect)
+            if common is not None:
+                inside = common.moved(-crop.rect.top, -crop.rect.left)
+                alpha = crop.pipeline.matte_in(crop.clicks_in(clicks), selection.prediction, inside)
+                placed[common.moved(-rect.top, -rect.left).slices] = alpha
+        return placed
+
+    def changed(
+        self, clicks: Clicks, selection: CropPrediction | None, other_clicks: Clicks, other: CropPrediction | None
+    ) -> Rect | None:
+        """Return a rectangle outside of which two mattes are the same bit for bit; None where they are so everywhere.
+
+        Args:
+            clicks, selection: As for `matte`; None stands for nothing selected.
+            other_clicks, other: Likewise.
+        """
+        if selection is not None and other is not None and selection.rect != other.rect:
+            return selection.rect.union(other.rect)  # outside of its crop alpha is 0
+        there = selection or other
+        if there is None:
+            return None
+        with self._working():
+            crop = self._crop(there.rect)
+            found = crop.pipeline.changed(
+                crop.clicks_in(clicks),
+                None if selection is None else selection.prediction,
+                crop.clicks_in(other_clicks),
+                None if other is None else other.prediction,
+            )
+        return None if found is None else found.moved(crop.rect.top, crop.rect.left)
+
     def matte_on_device(self, clicks: Clicks, selection: CropPrediction | None) -> Array:
         """What `matte` returns, on the device; without a selection, zeros. The next call overwrites it."""
         pipeline = cast("DevicePipeline", self.whole.pipeline)

@@ -63,6 +63,27 @@ class View:
         moved[:, 1] = (2 * moved[:, 1] + 1) * rows // (2 * height)
         return moved.astype(np.int32)
 
+    def touched(self, cells: npt.NDArray[np.bool_]) -> Rect | None:
+        """Return the smallest rectangle of the image whose pixels alone are rendered from some grid pixels.
+
+        A pixel of the image is rendered, bilinearly, from the grid pixels whose centers lie around its own.
+
+        Args:
+            cells: bool, shape (h, w).
+        """
+        sides = []
+        for axis in (0, 1):
+            found = np.flatnonzero(cells.any(axis=1 - axis))
+            if not found.size:
+                return None
+            first, last, length, count = int(found[0]), int(found[-1]), self.image[axis], self.grid[axis]
+            # Pixel X lies at (X + 0.5) * count / length - 0.5 on the grid, and is reached from less than 1 away.
+            low = 0 if first == 0 else max(0, (2 * first - 1) * length // (2 * count) - 1)
+            high = length if last == count - 1 else min(length, -(-(2 * last + 3) * length // (2 * count)) + 1)
+            sides.append((low, high))
+        (top, bottom), (left, right) = sides
+        return Rect(top, left, bottom, right)
+
 
 class Rect(NamedTuple):
     """A rectangle of an image, in its pixels: rows top to bottom - 1, columns left to right - 1."""
@@ -99,6 +120,16 @@ class Rect(NamedTuple):
             max(self.bottom, other.bottom),
             max(self.right, other.right),
         )
+
+    def common(self, other: Rect) -> Rect | None:
+        """Return what both cover; None where that is nothing."""
+        top, left = max(self.top, other.top), max(self.left, other.left)
+        bottom, right = min(self.bottom, other.bottom), min(self.right, other.right)
+        return Rect(top, left, bottom, right) if top < bottom and left < right else None
+
+    def moved(self, down: int, across: int) -> Rect:
+        """Return it so many rows further down and columns further right."""
+        return Rect(self.top + down, self.left + across, self.bottom + down, self.right + across)
 
     def with_pixel(self, x: int, y: int) -> Rect:
         """Return the smallest rectangle around it and a pixel."""

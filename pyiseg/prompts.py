@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Iterable
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+
+from pyiseg.geometry import Rect
 
 Number: TypeAlias = "float | np.integer[Any] | np.floating[Any]"
 
@@ -55,6 +58,14 @@ class Mask:
         self.alpha = np.array(alpha, dtype=np.uint8)
         self.alpha.flags.writeable = False
 
+    @property
+    def bounds(self) -> Rect | None:
+        """The smallest rectangle around what is not 0; None where all is."""
+        rows, columns = (np.flatnonzero(self.alpha.any(axis=axis)) for axis in (1, 0))
+        if not rows.size:
+            return None
+        return Rect(int(rows[0]), int(columns[0]), int(rows[-1]) + 1, int(columns[-1]) + 1)
+
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Mask) and np.array_equal(self.alpha, other.alpha)
 
@@ -67,6 +78,41 @@ class Mask:
 
 
 Prompt: TypeAlias = "Click | LocalClick | Box | Scribble | Mask"
+
+
+def checked(prompt: Any, shape: tuple[int, int]) -> Prompt:
+    """Return a prompt on an image of a shape (H, W), as if its values had been given one by one.
+
+    Raises:
+        ValueError: It is no prompt, or a mask, which a session can only begin with; or one of its values is wrong.
+    """
+    if isinstance(prompt, (Click, LocalClick)):
+        return type(prompt)(*checked_click(prompt.x, prompt.y, prompt.fg, shape))
+    if isinstance(prompt, Box):
+        return checked_box(*prompt, shape)
+    if isinstance(prompt, Scribble):
+        return checked_scribble(prompt.points, prompt.fg, shape)
+    if isinstance(prompt, Mask):
+        raise ValueError("a session begins with a mask, pyiseg.Session(image, mask=mask); it cannot be added later")
+    raise ValueError(f"prompt is {prompt!r}; pass a pyiseg.Click, or a LocalClick, Box or Scribble of pyiseg.prompts")
+
+
+def checked_rect(rect: Any, shape: tuple[int, int]) -> Rect:
+    """Return a rectangle of an image of a shape (H, W).
+
+    Raises:
+        ValueError: It is not four whole numbers, top, left, bottom and right in order, inside the image.
+    """
+    try:
+        top, left, bottom, right = (operator.index(value) for value in rect)
+    except (TypeError, ValueError):
+        raise ValueError(f"rect is {rect!r}; pass (top, left, bottom, right) in whole numbers") from None
+    if not (0 <= top <= bottom <= shape[0] and 0 <= left <= right <= shape[1]):
+        raise ValueError(
+            f"rect is {tuple(rect)!r}; pass (top, left, bottom, right) with rows from 0 to {shape[0]} and columns from "
+            f"0 to {shape[1]}, top and left first"
+        )
+    return Rect(top, left, bottom, right)
 
 
 def checked_click(x: Number, y: Number, fg: bool | np.bool_, shape: tuple[int, int]) -> Click:

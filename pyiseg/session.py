@@ -86,6 +86,7 @@ class Session:
         self._crops = Crops(image)
         self._lock = threading.Lock()
         self._history = History()
+        self._before: Steps = ()  # what `changed` compares with
         self._closed = False
         if mask is not None:
             self._add(prompts.checked_mask(mask, self.shape))
@@ -149,6 +150,26 @@ class Session:
         """
         return self._add(prompts.checked_scribble(points, fg, self.shape))
 
+    def add(self, prompt: Prompt) -> Rect:
+        """Make a prompt without rendering the matte, and return where it changed: for large images, with `alpha_in`.
+
+        Args:
+            prompt: A `pyiseg.Click`, or a ``LocalClick``, ``Box`` or ``Scribble`` of `pyiseg.prompts`.
+
+        Returns:
+            What `changed` is.
+
+        Raises:
+            ValueError, pyiseg.ModelError, pyiseg.DeviceError: As for `click`, `box` and `scribble`.
+
+        Example:
+            >>> rect = session.add(pyiseg.Click(4000, 3000, True))
+            >>> shown[rect.slices] = session.alpha_in(rect)
+        """
+        checked = prompts.checked(prompt, self.shape)
+        self._add_and(checked, lambda _: None)
+        return self.changed
+
     def preview(self, x: Number, y: Number, fg: bool | np.bool_ = True) -> npt.NDArray[np.uint8]:
         """Return what `click` would, and change nothing: for showing what the pointer is over.
 
@@ -185,8 +206,10 @@ class Session:
             Alpha as it was before, bit for bit. A fresh array.
         """
         with self._at_work():
-            alpha = steps.matte(self._crops, self._history.before)
+            now, before = self._history.steps, self._history.before
+            alpha = steps.matte(self._crops, before)
             self._history.undo()
+            self._before = now
             return alpha
 
     def redo(self) -> npt.NDArray[np.uint8]:
@@ -196,8 +219,10 @@ class Session:
             Alpha as it was after it, bit for bit. A fresh array.
         """
         with self._at_work():
-            alpha = steps.matte(self._crops, self._history.following)
+            now, following = self._history.steps, self._history.following
+            alpha = steps.matte(self._crops, following)
             self._history.redo()
+            self._before = now
             return alpha
 
     def remove(self, index: int) -> npt.NDArray[np.uint8]:
@@ -223,6 +248,7 @@ class Session:
             left = steps.without(self._crops, before, place)
             alpha = steps.matte(self._crops, left)
             self._history.add(left, removed=place)
+            self._before = before
             return alpha
 
     def reset(self) -> npt.NDArray[np.uint8]:
@@ -233,6 +259,7 @@ class Session:
         """
         with self._at_work():
             self._crops.release()  # first: it may fail, and then all is as it was
+            self._before = self._history.steps
             self._history.clear()
             return steps.matte(self._crops, ())
 
@@ -300,6 +327,7 @@ class Session:
             if not self._closed:
                 self._crops.release()
                 self._history.clear()
+                self._before = ()
                 self._closed = True
 
     def __enter__(self) -> Session:
@@ -332,6 +360,33 @@ class Session:
         self._needs_gpu("alpha_device")
         with self._at_work():
             return self._on_device(self._history.steps)
+
+    def alpha_in(self, rect: tuple[int, int, int, int]) -> npt.NDArray[np.uint8]:
+        """Return alpha after the last prompt within a rectangle, bit for bit as `alpha` has it, for less time.
+
+        Args:
+            rect: Rows top to bottom - 1 and columns left to right - 1 of the image, as (top, left, bottom, right);
+                `changed` is one.
+
+        Returns:
+            uint8, shape (bottom - top, right - left). A fresh array.
+
+        Raises:
+            ValueError: It is no rectangle inside the image.
+        """
+        window = prompts.checked_rect(rect, self.shape)
+        with self._at_work():
+            return steps.matte_in(self._crops, self._history.steps, window)
+
+    @property
+    def changed(self) -> Rect:
+        """Where the last call that could change alpha changed it: the rectangle that a user interface must redraw.
+
+        A `pyiseg.geometry.Rect`, (top, left, bottom, right); outside of it alpha is bit for bit as it was before. Empty,
+        all zeros, where nothing changed, and before the first call.
+        """
+        with self._at_work():
+            return steps.changed(self._crops, self._before, self._history.steps) or Rect(0, 0, 0, 0)
 
     @property
     def mask(self) -> npt.NDArray[np.bool_]:
@@ -417,10 +472,12 @@ class Session:
 
     def _add_and(self, prompt: Prompt, render: Callable[[Steps], Rendered]) -> Rendered:
         with self._at_work():
-            made = steps.after(self._crops, self._history.steps, prompt)
+            before = self._history.steps
+            made = steps.after(self._crops, before, prompt)
             rendered = render(made)
             # Last, so that nothing that goes wrong above leaves a trace.
             self._history.add(made)
+            self._before = before
             return rendered
 
     def _on_device(self, made: Steps) -> Array:

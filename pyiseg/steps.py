@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from pyiseg import prompt_clicks
 from pyiseg.crops import CropPrediction, Crops
+from pyiseg.geometry import Rect
 from pyiseg.prompts import Box, Click, LocalClick, Mask, Prompt, Scribble
 
 
@@ -109,6 +110,41 @@ def matte(crops: Crops, steps: Steps) -> npt.NDArray[np.uint8]:
         return np.array(last.prompt.alpha)  # what was given, bit for bit
     assert last.selection is not None
     return crops.matte(last.clicks, last.selection)
+
+
+def matte_in(crops: Crops, steps: Steps, rect: Rect) -> npt.NDArray[np.uint8]:
+    """Return what `matte` does within a rectangle of the image, bit for bit; uint8, of its shape. A fresh array."""
+    last = steps[-1] if steps else None
+    if last is None:
+        return np.zeros(rect.shape, dtype=np.uint8)
+    if isinstance(last.prompt, Mask):
+        return np.array(last.prompt.alpha[rect.slices])
+    assert last.selection is not None
+    return crops.matte_in(last.clicks, last.selection, rect)
+
+
+def changed(crops: Crops, before: Steps, now: Steps) -> Rect | None:
+    """Return a rectangle outside of which alpha is the same after some steps as after others, bit for bit.
+
+    Returns:
+        None where it is the same everywhere.
+    """
+    one, other = (steps[-1] if steps else None for steps in (before, now))
+    if one is other:
+        return None
+    rects = list[Rect]()
+    drawn = list[tuple[tuple[Click, ...], CropPrediction | None]]()
+    for step in (one, other):
+        if step is not None and isinstance(step.prompt, Mask):
+            if (bounds := step.prompt.bounds) is not None:
+                rects.append(bounds)
+            drawn.append(((), None))
+        else:
+            drawn.append(((), None) if step is None else (step.clicks, step.selection))
+    found = crops.changed(*drawn[0], *drawn[1])
+    for rect in rects:
+        found = rect if found is None else found.union(rect)
+    return found
 
 
 class History:

@@ -11,11 +11,11 @@ import numpy as np
 import numpy.typing as npt
 
 from pyiseg import _core
-from pyiseg.geometry import View
+from pyiseg.geometry import Rect, View
 from pyiseg.model import Model
 from pyiseg.runtime.click import ClickStage, Float32
 from pyiseg.runtime.guide import ClickGuide, ColorGuide, ImageGuide
-from pyiseg.runtime.guided_filter import ColorFilter, GuidedFilter, LearnedFilter
+from pyiseg.runtime.guided_filter import ColorFilter, GuidedFilter, LearnedFilter, difference
 from pyiseg.runtime.ort import networks_of, ort_value
 from pyiseg.runtime.resample import NUMPY, Device, working_image
 from pyiseg.runtime.scratch import Scratch, ScratchPool
@@ -120,6 +120,33 @@ class CpuPipeline:
         with self._image.pool.lend() as scratch:
             self._image.filter(scratch).apply(clicks, self._view.grid_clicks(clicks), prediction, alpha)
         return alpha
+
+    def matte_in(self, clicks: npt.NDArray[np.int32], prediction: Float32, rect: Rect) -> npt.NDArray[np.uint8]:
+        """Render a prediction within a rectangle; see `pyiseg.runtime.pipeline.Pipeline.matte_in`."""
+        alpha = np.empty(rect.shape, dtype=np.uint8)
+        with self._image.pool.lend() as scratch:
+            placed = self._view.grid_clicks(clicks)
+            self._image.filter(scratch).apply_in(clicks, placed, prediction, rect.top, rect.left, alpha)
+        return alpha
+
+    def changed(
+        self,
+        clicks: npt.NDArray[np.int32],
+        prediction: Float32 | None,
+        other_clicks: npt.NDArray[np.int32],
+        other: Float32 | None,
+    ) -> Rect | None:
+        """Return where two mattes may differ; see `pyiseg.runtime.pipeline.Pipeline.changed`."""
+        with self._image.pool.lend() as scratch:
+            guided = self._image.filter(scratch)
+
+            def coefficients(asked: npt.NDArray[np.int32], selection: Float32 | None) -> Any:
+                if selection is None:
+                    return np.float32(0)
+                found = guided.coefficients(asked, self._view.grid_clicks(asked), selection)
+                return None if found is None else np.array(found)
+
+            return difference(self._view, coefficients(clicks, prediction), coefficients(other_clicks, other))
 
     def on_grid(self, clicks: npt.NDArray[np.int32], prediction: Float32 | Carried) -> Float32:
         """Render a prediction on the grid; see `pyiseg.runtime.pipeline.Pipeline.on_grid`."""

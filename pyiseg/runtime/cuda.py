@@ -24,12 +24,12 @@ import numpy as np
 import numpy.typing as npt
 
 from pyiseg.errors import ModelError
-from pyiseg.geometry import View
+from pyiseg.geometry import Rect, View
 from pyiseg.model import Model
 from pyiseg.runtime.click import ClickStage
 from pyiseg.runtime.engine import GUIDE_STRIP, Engine, ExecutionContext
 from pyiseg.runtime.guide import ClickGuide, ColorGuide, ImageGuide
-from pyiseg.runtime.guided_filter import ColorFilter, GuidedFilter, LearnedFilter
+from pyiseg.runtime.guided_filter import ColorFilter, GuidedFilter, LearnedFilter, difference
 from pyiseg.runtime.history import Prediction, RecentPredictions
 from pyiseg.runtime.memory import Memory, failures, on_device
 from pyiseg.runtime.resample import working_image
@@ -273,6 +273,38 @@ class CudaPipeline:
             self.stream.synchronize()
             self._rendered = None  # whoever gets it may write into it
             return self._alpha
+
+    def matte_in(self, clicks: npt.NDArray[np.int32], prediction: Prediction, rect: Rect) -> npt.NDArray[np.uint8]:
+        """Render a prediction within a rectangle; see `pyiseg.runtime.pipeline.Pipeline.matte_in`."""
+        with self._doing("rendering a matte"):
+            self._show(clicks, prediction)
+            width = self._view.image[1]
+            rows = np.empty((rect.bottom - rect.top, width), dtype=np.uint8)
+            self.stream.download(self._alpha.view(rows.shape, rect.top * width), rows)
+            return np.array(rows[:, rect.left : rect.right])
+
+    def changed(
+        self,
+        clicks: npt.NDArray[np.int32],
+        prediction: Prediction | None,
+        other_clicks: npt.NDArray[np.int32],
+        other: Prediction | None,
+    ) -> Rect | None:
+        """Return where two mattes may differ; see `pyiseg.runtime.pipeline.Pipeline.changed`."""
+        with self._doing("comparing mattes"):
+            found = [self._coefficients(clicks, prediction), self._coefficients(other_clicks, other)]
+            return difference(self._view, *found)
+
+    def _coefficients(self, clicks: npt.NDArray[np.int32], prediction: Prediction | None) -> Any:
+        if prediction is None:
+            return np.float32(0)
+        self._load(clicks, prediction)
+        array = self._filter.coefficients(self._clicks[2], self._clicks[0], self._prediction)
+        if array is None:
+            return None
+        host = np.empty(array.shape, dtype=np.float32)
+        self.stream.download(array, host)
+        return host
 
     def on_grid(self, clicks: npt.NDArray[np.int32], prediction: Prediction) -> npt.NDArray[np.float32]:
         """Render a prediction on the grid; see `pyiseg.runtime.pipeline.Pipeline.on_grid`."""

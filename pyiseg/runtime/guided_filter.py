@@ -12,8 +12,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from pyiseg.geometry import Rect, View
 from pyiseg.model import ClickParams
-from pyiseg.runtime.guide import ColorGuide, Guide
+from pyiseg.runtime.guide import ClickGuide, ColorGuide, Guide
 
 
 class GuidedFilter(Protocol):
@@ -38,6 +39,17 @@ class GuidedFilter(Protocol):
 
     def apply(self, image_clicks: Any, clicks: Any, prediction: Any, out: Any) -> None:
         """Write alpha at the image's resolution to out, uint8, shape (H, W)."""
+        ...
+
+    def apply_in(self, image_clicks: Any, clicks: Any, prediction: Any, top: int, left: int, out: Any) -> None:
+        """Write what `apply` does in the window of the image that begins at a row and column; on the CPU only."""
+        ...
+
+    def coefficients(self, image_clicks: Any, clicks: Any, prediction: Any) -> Any:
+        """Return what alpha is rendered from, float32, shape (planes, h, w): a buffer of this filter's.
+
+        None where alpha depends on more than that, because the guide sees the clicks.
+        """
         ...
 
 
@@ -67,12 +79,21 @@ class ColorFilter:
 
     def apply(self, image_clicks: Any, clicks: Any, prediction: Any, out: Any) -> None:
         """See `GuidedFilter.apply`."""
+        self._ops.apply_coefficients(self.coefficients(image_clicks, clicks, prediction), self._rgb, out)
+
+    def apply_in(self, image_clicks: Any, clicks: Any, prediction: Any, top: int, left: int, out: Any) -> None:
+        """See `GuidedFilter.apply_in`."""
+        coefficients = self.coefficients(image_clicks, clicks, prediction)
+        self._ops.apply_coefficients_in(coefficients, self._rgb, top, left, out)
+
+    def coefficients(self, image_clicks: Any, clicks: Any, prediction: Any) -> Any:
+        """See `GuidedFilter.coefficients`."""
         ops, coefficients = self._ops, self._coefficients
         ops.color_guided_filter_coefficients(
             self.guide.image, self.guide.statistics, prediction, self._radius, self._scratch, coefficients
         )
         ops.pin_image_clicks(self._rgb, image_clicks, clicks, self._scratch[0], coefficients)
-        ops.apply_coefficients(coefficients, self._rgb, out)
+        return coefficients
 
 
 class LearnedFilter:
@@ -110,11 +131,28 @@ class LearnedFilter:
 
     def apply(self, image_clicks: Any, clicks: Any, prediction: Any, out: Any) -> None:
         """See `GuidedFilter.apply`."""
+        guide = self._fit_to_image(image_clicks, clicks, prediction)
+        self._ops.apply_coefficients(self._coefficients, guide, out)
+
+    def apply_in(self, image_clicks: Any, clicks: Any, prediction: Any, top: int, left: int, out: Any) -> None:
+        """See `GuidedFilter.apply_in`."""
+        guide = self._fit_to_image(image_clicks, clicks, prediction)
+        self._ops.apply_coefficients_in(self._coefficients, guide, top, left, out)
+
+    def coefficients(self, image_clicks: Any, clicks: Any, prediction: Any) -> Any:
+        """See `GuidedFilter.coefficients`."""
+        if isinstance(self._guide, ClickGuide):
+            return None
+        self._fit_to_image(image_clicks, clicks, prediction)
+        return self._coefficients
+
+    def _fit_to_image(self, image_clicks: Any, clicks: Any, prediction: Any) -> Any:
+        """Fit the coefficients, so that the clicked pixels obey; return the guide at the image's resolution."""
         self._fit(clicks, prediction)
         guide = self._guide.at_image()
         if self._params.form == "residual":
             self._ops.pin_image_clicks(guide, image_clicks, clicks, self._scratch[0], self._coefficients)
-        self._ops.apply_coefficients(self._coefficients, guide, out)
+        return guide
 
     def _fit(self, clicks: Any, prediction: Any) -> None:
         """Fit the coefficients to the guide of these clicks."""
@@ -131,3 +169,17 @@ class LearnedFilter:
             ops.keep_clicked_components(self._alpha, clicks, params.margin, self._labels, self._kept)
             ops.zero_coefficients(self._alpha, self._kept, coefficients)
         ops.pin_clicks(guide, clicks, coefficients)
+
+
+def difference(view: View, one: Any, other: Any) -> Rect | None:
+    """Return the rectangle of the image outside of which two mattes are the same; None where they are so everywhere.
+
+    Args:
+        view: How the model sees the image.
+        one, other: What `GuidedFilter.coefficients` returned for them, on the host; 0 for nothing selected.
+    """
+    if one is None or other is None:
+        return Rect(0, 0, *view.image)
+    if np.ndim(one) == np.ndim(other) == 0:
+        return None
+    return view.touched((one != other).any(axis=0))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from pyiseg.geometry import View
+from pyiseg.geometry import Rect, View
 
 if TYPE_CHECKING:
     from pyiseg._core import Array
@@ -78,6 +78,29 @@ class Pipeline(Protocol):
 
         Returns:
             Alpha, uint8, shape (H, W). A fresh array.
+        """
+        ...
+
+    def matte_in(self, clicks: npt.NDArray[np.int32], prediction: Prediction, rect: Rect) -> npt.NDArray[np.uint8]:
+        """Render what `matte` does within a rectangle of the image, bit for bit.
+
+        Returns:
+            Alpha, uint8, of the rectangle's shape. A fresh array.
+        """
+        ...
+
+    def changed(
+        self,
+        clicks: npt.NDArray[np.int32],
+        prediction: Prediction | None,
+        other_clicks: npt.NDArray[np.int32],
+        other: Prediction | None,
+    ) -> Rect | None:
+        """Return a rectangle outside of which two mattes are the same bit for bit; None where they are so everywhere.
+
+        Args:
+            clicks, prediction: As for `matte`; None stands for nothing selected.
+            other_clicks, other: Likewise.
         """
         ...
 
