@@ -1,7 +1,8 @@
 """The crops of one image that predictions are made on: the whole image and, zoomed in, at most one crop of it.
 
 A crop is an image of its own, with its own view and pipeline. Every step of a session says which crop its prediction
-belongs to; outside of that crop alpha is 0.
+belongs to; outside of that crop alpha is 0. Of a long and narrow image not the whole is predicted on but a window of
+it, or a crop of that; outside of the window alpha stays as it was.
 """
 
 from __future__ import annotations
@@ -14,23 +15,28 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias, cast
 import numpy as np
 import numpy.typing as npt
 
-from pyiseg import zoom
+from pyiseg import windows, zoom
 from pyiseg.errors import PyisegError
 from pyiseg.geometry import Rect, View
 from pyiseg.image import Image
+from pyiseg.kept import Alpha, Kept, nonzero_bounds
+from pyiseg.model import Zoom
 from pyiseg.runtime.pipeline import DevicePipeline, Pipeline, Prediction
 
 if TYPE_CHECKING:
     from pyiseg._core import Array
 
 Clicks: TypeAlias = Sequence[tuple[int, int, bool]]
+_NOTHING = Kept()
 
 
 class CropPrediction(NamedTuple):
-    """A prediction, and which crop it was made on."""
+    """A prediction, which crop it was made on, in which window, and what stays selected outside of that."""
 
     prediction: Prediction
     rect: Rect
+    window: Rect
+    kept: Kept
 
 
 class Crop(NamedTuple):
@@ -84,27 +90,46 @@ class Crops:
             previous: What this returned for all clicks but the last; None for the first click.
         """
         with self._working():
-            return self._predict(clicks, previous)
+            if not windows.is_long(self.whole.rect.shape):
+                return self._predict(clicks, previous, self.whole.rect, _NOTHING)
+            if previous is None:
+                window = windows.choose_window(self.whole.rect.shape, None, None, clicks[-1][:2])
+                return self._predict(clicks, None, window, _NOTHING)
+            return self._predict_in_window(clicks, previous)
 
-    def _predict(self, clicks: Clicks, previous: CropPrediction | None) -> CropPrediction:
-        if previous is None or not self._may_zoom(clicks):
-            before = None if previous is None else previous.prediction
-            return CropPrediction(self.whole.pipeline.predict(self.whole.clicks_in(clicks), before), self.whole.rect)
+    def _predict_in_window(self, clicks: Clicks, previous: CropPrediction) -> CropPrediction:
+        """Predict on a long image, in the window of the click before or, where the click lies outside, in another."""
+        shape, (x, y, _) = self.whole.rect.shape, clicks[-1]
+        if windows.choose_window(shape, previous.window, None, (x, y)) == previous.window:
+            return self._predict(clicks, previous, previous.window, previous.kept)
+        left = self._in_window(clicks[:-1], previous)
+        selected = nonzero_bounds(left, previous.window, least=128)
+        window = windows.choose_window(shape, previous.window, selected, (x, y))
+        kept = previous.kept.with_window(previous.window, left)
+        crop = self._crop(window)
+        before = crop.pipeline.carry(kept.on_grid(window, crop.view.grid))
+        return CropPrediction(crop.pipeline.predict(crop.clicks_in(clicks), before), window, window, kept)
+
+    def _predict(self, clicks: Clicks, previous: CropPrediction | None, window: Rect, kept: Kept) -> CropPrediction:
+        """Predict in a window, that of the prediction before, or on a crop of it."""
+        if previous is None or not self._may_zoom(clicks, window):
+            crop, before = self._crop(window), None if previous is None else previous.prediction
+            return CropPrediction(crop.pipeline.predict(crop.clicks_in(clicks), before), window, window, kept)
         x, y, fg = clicks[-1]
         if not fg and not previous.rect.has(x, y):
             return previous  # Alpha is 0 outside the crop, so a background click there changes nothing.
         crop = self._crop(previous.rect)
         alpha = crop.pipeline.on_grid(crop.clicks_in(clicks[:-1]), previous.prediction)
-        rect = self._choose(crop, alpha, clicks[-1])
+        rect = self._choose(crop.rect, window, alpha, clicks[-1])
         found = self._predict_on(rect, clicks, previous, alpha)
-        if rect == self.whole.rect:
+        if rect == window:
             return found
         # A selection that has grown to the crop's edge would be cut off there.
         wider = self._wider(found, clicks)
         if wider != rect:
             found = self._predict_on(wider, clicks, previous, alpha)
-            if wider != self.whole.rect and self._wider(found, clicks) != wider:
-                found = self._predict_on(self.whole.rect, clicks, previous, alpha)
+            if wider != window and self._wider(found, clicks) != wider:
+                found = self._predict_on(window, clicks, previous, alpha)
         return found
 
     def matte(self, clicks: Clicks, selection: CropPrediction) -> npt.NDArray[np.uint8]:
@@ -118,13 +143,28 @@ class Crops:
             Alpha, uint8, shape (H, W). A fresh array.
         """
         with self._working():
-            crop = self._crop(selection.rect)
-            alpha = crop.pipeline.matte(crop.clicks_in(clicks), selection.prediction)
-        if crop is self.whole:
+            alpha = self._in_window(clicks, selection)
+        if selection.window == self.whole.rect:
             return alpha
-        placed = np.zeros(self.whole.rect.shape, dtype=np.uint8)
-        placed[crop.rect.slices] = alpha
+        placed = selection.kept.alpha(self.whole.rect)
+        placed[selection.window.slices] = alpha
         return placed
+
+    def _in_window(self, clicks: Clicks, selection: CropPrediction) -> Alpha:
+        """Render a selection within its window."""
+        window, crop = selection.window, self._crop(selection.rect)
+        alpha = crop.pipeline.matte(crop.clicks_in(clicks), selection.prediction)
+        if crop.rect != window:
+            placed = np.zeros(window.shape, dtype=np.uint8)
+            placed[crop.rect.within(window).slices] = alpha
+            alpha = placed
+        if selection.kept is not _NOTHING:
+            view = self._view(window)
+            inside = Crop(window, view, crop.pipeline).clicks_in(clicks)
+            unclicked = selection.kept.unclicked(window, view.grid, view.grid_clicks(inside))
+            if unclicked is not None:
+                np.maximum(alpha, unclicked, out=alpha)
+        return alpha
 
     def matte_on_device(self, clicks: Clicks, selection: CropPrediction | None) -> Array:
         """What `matte` returns, on the device; without a selection, zeros. The next call overwrites it."""
@@ -165,9 +205,10 @@ class Crops:
             if self._to_let_go:
                 self.let_go()
 
-    def _may_zoom(self, clicks: Clicks) -> bool:
-        """Whether there are clicks enough, counted from the first one that selects."""
+    def _may_zoom(self, clicks: Clicks, window: Rect) -> bool:
+        """Whether there are clicks enough in a window, counted from the first one that selects."""
         rules = self._model.zoom
+        clicks = [click for click in clicks if window.has(*click[:2])]
         first = next((i for i, (_, _, fg) in enumerate(clicks) if fg), len(clicks))
         return rules is not None and len(clicks) - first >= rules.from_click
 
@@ -180,39 +221,48 @@ class Crops:
         crop, before = self._crop(rect), previous.prediction
         if rect != previous.rect:
             before = crop.pipeline.carry(zoom.resample_to_crop(alpha, previous.rect, rect, crop.view.grid))
-        return CropPrediction(crop.pipeline.predict(crop.clicks_in(clicks), before), rect)
+        prediction = crop.pipeline.predict(crop.clicks_in(clicks), before)
+        return CropPrediction(prediction, rect, previous.window, previous.kept)
 
     def _wider(self, found: CropPrediction, clicks: Clicks) -> Rect:
         """Return a prediction's crop or, where its selection is cut off at an edge inside the image, a larger one."""
         rules, crop = self._model.zoom, self._crop(found.rect)
         alpha = crop.pipeline.on_grid(crop.clicks_in(clicks), found.prediction)
         selected = zoom.selection_bounds(alpha, found.rect)
-        whole = self.whole.rect
-        if rules is None or selected is None or not zoom.touches_crop_edge(selected, found.rect, whole):
+        window = found.window
+        if rules is None or selected is None or not zoom.touches_crop_edge(selected, found.rect, window):
             return found.rect
         x, y, _ = clicks[-1]
-        return zoom.choose_crop(rules, whole.shape, self._model.long_side, whole, selected.with_pixel(x, y))
+        return self._around(rules, window, window, selected.with_pixel(x, y))
 
-    def _choose(self, before: Crop, alpha: npt.NDArray[np.float32], click: tuple[int, int, bool]) -> Rect:
+    def _choose(self, before: Rect, window: Rect, alpha: npt.NDArray[np.float32], click: tuple[int, int, bool]) -> Rect:
         """Return the crop to predict on for a new click, from the last crop and its selection."""
         rules, (x, y, fg) = self._model.zoom, click
-        selected = zoom.selection_bounds(alpha, before.rect)
+        selected = zoom.selection_bounds(alpha, before)
         if rules is None or selected is None:
-            return self.whole.rect
+            return window
         if fg:
             selected = selected.with_pixel(x, y)
-        rect = zoom.choose_crop(rules, self.whole.rect.shape, self._model.long_side, before.rect, selected)
-        return rect if rect.has(x, y) else before.rect
+        rect = self._around(rules, window, before, selected)
+        return rect if rect.has(x, y) else before
+
+    def _around(self, rules: Zoom, window: Rect, current: Rect, selection: Rect) -> Rect:
+        """Return the crop of a window around a selection."""
+        current, selection = current.within(window), selection.within(window)
+        rect = zoom.choose_crop(rules, window.shape, self._model.long_side, current, selection)
+        return rect.shifted(window.top, window.left)
+
+    def _view(self, rect: Rect) -> View:
+        """How the model sees a crop."""
+        long_side = zoom.long_side(self._model.zoom or Zoom(), rect, self._model.long_side, self._model.multiple)
+        return self._model.view(rect.shape, long_side)
 
     def _crop(self, rect: Rect) -> Crop:
         if rect == self.whole.rect:
             return self.whole
         held = self._zoomed
         if held is None or held.rect != rect:
-            rules = self._model.zoom
-            assert rules is not None, "without zoom rules there is no crop"
-            long_side = zoom.long_side(rules, rect, self._model.long_side, self._model.multiple)
-            view = self._model.view(rect.shape, long_side)
+            view = self._view(rect)
             self.release()  # first, so that two are never held at once
             pixels = np.ascontiguousarray(self.image.rgb[rect.slices])
             self._zoomed = held = Crop(rect, view, self.image.encoded.for_crop(view, pixels).pipeline())

@@ -94,3 +94,11 @@ class Rect(NamedTuple):
     def with_pixel(self, x: int, y: int) -> Rect:
         """Return the smallest rectangle around it and a pixel."""
         return Rect(min(self.top, y), min(self.left, x), max(self.bottom, y + 1), max(self.right, x + 1))
+
+    def shifted(self, down: int, right: int) -> Rect:
+        """Return it moved by whole pixels."""
+        return Rect(self.top + down, self.left + right, self.bottom + down, self.right + right)
+
+    def within(self, other: Rect) -> Rect:
+        """Return it in the pixels of a rectangle that contains it."""
+        return self.shifted(-other.top, -other.left)

@@ -57,6 +57,9 @@ class Session:
     around the selection as well, which shows more there (the default model does so). A session is the list of its
     steps and nothing else: the alpha is a pure function of the image, the model and the clicks in their order.
 
+    An image more than six times as long as wide is predicted on in windows around the clicks. What is selected outside
+    of the last click's window stays as it is; a click that needs another window encodes that.
+
     A session may be used from several threads, one at a time gets in; different sessions run side by side.
 
     Args:
@@ -227,6 +230,7 @@ class Session:
     def crop(self) -> Rect:
         """Where the last click was predicted: the whole image or, zoomed in, the crop of it that alpha is 0 outside of.
 
+        Of an image more than six times as long as wide, a window or a crop of that; outside of the window alpha stays.
         A `pyiseg.geometry.Rect`: rows top to bottom - 1 and columns left to right - 1 of the image.
         """
         with self._lock:
