@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pyiseg import windows, zoom
+from pyiseg.details import Detail, crop_between
 from pyiseg.errors import PyisegError
 from pyiseg.geometry import Rect, View
 from pyiseg.image import Image
@@ -31,12 +32,13 @@ _NOTHING = Kept()
 
 
 class CropPrediction(NamedTuple):
-    """A prediction, which crop it was made on, in which window, and what stays selected outside of that."""
+    """A prediction, which crop it was made on, in which window, what stays selected outside of that, and details."""
 
     prediction: Prediction
     rect: Rect
     window: Rect
     kept: Kept
+    details: tuple[Detail, ...] = ()
 
 
 class Crop(NamedTuple):
@@ -90,12 +92,19 @@ class Crops:
             previous: What this returned for all clicks but the last; None for the first click.
         """
         with self._working():
-            if not windows.is_long(self.whole.rect.shape):
-                return self._predict(clicks, previous, self.whole.rect, _NOTHING)
-            if previous is None:
-                window = windows.choose_window(self.whole.rect.shape, None, None, clicks[-1][:2])
-                return self._predict(clicks, None, window, _NOTHING)
-            return self._predict_in_window(clicks, previous)
+            found = self._predict_selection(clicks, previous)
+            if previous is not None and found.window == previous.window:
+                found = found._replace(details=previous.details)
+            return self._with_detail(clicks, found)
+
+    def _predict_selection(self, clicks: Clicks, previous: CropPrediction | None) -> CropPrediction:
+        """Predict on the whole image, on a crop or in a window; without details."""
+        if not windows.is_long(self.whole.rect.shape):
+            return self._predict(clicks, previous, self.whole.rect, _NOTHING)
+        if previous is None:
+            window = windows.choose_window(self.whole.rect.shape, None, None, clicks[-1][:2])
+            return self._predict(clicks, None, window, _NOTHING)
+        return self._predict_in_window(clicks, previous)
 
     def _predict_in_window(self, clicks: Clicks, previous: CropPrediction) -> CropPrediction:
         """Predict on a long image, in the window of the click before or, where the click lies outside, in another."""
@@ -132,6 +141,24 @@ class Crops:
                 found = self._predict_on(window, clicks, previous, alpha)
         return found
 
+    def _with_detail(self, clicks: Clicks, found: CropPrediction) -> CropPrediction:
+        """Where the last click shares its grid pixel with an opposite one, predict on the crop that separates them."""
+        model, window = self._model, found.window
+        if model.zoom is None:
+            return found
+        rect = crop_between(clicks, found.rect, self._view(found.rect), window, model.long_side // model.grid_stride)
+        if rect is None:
+            return found
+        before = self._in_window(clicks, found)[rect.within(window).slices]
+        crop, selected = self._crop(rect), _NOTHING.with_window(rect, before)
+        inside = crop.clicks_in(clicks)
+        prediction = crop.pipeline.predict(inside, crop.pipeline.carry(selected.on_grid(rect, crop.view.grid)))
+        alpha = crop.pipeline.matte(inside, prediction)
+        unclicked = selected.unclicked(rect, crop.view.grid, crop.view.grid_clicks(inside))
+        if unclicked is not None:
+            np.maximum(alpha, unclicked, out=alpha)
+        return found._replace(details=(*found.details, Detail.of(rect, before, alpha)))
+
     def matte(self, clicks: Clicks, selection: CropPrediction) -> npt.NDArray[np.uint8]:
         """Render a selection at the image's own resolution; a pure function of its arguments and the image.
 
@@ -164,12 +191,14 @@ class Crops:
             unclicked = selection.kept.unclicked(window, view.grid, view.grid_clicks(inside))
             if unclicked is not None:
                 np.maximum(alpha, unclicked, out=alpha)
+        for detail in selection.details:
+            detail.put_on(alpha, window)
         return alpha
 
     def matte_on_device(self, clicks: Clicks, selection: CropPrediction | None) -> Array:
         """What `matte` returns, on the device; without a selection, zeros. The next call overwrites it."""
         pipeline = cast("DevicePipeline", self.whole.pipeline)
-        if selection is not None and selection.rect != self.whole.rect:
+        if selection is not None and (selection.rect != self.whole.rect or selection.details):
             return pipeline.to_device(self.matte(clicks, selection))
         prediction = None if selection is None else selection.prediction
         return pipeline.matte_on_device(self.whole.clicks_in(clicks), prediction)
@@ -253,7 +282,9 @@ class Crops:
         return rect.shifted(window.top, window.left)
 
     def _view(self, rect: Rect) -> View:
-        """How the model sees a crop."""
+        """How the model sees a crop, or the whole image."""
+        if rect == self.whole.rect:
+            return self.whole.view
         long_side = zoom.long_side(self._model.zoom or Zoom(), rect, self._model.long_side, self._model.multiple)
         return self._model.view(rect.shape, long_side)
 

@@ -50,6 +50,9 @@ class View:
     def grid_clicks(self, clicks: npt.ArrayLike) -> npt.NDArray[np.int32]:
         """Clicks on the image as clicks on the grid: the grid pixel that covers the center of the clicked one.
 
+        A grid pixel cannot be selected and removed. Where a later click with the other label falls onto the same one
+        from another pixel of the image, the earlier one is moved to the next grid pixel, away from it.
+
         Args:
             clicks: Rows x, y, label (1 foreground, 0 background), shape (N, 3); each inside the image.
 
@@ -57,10 +60,21 @@ class View:
             int32, shape (N, 3), rows x, y, label on the grid, in the order given. Fresh.
         """
         (height, width), (rows, columns) = self.image, self.grid
-        moved = np.array(clicks, dtype=np.int64).reshape(-1, 3)
+        on_image = np.array(clicks, dtype=np.int64).reshape(-1, 3)
+        moved: npt.NDArray[np.int64] = on_image.copy()
         # floor((x + 0.5) * columns / width) in whole numbers, so that no rounding can reach the next pixel.
         moved[:, 0] = (2 * moved[:, 0] + 1) * columns // (2 * width)
         moved[:, 1] = (2 * moved[:, 1] + 1) * rows // (2 * height)
+        later: dict[tuple[int, ...], int] = {}
+        for i in reversed(range(len(moved))):
+            x, y, label = moved[i].tolist()
+            opposite = later.get((x, y, 1 - label))
+            if opposite is not None:
+                away = on_image[i, :2] - on_image[opposite, :2]
+                # Straight or diagonal, whichever is nearer; nowhere if it is the same pixel of the image.
+                step = np.sign(away) * (2 * abs(away) > abs(away).max())
+                moved[i, :2] = np.clip(moved[i, :2] + step, 0, (columns - 1, rows - 1))
+            later.setdefault((x, y, label), i)
         return moved.astype(np.int32)
 
 

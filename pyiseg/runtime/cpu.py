@@ -103,7 +103,8 @@ class CpuPipeline:
             if previous is None:
                 alpha = np.zeros(self._view.grid, dtype=np.float32)
             else:
-                alpha = self._on_grid(placed[:-1], previous, scratch)
+                # Not placed[:-1]: the new click may have moved others (`View.grid_clicks`).
+                alpha = self._on_grid(self._view.grid_clicks(clicks[:-1]), previous, scratch)
             stage.encode(placed, placed[:-1], alpha)
             inputs = {**image.features, "click_maps": stage.maps, "previous_alpha": stage.previous}
             image.networks.click(inputs, stage.output)
