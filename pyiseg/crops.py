@@ -99,21 +99,33 @@ class Crops:
 
     def _predict_selection(self, clicks: Clicks, previous: CropPrediction | None) -> CropPrediction:
         """Predict on the whole image, on a crop or in a window; without details."""
-        if not windows.is_long(self.whole.rect.shape):
-            return self._predict(clicks, previous, self.whole.rect, _NOTHING)
-        if previous is None:
-            window = windows.choose_window(self.whole.rect.shape, None, None, clicks[-1][:2])
-            return self._predict(clicks, None, window, _NOTHING)
-        return self._predict_in_window(clicks, previous)
+        whole, at = self.whole.rect, clicks[-1][:2]
+        if not windows.is_long(whole.shape):
+            return self._predict(clicks, previous, whole, _NOTHING)
+        current = None if previous is None else previous.window
+        window = windows.choose_window(whole.shape, current, None, at)
+        if previous is not None and window == current:
+            found = self._predict(clicks, previous, window, previous.kept)
+        else:
+            found = self._in_new_window(clicks, previous, None)
+        if found.rect != found.window or found is previous:
+            return found
+        crop = self._crop(found.window)
+        selected = zoom.selection_bounds(crop.pipeline.on_grid(crop.clicks_in(clicks), found.prediction), crop.rect)
+        if selected is None or not zoom.touches_crop_edge(selected, crop.rect, whole):
+            return found
+        # A selection that is longer than its window would be cut off there.
+        wider = windows.widen(whole.shape, crop.rect, selected, at)
+        return found if wider == crop.rect else self._in_new_window(clicks, previous, wider)
 
-    def _predict_in_window(self, clicks: Clicks, previous: CropPrediction) -> CropPrediction:
-        """Predict on a long image, in the window of the click before or, where the click lies outside, in another."""
-        shape, (x, y, _) = self.whole.rect.shape, clicks[-1]
-        if windows.choose_window(shape, previous.window, None, (x, y)) == previous.window:
-            return self._predict(clicks, previous, previous.window, previous.kept)
+    def _in_new_window(self, clicks: Clicks, previous: CropPrediction | None, window: Rect | None) -> CropPrediction:
+        """Predict on a long image in another window than before; None for the one that is to be chosen."""
+        shape, at = self.whole.rect.shape, clicks[-1][:2]
+        if previous is None:
+            return self._predict(clicks, None, window or windows.choose_window(shape, None, None, at), _NOTHING)
         left = self._in_window(clicks[:-1], previous)
-        selected = nonzero_bounds(left, previous.window, least=128)
-        window = windows.choose_window(shape, previous.window, selected, (x, y))
+        if window is None:
+            window = windows.choose_window(shape, previous.window, nonzero_bounds(left, previous.window, least=128), at)
         kept = previous.kept.with_window(previous.window, left)
         crop = self._crop(window)
         before = crop.pipeline.carry(kept.on_grid(window, crop.view.grid))
@@ -142,11 +154,16 @@ class Crops:
         return found
 
     def _with_detail(self, clicks: Clicks, found: CropPrediction) -> CropPrediction:
-        """Where the last click shares its grid pixel with an opposite one, predict on the crop that separates them."""
+        """Where the last click shares its grid pixel with an opposite one, predict on the crop that separates them.
+
+        Where it lies on a detail, predict on the crop of that, for what it says of the pixel stands over the rest.
+        """
         model, window = self._model, found.window
         if model.zoom is None:
             return found
+        x, y, _ = clicks[-1]
         rect = crop_between(clicks, found.rect, self._view(found.rect), window, model.long_side // model.grid_stride)
+        rect = rect or next((detail.crop for detail in reversed(found.details) if detail.rect.has(x, y)), None)
         if rect is None:
             return found
         before = self._in_window(clicks, found)[rect.within(window).slices]
@@ -154,9 +171,7 @@ class Crops:
         inside = crop.clicks_in(clicks)
         prediction = crop.pipeline.predict(inside, crop.pipeline.carry(selected.on_grid(rect, crop.view.grid)))
         alpha = crop.pipeline.matte(inside, prediction)
-        unclicked = selected.unclicked(rect, crop.view.grid, crop.view.grid_clicks(inside))
-        if unclicked is not None:
-            np.maximum(alpha, unclicked, out=alpha)
+        selected.restore(alpha, rect, crop.view.grid, crop.view.grid_clicks(inside))
         return found._replace(details=(*found.details, Detail.of(rect, before, alpha)))
 
     def matte(self, clicks: Clicks, selection: CropPrediction) -> npt.NDArray[np.uint8]:
@@ -188,9 +203,7 @@ class Crops:
         if selection.kept is not _NOTHING:
             view = self._view(window)
             inside = Crop(window, view, crop.pipeline).clicks_in(clicks)
-            unclicked = selection.kept.unclicked(window, view.grid, view.grid_clicks(inside))
-            if unclicked is not None:
-                np.maximum(alpha, unclicked, out=alpha)
+            selection.kept.restore(alpha, window, view.grid, view.grid_clicks(inside))
         for detail in selection.details:
             detail.put_on(alpha, window)
         return alpha

@@ -18,21 +18,28 @@ _LEAST = 32
 
 
 class Detail(NamedTuple):
-    """A selection within a rectangle of the image, and what it was before; uint8, of the rectangle's shape."""
+    """A selection within a rectangle of the image, and what it was before; uint8, of the rectangle's shape.
 
+    Attributes:
+        crop: The crop that it was predicted on.
+        rect: Where that changed anything.
+        before, alpha: See above.
+    """
+
+    crop: Rect
     rect: Rect
     before: npt.NDArray[np.uint8]
     alpha: npt.NDArray[np.uint8]
 
     @classmethod
-    def of(cls, rect: Rect, before: npt.NDArray[np.uint8], alpha: npt.NDArray[np.uint8]) -> Detail:
-        """Return what has changed in a rectangle, with no more around it than need be; the arrays are copied."""
+    def of(cls, crop: Rect, before: npt.NDArray[np.uint8], alpha: npt.NDArray[np.uint8]) -> Detail:
+        """Return what has changed in a crop, with no more around it than need be; the arrays are copied."""
         changed = before != alpha
         rows, columns = (np.flatnonzero(changed.any(axis=axis)) for axis in (1, 0))
         if not rows.size:
             rows = columns = np.zeros(1, dtype=np.intp)
         part = Rect(int(rows[0]), int(columns[0]), int(rows[-1]) + 1, int(columns[-1]) + 1)
-        return cls(part.shifted(rect.top, rect.left), before[part.slices].copy(), alpha[part.slices].copy())
+        return cls(crop, part.shifted(crop.top, crop.left), before[part.slices].copy(), alpha[part.slices].copy())
 
     def put_on(self, alpha: npt.NDArray[np.uint8], rect: Rect) -> None:
         """Change a selection to what the detail says, but where it has changed since by itself.

@@ -67,6 +67,15 @@ class Kept:
         found /= 255
         return found
 
+    def restore(self, alpha: Alpha, rect: Rect, grid: tuple[int, int], clicks: npt.NDArray[np.int32]) -> None:
+        """Select those regions again that hold no click: alpha, uint8, of the rectangle's shape, is changed in place.
+
+        The other arguments are those of `unclicked`.
+        """
+        found = self.unclicked(rect, grid, clicks)
+        if found is not None:
+            np.maximum(alpha, found, out=alpha)
+
     def unclicked(self, rect: Rect, grid: tuple[int, int], clicks: npt.NDArray[np.int32]) -> Alpha | None:
         """Return alpha within a rectangle, of those regions in it that hold no click; None where there are none.
 
@@ -91,6 +100,8 @@ class Kept:
         wide = np.pad(free, 1)
         wide = wide[:-2] | wide[1:-1] | wide[2:]
         wide = (wide[:, :-2] | wide[:, 1:-1] | wide[:, 2:]) & (touched == 0)
+        for x, y, _ in clicks.tolist():  # also where one meets the soft edge alone
+            wide[max(0, y - 1) : y + 2, max(0, x - 1) : x + 2] = False
         rows, columns = (np.arange(n) * m // n for n, m in zip(rect.shape, grid, strict=True))
         found = self.alpha(rect)
         found *= wide[rows][:, columns]

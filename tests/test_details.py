@@ -99,6 +99,7 @@ def test_a_detail_gives_way_where_the_selection_changes() -> None:
     before[5:15, 5:15] = 255
     alpha[5:15, 5:10] = 250
     detail = Detail.of(Rect(100, 200, 120, 230), before, alpha)
+    assert detail.crop == Rect(100, 200, 120, 230)
     assert detail.rect == Rect(105, 205, 115, 215)
     now = np.zeros((50, 60), np.uint8)
     now[25:35, 25:35] = 255
@@ -150,6 +151,24 @@ def test_they_stay_obeyed_after_clicks_elsewhere(folder: Path) -> None:
         assert alpha[305, 605] >= 128
     assert alpha[310, 613] < 128
     assert session.click(600, 310, False)[310, 600] < 128
+
+
+@pytest.mark.parametrize("fg", [True, False])
+def test_a_click_on_a_detail_is_obeyed(folder: Path, fg: bool) -> None:
+    """On a grid pixel of its own: the prediction for it does not change what the detail says."""
+    (detail,) = predictions(Image(IMAGE, model=folder), CLICKS[:2])[-1].details
+    session = Session(IMAGE, model=folder)
+    for click in CLICKS[:2]:
+        alpha = session.click(*click)
+    there = detail.rect.slices
+    y, x = np.mgrid[there]
+    far = np.hypot(x - 609, y - 307) > 16  # from both, on the crop's grid
+    places = np.argwhere(far & ((alpha[there] >= 128) != fg))
+    assert len(places) > 50
+    for i in np.random.default_rng(0).integers(0, len(places), 16):
+        row, column = int(places[i, 0]) + detail.rect.top, int(places[i, 1]) + detail.rect.left
+        assert (session.click(column, row, fg)[row, column] >= 128) == fg
+        session.undo()
 
 
 def test_details_of_the_cases_below(folder: Path) -> None:

@@ -38,29 +38,40 @@ def test_which_images_are_long(shape: tuple[int, int], long: bool) -> None:
 
 
 def test_a_window_lies_around_the_click_and_inside_the_image() -> None:
-    assert choose(WIDE, None, None, 1000, 50) == Rect(0, 900, 100, 1100)
-    assert choose(WIDE, None, None, 0, 0) == Rect(0, 0, 100, 200)
-    assert choose(WIDE, None, None, 1999, 99) == Rect(0, 1800, 100, 2000)
+    assert choose(WIDE, None, None, 1000, 50) == Rect(0, 850, 100, 1150)
+    assert choose(WIDE, None, None, 0, 0) == Rect(0, 0, 100, 300)
+    assert choose(WIDE, None, None, 1999, 99) == Rect(0, 1700, 100, 2000)
+    assert choose((1, 700), None, None, 300, 0) == Rect(0, 268, 1, 332), "at least 64 pixels"
 
 
 def test_a_window_stays_while_clicks_lie_well_inside() -> None:
-    window = Rect(0, 900, 100, 1100)
-    for x in (1000, 925, 1074):
+    window = Rect(0, 850, 100, 1150)
+    for x in (1000, 887, 1112):
         assert choose(WIDE, window, None, x, 5) == window
-    assert choose(WIDE, window, None, 924, 5) == Rect(0, 824, 100, 1024)
-    at_the_end = Rect(0, 0, 100, 200)
+    assert choose(WIDE, window, None, 886, 5) == Rect(0, 736, 100, 1036)
+    at_the_end = Rect(0, 0, 100, 300)
     assert choose(WIDE, at_the_end, None, 0, 5) == at_the_end, "beyond the image there is nothing"
 
 
 def test_a_window_grows_for_the_selection_and_the_click() -> None:
-    window = Rect(0, 900, 100, 1100)
-    near = choose(WIDE, window, Rect(10, 950, 90, 1050), 1120, 5)
-    assert near.shape == (100, 200)
-    assert (near.left <= 950, near.right >= 1146) == (True, True)
-    far = choose(WIDE, window, Rect(10, 950, 90, 1050), 1300, 5)
-    assert far == Rect(0, 950, 100, 1326)
-    too_far = choose(WIDE, window, Rect(10, 950, 90, 1050), 1400, 5)
-    assert too_far == Rect(0, 1300, 100, 1500), "the last click's alone"
+    window = Rect(0, 850, 100, 1150)
+    near = choose(WIDE, window, Rect(10, 950, 90, 1050), 1150, 5)
+    assert near.shape == (100, 300)
+    assert (near.left <= 950, near.right >= 1188) == (True, True)
+    far = choose(WIDE, window, Rect(10, 950, 90, 1050), 1500, 5)
+    assert far == Rect(0, 950, 100, 1538)
+    too_far = choose(WIDE, window, Rect(10, 950, 90, 1050), 1600, 5)
+    assert too_far == Rect(0, 1450, 100, 1750), "the last click's alone"
+
+
+def test_a_window_is_widened_around_a_long_selection() -> None:
+    window = Rect(0, 850, 100, 1150)
+    assert windows.widen(WIDE, window, Rect(10, 950, 90, 1150), (900, 50)) == Rect(0, 725, 100, 1325)
+    assert windows.widen(WIDE, Rect(0, 0, 100, 300), Rect(10, 0, 90, 300), (100, 50)) == Rect(0, 0, 100, 600)
+    longest = Rect(0, 725, 100, 1325)
+    assert windows.widen(WIDE, longest, Rect(10, 725, 90, 1325), (900, 50)) == longest
+    tall = Rect(850, 0, 1150, 100)
+    assert windows.widen(WIDE[::-1], tall, Rect(950, 10, 1150, 90), (50, 900)) == Rect(725, 0, 1325, 100)
 
 
 @given(st.integers(1, 40), st.integers(65, 3000), st.data())
@@ -75,8 +86,12 @@ def test_a_window_holds_its_click(short: int, length: int, data: st.DataObject) 
     assert found.has(x, short - 1)
     assert 0 <= found.left < found.right <= shape[1]
     assert (found.top, found.bottom) == (0, short)
-    assert found.shape[1] <= max(4 * short, 64)
+    assert found.shape[1] <= max(6 * short, 64)
     assert windows.choose_window(shape, found, None, (x, 0)) == found, "the same click again stays"
+    wider = windows.widen(shape, found, Rect(0, found.left, short, found.left + 1), (x, 0))
+    assert wider.has(x, 0)
+    assert wider.has(found.left, 0)
+    assert wider.shape[1] == min(shape[1], max(6 * short, 64))
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, 6))
@@ -142,6 +157,11 @@ def test_a_region_without_a_click_stays_with_its_soft_edge(label: int) -> None:
     expected[:, :50] = 0
     np.testing.assert_array_equal(found, expected)
     assert in_one[0, 2] == label
+    beside = np.array([(20, 8, label)], np.int32)  # on the soft edge of the first, which would stay selected there
+    found = kept.unclicked(rect, grid, beside)
+    assert found is not None
+    assert not found[14:20, 38:44].any()
+    assert found[10, 41] == 90
     both = np.array([(10, 8, label), (60, 8, label)], np.int32)
     assert kept.unclicked(rect, grid, both) is None
     assert kept.unclicked(Rect(0, 200, 40, 360), grid, nowhere) is None
