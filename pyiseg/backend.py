@@ -17,6 +17,7 @@ from pyiseg.geometry import View
 from pyiseg.model import Model
 from pyiseg.runtime.device_image import DeviceImage
 from pyiseg.settings import check_num_threads
+from pyiseg.windows import is_long
 
 if TYPE_CHECKING:
     from pyiseg.runtime import pipeline
@@ -237,7 +238,7 @@ def _on_cuda(model: Model, view: View, image: Source) -> EncodedImage:
     except _core.DeviceRuntimeError as error:
         raise DeviceError(f"the GPU does not answer: {error}") from error
     gpu = _engines_of(index)
-    engines, of_crops = gpu.load(model, view), gpu.prepare(model)
+    engines, of_crops = gpu.load(model, view), gpu.prepare(model, windows=is_long(view.image))
     # Whoever opens one image after the other has no session in between; loading engines again takes longer than one.
     _recent.append((engines, of_crops))
     return CudaImage(model, view, image, native=_core.cuda, engines=engines, of_crops=of_crops)

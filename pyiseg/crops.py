@@ -1,7 +1,8 @@
 """The crops of one image that predictions are made on: the whole image and, zoomed in, at most one crop of it.
 
 A crop is an image of its own, with its own view and pipeline. Every step of a session says which crop its prediction
-belongs to; outside of that crop alpha is 0.
+belongs to; outside of that crop alpha is 0. Of a long and narrow image not the whole is predicted on but a window of
+it, or a crop of that; outside of the window alpha stays as it was.
 """
 
 from __future__ import annotations
@@ -14,10 +15,13 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias, cast
 import numpy as np
 import numpy.typing as npt
 
-from pyiseg import _core, zoom
+from pyiseg import _core, windows, zoom
+from pyiseg.details import Detail, crop_between
 from pyiseg.errors import PyisegError
 from pyiseg.geometry import Rect, View
 from pyiseg.image import Image
+from pyiseg.kept import Alpha, Kept, nonzero_bounds
+from pyiseg.model import Zoom
 from pyiseg.runtime.pipeline import DevicePipeline, Pipeline, Prediction
 
 if TYPE_CHECKING:
@@ -25,13 +29,17 @@ if TYPE_CHECKING:
 
 Click: TypeAlias = tuple[int, int, bool]
 Clicks: TypeAlias = Sequence[Click]
+_NOTHING = Kept()
 
 
 class CropPrediction(NamedTuple):
-    """A prediction, and which crop it was made on."""
+    """A prediction, which crop it was made on, in which window, what stays selected outside of that, and details."""
 
     prediction: Prediction
     rect: Rect
+    window: Rect
+    kept: Kept
+    details: tuple[Detail, ...] = ()
 
 
 class Crop(NamedTuple):
@@ -119,6 +127,17 @@ def connected_change(
     return near
 
 
+def _extent(selections: Sequence[CropPrediction]) -> Rect:
+    """Return a rectangle outside of which some selections are the same: alpha is 0 there, or as windows left it."""
+    moved = len({found.window for found in selections}) > 1
+    rects = [found.window if moved or found.kept is not _NOTHING else found.rect for found in selections]
+    rects += [detail.rect for found in selections for detail in found.details]
+    extent = rects[0]
+    for rect in rects[1:]:
+        extent = extent.union(rect)
+    return extent
+
+
 class Crops:
     """The crops that one selection is predicted on: the whole image, which others share, and at most one crop.
 
@@ -156,21 +175,34 @@ class Crops:
             previous: What this returned for all clicks but the last; None for the first click.
         """
         with self._working():
-            return self._predict(clicks, previous)
+            found = self._predict_selection(clicks, previous)
+            if previous is not None and found.window == previous.window:
+                found = found._replace(details=previous.details)
+            return self._with_detail(clicks, found)
 
-    def start(self, mask: npt.NDArray[np.uint8]) -> tuple[CropPrediction, npt.NDArray[np.float32]]:
-        """Return what `predict` goes on from where a selection begins with a matte, uint8, shape (H, W).
+    def start(self, mask: Alpha) -> tuple[CropPrediction, View]:
+        """Return what `predict` goes on from where a selection begins with a matte, uint8, shape (H, W), not all 0.
 
         Returns:
-            It, which cannot be rendered: at the image's own resolution the matte is what it is. And the matte on the
-            grid, float32, shape (h, w).
+            It: at the image's own resolution the matte is what it is, and not what would be rendered of it. And how the
+            model sees what it was made on, its ``rect``.
         """
-        from PIL import Image
+        whole, kept = self.whole.rect, _NOTHING.with_window(self.whole.rect, mask)
+        window = whole
+        if windows.is_long(whole.shape):
+            bounds = nonzero_bounds(mask, whole, least=128) or nonzero_bounds(mask, whole) or whole
+            middle = (bounds.left + bounds.right) // 2, (bounds.top + bounds.bottom) // 2
+            window = windows.choose_window(whole.shape, None, bounds, middle)
+        with self._working():
+            crop = self._crop(window)
+            carried = crop.pipeline.carry(kept.on_grid(window, crop.view.grid))
+        return CropPrediction(carried, window, window, _NOTHING if window == whole else kept), crop.view
 
-        height, width = self.whole.view.grid
-        alpha = Image.fromarray(mask).convert("F").resize((width, height), Image.Resampling.BOX)
-        carried = np.array(alpha, dtype=np.float32) / np.float32(255)
-        return CropPrediction(self.whole.pipeline.carry(carried), self.whole.rect), carried
+    def selected(self, clicks: Clicks, selection: CropPrediction) -> npt.NDArray[np.float32]:
+        """Return a selection on the grid of its crop, float32, shape (h, w), 0..1; arguments as for `matte`."""
+        with self._working():
+            crop = self._crop(selection.rect)
+            return crop.pipeline.on_grid(crop.clicks_in(clicks), selection.prediction)
 
     def along(
         self, path: Sequence[tuple[int, int]], clicks: Clicks, selection: CropPrediction | None
@@ -199,24 +231,23 @@ class Crops:
         Args:
             clicks, previous: As for `predict`. The crop stays, unless the click lies outside of it.
         """
-        if previous is None:
-            return self.predict(clicks, None)
+        x, y, fg = clicks[-1]
+        if previous is None or not previous.window.has(x, y):
+            return self.predict(clicks, previous)
         with self._working():
-            x, y, fg = clicks[-1]
             crop = self._crop(previous.rect)
             old = crop.pipeline.on_grid(crop.clicks_in(clicks[:-1]), previous.prediction)
-            rect = previous.rect if previous.rect.has(x, y) else self.whole.rect
+            rect = previous.rect if previous.rect.has(x, y) else previous.window
             found = self._predict_on(rect, clicks, previous, old)
             crop = self._crop(rect)
             if rect != previous.rect:
                 old = zoom.resample_to_crop(old, previous.rect, rect, crop.view.grid)
             new = crop.pipeline.fetch(found.prediction)
             at = crop.view.grid_clicks([(x - rect.left, y - rect.top, 1)])
-            near = connected_change(old, new, at, self._model.click_params.margin)
-            merged = np.where(near, new, old)
+            merged = np.where(connected_change(old, new, at, self._model.click_params.margin), new, old)
             # The click itself is obeyed also where nothing had to change for it.
             merged[at[0, 1], at[0, 0]] = float(fg)
-            return CropPrediction(crop.pipeline.adopt(merged), rect)
+            return found._replace(prediction=crop.pipeline.adopt(merged), details=previous.details)
 
     def predict_in(self, wanted: Rect, fg: Click, bg: Clicks) -> CropPrediction:
         """Predict what a rectangle holds, from nothing.
@@ -229,8 +260,11 @@ class Crops:
             fg: A click that selects, in it.
             bg: Clicks that remove, around it.
         """
+        window = self.whole.rect
+        if windows.is_long(window.shape):
+            window = windows.choose_window(window.shape, None, wanted, fg[:2])
         with self._working():
-            rect = self._around(wanted)
+            rect = window if self._model.zoom is None else self._around(self._model.zoom, window, window, wanted)
             crop = self._crop(rect)
             inside = grid_window(wanted, rect, crop.view.grid)
             clicks = [fg, *(click for click in bg if rect.has(click[0], click[1]))]
@@ -239,54 +273,114 @@ class Crops:
                 placed, known = crop.split(clicks, answered)
                 only = crop.pipeline.fetch(crop.pipeline.predict(placed, before, known)) * inside
                 before = crop.pipeline.adopt(only)
-            return CropPrediction(before, rect)
+            return CropPrediction(before, rect, window, _NOTHING)
 
     def union(self, clicks: Clicks, one: CropPrediction, more: Clicks, other: CropPrediction) -> CropPrediction:
-        """Return the selection of what either of two selects.
+        """Return the selection of what either of two selects, in the window of the second.
 
         Args:
             clicks, one: A selection, and the clicks that it was predicted for.
-            more, other: The other one, likewise.
+            more, other: The other one, likewise, with nothing kept of earlier windows.
         """
         with self._working():
-            found, bounds = list[tuple[npt.NDArray[np.float32], Rect]](), self.whole.rect
-            rects = list[Rect]()
+            window, kept, details = other.window, one.kept, one.details
+            found, selected = list[tuple[npt.NDArray[np.float32], Rect]](), list[Rect]()
+            if one.window != window:
+                kept, details = kept.with_window(one.window, self._in_window(clicks, one)), ()
             for asked, selection in ((clicks, one), (more, other)):
-                crop = self._crop(selection.rect)
-                alpha = crop.pipeline.on_grid(crop.clicks_in(asked), selection.prediction)
-                found.append((alpha, selection.rect))
-                if (selected := zoom.selection_bounds(alpha, selection.rect)) is not None:
-                    rects.append(selected)
-            if rects:
-                bounds = self._around(rects[0].union(rects[-1]))
-            crop = self._crop(bounds)
+                if selection.window == window:
+                    crop = self._crop(selection.rect)
+                    found.append((crop.pipeline.on_grid(crop.clicks_in(asked), selection.prediction), selection.rect))
+                else:
+                    found.append((kept.on_grid(window, self._crop(window).view.grid), window))
+                if (bounds := zoom.selection_bounds(*found[-1])) is not None:
+                    selected.append(bounds)
+            rect = window
+            if selected and self._model.zoom is not None:
+                rect = self._around(self._model.zoom, window, window, selected[0].union(selected[-1]))
+            crop = self._crop(rect)
             moved = [
-                alpha if rect == bounds else zoom.resample_to_crop(alpha, rect, bounds, crop.view.grid)
-                for alpha, rect in found
+                alpha if lies == rect else zoom.resample_to_crop(alpha, lies, rect, crop.view.grid)
+                for alpha, lies in found
             ]
-            return CropPrediction(crop.pipeline.adopt(np.maximum(*moved)), bounds)
+            return CropPrediction(crop.pipeline.adopt(np.maximum(*moved)), rect, window, kept, details)
 
-    def _predict(self, clicks: Clicks, previous: CropPrediction | None) -> CropPrediction:
-        if previous is None or (previous.rect == self.whole.rect and not self._may_zoom(clicks)):
-            before = None if previous is None else previous.prediction
-            placed, answered = self.whole.split(clicks, len(clicks) - 1)
-            return CropPrediction(self.whole.pipeline.predict(placed, before, answered), self.whole.rect)
+    def _predict_selection(self, clicks: Clicks, previous: CropPrediction | None) -> CropPrediction:
+        """Predict on the whole image, on a crop or in a window; without details."""
+        whole, at = self.whole.rect, clicks[-1][:2]
+        if not windows.is_long(whole.shape):
+            return self._predict(clicks, previous, whole, _NOTHING)
+        current = None if previous is None else previous.window
+        window = windows.choose_window(whole.shape, current, None, at)
+        if previous is not None and window == current:
+            found = self._predict(clicks, previous, window, previous.kept)
+        else:
+            found = self._in_new_window(clicks, previous, None)
+        if found.rect != found.window or found is previous:
+            return found
+        crop = self._crop(found.window)
+        selected = zoom.selection_bounds(crop.pipeline.on_grid(crop.clicks_in(clicks), found.prediction), crop.rect)
+        if selected is None or not zoom.touches_crop_edge(selected, crop.rect, whole):
+            return found
+        # A selection that is longer than its window would be cut off there.
+        wider = windows.widen(whole.shape, crop.rect, selected, at)
+        return found if wider == crop.rect else self._in_new_window(clicks, previous, wider)
+
+    def _in_new_window(self, clicks: Clicks, previous: CropPrediction | None, window: Rect | None) -> CropPrediction:
+        """Predict on a long image in another window than before; None for the one that is to be chosen."""
+        shape, at = self.whole.rect.shape, clicks[-1][:2]
+        if previous is None:
+            return self._predict(clicks, None, window or windows.choose_window(shape, None, None, at), _NOTHING)
+        left = self._in_window(clicks[:-1], previous)
+        if window is None:
+            window = windows.choose_window(shape, previous.window, nonzero_bounds(left, previous.window, least=128), at)
+        kept = previous.kept.with_window(previous.window, left)
+        crop = self._crop(window)
+        before = crop.pipeline.carry(kept.on_grid(window, crop.view.grid))
+        return CropPrediction(self._answer(crop, clicks, before), window, window, kept)
+
+    def _predict(self, clicks: Clicks, previous: CropPrediction | None, window: Rect, kept: Kept) -> CropPrediction:
+        """Predict in a window, that of the prediction before, or on a crop of it."""
+        if previous is None or (previous.rect == window and not self._may_zoom(clicks, window)):
+            crop, before = self._crop(window), None if previous is None else previous.prediction
+            return CropPrediction(self._answer(crop, clicks, before), window, window, kept)
         x, y, fg = clicks[-1]
         if not fg and not previous.rect.has(x, y):
             return previous  # Alpha is 0 outside the crop, so a background click there changes nothing.
         crop = self._crop(previous.rect)
         alpha = crop.pipeline.on_grid(crop.clicks_in(clicks[:-1]), previous.prediction)
-        rect = self._choose(crop, alpha, clicks[-1])
+        rect = self._choose(crop.rect, window, alpha, clicks[-1])
         found = self._predict_on(rect, clicks, previous, alpha)
-        if rect == self.whole.rect:
+        if rect == window:
             return found
         # A selection that has grown to the crop's edge would be cut off there.
         wider = self._wider(found, clicks)
         if wider != rect:
             found = self._predict_on(wider, clicks, previous, alpha)
-            if wider != self.whole.rect and self._wider(found, clicks) != wider:
-                found = self._predict_on(self.whole.rect, clicks, previous, alpha)
+            if wider != window and self._wider(found, clicks) != wider:
+                found = self._predict_on(window, clicks, previous, alpha)
         return found
+
+    def _with_detail(self, clicks: Clicks, found: CropPrediction) -> CropPrediction:
+        """Where the last click shares its grid pixel with an opposite one, predict on the crop that separates them.
+
+        Where it lies on a detail, predict on the crop of that, for what it says of the pixel stands over the rest.
+        """
+        model, window = self._model, found.window
+        if model.zoom is None:
+            return found
+        x, y, _ = clicks[-1]
+        rect = crop_between(clicks, found.rect, self._view(found.rect), window, model.long_side // model.grid_stride)
+        rect = rect or next((detail.crop for detail in reversed(found.details) if detail.rect.has(x, y)), None)
+        if rect is None:
+            return found
+        before = self._in_window(clicks, found)[rect.within(window).slices]
+        crop, selected = self._crop(rect), _NOTHING.with_window(rect, before)
+        inside = crop.clicks_in(clicks)
+        prediction = self._answer(crop, clicks, crop.pipeline.carry(selected.on_grid(rect, crop.view.grid)))
+        alpha = crop.pipeline.matte(inside, prediction)
+        selected.restore(alpha, rect, crop.view.grid, crop.view.grid_clicks(inside))
+        return found._replace(details=(*found.details, Detail.of(rect, before, alpha)))
 
     def matte(self, clicks: Clicks, selection: CropPrediction) -> npt.NDArray[np.uint8]:
         """Render a selection at the image's own resolution; a pure function of its arguments and the image.
@@ -299,24 +393,40 @@ class Crops:
             Alpha, uint8, shape (H, W). A fresh array.
         """
         with self._working():
-            crop = self._crop(selection.rect)
-            alpha = crop.pipeline.matte(crop.clicks_in(clicks), selection.prediction)
-        if crop is self.whole:
+            alpha = self._in_window(clicks, selection)
+        if selection.window == self.whole.rect:
             return alpha
-        placed = np.zeros(self.whole.rect.shape, dtype=np.uint8)
-        placed[crop.rect.slices] = alpha
+        placed = selection.kept.alpha(self.whole.rect)
+        placed[selection.window.slices] = alpha
         return placed
 
-    def matte_in(self, clicks: Clicks, selection: CropPrediction, rect: Rect) -> npt.NDArray[np.uint8]:
+    def _in_window(self, clicks: Clicks, selection: CropPrediction) -> Alpha:
+        """Render a selection within its window."""
+        window, crop = selection.window, self._crop(selection.rect)
+        alpha = crop.pipeline.matte(crop.clicks_in(clicks), selection.prediction)
+        if crop.rect != window:
+            placed = np.zeros(window.shape, dtype=np.uint8)
+            placed[crop.rect.within(window).slices] = alpha
+            alpha = placed
+        if selection.kept is not _NOTHING:
+            view = self._view(window)
+            inside = Crop(window, view, crop.pipeline).clicks_in(clicks)
+            selection.kept.restore(alpha, window, view.grid, view.grid_clicks(inside))
+        for detail in selection.details:
+            detail.put_on(alpha, window)
+        return alpha
+
+    def matte_in(self, clicks: Clicks, selection: CropPrediction, rect: Rect) -> Alpha:
         """Render what `matte` does within a rectangle of the image, bit for bit; uint8, of its shape. A fresh array."""
+        if selection.kept is not _NOTHING or selection.details:
+            return np.array(self.matte(clicks, selection)[rect.slices])
         placed = np.zeros(rect.shape, dtype=np.uint8)
         with self._working():
             crop = self._crop(selection.rect)
             common = crop.rect.common(rect)
             if common is not None:
-                inside = common.moved(-crop.rect.top, -crop.rect.left)
-                alpha = crop.pipeline.matte_in(crop.clicks_in(clicks), selection.prediction, inside)
-                placed[common.moved(-rect.top, -rect.left).slices] = alpha
+                alpha = crop.pipeline.matte_in(crop.clicks_in(clicks), selection.prediction, common.within(crop.rect))
+                placed[common.within(rect).slices] = alpha
         return placed
 
     def changed(
@@ -328,32 +438,33 @@ class Crops:
             clicks, selection: As for `matte`; None stands for nothing selected.
             other_clicks, other: Likewise.
         """
-        if selection is not None and other is not None and selection.rect != other.rect:
-            return selection.rect.union(other.rect)  # outside of its crop alpha is 0
-        there = selection or other
-        if there is None:
+        there = [found for found in (selection, other) if found is not None]
+        if not there:
             return None
+        alike = there[0].rect == there[-1].rect and there[0].window == there[-1].window
+        if not alike or any(found.kept is not _NOTHING or found.details for found in there):
+            return _extent(there)
         with self._working():
-            crop = self._crop(there.rect)
+            crop = self._crop(there[0].rect)
             found = crop.pipeline.changed(
                 crop.clicks_in(clicks),
                 None if selection is None else selection.prediction,
                 crop.clicks_in(other_clicks),
                 None if other is None else other.prediction,
             )
-        return None if found is None else found.moved(crop.rect.top, crop.rect.left)
+        return None if found is None else found.shifted(crop.rect.top, crop.rect.left)
+
+    def to_device(self, alpha: Alpha) -> Array:
+        """Bring a matte, uint8, shape (H, W), to the device. The next call overwrites it."""
+        return cast("DevicePipeline", self.whole.pipeline).to_device(alpha)
 
     def matte_on_device(self, clicks: Clicks, selection: CropPrediction | None) -> Array:
         """What `matte` returns, on the device; without a selection, zeros. The next call overwrites it."""
         pipeline = cast("DevicePipeline", self.whole.pipeline)
-        if selection is not None and selection.rect != self.whole.rect:
+        if selection is not None and (selection.rect != self.whole.rect or selection.details):
             return pipeline.to_device(self.matte(clicks, selection))
         prediction = None if selection is None else selection.prediction
         return pipeline.matte_on_device(self.whole.clicks_in(clicks), prediction)
-
-    def to_device(self, alpha: npt.NDArray[np.uint8]) -> Array:
-        """Bring a matte, uint8, shape (H, W), to the device. The next call overwrites it."""
-        return cast("DevicePipeline", self.whole.pipeline).to_device(alpha)
 
     def release(self) -> None:
         """Release the crop that is held; predictions made on it stay valid."""
@@ -386,9 +497,10 @@ class Crops:
             if self._to_let_go:
                 self.let_go()
 
-    def _may_zoom(self, clicks: Clicks) -> bool:
-        """Whether there are clicks enough, counted from the first one that selects."""
+    def _may_zoom(self, clicks: Clicks, window: Rect) -> bool:
+        """Whether there are clicks enough in a window, counted from the first one that selects."""
         rules = self._model.zoom
+        clicks = [click for click in clicks if window.has(*click[:2])]
         first = next((i for i, (_, _, fg) in enumerate(clicks) if fg), len(clicks))
         return rules is not None and len(clicks) - first >= rules.from_click
 
@@ -401,47 +513,55 @@ class Crops:
         crop, before = self._crop(rect), previous.prediction
         if rect != previous.rect:
             before = crop.pipeline.carry(zoom.resample_to_crop(alpha, previous.rect, rect, crop.view.grid))
+        return CropPrediction(self._answer(crop, clicks, before), rect, previous.window, previous.kept)
+
+    @staticmethod
+    def _answer(crop: Crop, clicks: Clicks, before: Prediction | None) -> Prediction:
+        """Predict on a crop for a new click, the last one, from what was predicted for the others."""
         placed, answered = crop.split(clicks, len(clicks) - 1)
-        return CropPrediction(crop.pipeline.predict(placed, before, answered), rect)
+        return crop.pipeline.predict(placed, before, answered)
 
     def _wider(self, found: CropPrediction, clicks: Clicks) -> Rect:
         """Return a prediction's crop or, where its selection is cut off at an edge inside the image, a larger one."""
         rules, crop = self._model.zoom, self._crop(found.rect)
         alpha = crop.pipeline.on_grid(crop.clicks_in(clicks), found.prediction)
         selected = zoom.selection_bounds(alpha, found.rect)
-        whole = self.whole.rect
-        if rules is None or selected is None or not zoom.touches_crop_edge(selected, found.rect, whole):
+        window = found.window
+        if rules is None or selected is None or not zoom.touches_crop_edge(selected, found.rect, window):
             return found.rect
         x, y, _ = clicks[-1]
-        return zoom.choose_crop(rules, whole.shape, self._model.long_side, whole, selected.with_pixel(x, y))
+        return self._around(rules, window, window, selected.with_pixel(x, y))
 
-    def _choose(self, before: Crop, alpha: npt.NDArray[np.float32], click: tuple[int, int, bool]) -> Rect:
+    def _choose(self, before: Rect, window: Rect, alpha: npt.NDArray[np.float32], click: tuple[int, int, bool]) -> Rect:
         """Return the crop to predict on for a new click, from the last crop and its selection."""
         rules, (x, y, fg) = self._model.zoom, click
-        selected = zoom.selection_bounds(alpha, before.rect)
+        selected = zoom.selection_bounds(alpha, before)
         if rules is None or selected is None:
-            return self.whole.rect
+            return window
         if fg:
             selected = selected.with_pixel(x, y)
-        rect = zoom.choose_crop(rules, self.whole.rect.shape, self._model.long_side, before.rect, selected)
-        return rect if rect.has(x, y) else before.rect
+        rect = self._around(rules, window, before, selected)
+        return rect if rect.has(x, y) else before
 
-    def _around(self, wanted: Rect) -> Rect:
-        """Return the crop to look at something in whose rectangle is known; the whole image where none enlarges it."""
-        rules, whole = self._model.zoom, self.whole.rect
-        if rules is None:
-            return whole
-        return zoom.choose_crop(rules, whole.shape, self._model.long_side, whole, wanted)
+    def _around(self, rules: Zoom, window: Rect, current: Rect, selection: Rect) -> Rect:
+        """Return the crop of a window around a selection."""
+        current, selection = current.within(window), selection.within(window)
+        rect = zoom.choose_crop(rules, window.shape, self._model.long_side, current, selection)
+        return rect.shifted(window.top, window.left)
+
+    def _view(self, rect: Rect) -> View:
+        """How the model sees a crop, or the whole image."""
+        if rect == self.whole.rect:
+            return self.whole.view
+        long_side = zoom.long_side(self._model.zoom or Zoom(), rect, self._model.long_side, self._model.multiple)
+        return self._model.view(rect.shape, long_side)
 
     def _crop(self, rect: Rect) -> Crop:
         if rect == self.whole.rect:
             return self.whole
         held = self._zoomed
         if held is None or held.rect != rect:
-            rules = self._model.zoom
-            assert rules is not None, "without zoom rules there is no crop"
-            long_side = zoom.long_side(rules, rect, self._model.long_side, self._model.multiple)
-            view = self._model.view(rect.shape, long_side)
+            view = self._view(rect)
             self.release()  # first, so that two are never held at once
             pixels = np.ascontiguousarray(self.image.rgb[rect.slices])
             self._zoomed = held = Crop(rect, view, self.image.encoded.for_crop(view, pixels).pipeline())

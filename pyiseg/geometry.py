@@ -50,6 +50,9 @@ class View:
     def grid_clicks(self, clicks: npt.ArrayLike) -> npt.NDArray[np.int32]:
         """Clicks on the image as clicks on the grid: the grid pixel that covers the center of the clicked one.
 
+        A grid pixel cannot be selected and removed. Where a later click with the other label falls onto the same one
+        from another pixel of the image, the earlier one is moved to the next grid pixel, away from it.
+
         Args:
             clicks: Rows x, y, label (1 foreground, 0 background), shape (N, 3); each inside the image.
 
@@ -57,10 +60,21 @@ class View:
             int32, shape (N, 3), rows x, y, label on the grid, in the order given. Fresh.
         """
         (height, width), (rows, columns) = self.image, self.grid
-        moved = np.array(clicks, dtype=np.int64).reshape(-1, 3)
+        on_image = np.array(clicks, dtype=np.int64).reshape(-1, 3)
+        moved: npt.NDArray[np.int64] = on_image.copy()
         # floor((x + 0.5) * columns / width) in whole numbers, so that no rounding can reach the next pixel.
         moved[:, 0] = (2 * moved[:, 0] + 1) * columns // (2 * width)
         moved[:, 1] = (2 * moved[:, 1] + 1) * rows // (2 * height)
+        later: dict[tuple[int, ...], int] = {}
+        for i in reversed(range(len(moved))):
+            x, y, label = moved[i].tolist()
+            opposite = later.get((x, y, 1 - label))
+            if opposite is not None:
+                away = on_image[i, :2] - on_image[opposite, :2]
+                # Straight or diagonal, whichever is nearer; nowhere if it is the same pixel of the image.
+                step = np.sign(away) * (2 * abs(away) > abs(away).max())
+                moved[i, :2] = np.clip(moved[i, :2] + step, 0, (columns - 1, rows - 1))
+            later.setdefault((x, y, label), i)
         return moved.astype(np.int32)
 
     def touched(self, cells: npt.NDArray[np.bool_]) -> Rect | None:
@@ -127,10 +141,14 @@ class Rect(NamedTuple):
         bottom, right = min(self.bottom, other.bottom), min(self.right, other.right)
         return Rect(top, left, bottom, right) if top < bottom and left < right else None
 
-    def moved(self, down: int, across: int) -> Rect:
-        """Return it so many rows further down and columns further right."""
-        return Rect(self.top + down, self.left + across, self.bottom + down, self.right + across)
-
     def with_pixel(self, x: int, y: int) -> Rect:
         """Return the smallest rectangle around it and a pixel."""
         return Rect(min(self.top, y), min(self.left, x), max(self.bottom, y + 1), max(self.right, x + 1))
+
+    def shifted(self, down: int, right: int) -> Rect:
+        """Return it moved by whole pixels."""
+        return Rect(self.top + down, self.left + right, self.bottom + down, self.right + right)
+
+    def within(self, other: Rect) -> Rect:
+        """Return it in the pixels of a rectangle that contains it."""
+        return self.shifted(-other.top, -other.left)

@@ -46,6 +46,9 @@ class Session:
     around the selection as well, which shows more there (the default model does so). A session is the list of its
     steps and nothing else: the alpha is a pure function of the image, the model and the prompts in their order.
 
+    An image more than six times as long as wide is predicted on in windows around the clicks. What is selected outside
+    of the last click's window stays as it is; a click that needs another window encodes that.
+
     A session may be used from several threads, one at a time gets in; different sessions run side by side.
 
     Args:
@@ -382,8 +385,8 @@ class Session:
     def changed(self) -> Rect:
         """Where the last call that could change alpha changed it: the rectangle that a user interface must redraw.
 
-        A `pyiseg.geometry.Rect`, (top, left, bottom, right); outside of it alpha is bit for bit as it was before. Empty,
-        all zeros, where nothing changed, and before the first call.
+        A `pyiseg.geometry.Rect`, (top, left, bottom, right); outside of it alpha is bit for bit as it was before.
+        Empty, all zeros, where nothing changed, and before the first call.
         """
         with self._at_work():
             return steps.changed(self._crops, self._before, self._history.steps) or Rect(0, 0, 0, 0)
@@ -444,6 +447,7 @@ class Session:
     def crop(self) -> Rect:
         """Where the last prompt was predicted: the whole image or, zoomed in, a crop of it; alpha is 0 outside.
 
+        Of an image more than six times as long as wide, a window or a crop of that; outside of the window alpha stays.
         A `pyiseg.geometry.Rect`: rows top to bottom - 1 and columns left to right - 1 of the image.
         """
         with self._lock:

@@ -96,9 +96,12 @@ def _box(crops: Crops, before: Step | None, box: Box) -> Step:
 
 
 def _begin(crops: Crops, mask: Mask) -> Step:
-    start, alpha = crops.start(mask.alpha)
-    clicks = prompt_clicks.clicks_of_mask(alpha, crops.whole.view)
-    return Step(mask, tuple(clicks), start if clicks else None)
+    if mask.bounds is None:
+        return Step(mask, (), None)
+    start, view = crops.start(mask.alpha)
+    clicks = prompt_clicks.clicks_of_mask(crops.selected((), start), view)
+    placed = tuple(Click(x + start.rect.left, y + start.rect.top, fg) for x, y, fg in clicks)
+    return Step(mask, placed, start if clicks else None)
 
 
 def matte(crops: Crops, steps: Steps) -> npt.NDArray[np.uint8]:

@@ -51,15 +51,16 @@ def test_the_cat_comes_back() -> None:
     assert same(session.click(225, 120), selected)
 
 
-def test_the_neighbor_on_the_same_grid_pixel_counts_as_the_same() -> None:
-    """Of an image of 4000 pixels a grid pixel is some 15 wide."""
+def test_a_neighbor_on_the_same_grid_pixel_does_not_end_it() -> None:
+    """Of an image of 4000 pixels a grid pixel is some 15 wide; a removing click beside it emptied it for good once."""
     with Image.open(CAT) as image:
         large = np.asarray(image.resize((4000, 2661)))
     session = Session(large)
     x, y = 1996, 1064
     selected = session.click(x, y)
     session.click(x + 3, y + 2, False)
-    assert same(session.click(x, y), selected)
+    again = session.click(x, y) >= 128
+    assert (again & (selected >= 128)).sum() > 0.9 * (again | (selected >= 128)).sum()
 
 
 def test_others_stay_in_force(toy: Path) -> None:

@@ -106,7 +106,8 @@ class CpuPipeline:
             if previous is None:
                 alpha = np.zeros(self._view.grid, dtype=np.float32)
             else:
-                alpha = self._on_grid(before, previous, scratch)
+                # Not before: the new click may have moved others (`View.grid_clicks`).
+                alpha = self._on_grid(self._view.grid_clicks(clicks[: len(before)]), previous, scratch)
             stage.encode(placed, before, alpha)
             inputs = {**image.features, "click_maps": stage.maps, "previous_alpha": stage.previous}
             image.networks.click(inputs, stage.output)
@@ -114,36 +115,38 @@ class CpuPipeline:
             stage.postprocess(placed, prediction)
         return prediction
 
-    def matte(self, clicks: npt.NDArray[np.int32], prediction: Float32) -> npt.NDArray[np.uint8]:
+    def matte(self, clicks: npt.NDArray[np.int32], prediction: Float32 | Carried) -> npt.NDArray[np.uint8]:
         """Render a prediction at the image's own resolution; see `pyiseg.runtime.pipeline.Pipeline.matte`."""
         alpha = np.empty(self._view.image, dtype=np.uint8)
         with self._image.pool.lend() as scratch:
-            self._image.filter(scratch).apply(clicks, self._view.grid_clicks(clicks), prediction, alpha)
+            self._image.filter(scratch).apply(clicks, self._view.grid_clicks(clicks), _plain(prediction), alpha)
         return alpha
 
-    def matte_in(self, clicks: npt.NDArray[np.int32], prediction: Float32, rect: Rect) -> npt.NDArray[np.uint8]:
+    def matte_in(
+        self, clicks: npt.NDArray[np.int32], prediction: Float32 | Carried, rect: Rect
+    ) -> npt.NDArray[np.uint8]:
         """Render a prediction within a rectangle; see `pyiseg.runtime.pipeline.Pipeline.matte_in`."""
         alpha = np.empty(rect.shape, dtype=np.uint8)
         with self._image.pool.lend() as scratch:
             placed = self._view.grid_clicks(clicks)
-            self._image.filter(scratch).apply_in(clicks, placed, prediction, rect.top, rect.left, alpha)
+            self._image.filter(scratch).apply_in(clicks, placed, _plain(prediction), rect.top, rect.left, alpha)
         return alpha
 
     def changed(
         self,
         clicks: npt.NDArray[np.int32],
-        prediction: Float32 | None,
+        prediction: Float32 | Carried | None,
         other_clicks: npt.NDArray[np.int32],
-        other: Float32 | None,
+        other: Float32 | Carried | None,
     ) -> Rect | None:
         """Return where two mattes may differ; see `pyiseg.runtime.pipeline.Pipeline.changed`."""
         with self._image.pool.lend() as scratch:
             guided = self._image.filter(scratch)
 
-            def coefficients(asked: npt.NDArray[np.int32], selection: Float32 | None) -> Any:
+            def coefficients(asked: npt.NDArray[np.int32], selection: Float32 | Carried | None) -> Any:
                 if selection is None:
                     return np.float32(0)
-                found = guided.coefficients(asked, self._view.grid_clicks(asked), selection)
+                found = guided.coefficients(asked, self._view.grid_clicks(asked), _plain(selection))
                 return None if found is None else np.array(found)
 
             return difference(self._view, coefficients(clicks, prediction), coefficients(other_clicks, other))
@@ -174,3 +177,8 @@ class CpuPipeline:
             return prediction.alpha
         alpha: Float32 = self._image.filter(scratch).on_grid(placed, prediction)
         return alpha
+
+
+def _plain(prediction: Float32 | Carried) -> Float32:
+    """Return what is rendered for a prediction: an alpha that stands for one is rendered as if it were one."""
+    return prediction.alpha if isinstance(prediction, Carried) else prediction

@@ -118,15 +118,19 @@ class TensorRT:
         """Return the engines for a view; see `pyiseg.runtime.engine.EngineProvider.load`."""
         return self._all(model, view.working)
 
-    def prepare(self, model: Model) -> Mapping[str, TensorRTEngine]:
-        """Return the engines for crops, which may have any size; none if the model does not zoom in.
+    def prepare(self, model: Model, *, windows: bool = False) -> Mapping[str, TensorRTEngine]:
+        """Return the engines for crops, which may have any size; none if there will be no crops.
 
         Otherwise a click would build them, which takes minutes. Whoever keeps them makes it find them open.
+
+        Args:
+            model: It has crops if it zooms in.
+            windows: Whether the image is predicted on in windows, which are crops too.
 
         Raises:
             DeviceError, ModelError: As for `load`.
         """
-        return self._all(model, None) if model.zoom else {}
+        return self._all(model, None) if model.zoom or windows else {}
 
     def _all(self, model: Model, working: tuple[int, int] | None) -> Mapping[str, TensorRTEngine]:
         try:
