@@ -8,7 +8,8 @@ calls, and pymatting's `estimate_foreground_ml` (Germer et al. 2020) with its de
 floats and back is not timed. It runs on one thread; ours on as many as `_core.get_num_threads()` says, and on one.
 
 Times are of a generated image of 4000 x 3000 pixels with two mattes, taken in turns: a disc with an edge 3 pixels wide,
-and a disc with hair. Errors are of the objects with true alpha and colors (`train/objects/matting_*` of DATA, which is
+and a disc with hair. The processor's time, of all threads together, is measured as well: it hardly depends on what else
+the machine does. Errors are of the objects with true alpha and colors (`train/objects/matting_*` of DATA, which is
 laid out as in docs/data.md), each laid over a photograph: the mean absolute error of the colors, in units of 255, where
 alpha is neither 0 nor 255; and the same weighted by alpha, which is what is seen on a new background.
 """
@@ -85,18 +86,22 @@ def times(alpha: Alpha) -> dict[str, Any]:
         "ours, one thread": lambda: ours(1),
         "pymatting": lambda: estimate_foreground_ml(*floats),
     }
-    seconds: dict[str, list[float]] = {name: [] for name in ways}
+    seconds: dict[str, list[tuple[float, float]]] = {name: [] for name in ways}
     for number in range(ROUNDS + 1):
         for name, way in ways.items():
-            start = time.perf_counter()
+            start = time.perf_counter(), time.process_time()
             way()
             if number:
-                seconds[name].append(time.perf_counter() - start)
+                seconds[name].append((time.perf_counter() - start[0], time.process_time() - start[1]))
     _core.set_num_threads(threads)
-    found: dict[str, Any] = {name: median_p95(taken) for name, taken in seconds.items()}
-    ratios = np.divide(seconds["pymatting"], seconds["ours"])
+    found: dict[str, Any] = {}
+    for name, taken in seconds.items():
+        wall, processor = np.transpose(taken)
+        ratio, processor_ratio = np.median(np.divide(taken, seconds["ours"]), axis=0)
+        found[name] = median_p95(list(wall)) | {"processor_ms": round(1e3 * float(np.median(processor)), 1)}
+        found[name] |= {"ratio": round(float(ratio), 1), "processor_ratio": round(float(processor_ratio), 1)}
     share = float(((alpha > 0) & (alpha < 255)).mean())
-    return {"soft_share": round(share, 4), "threads": threads, **found, "ratio": round(float(np.median(ratios)), 1)}
+    return {"soft_share": round(share, 4), "threads": threads, "ways": found}
 
 
 def errors(data: Path, objects: list[Path]) -> list[dict[str, Any]]:
@@ -145,10 +150,12 @@ def _run(args: argparse.Namespace) -> None:
         raise ValueError(f"--data {args.data} has no train/objects/matting_*; errors are measured on these objects")
     timed = {"crisp": times(crisp()), "hair": times(hair())}
     for name, taken in timed.items():
-        medians = ", ".join(
-            f"{way} {taken[way]['median_ms']:.0f} ms" for way in ("ours", "ours, one thread", "pymatting")
-        )
-        print(f"{name} ({100 * taken['soft_share']:.1f} % soft): {medians}; ratio {taken['ratio']}")
+        print(f"{name} ({100 * taken['soft_share']:.1f} % soft):")
+        for way, row in taken["ways"].items():
+            print(
+                f"  {way}: {row['median_ms']:.0f} ms, {row['ratio']:.1f} times ours; "
+                f"processor {row['processor_ms']:.0f} ms, {row['processor_ratio']:.1f} times ours"
+            )
     cases = errors(args.data, objects)
     means = {
         way: {kind: round(float(np.mean([case[way][kind] for case in cases])), 3) for kind in ("plain", "weighted")}

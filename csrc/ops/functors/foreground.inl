@@ -14,8 +14,10 @@ namespace pyiseg {
 namespace {
 
 constexpr int kTileRows = 16, kTileColumns = 64;
-constexpr int kMargin = 8;  // columns beside a tile: at least its iterations, and even
+constexpr int kMargin = 8;  // columns beside a tile that are loaded; even
 constexpr int kTileWidth = kTileColumns + 2 * kMargin;
+// Columns that are iterated over: as many beside the tile as there are iterations, and whole vectors together.
+constexpr int kBeside = 4, kFirst = kMargin - kBeside, kEnd = kTileWidth - kFirst;
 
 // A row of a tile as bytes; where there is no image all are 0.
 struct TileRow {
@@ -47,12 +49,12 @@ struct LevelPixels {
         for (int c = 0; c < 3; ++c) std::memcpy(row.image[c] + i, from + c * level.pixels(), n);
     }
 
-    // Writes columns i to i + n - 1 of a tile's row to pixels x and on of row y.
-    void write(int y, int x, int i, int n, const float (&colors)[6][kTileWidth]) const {
+    // Writes the first n columns of a tile's own, of one row, to pixels x and on of row y.
+    void write(int y, int x, int n, const float (&colors)[6][kTileWidth]) const {
         for (int c = 0; c < 6; ++c) {
             std::uint8_t* __restrict o =
                 level.colors + c * level.pixels() + static_cast<std::ptrdiff_t>(y) * level.size.w + x;
-            for (int k = 0; k < n; ++k) o[k] = byte_of_color(colors[c][i + k]);
+            for (int k = 0; k < n; ++k) o[k] = byte_of_color(colors[c][kMargin + k]);
         }
     }
 
@@ -76,14 +78,18 @@ struct ImagePixels {
         }
     }
 
-    void write(int y, int x, int i, int n, const float (&colors)[6][kTileWidth]) const {
+    void write(int y, int x, int n, const float (&colors)[6][kTileWidth]) const {
         const std::ptrdiff_t first = static_cast<std::ptrdiff_t>(y) * image.w + x;
         const std::uint8_t* __restrict a = values + first;
         const std::uint8_t* __restrict from = rgb + 3 * first;
         std::uint8_t* __restrict o = out + 3 * first;
+        std::uint8_t estimate[3][kTileColumns];
+        for (int c = 0; c < 3; ++c) {
+            for (int k = 0; k < kTileColumns; ++k) estimate[c][k] = byte_of_color(colors[c][kMargin + k]);
+        }
         for (int k = 0; k < n; ++k) {
             const bool soft = a[k] > 0 && a[k] < 255;
-            for (int c = 0; c < 3; ++c) o[3 * k + c] = soft ? byte_of_color(colors[c][i + k]) : from[3 * k + c];
+            for (int c = 0; c < 3; ++c) o[3 * k + c] = soft ? estimate[c][k] : from[3 * k + c];
         }
     }
 
@@ -98,7 +104,7 @@ struct ImagePixels {
 template <int kIterations, class Pixels>
 struct RefineForeground {
     static constexpr int kRows = kTileRows + 2 * kIterations;
-    static_assert(kIterations <= kMargin && kMargin % 2 == 0, "the first column lies at an even pixel");
+    static_assert(kIterations <= kBeside && kMargin % 2 == 0, "the first column lies at an even pixel");
 
     Pixels pixels;
     ForegroundLevel above;
@@ -115,7 +121,7 @@ struct RefineForeground {
         Tile<kRows> tile;
         for (int r = 0; r < kRows; ++r) load(tile, r, top - kIterations + r, left - kMargin);
         for (int i = 1; i <= kIterations; ++i) iterate(tile, i, kRows - i);
-        for (int r = 0; r < h; ++r) pixels.write(top + r, left, kMargin, w, tile.colors[kIterations + r]);
+        for (int r = 0; r < h; ++r) pixels.write(top + r, left, w, tile.colors[kIterations + r]);
     }
 
     bool is_soft(int top, int left, int h, int w) const {
@@ -194,7 +200,7 @@ struct RefineForeground {
             to_b[kTileWidth];
         const float* __restrict alpha = tile.alpha[r];
         const float* __restrict beta = tile.beta[r];
-        for (int x = 1; x < kTileWidth - 1; ++x) {
+        for (int x = kFirst; x < kEnd; ++x) {
             const float a_up = tile.alpha[r - 1][x], a_down = tile.alpha[r + 1][x];
             const float w_up = foreground_weight(alpha[x], a_up), w_left = foreground_weight(alpha[x], alpha[x - 1]);
             const float w_right = foreground_weight(alpha[x], alpha[x + 1]),
@@ -219,7 +225,7 @@ struct RefineForeground {
             const float* __restrict b_down = tile.colors[r + 1][3 + c];
             float* __restrict f_out = tile.colors[r][c];
             float* __restrict b_out = tile.colors[r][3 + c];
-            for (int x = 1; x < kTileWidth - 1; ++x) {
+            for (int x = kFirst; x < kEnd; ++x) {
                 const float mean_f =
                     (((f[0][x] * f_up[x] + f[1][x] * f_here[x - 1]) + (f[2][x] * f_here[x + 1] + f[3][x] * f_down[x])) +
                      kForegroundSelf * f_here[x]) *
