@@ -26,10 +26,12 @@ struct TileRow {
     std::uint8_t colors[6][kTileWidth / 2];  // of the level above
 };
 
-// A whole tile, 255 as 1: the weights of foreground and background, the image, and the colors of both.
+// A whole tile, 255 as 1: the shares of foreground and background, the trust in both, the image, and the colors of
+// both.
 template <int kRows>
 struct Tile {
     float alpha[kRows][kTileWidth], beta[kRows][kTileWidth];
+    float trust_f[kRows][kTileWidth], trust_b[kRows][kTileWidth];
     float image[kRows][3][kTileWidth], colors[kRows][6][kTileWidth];
 };
 
@@ -154,6 +156,8 @@ struct RefineForeground {
             }
         }
         convert(row, tile.alpha[r], tile.beta[r], tile.image[r], tile.colors[r]);
+        for (int i = 0; i < kTileWidth; ++i) tile.trust_f[r][i] = foreground_trust(tile.alpha[r][i]);
+        for (int i = 0; i < kTileWidth; ++i) tile.trust_b[r][i] = foreground_trust(tile.beta[r][i]);
     }
 
     // Opaque and clear pixels have the image's color; of the other kind they have none, which is 0 and has no weight.
@@ -200,15 +204,17 @@ struct RefineForeground {
             to_b[kTileWidth];
         const float* __restrict alpha = tile.alpha[r];
         const float* __restrict beta = tile.beta[r];
+        const float* __restrict trust_f = tile.trust_f[r];
+        const float* __restrict trust_b = tile.trust_b[r];
         for (int x = kFirst; x < kEnd; ++x) {
             const float a_up = tile.alpha[r - 1][x], a_down = tile.alpha[r + 1][x];
             const float w_up = foreground_weight(alpha[x], a_up), w_left = foreground_weight(alpha[x], alpha[x - 1]);
             const float w_right = foreground_weight(alpha[x], alpha[x + 1]),
                         w_down = foreground_weight(alpha[x], a_down);
-            f[0][x] = w_up * a_up, f[1][x] = w_left * alpha[x - 1];
-            f[2][x] = w_right * alpha[x + 1], f[3][x] = w_down * a_down;
-            b[0][x] = w_up * tile.beta[r - 1][x], b[1][x] = w_left * beta[x - 1];
-            b[2][x] = w_right * beta[x + 1], b[3][x] = w_down * tile.beta[r + 1][x];
+            f[0][x] = w_up * tile.trust_f[r - 1][x], f[1][x] = w_left * trust_f[x - 1];
+            f[2][x] = w_right * trust_f[x + 1], f[3][x] = w_down * tile.trust_f[r + 1][x];
+            b[0][x] = w_up * tile.trust_b[r - 1][x], b[1][x] = w_left * trust_b[x - 1];
+            b[2][x] = w_right * trust_b[x + 1], b[3][x] = w_down * tile.trust_b[r + 1][x];
             const float sum_f = ((f[0][x] + f[1][x]) + (f[2][x] + f[3][x])) + kForegroundSelf;
             const float sum_b = ((b[0][x] + b[1][x]) + (b[2][x] + b[3][x])) + kForegroundSelf;
             const ForegroundGains gains = foreground_gains(alpha[x], beta[x], sum_f, sum_b);
