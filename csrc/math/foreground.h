@@ -1,10 +1,13 @@
 // Colors of foreground and background at soft edges (Germer et al.: Fast Multi-Level Foreground Estimation, ICPR 2020).
 //
-// Wanted are F and B that explain the image, I = alpha F + (1 - alpha) B, and change little where alpha does not
-// either. They minimize (alpha F + (1 - alpha) B - I)^2 plus, over a pixel's four neighbors j, the sums of f_j (F -
-// F_j)^2 and b_j (B - B_j)^2. In the paper f_j and b_j are eps + omega |alpha - alpha_j|; here they are that times a
-// trust in the neighbor, which grows with alpha_j for F and with 1 - alpha_j for B: the more there is of a color at a
-// pixel, the better it is known there.
+// Wanted are F and B that explain the image, I = alpha F + (1 - alpha) B, and change little where alpha does not.
+// They minimize (alpha F + (1 - alpha) B - I)^2 plus, over a pixel's four neighbors j, the sums of
+//
+//     f_j (F - F_j)^2 and b_j (B - B_j)^2.
+//
+// In the paper f_j and b_j are eps + omega |alpha - alpha_j|; here they are that times a trust in the neighbor, which
+// grows with alpha_j for F and with 1 - alpha_j for B: the more there is of a color at a pixel, the better it is known
+// there.
 #pragma once
 
 #include "guided.h"
