@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import importlib
 import sys
 from importlib.metadata import PackageNotFoundError
@@ -131,12 +130,28 @@ def test_colors_are_judged_where_alpha_is_soft(colors: ModuleType) -> None:
 
 
 @pytest.mark.parametrize("name", ["matting", "foreground"])
-def test_without_pymatting_they_say_so(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+def test_without_pymatting_they_say_so(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, name: str
+) -> None:
     module = _benchmark(monkeypatch, name)
 
     def absent(_: str) -> NoReturn:
         raise PackageNotFoundError("pymatting")
 
     monkeypatch.setattr(module, "version", absent)
-    with pytest.raises(ValueError, match="pip install pymatting"):
-        module._run(argparse.Namespace())
+    monkeypatch.setattr(sys, "argv", [f"{name}.py", "--data", str(tmp_path)])
+    with pytest.raises(SystemExit) as done:
+        module.main()
+    assert "pip install pymatting" in f"{done.value.code}{capsys.readouterr().err}"
+
+
+@pytest.mark.parametrize("name", ["matting", "foreground"])
+def test_data_without_the_objects_is_refused(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, name: str
+) -> None:
+    module = _benchmark(monkeypatch, name)
+    monkeypatch.setattr(module, "version", lambda _: "1.1")
+    monkeypatch.setattr(sys, "argv", [f"{name}.py", "--data", str(tmp_path)])
+    with pytest.raises(SystemExit) as done:
+        module.main()
+    assert "has no train/objects/matting_" in f"{done.value.code}{capsys.readouterr().err}"
