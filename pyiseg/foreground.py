@@ -50,8 +50,8 @@ def estimate(rgb: Pixels, alpha: Pixels) -> Pixels:
     A soft pixel of an image shows alpha * foreground + (1 - alpha) * background. The foreground that explains this
     best, and changes little from pixel to pixel where alpha does not change either, is found on a pyramid of smaller
     images, coarse to fine, together with the background (Germer et al., Fast Multi-Level Foreground Estimation, ICPR
-    2020). The pyramid is of means, not of single pixels as in the paper, and a neighbor's foreground counts by its
-    alpha. The result is the same for any number of threads.
+    2020). The pyramid is of means, not of single pixels as in the paper, and a neighbor's foreground counts the
+    more, the more of it there is. The result is the same for any number of threads.
 
     Args:
         rgb: The image, uint8, shape (H, W, 3).

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 Bytes = NDArray[np.uint8]
 Array = NDArray[np.float64]
 
-EPS, OMEGA, SELF = 1e-3, 0.1, 1e-6
+EPS, OMEGA, HALF, SELF = 1e-3, 0.1, 0.2, 1e-6
 FINEST, COARSER = 2, 4
 
 
@@ -50,6 +50,10 @@ def _neighbors(values: Array) -> list[Array]:
     return [around[y : y + h, x : x + w] for y, x in ((0, 1), (1, 0), (1, 2), (2, 1))]
 
 
+def _trust(share: Array) -> Array:
+    return (1 + HALF) * share / (share + HALF)
+
+
 def _refined(level: Bytes, front: Array, back: Array, iterations: int) -> tuple[Array, Array]:
     image, alpha = level[..., :3] / 255, level[..., 3:] / 255
     beta, opaque, clear = 1 - alpha, level[..., 3:] == 255, level[..., 3:] == 0
@@ -57,8 +61,8 @@ def _refined(level: Bytes, front: Array, back: Array, iterations: int) -> tuple[
     front = np.where(soft, front, np.where(opaque, image, 0))
     back = np.where(soft, back, np.where(clear, image, 0))
     weights = [EPS + OMEGA * np.abs(alpha - a) for a in _neighbors(alpha)]
-    f = [w * a for w, a in zip(weights, _neighbors(alpha), strict=True)]
-    b = [w * a for w, a in zip(weights, _neighbors(beta), strict=True)]
+    f = [w * a for w, a in zip(weights, _neighbors(_trust(alpha)), strict=True)]
+    b = [w * a for w, a in zip(weights, _neighbors(_trust(beta)), strict=True)]
     sum_f, sum_b = np.sum(f, axis=0) + SELF, np.sum(b, axis=0) + SELF
     for _ in range(iterations):
         mean_f = (sum(w * c for w, c in zip(f, _neighbors(front), strict=True)) + SELF * front) / sum_f

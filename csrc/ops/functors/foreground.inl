@@ -14,8 +14,10 @@ namespace pyiseg {
 namespace {
 
 constexpr int kTileRows = 16, kTileColumns = 64;
-constexpr int kMargin = 8;  // columns beside a tile: at least its iterations, and even
+constexpr int kMargin = 8;  // columns beside a tile that are loaded; even
 constexpr int kTileWidth = kTileColumns + 2 * kMargin;
+// Columns that are iterated over: as many beside the tile as there are iterations, and whole vectors together.
+constexpr int kBeside = 4, kFirst = kMargin - kBeside, kEnd = kTileWidth - kFirst;
 
 // A row of a tile as bytes; where there is no image all are 0.
 struct TileRow {
@@ -24,10 +26,12 @@ struct TileRow {
     std::uint8_t colors[6][kTileWidth / 2];  // of the level above
 };
 
-// A whole tile, 255 as 1: the weights of foreground and background, the image, and the colors of both.
+// A whole tile, 255 as 1: the shares of foreground and background, the trust in both, the image, and the colors of
+// both.
 template <int kRows>
 struct Tile {
     float alpha[kRows][kTileWidth], beta[kRows][kTileWidth];
+    float trust_f[kRows][kTileWidth], trust_b[kRows][kTileWidth];
     float image[kRows][3][kTileWidth], colors[kRows][6][kTileWidth];
 };
 
@@ -47,12 +51,12 @@ struct LevelPixels {
         for (int c = 0; c < 3; ++c) std::memcpy(row.image[c] + i, from + c * level.pixels(), n);
     }
 
-    // Writes columns i to i + n - 1 of a tile's row to pixels x and on of row y.
-    void write(int y, int x, int i, int n, const float (&colors)[6][kTileWidth]) const {
+    // Writes the first n columns of a tile's own, of one row, to pixels x and on of row y.
+    void write(int y, int x, int n, const float (&colors)[6][kTileWidth]) const {
         for (int c = 0; c < 6; ++c) {
             std::uint8_t* __restrict o =
                 level.colors + c * level.pixels() + static_cast<std::ptrdiff_t>(y) * level.size.w + x;
-            for (int k = 0; k < n; ++k) o[k] = byte_of_color(colors[c][i + k]);
+            for (int k = 0; k < n; ++k) o[k] = byte_of_color(colors[c][kMargin + k]);
         }
     }
 
@@ -76,14 +80,18 @@ struct ImagePixels {
         }
     }
 
-    void write(int y, int x, int i, int n, const float (&colors)[6][kTileWidth]) const {
+    void write(int y, int x, int n, const float (&colors)[6][kTileWidth]) const {
         const std::ptrdiff_t first = static_cast<std::ptrdiff_t>(y) * image.w + x;
         const std::uint8_t* __restrict a = values + first;
         const std::uint8_t* __restrict from = rgb + 3 * first;
         std::uint8_t* __restrict o = out + 3 * first;
+        std::uint8_t estimate[3][kTileColumns];
+        for (int c = 0; c < 3; ++c) {
+            for (int k = 0; k < kTileColumns; ++k) estimate[c][k] = byte_of_color(colors[c][kMargin + k]);
+        }
         for (int k = 0; k < n; ++k) {
             const bool soft = a[k] > 0 && a[k] < 255;
-            for (int c = 0; c < 3; ++c) o[3 * k + c] = soft ? byte_of_color(colors[c][i + k]) : from[3 * k + c];
+            for (int c = 0; c < 3; ++c) o[3 * k + c] = soft ? estimate[c][k] : from[3 * k + c];
         }
     }
 
@@ -98,7 +106,7 @@ struct ImagePixels {
 template <int kIterations, class Pixels>
 struct RefineForeground {
     static constexpr int kRows = kTileRows + 2 * kIterations;
-    static_assert(kIterations <= kMargin && kMargin % 2 == 0, "the first column lies at an even pixel");
+    static_assert(kIterations <= kBeside && kMargin % 2 == 0, "the first column lies at an even pixel");
 
     Pixels pixels;
     ForegroundLevel above;
@@ -115,7 +123,7 @@ struct RefineForeground {
         Tile<kRows> tile;
         for (int r = 0; r < kRows; ++r) load(tile, r, top - kIterations + r, left - kMargin);
         for (int i = 1; i <= kIterations; ++i) iterate(tile, i, kRows - i);
-        for (int r = 0; r < h; ++r) pixels.write(top + r, left, kMargin, w, tile.colors[kIterations + r]);
+        for (int r = 0; r < h; ++r) pixels.write(top + r, left, w, tile.colors[kIterations + r]);
     }
 
     bool is_soft(int top, int left, int h, int w) const {
@@ -148,6 +156,8 @@ struct RefineForeground {
             }
         }
         convert(row, tile.alpha[r], tile.beta[r], tile.image[r], tile.colors[r]);
+        for (int i = 0; i < kTileWidth; ++i) tile.trust_f[r][i] = foreground_trust(tile.alpha[r][i]);
+        for (int i = 0; i < kTileWidth; ++i) tile.trust_b[r][i] = foreground_trust(tile.beta[r][i]);
     }
 
     // Opaque and clear pixels have the image's color; of the other kind they have none, which is 0 and has no weight.
@@ -194,15 +204,17 @@ struct RefineForeground {
             to_b[kTileWidth];
         const float* __restrict alpha = tile.alpha[r];
         const float* __restrict beta = tile.beta[r];
-        for (int x = 1; x < kTileWidth - 1; ++x) {
+        const float* __restrict trust_f = tile.trust_f[r];
+        const float* __restrict trust_b = tile.trust_b[r];
+        for (int x = kFirst; x < kEnd; ++x) {
             const float a_up = tile.alpha[r - 1][x], a_down = tile.alpha[r + 1][x];
             const float w_up = foreground_weight(alpha[x], a_up), w_left = foreground_weight(alpha[x], alpha[x - 1]);
             const float w_right = foreground_weight(alpha[x], alpha[x + 1]),
                         w_down = foreground_weight(alpha[x], a_down);
-            f[0][x] = w_up * a_up, f[1][x] = w_left * alpha[x - 1];
-            f[2][x] = w_right * alpha[x + 1], f[3][x] = w_down * a_down;
-            b[0][x] = w_up * tile.beta[r - 1][x], b[1][x] = w_left * beta[x - 1];
-            b[2][x] = w_right * beta[x + 1], b[3][x] = w_down * tile.beta[r + 1][x];
+            f[0][x] = w_up * tile.trust_f[r - 1][x], f[1][x] = w_left * trust_f[x - 1];
+            f[2][x] = w_right * trust_f[x + 1], f[3][x] = w_down * tile.trust_f[r + 1][x];
+            b[0][x] = w_up * tile.trust_b[r - 1][x], b[1][x] = w_left * trust_b[x - 1];
+            b[2][x] = w_right * trust_b[x + 1], b[3][x] = w_down * tile.trust_b[r + 1][x];
             const float sum_f = ((f[0][x] + f[1][x]) + (f[2][x] + f[3][x])) + kForegroundSelf;
             const float sum_b = ((b[0][x] + b[1][x]) + (b[2][x] + b[3][x])) + kForegroundSelf;
             const ForegroundGains gains = foreground_gains(alpha[x], beta[x], sum_f, sum_b);
@@ -219,7 +231,7 @@ struct RefineForeground {
             const float* __restrict b_down = tile.colors[r + 1][3 + c];
             float* __restrict f_out = tile.colors[r][c];
             float* __restrict b_out = tile.colors[r][3 + c];
-            for (int x = 1; x < kTileWidth - 1; ++x) {
+            for (int x = kFirst; x < kEnd; ++x) {
                 const float mean_f =
                     (((f[0][x] * f_up[x] + f[1][x] * f_here[x - 1]) + (f[2][x] * f_here[x + 1] + f[3][x] * f_down[x])) +
                      kForegroundSelf * f_here[x]) *
