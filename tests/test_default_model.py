@@ -144,7 +144,7 @@ def test_one_click_on_each_of_many_discs_selects_them_and_nothing_else(count: in
     for x, y in centers:
         truth |= np.hypot(columns - x, rows - y) <= radius
     rgb = np.where(truth[..., None], (200, 60, 50), (90, 120, 90)) + rng.normal(0, 4, (600, 800, 3))
-    session = pyiseg.Session(rgb.clip(0, 255).astype(np.uint8))
+    session = Session(rgb.clip(0, 255).astype(np.uint8))
     for center in centers:
         session.click(*center)
     assert (session.mask & truth).sum() >= 0.9 * (session.mask | truth).sum()
