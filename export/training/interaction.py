@@ -166,7 +166,7 @@ class Episode:
         self.guide: GivenGuide | None = None
         if rules.guide == "color":
             guide = ColorGuide(NUMPY, self.view, sample.image, rules.radius, rules.eps, np.zeros)
-            self.filter: GuidedFilter = ColorFilter(guide, rules.radius, sample.image, _core, np.empty)
+            self.filter: GuidedFilter = ColorFilter(guide, rules.radius, _core, np.empty)
         else:
             self.guide = GivenGuide(grid)
             self.filter = LearnedFilter(rules, self.guide, grid, _core, np.empty)

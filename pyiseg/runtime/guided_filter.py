@@ -45,9 +45,8 @@ class ColorFilter:
     """The residual form guided by the image's own colors: on the grid alpha is the prediction itself.
 
     Args:
-        guide: The guide, which is only read.
+        guide: The guide, which is only read, and so is the image that it is made of: it must not change.
         radius: The filter's.
-        rgb: The image, uint8, shape (H, W, 3). It is read whenever alpha is rendered, so it must not change.
         ops: Who does the work.
         empty: Makes an array of a shape and dtype.
 
@@ -55,8 +54,8 @@ class ColorFilter:
         guide: See above.
     """
 
-    def __init__(self, guide: ColorGuide, radius: int, rgb: Any, ops: Any, empty: Callable[..., Any]) -> None:
-        self.guide, self._ops, self._rgb, self._radius = guide, ops, rgb, radius
+    def __init__(self, guide: ColorGuide, radius: int, ops: Any, empty: Callable[..., Any]) -> None:
+        self.guide, self._ops, self._radius = guide, ops, radius
         grid = guide.image.shape[1:]
         self._scratch = empty((3, *grid), np.float32)
         self._coefficients = empty((4, *grid), np.float32)
@@ -67,12 +66,12 @@ class ColorFilter:
 
     def apply(self, image_clicks: Any, clicks: Any, prediction: Any, out: Any) -> None:
         """See `GuidedFilter.apply`."""
-        ops, coefficients = self._ops, self._coefficients
+        ops, coefficients, rgb = self._ops, self._coefficients, self.guide.rgb
         ops.color_guided_filter_coefficients(
             self.guide.image, self.guide.statistics, prediction, self._radius, self._scratch, coefficients
         )
-        ops.pin_image_clicks(self._rgb, image_clicks, clicks, self._scratch[0], coefficients)
-        ops.apply_coefficients(coefficients, self._rgb, out)
+        ops.pin_image_clicks(rgb, image_clicks, clicks, self._scratch[0], coefficients)
+        ops.apply_coefficients(coefficients, rgb, out)
 
 
 class LearnedFilter:

@@ -1,0 +1,75 @@
+"""The noise of an image: measured once, and reduced in what the color guided filter is applied to.
+
+The filter is fitted on the grid, where averages over many pixels leave hardly any noise, and applied to single pixels,
+which have all of it. Where it is large beside the contrast of what was selected from its ground, masks fall to pieces.
+`docs/decisions/0011-noise.md` has the figures that the numbers below were chosen by.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from pyiseg.runtime.resample import Device
+
+LEAST = 1.5
+"""Standard deviation, of 255, from which noise counts: less is found in photographs that have texture only."""
+
+_LATTICE = 256  # places along a side at which noise is looked for
+_LOWER_QUARTILE = 0.31864  # of |x| where x is Gaussian of deviation 1
+_GAIN = 6.0  # of the Laplacian, see csrc/math/noise.h
+_ALIKE = 48.0  # squared deviations at which pixels are no longer alike; those of two pixels differ by 6 on average
+_PASSES = (1.0, 1.0 / 3.0)  # the deviation before each pass, in parts of the first: a mean of 9 pixels leaves a third
+_PER_VARIANCE = 3.0  # how much the filter's eps grows
+
+
+def noise_level(device: Device, rgb: Any) -> float:
+    """Measure the noise of an image: the lower quartile of Laplacians (Immerkaer 1996), which texture hardly moves.
+
+    Args:
+        device: Where the image lies. Waits for it.
+        rgb: uint8, shape (H, W, 3).
+
+    Returns:
+        The standard deviation, of 255; 0 where it is less than `LEAST` or the image has a side of less than 3 pixels.
+        The same on every device.
+    """
+    height, width = rgb.shape[:2]
+    if min(height, width) < 3:
+        return 0.0
+    ops: Any = device.ops
+    samples = device.empty((min(height - 2, _LATTICE), min(width - 2, _LATTICE), 3), np.int32)
+    ops.noise_samples(rgb, samples)
+    found = device.fetch(samples)
+    found = found[found >= 0]
+    if not found.size:
+        return 0.0
+    quarter = found.size // 4
+    level = float(np.partition(found, quarter)[quarter]) / (_GAIN * _LOWER_QUARTILE)
+    return level if level >= LEAST else 0.0
+
+
+def reduce_noise(device: Device, rgb: Any, level: float, out: Any) -> None:
+    """Write an image with less noise: twice, means of neighbors that differ by no more than noise does.
+
+    Args:
+        device: Where the arrays lie.
+        rgb: uint8, shape (H, W, 3).
+        level: What `noise_level` returned, above 0.
+        out: Filled, like rgb.
+    """
+    ops: Any = device.ops
+    between = device.empty(rgb.shape, np.uint8)
+    for (source, target), part in zip(((rgb, between), (between, out)), _PASSES, strict=True):
+        ops.reduce_noise(source, _ALIKE * (part * level) ** 2, target)
+
+
+def eps_under_noise(eps: float, level: float) -> float:
+    """Return the color guided filter's eps for an image with noise; without, what it is given.
+
+    Args:
+        eps: The model's, in squared units of colors in 0..1.
+        level: See `noise_level`.
+    """
+    return eps + _PER_VARIANCE * (level / 255) ** 2
