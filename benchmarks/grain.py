@@ -7,7 +7,7 @@ one click in its middle is brought to the image's resolution in three ways: as i
 `pyiseg.runtime.noise`, as version 0.2 did; and enlarged bilinearly.
 
 Columns: the noise that is measured; of each way the connected pieces of the mask (alpha >= 128 of 255) and holes in
-it beyond the disc's own one piece, the IoU with the disc, and glow: how far from the disc's edge alpha of more than
+it, of which a perfect disc has 1, the IoU with the disc, and glow: how far from the disc's edge alpha of more than
 10 % is found, in pixels of the grid. With --seconds N instead: how long the filter of a click takes with both guides on
 12 megapixels, turn by turn for so long, and their ratio; and how long noise takes once an image.
 """
@@ -87,7 +87,7 @@ def measure(size: tuple[int, int], colors: str, sigma: float, quality: int | Non
     for way, alpha in mattes(image, click).items():
         mask = alpha >= 128
         row[way] = {
-            "fragments": pieces(mask),
+            "pieces": pieces(mask),
             "iou": round(iou(mask, coverage >= 0.5, np.zeros_like(mask)), 5),
             "glow": round(max(0.0, -float(inside[alpha > 25].min())) / pixel, 2),
         }
@@ -96,7 +96,7 @@ def measure(size: tuple[int, int], colors: str, sigma: float, quality: int | Non
 
 def table(rows: list[dict[str, Any]]) -> str:
     """Return rows as a Markdown table."""
-    metrics = ("fragments", "iou", "glow")
+    metrics = ("pieces", "iou", "glow")
     lines = ["| size | colors | noise | JPEG | measured | " + " | ".join(f"{m}: {', '.join(WAYS)}" for m in metrics)]
     lines = [lines[0] + " |", "| --- |" + " --- |" * (4 + len(metrics))]
     for row in rows:

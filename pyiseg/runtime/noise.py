@@ -21,7 +21,6 @@ _LOWER_QUARTILE = 0.31864  # of |x| where x is Gaussian of deviation 1
 _GAIN = 6.0  # of the Laplacian, see csrc/math/noise.h
 _ALIKE = 48.0  # squared deviations at which pixels are no longer alike; those of two pixels differ by 6 on average
 _PASSES = (1.0, 1.0 / 3.0)  # the deviation before each pass, in parts of the first: a mean of 9 pixels leaves a third
-_PER_VARIANCE = 3.0  # how much the filter's eps grows
 
 
 def noise_level(device: Device, rgb: Any) -> float:
@@ -68,8 +67,11 @@ def reduce_noise(device: Device, rgb: Any, level: float, out: Any) -> None:
 def eps_under_noise(eps: float, level: float) -> float:
     """Return the color guided filter's eps for an image with noise; without, what it is given.
 
+    The filter is fitted to averages and applied to pixels: their noise is variance of the colors that the fit has not
+    seen, and which says nothing of the prediction.
+
     Args:
         eps: The model's, in squared units of colors in 0..1.
         level: See `noise_level`.
     """
-    return eps + _PER_VARIANCE * (level / 255) ** 2
+    return eps + (level / 255) ** 2

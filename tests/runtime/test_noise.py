@@ -120,7 +120,7 @@ def test_noise_goes_and_edges_stay(colors: Any) -> None:
 
 def test_eps_grows_with_the_variance() -> None:
     assert eps_under_noise(EPS, 0.0) == EPS
-    assert eps_under_noise(EPS, 25.5) == pytest.approx(EPS + 0.03)
+    assert eps_under_noise(EPS, 25.5) == pytest.approx(EPS + 0.01)
 
 
 @pytest.mark.parametrize("quality", [None, 85])
@@ -137,8 +137,10 @@ def test_a_disc_stays_in_one_piece(colors: Any, sigma: float, quality: int | Non
     served, before = (alpha_of(native, rgb, view, prediction, n) >= 128 for n in (noise_level(NUMPY, rgb), 0.0))
     enlarged = cv2.resize(prediction, rgb.shape[1::-1], interpolation=cv2.INTER_LINEAR) >= 0.5
     assert pieces(served) == (1, 1)
-    # JPEG has one color for 2 x 2 pixels: its edges are not quite the disc's, whatever follows them.
-    assert iou(served, truth) >= (iou(enlarged, truth) if quality is None else iou(before, truth) - 5e-4)
+    assert iou(served, truth) >= iou(before, truth) - 5e-4
+    if quality is None:  # JPEG has one color for 2 x 2 pixels: its edges are not quite the disc's
+        # Hardly anything is better than to enlarge this prediction, which is the truth; a network's is not.
+        assert iou(served, truth) >= iou(enlarged, truth) - 1e-3
     if sigma == 15 and colors is NEAR and quality is None:
         assert pieces(before)[0] > 100, "this is what it is about"
 
