@@ -32,7 +32,7 @@ from pyiseg import Image, _core, load_model
 from pyiseg.evaluation.metrics import iou
 from pyiseg.runtime.guide import ColorGuide
 from pyiseg.runtime.guided_filter import ColorFilter
-from pyiseg.runtime.noise import noise_level, reduce_noise
+from pyiseg.runtime.noise import noise_level, reduce_noise, unseen_noise
 from pyiseg.runtime.resample import NUMPY
 
 SIZES = ((640, 480), (2000, 1500), (3000, 2000), (4000, 3000))
@@ -114,11 +114,12 @@ def _timed(seconds: float) -> dict[str, float]:
     placed, level = image.encoded.view.grid_clicks(click), noise_level(NUMPY, image.rgb)
     prediction: Any = image.encoded.pipeline().predict(click, None)
     out, smooth = np.empty(image.shape, np.uint8), np.empty_like(image.rgb)
+    unseen = unseen_noise(level, image.encoded.view)
     filters = {"without": color_filter(image, 0.0), "served": color_filter(image, level)}
     calls: dict[str, Callable[[], Any]] = {
         **{name: lambda f=f: f.apply(click, placed, prediction, out) for name, f in filters.items()},  # type: ignore[misc]
         "noise_level": lambda: noise_level(NUMPY, image.rgb),
-        "reduce_noise": lambda: reduce_noise(NUMPY, image.rgb, level, smooth),
+        "reduce_noise": lambda: reduce_noise(NUMPY, image.rgb, unseen, smooth),
     }
     times: dict[str, list[float]] = {name: [] for name in calls}
     end = time.monotonic() + seconds

@@ -7,10 +7,12 @@ which have all of it. Where it is large beside the contrast of what was selected
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
+from pyiseg.geometry import View
 from pyiseg.runtime.resample import Device
 
 LEAST = 1.5
@@ -55,13 +57,31 @@ def reduce_noise(device: Device, rgb: Any, level: float, out: Any) -> None:
     Args:
         device: Where the arrays lie.
         rgb: uint8, shape (H, W, 3).
-        level: What `noise_level` returned, above 0.
+        level: What `unseen_noise` returned, above 0.
         out: Filled, like rgb.
     """
     ops: Any = device.ops
     between = device.empty(rgb.shape, np.uint8)
     for (source, target), part in zip(((rgb, between), (between, out)), _PASSES, strict=True):
         ops.reduce_noise(source, _ALIKE * (part * level) ** 2, target)
+
+
+def unseen_noise(level: float, view: View) -> float:
+    """Return how much noise the filter meets in pixels and has not met on the grid that it was fitted to.
+
+    Of a grid pixel's average, noise has the variance of a pixel's divided by the number of pixels in it.
+
+    Args:
+        level: See `noise_level`.
+        view: How the image is seen.
+
+    Returns:
+        The standard deviation, of 255; 0 where it is less than `LEAST`, as in images no larger than their grid, where
+        the filter leaves the prediction as it is.
+    """
+    (height, width), (rows, columns) = view.image, view.grid
+    unseen = level * math.sqrt(max(0.0, 1.0 - rows * columns / (height * width)))
+    return unseen if unseen >= LEAST else 0.0
 
 
 def eps_under_noise(eps: float, level: float) -> float:
@@ -72,6 +92,6 @@ def eps_under_noise(eps: float, level: float) -> float:
 
     Args:
         eps: The model's, in squared units of colors in 0..1.
-        level: See `noise_level`.
+        level: See `unseen_noise`.
     """
     return eps + (level / 255) ** 2

@@ -17,12 +17,12 @@ from support.native import Native
 from support.op_inputs import rng
 from support.toy_device import Devices, both, gpu
 
-from pyiseg import Image
+from pyiseg import Image, _core
 from pyiseg.geometry import View
 from pyiseg.runtime import cpu as cpu_runtime
 from pyiseg.runtime.guide import ColorGuide
 from pyiseg.runtime.guided_filter import ColorFilter
-from pyiseg.runtime.noise import LEAST, eps_under_noise, noise_level, reduce_noise
+from pyiseg.runtime.noise import LEAST, eps_under_noise, noise_level, reduce_noise, unseen_noise
 from pyiseg.runtime.resample import NUMPY
 
 __all__ = ["gpu"]  # a fixture
@@ -156,10 +156,17 @@ def test_without_noise_the_image_itself_is_the_guide() -> None:
     rgb = disc(1.0)[0]
     view = View.fit(rgb.shape[:2], long_side=256, multiple=32, grid_stride=2)
     guide = ColorGuide(NUMPY, view, rgb, 1, EPS, np.zeros, noise_level(NUMPY, rgb))
-    plain = ColorGuide(NUMPY, view, rgb, 1, EPS, np.zeros)
+    plain = ColorGuide(NUMPY, view, rgb, 1, EPS, np.zeros, 0.0)
     assert guide.rgb is rgb
     np.testing.assert_array_equal(guide.statistics, plain.statistics)
-    assert ColorGuide(NUMPY, view, rgb, 1, EPS, np.zeros, LEAST).rgb is not rgb
+    assert ColorGuide(NUMPY, view, rgb, 1, EPS, np.zeros, 1.1 * LEAST).rgb is not rgb
+
+
+def test_what_the_grid_has_seen_is_left() -> None:
+    assert unseen_noise(8.0, View((600, 800), (192, 256), (96, 128))) == pytest.approx(8 * (1 - 0.16**2) ** 0.5)
+    assert unseen_noise(8.0, View((96, 128), (96, 128), (96, 128))) == 0.0
+    assert unseen_noise(8.0, View((64, 64), (128, 128), (128, 128))) == 0.0
+    assert unseen_noise(1.01 * LEAST, View((110, 140), (96, 128), (96, 128))) == 0.0
 
 
 def test_sessions_on_every_device(tmp_path: Path, gpu: Devices) -> None:
@@ -180,10 +187,15 @@ def test_a_crop_has_the_noise_of_its_image(tmp_path: Path, monkeypatch: pytest.M
 
     monkeypatch.setattr(cpu_runtime, "noise_level", counted)
     folder = toy_model.build(tmp_path / "toy", form="residual", color=True, radius=1)
-    image = Image(disc(8.0, size=(240, 320))[0], model=folder)
-    view, part = image.model.view((64, 64)), np.ascontiguousarray(image.rgb[:64, :64])
-    crop: Any = image.encoded.for_crop(view, part)
+    image = Image(disc(8.0, NEAR, size=(240, 320))[0], model=folder)
+    texture = np.where((np.indices((128, 128)).sum(axis=0) % 2 > 0)[..., None], 60, 200).astype(np.uint8)
+    texture = np.ascontiguousarray(np.repeat(texture, 3, axis=2))
+    view, click = image.model.view((128, 128)), np.array([[64, 64, 1]], np.int32)
+    pipeline = image.encoded.for_crop(view, texture).pipeline()
+    prediction: Any = pipeline.predict(click, None)
     assert measured == [pytest.approx(8.0, rel=0.1)]
-    smooth = np.empty_like(part)
-    reduce_noise(NUMPY, part, measured[0], smooth)
-    np.testing.assert_array_equal(crop._guide.rgb, smooth)
+    guide = ColorGuide(NUMPY, view, texture, 1, image.model.click_params.eps, np.zeros, measured[0])
+    wanted = np.empty((128, 128), np.uint8)
+    ColorFilter(guide, 1, _core, np.empty).apply(click, view.grid_clicks(click), prediction, wanted)
+    np.testing.assert_array_equal(pipeline.matte(click, prediction), wanted)
+    assert guide.noise > 0
