@@ -35,7 +35,7 @@ def real(data: Path, count: int) -> Iterator[tuple[str, Rgb, NDArray[np.bool_], 
     while orders and count > 0:
         for name in list(orders)[:count]:
             for number in orders[name]:
-                image, alpha, valid, _ = sources[name].take(number)
+                image, alpha, valid, _ = sources[name].take(number).planes
                 if (alpha > 0).mean() >= 0.01:
                     yield name, image, alpha > 127, valid == 0
                     count -= 1

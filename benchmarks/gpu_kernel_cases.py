@@ -168,6 +168,11 @@ def _resizing(size: Size, grid: Size) -> Iterator[Case]:
 
     sizes = f"{text}, boxes of {fy}x{fx}"
     yield Case("reduce_rgb", sizes, rgb.nbytes + reduced.nbytes, (rgb,), (np.zeros_like(reduced),), reduce)
+    samples = np.zeros((min(h - 2, 256), min(w - 2, 256), 3), np.int32)
+    nbytes = 27 * samples.size // 3 + samples.nbytes
+    yield Case("noise_samples", text, nbytes, (rgb,), (samples,), lambda ops, i, o: ops.noise_samples(*i, *o))
+    smooth = np.zeros_like(rgb)
+    yield Case("reduce_noise", text, 2 * rgb.nbytes, (rgb,), (smooth,), lambda ops, i, o: ops.reduce_noise(*i, 3e4, *o))
     on_grid = [windows("area" if grid[i] < size[i] else "bilinear", size[i], grid[i]) for i in (0, 1)]
     planes = np.zeros((3, *grid), np.float32)
     yield Case(

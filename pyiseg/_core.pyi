@@ -161,6 +161,24 @@ def hwc_to_chw(rgb: NDArray[np.uint8], first: int, out: _Float) -> None:
         out: Shape (1, 3, h, w): pixels first, first + 1, ... of rgb; 0 beyond the last.
     """
 
+def noise_samples(rgb: NDArray[np.uint8], out: _Int) -> None:
+    """Write how far pixels on a lattice over an image are from what their neighbors say.
+
+    Args:
+        rgb: Shape (H, W, 3), both sides at least 3.
+        out: Shape (m, n, 3), m in 1..H - 2 and n in 1..W - 2: the absolute Laplacian of Immerkaer (1996), 0..2040; -1
+            where the pixel is 0 or 255. Of white noise of deviation s the Laplacian has the deviation 6 s.
+    """
+
+def reduce_noise(rgb: NDArray[np.uint8], limit: float, out: NDArray[np.uint8]) -> None:
+    """Write means over 3 x 3 pixels, of which each counts as much as its colors are like those of the middle.
+
+    Args:
+        rgb: Shape (H, W, 3).
+        limit: A squared distance of colors; a pixel at distance d counts max(0, 1 - d^2 / limit)^2. 1e-3..1e9.
+        out: Shape (H, W, 3), rounded half up.
+    """
+
 def reduce_rgb(rgb: NDArray[np.uint8], fx: int, fy: int, out: NDArray[np.uint8]) -> None:
     """Write the means of boxes of fy x fx pixels, to the bit as Pillow's ``Image.reduce``.
 

@@ -53,6 +53,21 @@ def test_one_click_selects_the_clicked_ball_only(wanted: int) -> None:
     assert (session.mask & masks[1 - wanted]).mean() < 0.01
 
 
+def test_noise_leaves_the_edge_of_a_mask_in_one_piece() -> None:
+    width, height = 2000, 1500
+    y, x = np.mgrid[:height, :width]
+    truth = np.hypot(x - width // 2, y - height // 2) < 450
+    image = np.where(truth[..., None], (200, 60, 50), (90, 120, 90))
+    image = np.clip(image + 8 * np.random.default_rng(0).standard_normal(image.shape) + 0.5, 0, 255).astype(np.uint8)
+    session = Session(image)
+    session.click(width // 2, height // 2)
+    found = session.mask
+    for mask in (found, ~found):
+        areas = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)[2][1:, cv2.CC_STAT_AREA]
+        assert areas.sum() - areas.max() <= 4  # it was thousands of pieces; a single pixel may be left
+    assert iou(found, truth) > 0.997
+
+
 def test_a_second_click_adds_and_a_third_removes() -> None:
     image, masks = rendered()
     session = Session(image)

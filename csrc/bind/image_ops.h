@@ -185,6 +185,31 @@ void copy_strip_(const Device& device, const ArrayRef& planes, std::int64_t firs
                static_cast<std::int64_t>(size.h) * size.w, from, length, o);
 }
 
+template <class Device>
+void noise_samples_(const Device& device, const ArrayRef& rgb, const ArrayRef& out) {
+    const Size size = check_rgb(rgb, "rgb");
+    check_array<std::int32_t>(out, "out", 3);
+    if (size.h < 3 || size.w < 3) fail("rgb has shape " + text(rgb.shape) + "; both sides must be at least 3");
+    const std::int64_t h = out.shape[0], w = out.shape[1];
+    if (out.shape[2] != 3 || h < 1 || h > size.h - 2 || w < 1 || w > size.w - 2) {
+        fail("out has shape " + text(out.shape) + "; it must be (m, n, 3), with m in 1.." + std::to_string(size.h - 2) +
+             " and n in 1.." + std::to_string(size.w - 2));
+    }
+    auto* o = output<std::int32_t>(out, "out");
+    check_apart(rgb, "rgb", out, "out");
+    noise_samples(device, input<std::uint8_t>(rgb), size, Size{static_cast<int>(h), static_cast<int>(w)}, o);
+}
+
+template <class Device>
+void reduce_noise_(const Device& device, const ArrayRef& rgb, double limit, const ArrayRef& out) {
+    const Size size = check_rgb(rgb, "rgb");
+    check_same_size(check_rgb(out, "out"), size, "out", "rgb");
+    if (!(limit >= 1e-3 && limit <= 1e9)) fail("limit is " + text(limit) + "; it must lie in 1e-3..1e9");
+    auto* o = output<std::uint8_t>(out, "out");
+    check_apart(rgb, "rgb", out, "out");
+    reduce_noise(device, input<std::uint8_t>(rgb), size, static_cast<float>(limit), o);
+}
+
 inline void check_scalar(const ArrayRef& array, const char* name) {
     check_array<float>(array, name, 1);
     if (array.shape[0] != 1) fail(std::string(name) + " has shape " + text(array.shape) + "; it must be (1,)");
@@ -236,6 +261,8 @@ void add_image_ops(Scope& scope, const Bind& bind) {
     scope.def("resample_strip", bind(&resample_strip_<Device>), arg("planes"), arg("starts"), arg("weights"),
               arg("first"), arg("out"), free_gil);
     scope.def("copy_strip", bind(&copy_strip_<Device>), arg("planes"), arg("first"), arg("out"), free_gil);
+    scope.def("noise_samples", bind(&noise_samples_<Device>), arg("rgb"), arg("out"), free_gil);
+    scope.def("reduce_noise", bind(&reduce_noise_<Device>), arg("rgb"), arg("limit"), arg("out"), free_gil);
     scope.def("mean", bind(&mean_<Device>), arg("values"), arg("scratch"), arg("out"), free_gil);
     scope.def("subtract", bind(&subtract_<Device>), arg("mean"), arg("values"), free_gil);
 }

@@ -2,6 +2,7 @@
 // means.
 
 #include "functors/image.inl"
+#include "functors/noise.inl"
 #include "functors/planes.inl"
 #include "ops_image.h"
 
@@ -68,6 +69,17 @@ void copy_strip(const Device& device, const float* values, int planes, std::int6
 }
 
 template <class Device>
+void noise_samples(const Device& device, const std::uint8_t* rgb, Size size, Size lattice, std::int32_t* out) {
+    device.for_each(lattice.h, lattice.w, NoiseSamples{rgb, size, lattice, out});
+}
+
+template <class Device>
+void reduce_noise(const Device& device, const std::uint8_t* rgb, Size size, float limit, std::uint8_t* out) {
+    constexpr int run = Device::kRun;
+    device.for_each(size.h, row_runs<Device>(size.w), ReduceNoise<run>{rgb, 1.0f / limit, size, out});
+}
+
+template <class Device>
 void mean(const Device& device, const float* values, std::int64_t count, double* scratch, float* out) {
     using Sum = SumLanes<Device::kLanes>;
     double* folds = scratch + kMeanLanes;
@@ -97,6 +109,8 @@ void subtract(const Device& device, const float* mean, std::int64_t count, float
     template void resample_strip(const Device&, const float*, int, Size, const FloatWindows&, std::int64_t, int,  \
                                  float*);                                                                         \
     template void copy_strip(const Device&, const float*, int, std::int64_t, std::int64_t, int, float*);          \
+    template void noise_samples(const Device&, const std::uint8_t*, Size, Size, std::int32_t*);                   \
+    template void reduce_noise(const Device&, const std::uint8_t*, Size, float, std::uint8_t*);                   \
     template void mean(const Device&, const float*, std::int64_t, double*, float*);                               \
     template void subtract(const Device&, const float*, std::int64_t, float*);                                    \
     }

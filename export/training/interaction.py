@@ -28,6 +28,7 @@ from pyiseg.prompts import Click
 from pyiseg.runtime.click import ClickStage
 from pyiseg.runtime.guide import ColorGuide
 from pyiseg.runtime.guided_filter import ColorFilter, GuidedFilter, LearnedFilter
+from pyiseg.runtime.noise import noise_level
 from pyiseg.runtime.resample import NUMPY
 
 T = TypeVar("T")
@@ -76,17 +77,29 @@ class Episodes:
         leads = [i for i, episode in enumerate(episodes) if not episode.mirrors]
         self._turns = (leads, [i for i, episode in enumerate(episodes) if episode.mirrors])
 
-    def color_guide(self) -> Tensor | None:
-        """Return the color guide on the grid as `export.models.network.Network.guides` does; None with a learned guide.
+    def color_guides(self, image: Tensor) -> tuple[Tensor, Tensor] | None:
+        """Return the color guides as `export.models.network.Network.guides` does; None with a learned guide.
 
-        Float32, shape (B, 9, h, w). The episodes' filters hold it already; PyTorch takes several times as long for it.
+        The episodes' filters hold them already, with less noise where there is some; PyTorch takes several times as
+        long for them.
+
+        Args:
+            image: Of the episodes, RGB in 0..1, float32, shape (B, 3, H, W), on any device.
+
+        Returns:
+            Shapes (B, 3, H, W) and (B, 9, h, w), float32, where the image is. The first one is in planes, for the
+            filter goes over the colors one by one.
         """
-        planes = []
-        for episode in self.episodes:
+        planes, full = [], image.contiguous()
+        for i, episode in enumerate(self.episodes):
             if not isinstance(episode.filter, ColorFilter):
                 return None
-            planes.append(np.concatenate([episode.filter.guide.image, episode.filter.guide.statistics]))
-        return torch.from_numpy(np.stack(planes))
+            guide = episode.filter.guide
+            planes.append(np.concatenate([guide.image, guide.statistics]))
+            if guide.noise:
+                full = full.clone() if full.data_ptr() == image.data_ptr() else full
+                full[i] = torch.from_numpy(guide.rgb).to(full.device).permute(2, 0, 1).float().div_(255)
+        return full, torch.from_numpy(np.stack(planes)).to(full.device)
 
     def inputs(self) -> tuple[Tensor, Tensor, Tensor]:
         """Place the next click of each; return click maps, previous alpha and the clicks' own map (1, -1 or 0)."""
@@ -165,8 +178,9 @@ class Episode:
         self.click_stage = ClickStage(rules, grid)
         self.guide: GivenGuide | None = None
         if rules.guide == "color":
-            guide = ColorGuide(NUMPY, self.view, sample.image, rules.radius, rules.eps, np.zeros)
-            self.filter: GuidedFilter = ColorFilter(guide, rules.radius, sample.image, _core, np.empty)
+            noise = noise_level(NUMPY, sample.image)
+            guide = ColorGuide(NUMPY, self.view, sample.image, rules.radius, rules.eps, np.zeros, noise)
+            self.filter: GuidedFilter = ColorFilter(guide, rules.radius, _core, np.empty)
         else:
             self.guide = GivenGuide(grid)
             self.filter = LearnedFilter(rules, self.guide, grid, _core, np.empty)

@@ -95,17 +95,13 @@ class ClickLoop:
         image = image.permute(0, 3, 1, 2).float().div_(255)
         targets = Targets(samples, self.settings.network.grid_stride, self.settings.loss.binary, self.device)
         features: Features | None = None
-        guides: Guides | None = None
         shared: list[tuple[Tensor, Tensor]] = []
         if self.features_once:
             with self._autocast():
                 features = {name: hold(x, shared) for name, x in net.click.share(net.image(image)).items()}
         steps = self.user.start(samples, first, pairs)
-        colors = steps.color_guide()
-        if colors is not None:
-            # Planes, not pixels: the filter goes over the colors one by one.
-            guides = image.contiguous(), colors.to(self.device)
-        elif self.guides_once:
+        guides = steps.color_guides(image)
+        if guides is None and self.guides_once:
             full, grid = net.guides(image)
             guides = hold(full, shared), hold(grid, shared)
 

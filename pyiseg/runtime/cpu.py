@@ -16,6 +16,7 @@ from pyiseg.model import Model
 from pyiseg.runtime.click import ClickStage, Float32
 from pyiseg.runtime.guide import ClickGuide, ColorGuide, ImageGuide
 from pyiseg.runtime.guided_filter import ColorFilter, GuidedFilter, LearnedFilter, difference
+from pyiseg.runtime.noise import noise_level
 from pyiseg.runtime.ort import networks_of, ort_value
 from pyiseg.runtime.resample import NUMPY, Device, working_image
 from pyiseg.runtime.scratch import Scratch, ScratchPool
@@ -37,13 +38,21 @@ class CpuImage:
         view: How the model sees the image.
         rgb: RGB, uint8, shape (H, W, 3), C-contiguous. It is kept, so it must not change.
         pool: Memory that clicks work in, shared with other images; None for a pool of its own.
+        noise: Of the image that this is a crop of, see `pyiseg.runtime.noise`; None to measure it.
 
     Raises:
         ModelError: The networks cannot be run.
     """
 
-    def __init__(self, model: Model, view: View, rgb: npt.NDArray[np.uint8], pool: ScratchPool | None = None) -> None:
-        self.model, self.view, self.rgb = model, view, rgb
+    def __init__(
+        self,
+        model: Model,
+        view: View,
+        rgb: npt.NDArray[np.uint8],
+        pool: ScratchPool | None = None,
+        noise: float | None = None,
+    ) -> None:
+        self.model, self.view, self.rgb, self._noise = model, view, rgb, noise
         self.networks, self.pool = networks_of(model), pool or ScratchPool()
         planes = np.empty((1, 3, *view.working), dtype=np.float32)
         working_image(NUMPY, view, rgb, planes)
@@ -58,7 +67,9 @@ class CpuImage:
         """Compute the guide, unless it depends on the clicks."""
         params = self.model.click_params
         if not self.networks.learned_guide:
-            return ColorGuide(NUMPY, self.view, self.rgb, params.radius, params.eps, np.zeros)
+            if self._noise is None:
+                self._noise = noise_level(NUMPY, self.rgb)
+            return ColorGuide(NUMPY, self.view, self.rgb, params.radius, params.eps, np.zeros, self._noise)
         if self.networks.guide_sees_clicks:
             return None
         network = self.networks.guide(self.rgb.shape[0] * self.rgb.shape[1], Scratch())
@@ -68,10 +79,10 @@ class CpuImage:
         """Return the guided filter of this image, at work in scratch memory."""
         params, view, guide = self.model.click_params, self.view, self._guide
         if isinstance(guide, ColorGuide):
-            return ColorFilter(guide, params.radius, self.rgb, _core, scratch.empty)
+            return ColorFilter(guide, params.radius, _core, scratch.empty)
         if guide is not None:
             return LearnedFilter(params, guide, view.grid, _core, scratch.empty)
-        device = Device(_core, scratch.empty, NUMPY.array)
+        device = Device(_core, scratch.empty, NUMPY.array, NUMPY.fetch)
         network = self.networks.guide(self.rgb.shape[0] * self.rgb.shape[1], scratch)
         seeing = ClickGuide(device, view, network, self.rgb, self._working, params.sigmas[0])
         return LearnedFilter(params, seeing, view.grid, _core, scratch.empty)
@@ -82,7 +93,7 @@ class CpuImage:
 
     def for_crop(self, view: View, rgb: npt.NDArray[np.uint8]) -> CpuImage:
         """Encode a crop; see `pyiseg.runtime.pipeline.EncodedImage.for_crop`."""
-        return CpuImage(self.model, view, rgb, self.pool)
+        return CpuImage(self.model, view, rgb, self.pool, self._noise)
 
 
 class CpuPipeline:

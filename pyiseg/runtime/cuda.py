@@ -4,11 +4,12 @@ They are given their device (`pyiseg._core.cuda`) and its engines (`pyiseg.runti
 TensorRT nor anything of CUDA.
 
 Device memory is allocated when they are made. Of an image (`CudaImage.nbytes`): its pixels (3 bytes each, unless they
-lie there already), a learned guide (4 bytes a pixel, where the model has one that does not see the clicks), the network
-input, the features and nine grids. Of each pipeline on it (`CudaPipeline.nbytes`): the matte (1 byte a pixel), a guide
-that sees the clicks (4 bytes a pixel), some twenty grids and the click network's scratch. Each click adds its
-prediction (4 bytes a grid pixel, at most 0.26 MB with the default model); those of the last 32 clicks stay on the
-device, older ones move to the host (`pyiseg.runtime.history`).
+lie there already), as much again where the color guide meets noise (`pyiseg.runtime.noise`), a learned guide (4 bytes a
+pixel, where the model has one that does not see the clicks), the network input, the features and nine grids. Of each
+pipeline on it (`CudaPipeline.nbytes`): the matte (1 byte a pixel), a guide that sees the clicks (4 bytes a pixel), some
+twenty grids and the click network's scratch. Each click adds its prediction (4 bytes a grid pixel, at most 0.26 MB with
+the default model); those of the last 32 clicks stay on the device, older ones move to the host
+(`pyiseg.runtime.history`).
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from pyiseg.runtime.guide import ClickGuide, ColorGuide, ImageGuide
 from pyiseg.runtime.guided_filter import ColorFilter, GuidedFilter, LearnedFilter, difference
 from pyiseg.runtime.history import Prediction, RecentPredictions
 from pyiseg.runtime.memory import Memory, failures, on_device
+from pyiseg.runtime.noise import noise_level
 from pyiseg.runtime.resample import working_image
 
 CAPACITY = 64  # Clicks that a captured graph has room for; one more, and it is captured anew with twice as many.
@@ -52,6 +54,7 @@ class CudaImage:
         native: The device, `pyiseg._core.cuda`.
         engines: "click", "image" (absent with early fusion) and "guide" (absent with the color guide).
         of_crops: The same for images of any size: for crops that are zoomed in on. None: those above.
+        noise: Of the image that this is a crop of, see `pyiseg.runtime.noise`; None to measure it.
 
     Attributes:
         model, view, native, engines: See above.
@@ -72,9 +75,10 @@ class CudaImage:
         native: Any,
         engines: Engines,
         of_crops: Engines | None = None,
+        noise: float | None = None,
     ) -> None:
         self.native, self.model, self.view, self.engines = native, model, view, engines
-        self._of_crops = engines if of_crops is None else of_crops
+        self._of_crops, self._noise = engines if of_crops is None else of_crops, noise
         self._rgb: npt.NDArray[np.uint8] | None = None
         self._fetching = threading.Lock()
         with failures(native, "encoding an image"):
@@ -116,7 +120,7 @@ class CudaImage:
     def for_crop(self, view: View, rgb: npt.NDArray[np.uint8]) -> CudaImage:
         """Encode a crop; see `pyiseg.runtime.pipeline.EncodedImage.for_crop`."""
         with self._doing("zooming in"):
-            return CudaImage(self.model, view, rgb, native=self.native, engines=self._of_crops)
+            return CudaImage(self.model, view, rgb, native=self.native, engines=self._of_crops, noise=self._noise)
 
     def filter(self, memory: Memory) -> GuidedFilter:
         """Return a guided filter of this image.
@@ -126,7 +130,7 @@ class CudaImage:
         """
         params, view, guide, stream = self.model.click_params, self.view, self._guide, memory.stream
         if isinstance(guide, ColorGuide):
-            return ColorFilter(guide, params.radius, self.pixels, stream, memory.zeros)
+            return ColorFilter(guide, params.radius, stream, memory.zeros)
         if guide is not None:
             return LearnedFilter(params, guide, view.grid, stream, memory.zeros)
         network = GuideStrips(memory, self.engines["guide"])
@@ -140,7 +144,10 @@ class CudaImage:
         """Compute the guide, unless it depends on the clicks."""
         memory, params, temporary = self._memory, self.model.click_params, Memory(self._stream)
         if "guide" not in self.engines:
-            return ColorGuide(temporary.device, self.view, self.pixels, params.radius, params.eps, memory.zeros)
+            if self._noise is None:
+                self._noise = noise_level(temporary.device, self.pixels)
+            radius, eps = params.radius, params.eps
+            return ColorGuide(temporary.device, self.view, self.pixels, radius, eps, memory.zeros, self._noise)
         if "click_maps" in self.engines["guide"].inputs:
             return None
         network = GuideStrips(temporary, self.engines["guide"])

@@ -15,6 +15,7 @@ import numpy as np
 
 from pyiseg import _core
 from pyiseg.geometry import View
+from pyiseg.runtime.noise import eps_under_noise, reduce_noise, unseen_noise
 from pyiseg.runtime.resample import Device, ImageMaps, grid_guide, image_on_grid, part
 
 
@@ -56,21 +57,36 @@ class ColorGuide:
         rgb: The image, uint8, shape (H, W, 3).
         radius, eps: The filter's, see `pyiseg.model.ClickParams`.
         zeros: Makes an array of a shape and dtype, all zeros, that stays.
+        noise: Of the image, see `pyiseg.runtime.noise.noise_level`.
 
     Attributes:
+        noise: What of it the filter has to do with, see `pyiseg.runtime.noise.unseen_noise`; 0: nothing is done.
+        rgb: What the filter is applied to, uint8, shape (H, W, 3): the image or, where it has noise, one with less.
         image: The image on the grid, R, G, B in 0..1, float32, shape (3, h, w).
         statistics: Of that, float32, shape (6, h, w): the inverse of Sigma + eps U, which is symmetric, as rr, rg, rb,
             gg, gb, bb (He et al. 2013, eq. 19).
     """
 
     def __init__(
-        self, device: Device, view: View, rgb: Any, radius: int, eps: float, zeros: Callable[..., Any]
+        self,
+        device: Device,
+        view: View,
+        rgb: Any,
+        radius: int,
+        eps: float,
+        zeros: Callable[..., Any],
+        noise: float,
     ) -> None:
         ops: Any = device.ops
+        self.noise = unseen_noise(noise, view)
         self.image = zeros((3, *view.grid), np.float32)
         image_on_grid(device, view, rgb, self.image)
         self.statistics = zeros((6, *view.grid), np.float32)
-        ops.color_guide_statistics(self.image, radius, eps, self.statistics)
+        ops.color_guide_statistics(self.image, radius, eps_under_noise(eps, self.noise), self.statistics)
+        self.rgb = rgb
+        if self.noise:
+            self.rgb = zeros(rgb.shape, np.uint8)
+            reduce_noise(device, rgb, self.noise, self.rgb)
 
 
 class ImageGuide:

@@ -57,9 +57,8 @@ class ColorFilter:
     """The residual form guided by the image's own colors: on the grid alpha is the prediction itself.
 
     Args:
-        guide: The guide, which is only read.
+        guide: The guide, which is only read, and so is the image that it is made of: it must not change.
         radius: The filter's.
-        rgb: The image, uint8, shape (H, W, 3). It is read whenever alpha is rendered, so it must not change.
         ops: Who does the work.
         empty: Makes an array of a shape and dtype.
 
@@ -67,8 +66,8 @@ class ColorFilter:
         guide: See above.
     """
 
-    def __init__(self, guide: ColorGuide, radius: int, rgb: Any, ops: Any, empty: Callable[..., Any]) -> None:
-        self.guide, self._ops, self._rgb, self._radius = guide, ops, rgb, radius
+    def __init__(self, guide: ColorGuide, radius: int, ops: Any, empty: Callable[..., Any]) -> None:
+        self.guide, self._ops, self._radius = guide, ops, radius
         grid = guide.image.shape[1:]
         self._scratch = empty((3, *grid), np.float32)
         self._coefficients = empty((4, *grid), np.float32)
@@ -79,12 +78,12 @@ class ColorFilter:
 
     def apply(self, image_clicks: Any, clicks: Any, prediction: Any, out: Any) -> None:
         """See `GuidedFilter.apply`."""
-        self._ops.apply_coefficients(self.coefficients(image_clicks, clicks, prediction), self._rgb, out)
+        self._ops.apply_coefficients(self.coefficients(image_clicks, clicks, prediction), self.guide.rgb, out)
 
     def apply_in(self, image_clicks: Any, clicks: Any, prediction: Any, top: int, left: int, out: Any) -> None:
         """See `GuidedFilter.apply_in`."""
         coefficients = self.coefficients(image_clicks, clicks, prediction)
-        self._ops.apply_coefficients_in(coefficients, self._rgb, top, left, out)
+        self._ops.apply_coefficients_in(coefficients, self.guide.rgb, top, left, out)
 
     def coefficients(self, image_clicks: Any, clicks: Any, prediction: Any) -> Any:
         """See `GuidedFilter.coefficients`."""
@@ -92,7 +91,7 @@ class ColorFilter:
         ops.color_guided_filter_coefficients(
             self.guide.image, self.guide.statistics, prediction, self._radius, self._scratch, coefficients
         )
-        ops.pin_image_clicks(self._rgb, image_clicks, clicks, self._scratch[0], coefficients)
+        ops.pin_image_clicks(self.guide.rgb, image_clicks, clicks, self._scratch[0], coefficients)
         return coefficients
 
 

@@ -43,10 +43,16 @@ class Memory:
         self.stream.upload(np.ascontiguousarray(values), array)
         return array
 
+    def downloaded(self, array: Any) -> npt.NDArray[Any]:
+        """A numpy array with what an array holds when the stream has come so far."""
+        values = np.empty(array.shape, array.dtype)
+        self.stream.download(array, values)
+        return values
+
     @property
     def device(self) -> Device:
         """Where resizing runs, with its arrays made and held here."""
-        return Device(self.stream, self.empty, self.uploaded)
+        return Device(self.stream, self.empty, self.uploaded, self.downloaded)
 
     @property
     def nbytes(self) -> int:

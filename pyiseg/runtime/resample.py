@@ -63,6 +63,14 @@ class Ops(Protocol):
         """Resample planes (C, h, w), float32, along columns to out (C, n, w); weights are float64."""
         ...
 
+    def noise_samples(self, rgb: Any, out: Any) -> None:
+        """Write how far pixels of rgb (H, W, 3) on a lattice are from what their neighbors say to out (m, n, 3)."""
+        ...
+
+    def reduce_noise(self, rgb: Any, limit: float, out: Any) -> None:
+        """Write means of what is alike in 3 x 3 pixels of rgb (H, W, 3) to out, which is like it."""
+        ...
+
     def resample_strip(self, planes: Any, starts: Any, weights: Any, first: int, out: Any) -> None:
         """Write pixels first, first + 1, ... of what `resample_y` gives, (C, n, w), to out (1, C, 1, N); 0 beyond."""
         ...
@@ -77,14 +85,16 @@ class Device:
         empty: Makes an array of a shape and dtype there. One that is dropped while ops on it are under way must stay
             until they are done, as memory that is freed in a stream's order does.
         array: Copies a numpy array there.
+        fetch: Copies an array from there to a numpy array, when all that was enqueued has been done.
     """
 
     ops: Ops
     empty: Callable[[Shape, npt.DTypeLike], Any]
     array: Callable[[npt.NDArray[Any]], Any]
+    fetch: Callable[[Any], npt.NDArray[Any]]
 
 
-NUMPY = Device(_core, np.empty, lambda array: array)
+NUMPY = Device(_core, np.empty, lambda array: array, lambda array: array)
 """The functions of `pyiseg._core`, on numpy arrays."""
 
 

@@ -36,7 +36,9 @@ def test_roots_are_near(device: Any, size: tuple[int, int]) -> None:
     assert np.median(most) < 120
 
 
-@pytest.mark.parametrize("op", ["reduce_rgb", "resample_rgb_x", "resample_rgb_y", "resample_x"])
+@pytest.mark.parametrize(
+    "op", ["reduce_rgb", "resample_rgb_x", "resample_rgb_y", "resample_x", "reduce_noise", "noise_samples"]
+)
 def test_images_wider_than_one_launch(op: str) -> None:
     images, made = rng(1).integers(0, 256, (1, WIDE, 3), np.uint8), fixed_windows("bilinear", 100, WIDE)
     values, exact = rng(1).random((1, 1, 100)).astype(np.float32), windows("bilinear", 100, WIDE)
@@ -46,12 +48,13 @@ def test_images_wider_than_one_launch(op: str) -> None:
         "resample_rgb_x": (images[:, :100].copy(), made.starts, made.weights),
         "resample_rgb_y": (twice, tall.starts, tall.weights),
         "resample_x": (values, exact.starts, exact.weights),
+        "reduce_noise": (images, 2e4),
+        "noise_samples": (np.concatenate([images, images[:, ::-1], images]),),
     }
-    shapes = {"resample_rgb_y": (2, 2 * WIDE, 3), "resample_x": (1, 1, WIDE)}
+    shapes = {"resample_rgb_y": (2, 2 * WIDE, 3), "resample_x": (1, 1, WIDE), "noise_samples": (1, WIDE - 2, 3)}
+    dtypes = {"resample_x": np.float32, "noise_samples": np.int32}
     found = [
-        Native(name).run(
-            op, *call[op], shape=shapes.get(op, (1, WIDE, 3)), dtype=np.float32 if op == "resample_x" else np.uint8
-        )
+        Native(name).run(op, *call[op], shape=shapes.get(op, (1, WIDE, 3)), dtype=dtypes.get(op, np.uint8))
         for name in ("cpu", "cuda")
     ]
     np.testing.assert_array_equal(found[0], found[1])

@@ -168,7 +168,7 @@ def test_maps_are_drawn_without_allocating() -> None:
         return values
 
     chosen = view((50, 60))
-    image_maps = ImageMaps(Device(cpu.ops, empty, array), chosen, 2)
+    image_maps = ImageMaps(Device(cpu.ops, empty, array, cpu.here), chosen, 2)
     made.clear()
     image_maps.fill(maps_on(chosen.grid))
     image_maps.strip(7, np.empty((1, 2, 1, 99), np.float32))

@@ -24,7 +24,7 @@ class Native:
     def __init__(self, name: str) -> None:
         self.ops: Any = _core if name == "cpu" else native(name).Stream()
         self._streams = name != "cpu"
-        self.device = Device(self.ops, self.empty, self.there)
+        self.device = Device(self.ops, self.empty, self.there, self.here)
 
     def empty(self, shape: tuple[int, ...], dtype: DTypeLike) -> Any:
         return self.ops.empty(shape, dtype) if self._streams else np.empty(shape, dtype)

@@ -197,6 +197,29 @@ def apply_color_coefficients(coefficients: NDArray[np.floating], rgb: NDArray[np
     return np.clip((np.stack(a, axis=-1) * (rgb / 255.0)).sum(axis=-1) + b, 0.0, 1.0)
 
 
+def noise_samples(rgb: NDArray[np.uint8], shape: tuple[int, int]) -> NDArray[np.int64]:
+    """Immerkaer 1996: |Laplacian| of pixels on a lattice, (m, n, 3); -1 where a pixel is 0 or 255.
+
+    Place (i, j) lies at i of m rows and, 3 i pixels further on around the end, j of n columns, without the border.
+    """
+    kernel = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]])
+    windows = np.lib.stride_tricks.sliding_window_view(rgb.astype(np.int64), (3, 3), axis=(0, 1))
+    found = np.abs((windows * kernel).sum(axis=(-1, -2)))
+    inner = rgb[1:-1, 1:-1]
+    found[(inner == 0) | (inner == 255)] = -1
+    i, j = np.arange(shape[0])[:, None], np.arange(shape[1])[None, :]
+    h, w = inner.shape[:2]
+    return found[i * h // shape[0], (j * w // shape[1] + 3 * i) % w]
+
+
+def reduce_noise(rgb: NDArray[np.uint8], limit: float) -> Array:
+    """Means over 3 x 3 pixels, cut off at the border, with Tukey's biweight of the distance of colors; (h, w, 3)."""
+    windows = np.stack([_windows(plane, 1) for plane in rgb.transpose(2, 0, 1)])
+    squared = ((windows - rgb.transpose(2, 0, 1)[..., None]) ** 2).sum(axis=0)
+    weights = np.maximum(1 - squared / limit, 0) ** 2
+    return (np.nansum(windows * weights, axis=-1) / np.nansum(weights, axis=-1)).transpose(1, 2, 0)
+
+
 def to_bytes(alpha: Array) -> NDArray[np.uint8]:
     """Alpha in 0..1 as 0..255, halves rounded up."""
     return np.floor(255.0 * alpha + 0.5).astype(np.uint8)

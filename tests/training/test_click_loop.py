@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from support import toy_data
@@ -23,6 +24,7 @@ from export.training.config import Settings, load_settings  # noqa: E402
 from export.training.interaction import SimulatedUser, mirrored_pairs  # noqa: E402
 from export.training.losses import mirror_difference  # noqa: E402
 from export.training.trainer import Trainer  # noqa: E402
+from pyiseg.runtime.guided_filter import ColorFilter  # noqa: E402
 
 ALL = {
     "long": 0.5,
@@ -158,16 +160,40 @@ def samples(count: int) -> list[Sample]:
 
 def test_the_filters_hold_the_color_guide_that_the_network_computes() -> None:
     network, batch = Network(scaled(COMPACT, 8), pretrained=False), samples(2)
-    found = SimulatedUser(COMPACT).start(batch, 0).color_guide()
+    batch = [s._replace(image=cv2.GaussianBlur(s.image, (0, 0), 2)) for s in batch]  # has no noise
     image = torch.from_numpy(np.stack([s.image for s in batch])).permute(0, 3, 1, 2).float() / 255
     full, expected = network.guides(image)
     assert full is image or torch.equal(full, image)
-    assert found is not None
+    guides = SimulatedUser(COMPACT).start(batch, 0).color_guides(image)
+    assert guides is not None
+    torch.testing.assert_close(guides[0], image, atol=0, rtol=0)
+    found = guides[1]
     assert found.dtype == torch.float32
     torch.testing.assert_close(found[:, :3], expected[:, :3], atol=1e-6, rtol=0)
     torch.testing.assert_close(found[:, 3:], expected[:, 3:], atol=1e-3 * float(expected.max()), rtol=1e-4)
     learned = toy_network.VARIANTS["learned"]
-    assert SimulatedUser(learned).start(batch, 0).color_guide() is None
+    assert SimulatedUser(learned).start(batch, 0).color_guides(image) is None
+
+
+def test_training_fits_to_what_serves_under_noise() -> None:
+    """One image with noise and one without: the guide of the first has less of it, that of the second is as it was."""
+    clean = samples(2)[0]
+    clean = clean._replace(image=cv2.GaussianBlur(clean.image, (0, 0), 2).clip(60, 190))
+    noise = 9 * np.random.default_rng(0).standard_normal(clean.image.shape)
+    noisy = clean._replace(image=(clean.image + noise).round().astype(np.uint8))
+    image = torch.from_numpy(np.stack([noisy.image, clean.image])).permute(0, 3, 1, 2).float() / 255
+    before = image.clone()
+    steps = SimulatedUser(COMPACT).start([noisy, clean], 0)
+    guides = steps.color_guides(image)
+    assert guides is not None
+    assert torch.equal(image, before)
+    assert torch.equal(guides[0][1], image[1])
+    apart = [float((x - image[1]).square().mean().sqrt()) for x in (guides[0][0], image[0])]
+    assert apart[0] < 0.6 * apart[1]
+    for i, episode in enumerate(steps.episodes):
+        assert isinstance(episode.filter, ColorFilter)
+        assert (episode.filter.guide.noise > 0) == (i == 0)
+        np.testing.assert_array_equal(episode.filter.guide.statistics, guides[1][i, 3:])
 
 
 STARTS = {"robot": {}, "sampled": {"sampled": 1.0}, "damaged": {"damaged": 1.0}, "carried": {"carried": 1.0}}
