@@ -136,6 +136,7 @@ def main() -> None:
     """Run and print; write JSON with -o."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seed", type=int, default=SEED, help="of the noise (default: %(default)s)")
+    parser.add_argument("--width", type=int, default=SIZES[-1][0], help="leave out wider images (default: %(default)s)")
     parser.add_argument("--seconds", type=float, help="measure times instead, for so long")
     parser.add_argument("-o", "--output", type=Path)
     args = parser.parse_args()
@@ -149,12 +150,14 @@ def _run(args: argparse.Namespace) -> None:
         print(found)
     else:
         found = []
-        for size in SIZES:
+        for size in (one for one in SIZES if one[0] <= args.width):
             for colors in COLORS:
                 found += [measure(size, colors, sigma, jpeg, args.seed) for jpeg in QUALITIES for sigma in SIGMAS]
         print(table(found))
     if args.output:
-        facts = {"machine": describe(), "command": "python benchmarks/grain.py -o OUT", "seed": args.seed}
+        seconds = "" if args.seconds is None else f" --seconds {args.seconds:g}"
+        command = f"python benchmarks/grain.py --seed {args.seed} --width {args.width}{seconds} -o OUT"
+        facts = {"machine": describe(), "command": command, "seed": args.seed}
         write_json(args.output, {**facts, "model": dict(load_model().sha256), "rows": found})
 
 

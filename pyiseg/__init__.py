@@ -9,21 +9,26 @@ Example:
 
 from pyiseg.backend import available_devices
 from pyiseg.errors import DeviceError, ModelError, PyisegError
+from pyiseg.geometry import Rect
 from pyiseg.image import Image
 from pyiseg.labels import label_map
 from pyiseg.model import Model, load_model
-from pyiseg.prompts import Click
+from pyiseg.prompts import Box, Click, LocalClick, Scribble
 from pyiseg.session import Session
 
 __version__ = "0.2.0"
 
 __all__ = [
+    "Box",
     "Click",
     "DeviceError",
     "Image",
+    "LocalClick",
     "Model",
     "ModelError",
     "PyisegError",
+    "Rect",
+    "Scribble",
     "Session",
     "__version__",
     "available_devices",

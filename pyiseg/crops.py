@@ -7,6 +7,7 @@ it, or a crop of that; outside of the window alpha stays as it was.
 
 from __future__ import annotations
 
+import functools
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias, cast
 import numpy as np
 import numpy.typing as npt
 
-from pyiseg import _core, windows, zoom
+from pyiseg import windows, zoom
 from pyiseg.details import Detail, crop_between
 from pyiseg.errors import PyisegError
 from pyiseg.geometry import Rect, View
@@ -112,6 +113,8 @@ def connected_change(
         click: int32, shape (1, 3), on the grid, label 1.
         margin: In grid pixels, so that the edge of what changed comes along.
     """
+    from pyiseg import _core
+
     changed = np.where((new > 0.5) != (old > 0.5), np.float32(1), np.float32(0))
     labels, kept = np.empty(old.shape, np.int32), np.empty(old.shape, np.float32)
     _core.keep_clicked_components(changed, click, 0, labels, kept)
@@ -132,10 +135,7 @@ def _extent(selections: Sequence[CropPrediction]) -> Rect:
     moved = len({found.window for found in selections}) > 1
     rects = [found.window if moved or found.kept is not _NOTHING else found.rect for found in selections]
     rects += [detail.rect for found in selections for detail in found.details]
-    extent = rects[0]
-    for rect in rects[1:]:
-        extent = extent.union(rect)
-    return extent
+    return functools.reduce(Rect.union, rects)
 
 
 class Crops:
@@ -262,7 +262,7 @@ class Crops:
         """
         window = self.whole.rect
         if windows.is_long(window.shape):
-            window = windows.choose_window(window.shape, None, wanted, fg[:2])
+            window = windows.window_around(window.shape, wanted)
         with self._working():
             rect = window if self._model.zoom is None else self._around(self._model.zoom, window, window, wanted)
             crop = self._crop(rect)
@@ -442,8 +442,18 @@ class Crops:
         if not there:
             return None
         alike = there[0].rect == there[-1].rect and there[0].window == there[-1].window
-        if not alike or any(found.kept is not _NOTHING or found.details for found in there):
+        if any(found.kept is not _NOTHING or found.details for found in there):
             return _extent(there)
+        if not alike:
+            # Each where it selects anything, if that is known without encoding a crop again.
+            known = {self.whole.rect} | ({self._zoomed.rect} if self._zoomed is not None else set())
+            parts = [
+                self.changed(asked, found, (), None) if found.rect in known else found.rect
+                for asked, found in ((clicks, selection), (other_clicks, other))
+                if found is not None
+            ]
+            rects = [part for part in parts if part is not None]
+            return functools.reduce(Rect.union, rects) if rects else None
         with self._working():
             crop = self._crop(there[0].rect)
             found = crop.pipeline.changed(

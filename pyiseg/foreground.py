@@ -5,8 +5,6 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from pyiseg import _core
-
 Pixels = npt.NDArray[np.uint8]
 
 CHOICES = ("image", "estimate")
@@ -63,6 +61,8 @@ def estimate(rgb: Pixels, alpha: Pixels) -> Pixels:
     Raises:
         ValueError: An array has another dtype or shape.
     """
+    from pyiseg import _core
+
     if alpha.ndim != 2 or rgb.shape != (*alpha.shape, 3):
         raise ValueError(f"rgb has shape {rgb.shape} and alpha {alpha.shape}; they must be (H, W, 3) and (H, W)")
     rgb, alpha = np.ascontiguousarray(rgb), np.ascontiguousarray(alpha)

@@ -7,7 +7,6 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from pyiseg import _core
 from pyiseg.geometry import Rect
 
 Alpha = npt.NDArray[np.uint8]
@@ -86,6 +85,8 @@ class Kept:
             grid: Height and width of a grid over it, on which regions are told apart.
             clicks: Clicks in it, on the grid, int32, shape (N, 3), of either label.
         """
+        from pyiseg import _core
+
         if not self._selects_in(rect):
             return None
         averaged = self.on_grid(rect, grid)

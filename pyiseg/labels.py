@@ -22,7 +22,7 @@ def label_map(sessions: Iterable[Session]) -> npt.NDArray[np.uint16]:
         fresh array.
 
     Raises:
-        ValueError: There are none, or more than 65,535, or they are of different sizes.
+        ValueError: There are none, or more than 65,535, or they are of different sizes, or something else.
 
     Example:
         >>> image = pyiseg.Image("photo.jpg")
@@ -30,7 +30,12 @@ def label_map(sessions: Iterable[Session]) -> npt.NDArray[np.uint16]:
         >>> alpha = person.click(200, 120), dog.click(420, 300)
         >>> labels = pyiseg.label_map([person, dog])  # 1 is the person, 2 the dog
     """
+    if isinstance(sessions, Session):
+        raise ValueError("sessions is one Session; pass a list of them, [session]")
     listed = list(sessions)
+    for number, given in enumerate(listed):
+        if not isinstance(given, Session):
+            raise ValueError(f"sessions[{number}] is a {type(given).__name__}; pass the sessions themselves")
     if not 1 <= len(listed) <= np.iinfo(np.uint16).max:
         raise ValueError(f"there are {len(listed)} sessions; pass 1 to {np.iinfo(np.uint16).max}")
     shape = listed[0].shape

@@ -8,7 +8,6 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from pyiseg import _core
 from pyiseg.geometry import Rect, View
 from pyiseg.prompts import Box, Click, Scribble
 
@@ -84,6 +83,8 @@ def clicks_of_mask(alpha: npt.NDArray[np.float32], view: View) -> list[Click]:
     Returns:
         The clicks, on the image, the largest parts first; none where nothing is selected.
     """
+    from pyiseg import _core
+
     (height, width), (rows, columns) = view.image, view.grid
     left = np.ascontiguousarray(alpha, dtype=np.float32)
     depth, found = _depth(left > 0.5), list[tuple[int, Click]]()

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 import operator
+import os
 from collections.abc import Iterable
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
+from pyiseg import images
 from pyiseg.geometry import Rect
 
 Number: TypeAlias = "float | np.integer[Any] | np.floating[Any]"
@@ -20,7 +22,7 @@ class Click(NamedTuple):
 
     x: int
     y: int
-    fg: bool
+    fg: bool = True
 
 
 class LocalClick(NamedTuple):
@@ -28,7 +30,7 @@ class LocalClick(NamedTuple):
 
     x: int
     y: int
-    fg: bool
+    fg: bool = True
 
 
 class Box(NamedTuple):
@@ -44,7 +46,7 @@ class Scribble(NamedTuple):
     """A line drawn over what is wanted (fg) or not: its corners, in the order they were drawn."""
 
     points: tuple[tuple[int, int], ...]
-    fg: bool
+    fg: bool = True
 
 
 class Mask:
@@ -76,6 +78,9 @@ class Mask:
         height, width = self.alpha.shape
         return f"Mask(<alpha of {width} x {height} pixels>)"
 
+
+# So much may a floating-point mask leave 0 to 1: resizing does that.
+_ROUNDING = 0.01
 
 Prompt: TypeAlias = "Click | LocalClick | Box | Scribble | Mask"
 
@@ -170,16 +175,18 @@ def checked_mask(mask: Any, shape: tuple[int, int]) -> Mask:
     """Return a mask for an image of a shape (H, W).
 
     Args:
-        mask: bool, uint8 (0 to 255) or floating point (0 to 1), shape (H, W).
+        mask: bool, uint8 (0 to 255) or floating point (0 to 1, up to what rounding adds), shape (H, W); or the path of
+            an image file, see `pyiseg.images.load_mask`.
 
     Raises:
         ValueError: It is of another shape or kind, or has other values.
+        FileNotFoundError: It is a path at which there is no file.
     """
+    if isinstance(mask, (str, os.PathLike)):
+        mask = images.load_mask(mask)
     values = np.asarray(mask)
     if values.shape != shape:
-        hint = "; pass one channel, mask[..., 0]" if values.ndim == 3 and values.shape[:2] == shape else ""
-        hint = hint or ("; is it transposed?" if values.shape == shape[::-1] else "")
-        raise ValueError(f"mask has shape {values.shape}, and the image {shape}{hint}")
+        raise ValueError(f"mask has shape {values.shape}, and the image {shape}; {_shape_hint(values.shape, shape)}")
     if values.dtype == np.bool_:
         return Mask(np.where(values, np.uint8(255), np.uint8(0)))
     if values.dtype == np.uint8:
@@ -187,15 +194,29 @@ def checked_mask(mask: Any, shape: tuple[int, int]) -> Mask:
             raise ValueError("mask is uint8 and its largest value is 1, of 255; pass mask.astype(bool)")
         return Mask(values)
     if values.dtype.kind == "f":
-        if not (np.isfinite(values).all() and values.min() >= 0 and values.max() <= 1):
+        if not np.isfinite(values).all():
+            raise ValueError(f"mask is {values.dtype} and holds NaN or infinity; pass numpy.nan_to_num(mask)")
+        if not (values.min() >= -_ROUNDING and values.max() <= 1 + _ROUNDING):
             raise ValueError(
                 f"mask is {values.dtype} with values {values.min():g} to {values.max():g}; floating point goes from 0 "
                 "to 1, so divide it by its range, or pass uint8 from 0 to 255"
             )
-        return Mask(np.floor(values.astype(np.float64) * 255 + 0.5).astype(np.uint8))
+        return Mask(np.floor(values.astype(np.float64).clip(0, 1) * 255 + 0.5).astype(np.uint8))
+    way = "mask / 65535 for a 16-bit matte" if values.dtype == np.uint16 else "mask.astype(numpy.uint8) for 0 to 255"
     raise ValueError(
-        f"mask has dtype {values.dtype}; pass bool, uint8 from 0 to 255 or floating point from 0 to 1, as mask > 0"
+        f"mask has dtype {values.dtype}; pass bool, uint8 from 0 to 255 or floating point from 0 to 1: {way}, or "
+        "mask > 0 if all but 0 is selected"
     )
+
+
+def _shape_hint(shape: tuple[int, ...], wanted: tuple[int, int]) -> str:
+    if not shape:
+        return "pass an array, or the path of an image file"
+    if len(shape) == 3 and shape[:2] == wanted:
+        return "pass one channel, mask[..., 0]"
+    if shape == wanted[::-1]:
+        return "is it transposed?"
+    return f"resize it to {wanted[1]} x {wanted[0]} pixels first"
 
 
 def checked_fg(fg: Any) -> bool:

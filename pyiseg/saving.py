@@ -19,6 +19,7 @@ import binascii
 import hashlib
 import io
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -29,9 +30,11 @@ import numpy.typing as npt
 from pyiseg import prompts
 from pyiseg.files import atomic_write
 from pyiseg.model import Model
+from pyiseg.paths import local_path
 from pyiseg.prompts import Box, Click, LocalClick, Mask, Prompt, Scribble
 
 FORMAT, VERSION = "pyiseg session", 1
+_BEGIN = f'{{"format": "{FORMAT}"'.encode()
 # No file of this many bytes is a session: thousands of prompts take less than one, and a mask is smaller than an image.
 MOST_BYTES = 256_000_000
 
@@ -54,6 +57,29 @@ def model_identity(model: Model) -> dict[str, str]:
     """Return a model's name, and a hash of all that its mattes depend on."""
     content = json.dumps([model.sha256, model.serving], sort_keys=True)
     return {"name": model.name, "sha256": hashlib.sha256(content.encode()).hexdigest()}
+
+
+def check_writable(path: str | os.PathLike[str]) -> Path:
+    """Refuse a path that a session is not to be written to: a folder, or a file that is something else.
+
+    Returns:
+        The path.
+
+    Raises:
+        ValueError: See above, or it is no path.
+        FileNotFoundError: Its folder does not exist.
+    """
+    target = local_path(path)
+    if target.is_dir():
+        raise ValueError(f"cannot write '{target}': it is a folder; pass the name of a file in it")
+    if not target.parent.is_dir():
+        raise FileNotFoundError(f"cannot write '{target}': the folder '{target.parent}' does not exist")
+    if target.exists():
+        with open(target, "rb") as file:
+            begin = file.read(len(_BEGIN))
+        if begin and begin != _BEGIN:
+            raise ValueError(f"'{target}' would be overwritten, and is no saved session; choose another name")
+    return target
 
 
 def write(
@@ -137,6 +163,10 @@ class SavedSession:
             )
 
     def _read(self) -> Mapping[str, Any]:
+        if not self._path.exists():
+            raise FileNotFoundError(
+                f"no saved session at '{self._path}'; check the path (the working folder is '{Path.cwd()}')"
+            )
         with open(self._path, "rb") as file:
             text = file.read(MOST_BYTES + 1)
         if len(text) > MOST_BYTES:

@@ -58,8 +58,9 @@ class Session:
             DLPack: it is not copied, so it must not be changed. Or a `pyiseg.Image`, which several sessions may share.
         model: ``"default"``, the path of a model folder, or a `pyiseg.Model`. With a `pyiseg.Image` it is the image's.
         device: ``"cpu"``, ``"cuda"``, or ``"auto"`` for the fastest that is available.
-        mask: A mask or matte to begin with, shape (H, W): bool, uint8 from 0 to 255, or floating point from 0 to 1. It
-            is the first prompt: clicks refine it, and undoing them brings it back bit for bit.
+        mask: A mask or matte to begin with, shape (H, W): bool, uint8 from 0 to 255, or floating point from 0 to 1; or
+            the path of an image file. It is the first prompt: clicks refine it, undoing them brings it back bit for
+            bit, and undoing once more, or `reset`, leaves nothing selected.
 
     Raises:
         ValueError: The image or the mask is not one, ``device`` is not a known name, or a `pyiseg.Image` was encoded
@@ -173,18 +174,21 @@ class Session:
         self._add_and(checked, lambda _: None)
         return self.changed
 
-    def preview(self, x: Number, y: Number, fg: bool | np.bool_ = True) -> npt.NDArray[np.uint8]:
+    def preview(
+        self, x: Number, y: Number, fg: bool | np.bool_ = True, *, local: bool = False
+    ) -> npt.NDArray[np.uint8]:
         """Return what `click` would, and change nothing: for showing what the pointer is over.
 
         Args:
-            x, y, fg: As for `click`.
+            x, y, fg, local: As for `click`.
 
         Raises:
             ValueError, pyiseg.ModelError, pyiseg.DeviceError: As for `click`.
         """
         click = prompts.checked_click(x, y, fg, self.shape)
+        prompt = prompts.LocalClick(*click) if local else click
         with self._at_work():
-            return steps.matte(self._crops, steps.after(self._crops, self._history.steps, click))
+            return steps.matte(self._crops, steps.after(self._crops, self._history.steps, prompt))
 
     def click_on_device(self, x: Number, y: Number, fg: bool | np.bool_ = True) -> Array:
         """Do what `click` does, but leave the matte on the GPU.
@@ -228,6 +232,18 @@ class Session:
             self._before = now
             return alpha
 
+    @property
+    def can_undo(self) -> bool:
+        """Whether `undo` would take anything back."""
+        with self._at_work():
+            return self._history.before is not self._history.steps
+
+    @property
+    def can_redo(self) -> bool:
+        """Whether `redo` would bring anything back."""
+        with self._at_work():
+            return self._history.undone > 0
+
     def remove(self, index: int) -> npt.NDArray[np.uint8]:
         """Take back any prompt; those after it are made again without it. `undo` brings it back.
 
@@ -270,15 +286,13 @@ class Session:
         """Write what was done, undone steps too, to a small file that `load` opens again; without the image.
 
         Args:
-            path: An existing file is replaced, whole or not at all.
+            path: A file of that name is replaced, whole or not at all, if it is a saved session.
 
         Raises:
-            ValueError: ``path`` is no path, or names a folder.
+            ValueError: ``path`` is no path, or names a folder or a file that is something else than a session.
             OSError: It cannot be written.
         """
-        target = local_path(path)
-        if target.is_dir():
-            raise ValueError(f"cannot write '{target}': it is a folder; pass the name of a file in it")
+        target = saving.check_writable(path)
         with self._at_work():
             image, history = self._crops.image, self._history
             saving.write(target, image.rgb, image.model, image.device, history.changes, history.undone)
@@ -426,7 +440,7 @@ class Session:
     @property
     def prompts(self) -> tuple[Prompt, ...]:
         """The prompts that were made and not taken back, in order: see `pyiseg.prompts`."""
-        with self._lock:
+        with self._at_work():
             return tuple(step.prompt for step in self._history.steps)
 
     @property
@@ -462,13 +476,14 @@ class Session:
     def __reduce_ex__(self, protocol: SupportsIndex) -> NoReturn:
         """Refuse to be copied or pickled: two sessions would share one history and one set of buffers."""
         raise TypeError(
-            "a pyiseg.Session cannot be copied or pickled; keep session.image and session.clicks, and make the clicks "
-            "again in a new session"
+            "a pyiseg.Session cannot be copied or pickled; session.save(file) keeps what was done, and "
+            "pyiseg.Session.load(file, image) makes it again in a new session"
         )
 
     def __repr__(self) -> str:
         height, width = self.shape
-        return f"<pyiseg.Session of a {width} x {height} image, {len(self.prompts)} prompts, on '{self.device}'>"
+        count = len(self._history.steps)
+        return f"<pyiseg.Session of a {width} x {height} image, {count} prompts, on '{self.device}'>"
 
     def _add(self, prompt: Prompt) -> npt.NDArray[np.uint8]:
         """Make a prompt's step, and render it."""

@@ -51,6 +51,18 @@ def choose_window(shape: tuple[int, int], current: Rect | None, selection: Rect 
     return _around(shape, start, end, max(usual, end - start))
 
 
+def window_around(shape: tuple[int, int], wanted: Rect) -> Rect:
+    """Return a window that holds all of a rectangle, however long that is, with a margin where there is room.
+
+    Args:
+        shape: Height and width of the image, which is long.
+        wanted: The rectangle.
+    """
+    usual, _ = _lengths(shape)
+    start, end = _span(wanted, shape[0] > shape[1])
+    return _around(shape, start, end, min(max(shape), max(usual, end - start + 2 * int(_MARGIN * usual))))
+
+
 def widen(shape: tuple[int, int], current: Rect, selection: Rect, click: tuple[int, int]) -> Rect:
     """Return the longest window, for a selection that reaches an end of its window that is not the image's.
 

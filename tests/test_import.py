@@ -22,7 +22,9 @@ ROOMS = (
     "demo",
     "evaluation",
     "batch",
+    "labels",
     "session",
+    "steps",
     "crops",
     "image",
     "backend",
@@ -52,15 +54,20 @@ def test_import_loads_numpy_and_the_extension_only() -> None:
 
 def test_the_public_face() -> None:
     assert sorted(pyiseg.__all__) == [
+        "Box",
         "Click",
         "DeviceError",
         "Image",
+        "LocalClick",
         "Model",
         "ModelError",
         "PyisegError",
+        "Rect",
+        "Scribble",
         "Session",
         "__version__",
         "available_devices",
+        "label_map",
         "load_model",
     ]
     assert all(hasattr(pyiseg, name) for name in pyiseg.__all__)

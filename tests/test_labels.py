@@ -49,5 +49,10 @@ def test_labels_of_clicks_on_one_image(toy: Path) -> None:
 def test_what_has_no_labels_is_refused(toy: Path) -> None:
     with pytest.raises(ValueError, match="there are 0 sessions"):
         pyiseg.label_map([])
+    session = Session(PHOTO, model=toy)
+    with pytest.raises(ValueError, match=r"pass a list of them, \[session\]"):
+        pyiseg.label_map(session)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"sessions\[0\] is a ndarray; pass the sessions themselves"):
+        pyiseg.label_map([session.alpha])  # type: ignore[list-item]
     with pytest.raises(ValueError, match=r"sessions\[1\] is of 30 x 20 pixels, sessions\[0\] of"):
         pyiseg.label_map([Session(PHOTO, model=toy), Session(photo(20, 30), model=toy)])

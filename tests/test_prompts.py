@@ -96,6 +96,8 @@ def test_masks_of_every_kind_are_one() -> None:
     wanted = np.where(truth, 255, 0)
     for mask in (truth, wanted.astype(np.uint8), truth.astype(np.float32), truth.astype(np.float16), truth.tolist()):
         np.testing.assert_array_equal(checked_mask(mask, SHAPE).alpha, wanted)
+    resized = truth * 1.00001 - 1e-6
+    np.testing.assert_array_equal(checked_mask(resized, SHAPE).alpha, wanted)
     soft = np.linspace(0, 1, SHAPE[0] * SHAPE[1]).reshape(SHAPE)
     assert checked_mask(soft, SHAPE).alpha.max() == 255
     assert len(np.unique(checked_mask(soft, SHAPE).alpha)) == 256
@@ -108,9 +110,11 @@ def test_masks_of_every_kind_are_one() -> None:
         (np.ones((30, 50, 3), np.uint8), r"pass one channel, mask\[..., 0\]"),
         (np.ones(SHAPE, np.uint8), r"its largest value is 1, of 255; pass mask.astype\(bool\)"),
         (np.full(SHAPE, 255.0), "values 255 to 255; floating point goes from 0 to 1"),
-        (np.full(SHAPE, np.nan), "floating point goes from 0 to 1"),
-        (np.ones(SHAPE, np.int64), "mask has dtype int64; pass bool"),
-        (None, r"mask has shape \(\)"),
+        (np.full(SHAPE, np.nan), r"holds NaN or infinity; pass numpy.nan_to_num\(mask\)"),
+        (np.ones(SHAPE, np.int64), r"mask has dtype int64; pass bool.*mask.astype\(numpy.uint8\)"),
+        (np.ones(SHAPE, np.uint16), "mask / 65535 for a 16-bit matte"),
+        (np.ones((15, 25), np.bool_), "resize it to 50 x 30 pixels first"),
+        (None, r"mask has shape \(\), .*pass an array, or the path of an image file"),
     ],
 )
 def test_what_is_no_mask_is_refused(mask: Any, message: str) -> None:

@@ -181,5 +181,10 @@ def test_where_nothing_can_be_written_nothing_is_lost(toy: Path, saved: Path, tm
         session.save(tmp_path)
     with pytest.raises(FileNotFoundError):
         Session.load(tmp_path / "none.json", PHOTO, model=toy)
+    (tmp_path / "photo.jpg").write_bytes(b"pixels")
+    with pytest.raises(ValueError, match=r"photo\.jpg' would be overwritten, and is no saved session"):
+        session.save(tmp_path / "photo.jpg")
+    assert (tmp_path / "photo.jpg").read_bytes() == b"pixels"
+    (tmp_path / "photo.jpg").unlink()
     assert saved.read_bytes() == before
     assert [path.name for path in tmp_path.iterdir()] == ["session.json"]

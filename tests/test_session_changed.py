@@ -181,3 +181,17 @@ def test_pixels_that_a_grid_pixel_reaches(image: tuple[int, int], grid: tuple[in
         assert rect.shape[0] <= 2 * spare[0]
         assert rect.shape[1] <= 2 * spare[1]
     assert view.touched(np.zeros(grid, np.bool_)) is None
+
+
+def test_zooming_in_does_not_change_the_whole_image() -> None:
+    image = np.full((900, 1200, 3), 128, np.uint8)
+    y, x = np.mgrid[:900, :1200]
+    image[np.hypot(x - 300, y - 300) < 60] = (200, 60, 50)
+    session, before = Session(image), np.zeros((900, 1200), np.uint8)
+    for click in ((300, 300, True), (310, 320, True), (280, 290, True), (330, 300, True), (290, 330, True)):
+        rect = session.add(Click(*click))
+        after = session.alpha
+        outside_is_the_same(before, after, rect)
+        assert rect.area < 0.3 * 900 * 1200
+        before = after
+    assert session.crop.area < 900 * 1200

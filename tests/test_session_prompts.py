@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from support.toy_device import Devices, both, gpu, watched
 from support.toy_model import CLICKS, PHOTO, build, same
 
@@ -138,6 +139,36 @@ def test_a_first_click_may_be_local(toy: Path) -> None:
     assert same(one.click(60, 30, local=True), other.click(60, 30))
 
 
+def test_a_mask_is_read_from_a_file(toy: Path, tmp_path: Path) -> None:
+    Image.fromarray(GIVEN).save(tmp_path / "mask.png")
+    assert same(Session(PHOTO, model=toy, mask=tmp_path / "mask.png").alpha, GIVEN)
+    with pytest.raises(FileNotFoundError, match="no image at"):
+        Session(PHOTO, model=toy, mask="none.png")
+
+
+def test_buttons_know_when_to_be_gray(session: Session) -> None:
+    assert not session.can_undo
+    assert not session.can_redo
+    session.click(60, 30)
+    assert session.can_undo
+    assert not session.can_redo
+    session.undo()
+    assert not session.can_undo
+    assert session.can_redo
+    session.redo()
+    session.remove(0)
+    assert session.can_undo
+    session.reset()
+    assert not session.can_undo
+    assert not session.can_redo
+
+
+def test_a_local_click_is_previewed(session: Session) -> None:
+    session.click(20, 20)
+    shown = session.preview(60, 30, local=True)
+    assert same(session.click(60, 30, local=True), shown)
+
+
 def test_a_preview_changes_nothing(session: Session) -> None:
     session.click(*CLICKS[0])
     session.click(*CLICKS[1])
@@ -215,7 +246,8 @@ def test_a_closed_session_is_over(toy: Path) -> None:
     session.close()  # once more is no fault
     with pytest.raises(ValueError, match="closed"):
         session.__enter__()
-    assert session.prompts == ()
+    with pytest.raises(ValueError, match="closed"):
+        print(session.clicks)
     assert "0 prompts" in repr(session)
 
 

@@ -250,3 +250,15 @@ def test_a_very_tall_screenshot_needs_little_memory(tmp_path: Path) -> None:
     assert all(alpha[y, 300] >= 128 for y in (200, 20200, 5000, 26000))
     # Besides the mattes of the whole, the one before and this one: some windows with their pixels in RGB.
     assert peak < 2 * alpha.nbytes + 30 * 3240 * 1080
+
+
+def test_a_box_is_looked_at_in_a_window_that_holds_it() -> None:
+    image = np.full((120, 2400, 3), (90, 120, 90), np.uint8)
+    image[40:80, 300:1700] = (200, 60, 50)
+    session = Session(image)
+    alpha = session.box(290, 35, 1710, 85)
+    assert session.crop.left <= 290
+    assert session.crop.right >= 1711
+    truth = np.zeros((120, 2400), np.bool_)
+    truth[40:80, 300:1700] = True
+    assert ((alpha >= 128) & truth).sum() > 0.8 * ((alpha >= 128) | truth).sum()

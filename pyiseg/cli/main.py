@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import NoReturn
 
 import pyiseg
-from pyiseg import Click, Session, backend, images
+from pyiseg import Click, Session, backend, images, saving
 from pyiseg.cli import engines as engines_cli
 from pyiseg.cli import prompts as prompts_cli
 from pyiseg.paths import local_path
@@ -59,16 +59,16 @@ def _cut(options: argparse.Namespace) -> None:
         )
     if options.decontaminate and options.output is None:
         raise ValueError("--decontaminate is for the cut-out, and none is written; name it with -o cut.png")
-    # An input that does not exist equals nothing, and is refused with a better message below.
-    if options.image.exists() and any(path.exists() and path.samefile(options.image) for path in outputs):
-        raise ValueError(f"'{options.image}' would be overwritten; choose another name for the output")
-    if len({path.resolve() for path in outputs}) < len(outputs):
-        raise ValueError(f"-o and --alpha both name '{options.output}'; choose two names")
     prompts_cli.check(options)
-    if options.save_session is not None and not options.save_session.parent.is_dir():
-        raise FileNotFoundError(
-            f"cannot write '{options.save_session}': the folder '{options.save_session.parent}' does not exist"
-        )
+    if options.save_session is not None:
+        outputs.append(saving.check_writable(options.save_session))
+    # An input that does not exist equals nothing, and is refused with a better message below.
+    for given in (options.image, options.mask):
+        if given is not None and given.exists() and any(path.exists() and path.samefile(given) for path in outputs):
+            raise ValueError(f"'{given}' would be overwritten; choose another name for the output")
+    twice = next((path for i, path in enumerate(outputs) if path.resolve() in [p.resolve() for p in outputs[:i]]), None)
+    if twice is not None:
+        raise ValueError(f"two of -o, --alpha and --save-session both name '{twice}'; choose different names")
     session = _opened(options, prompts_cli.begin)
     prompts_cli.make_all(session, options, _say)
     if options.save_session is not None:

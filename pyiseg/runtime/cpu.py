@@ -52,7 +52,7 @@ class CpuImage:
         pool: ScratchPool | None = None,
         noise: float | None = None,
     ) -> None:
-        self.model, self.view, self.rgb, self._noise = model, view, rgb, noise
+        self.model, self.view, self.rgb, self.noise = model, view, rgb, noise
         self.networks, self.pool = networks_of(model), pool or ScratchPool()
         planes = np.empty((1, 3, *view.working), dtype=np.float32)
         working_image(NUMPY, view, rgb, planes)
@@ -67,9 +67,9 @@ class CpuImage:
         """Compute the guide, unless it depends on the clicks."""
         params = self.model.click_params
         if not self.networks.learned_guide:
-            if self._noise is None:
-                self._noise = noise_level(NUMPY, self.rgb)
-            return ColorGuide(NUMPY, self.view, self.rgb, params.radius, params.eps, np.zeros, self._noise)
+            if self.noise is None:
+                self.noise = noise_level(NUMPY, self.rgb)
+            return ColorGuide(NUMPY, self.view, self.rgb, params.radius, params.eps, np.zeros, self.noise)
         if self.networks.guide_sees_clicks:
             return None
         network = self.networks.guide(self.rgb.shape[0] * self.rgb.shape[1], Scratch())
@@ -93,7 +93,7 @@ class CpuImage:
 
     def for_crop(self, view: View, rgb: npt.NDArray[np.uint8]) -> CpuImage:
         """Encode a crop; see `pyiseg.runtime.pipeline.EncodedImage.for_crop`."""
-        return CpuImage(self.model, view, rgb, self.pool, self._noise)
+        return CpuImage(self.model, view, rgb, self.pool, self.noise)
 
 
 class CpuPipeline:

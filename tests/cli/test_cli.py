@@ -314,3 +314,22 @@ def test_prompts_that_say_nothing(
     assert code == 2
     assert message in capsys.readouterr().err
     assert not (folder / "alpha.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--save-session", "photo.png"], "'photo.png' would be overwritten"),
+        (["--save-session", "x.png", "-o", "x.png"], "two of -o, --alpha and --save-session both name"),
+        (["--mask", "mask.png", "-o", "mask.png"], "'mask.png' would be overwritten"),
+        (["--session", "none.json", "-o", "x.png"], "no saved session at 'none.json'; check the path"),
+    ],
+)
+def test_nothing_given_is_overwritten(
+    folder: Path, toy: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
+) -> None:
+    Image.fromarray(np.full(PHOTO.shape[:2], 255, np.uint8)).save("mask.png")
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    assert cli.main(["cut", "photo.png", "--click", "3,3", *arguments, "--model", str(toy)]) == 2
+    assert message in capsys.readouterr().err
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before

@@ -189,15 +189,13 @@ void image_ops(Bench& bench, Random& random, Size size) {
               [&](const auto& device, std::uint8_t* out) { reduce_rgb(device, rgb.on(device), size, fx, fy, out); });
     if (size.h > 2 && size.w > 2) {
         const Size lattice{random.between(1, size.h - 2), random.between(1, size.w - 2)};
-        bench.run("noise_samples", size, std::vector<std::int32_t>(3 * pixels(lattice)),
-                  [&](const auto& device, std::int32_t* out) {
-                      noise_samples(device, rgb.on(device), size, lattice, out);
-                  });
+        bench.run(
+            "noise_samples", size, std::vector<std::int32_t>(3 * pixels(lattice)),
+            [&](const auto& device, std::int32_t* out) { noise_samples(device, rgb.on(device), size, lattice, out); });
     }
     const float limit = 500.0f * static_cast<float>(random.between(1, 100));
-    bench.run("reduce_noise", size, std::vector<std::uint8_t>(3 * n), [&](const auto& device, std::uint8_t* out) {
-        reduce_noise(device, rgb.on(device), size, limit, out);
-    });
+    bench.run("reduce_noise", size, std::vector<std::uint8_t>(3 * n),
+              [&](const auto& device, std::uint8_t* out) { reduce_noise(device, rgb.on(device), size, limit, out); });
     constexpr std::int32_t one = 1 << 22;
     const auto fixed_x = any_windows(bench, random, size.w, one), fixed_y = any_windows(bench, random, size.h, one);
     const auto float_x = any_windows(bench, random, size.w, 1.0), float_y = any_windows(bench, random, size.h, 1.0);

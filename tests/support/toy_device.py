@@ -93,7 +93,7 @@ def watched() -> Iterator[Devices]:
         def for_crop(self, view: Any, rgb: Any) -> CpuImage:
             if "for_crop" in use.faults:
                 use.faults["for_crop"]()
-            made = Watched(self.model, view, rgb, self.pool)
+            made = Watched(self.model, view, rgb, self.pool, self.noise)
             use.crops.append(weakref.ref(made))
             return made
 
