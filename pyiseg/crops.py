@@ -41,6 +41,7 @@ class CropPrediction(NamedTuple):
     window: Rect
     kept: Kept
     details: tuple[Detail, ...] = ()
+    given: bool = False  # nothing was predicted: `kept` is all there is
 
 
 class Crop(NamedTuple):
@@ -130,14 +131,6 @@ def connected_change(
     return near
 
 
-def _extent(selections: Sequence[CropPrediction]) -> Rect:
-    """Return a rectangle outside of which some selections are the same: alpha is 0 there, or as windows left it."""
-    moved = len({found.window for found in selections}) > 1
-    rects = [found.window if moved or found.kept is not _NOTHING else found.rect for found in selections]
-    rects += [detail.rect for found in selections for detail in found.details]
-    return functools.reduce(Rect.union, rects)
-
-
 class Crops:
     """The crops that one selection is predicted on: the whole image, which others share, and at most one crop.
 
@@ -196,7 +189,7 @@ class Crops:
         with self._working():
             crop = self._crop(window)
             carried = crop.pipeline.carry(kept.on_grid(window, crop.view.grid))
-        return CropPrediction(carried, window, window, _NOTHING if window == whole else kept), crop.view
+        return CropPrediction(carried, window, window, kept, given=True), crop.view
 
     def selected(self, clicks: Clicks, selection: CropPrediction) -> npt.NDArray[np.float32]:
         """Return a selection on the grid of its crop, float32, shape (h, w), 0..1; arguments as for `matte`."""
@@ -215,6 +208,11 @@ class Crops:
         """
         found = np.zeros(len(path), np.float32)
         if selection is None:
+            return found
+        if selection.kept is not _NOTHING or selection.details:
+            xs, ys = np.array(path).T
+            found[:] = self.matte(clicks, selection)[ys, xs]
+            found /= np.float32(255)
             return found
         with self._working():
             crop = self._crop(selection.rect)
@@ -247,7 +245,15 @@ class Crops:
             merged = np.where(connected_change(old, new, at, self._model.click_params.margin), new, old)
             # The click itself is obeyed also where nothing had to change for it.
             merged[at[0, 1], at[0, 0]] = float(fg)
-            return found._replace(prediction=crop.pipeline.adopt(merged), details=previous.details)
+            found = found._replace(prediction=crop.pipeline.adopt(merged), details=previous.details)
+            return self._with_detail(clicks, found)
+
+    def window_around(self, wanted: Rect) -> tuple[Rect, View]:
+        """Return the window to look for something in whose rectangle is known, and how the model sees it."""
+        window = self.whole.rect
+        if windows.is_long(window.shape):
+            window = windows.window_around(window.shape, wanted)
+        return window, self._view(window)
 
     def predict_in(self, wanted: Rect, fg: Click, bg: Clicks) -> CropPrediction:
         """Predict what a rectangle holds, from nothing.
@@ -260,9 +266,7 @@ class Crops:
             fg: A click that selects, in it.
             bg: Clicks that remove, around it.
         """
-        window = self.whole.rect
-        if windows.is_long(window.shape):
-            window = windows.window_around(window.shape, wanted)
+        window = self.window_around(wanted)[0]
         with self._working():
             rect = window if self._model.zoom is None else self._around(self._model.zoom, window, window, wanted)
             crop = self._crop(rect)
@@ -275,15 +279,19 @@ class Crops:
                 before = crop.pipeline.adopt(only)
             return CropPrediction(before, rect, window, _NOTHING)
 
-    def union(self, clicks: Clicks, one: CropPrediction, more: Clicks, other: CropPrediction) -> CropPrediction:
+    def union(
+        self, clicks: Clicks, one: CropPrediction, more: Clicks, other: CropPrediction, wanted: Rect
+    ) -> CropPrediction:
         """Return the selection of what either of two selects, in the window of the second.
 
         Args:
             clicks, one: A selection, and the clicks that it was predicted for.
             more, other: The other one, likewise, with nothing kept of earlier windows.
+            wanted: Where the second decides: details of the first are dropped there.
         """
         with self._working():
-            window, kept, details = other.window, one.kept, one.details
+            window, kept = other.window, one.kept
+            details = tuple(detail for detail in one.details if detail.rect.common(wanted) is None)
             found, selected = list[tuple[npt.NDArray[np.float32], Rect]](), list[Rect]()
             if one.window != window:
                 kept, details = kept.with_window(one.window, self._in_window(clicks, one)), ()
@@ -309,7 +317,7 @@ class Crops:
         """Predict on the whole image, on a crop or in a window; without details."""
         whole, at = self.whole.rect, clicks[-1][:2]
         if not windows.is_long(whole.shape):
-            return self._predict(clicks, previous, whole, _NOTHING)
+            return self._predict(clicks, previous, whole, _NOTHING if previous is None else previous.kept)
         current = None if previous is None else previous.window
         window = windows.choose_window(whole.shape, current, None, at)
         if previous is not None and window == current:
@@ -402,6 +410,8 @@ class Crops:
 
     def _in_window(self, clicks: Clicks, selection: CropPrediction) -> Alpha:
         """Render a selection within its window."""
+        if selection.given:
+            return selection.kept.alpha(selection.window)
         window, crop = selection.window, self._crop(selection.rect)
         alpha = crop.pipeline.matte(crop.clicks_in(clicks), selection.prediction)
         if crop.rect != window:
@@ -438,31 +448,37 @@ class Crops:
             clicks, selection: As for `matte`; None stands for nothing selected.
             other_clicks, other: Likewise.
         """
-        there = [found for found in (selection, other) if found is not None]
-        if not there:
+        asked = [(of, found) for of, found in ((clicks, selection), (other_clicks, other)) if found is not None]
+        if not asked:
             return None
-        alike = there[0].rect == there[-1].rect and there[0].window == there[-1].window
-        if any(found.kept is not _NOTHING or found.details for found in there):
-            return _extent(there)
-        if not alike:
+        there = [found for _, found in asked]
+        # What windows left outside, and what stays selected inside because no click is on it.
+        rects = [detail.rect for found in there for detail in found.details]
+        rects += [bounds for found in there for bounds in found.kept.bounds]
+        if len(asked) == 2:
+            rects += there[0].kept.differences(there[1].kept)
+        if len({found.window for found in there}) > 1:
+            rects += [found.window for found in there]
+        elif len({found.rect for found in there}) > 1:
             # Each where it selects anything, if that is known without encoding a crop again.
             known = {self.whole.rect} | ({self._zoomed.rect} if self._zoomed is not None else set())
-            parts = [
-                self.changed(asked, found, (), None) if found.rect in known else found.rect
-                for asked, found in ((clicks, selection), (other_clicks, other))
-                if found is not None
-            ]
-            rects = [part for part in parts if part is not None]
-            return functools.reduce(Rect.union, rects) if rects else None
+            for of, found in asked:
+                rects += self._compared((of, found), None) if found.rect in known else [found.rect]
+        else:
+            rects += self._compared(asked[0], asked[1] if len(asked) == 2 else None)
+        return functools.reduce(Rect.union, rects) if rects else None
+
+    def _compared(self, one: tuple[Clicks, CropPrediction], other: tuple[Clicks, CropPrediction] | None) -> list[Rect]:
+        """Return where the predictions of two selections on one crop differ, or one from nothing; at most one."""
         with self._working():
-            crop = self._crop(there[0].rect)
+            crop = self._crop(one[1].rect)
             found = crop.pipeline.changed(
-                crop.clicks_in(clicks),
-                None if selection is None else selection.prediction,
-                crop.clicks_in(other_clicks),
-                None if other is None else other.prediction,
+                crop.clicks_in(one[0]),
+                one[1].prediction,
+                crop.clicks_in(other[0] if other else ()),
+                other[1].prediction if other else None,
             )
-        return None if found is None else found.shifted(crop.rect.top, crop.rect.left)
+        return [] if found is None else [found.shifted(crop.rect.top, crop.rect.left)]
 
     def to_device(self, alpha: Alpha) -> Array:
         """Bring a matte, uint8, shape (H, W), to the device. The next call overwrites it."""
@@ -471,10 +487,17 @@ class Crops:
     def matte_on_device(self, clicks: Clicks, selection: CropPrediction | None) -> Array:
         """What `matte` returns, on the device; without a selection, zeros. The next call overwrites it."""
         pipeline = cast("DevicePipeline", self.whole.pipeline)
-        if selection is not None and (selection.rect != self.whole.rect or selection.details):
+        if selection is not None and (
+            selection.rect != self.whole.rect or selection.details or selection.kept is not _NOTHING
+        ):
             return pipeline.to_device(self.matte(clicks, selection))
         prediction = None if selection is None else selection.prediction
         return pipeline.matte_on_device(self.whole.clicks_in(clicks), prediction)
+
+    def close(self) -> None:
+        """Release everything but the image; nothing can be predicted or rendered any more."""
+        self.release()
+        self.whole = cast("Crop", None)
 
     def release(self) -> None:
         """Release the crop that is held; predictions made on it stay valid."""

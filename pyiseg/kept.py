@@ -45,6 +45,16 @@ class Kept:
         bounds = nonzero_bounds(alpha, rect) or Rect(rect.top, rect.left, rect.top, rect.left)
         return Kept((*before, _Patch(rect, bounds, _cut(alpha, rect, bounds).copy())))
 
+    def differences(self, other: Kept) -> list[Rect]:
+        """Return rectangles outside of which the alphas of the two are the same."""
+        mine, theirs = ({id(patch): patch for patch in kept._patches} for kept in (self, other))
+        return [patch.rect for name, patch in (mine | theirs).items() if name not in mine or name not in theirs]
+
+    @property
+    def bounds(self) -> list[Rect]:
+        """Rectangles outside of which all alphas are 0."""
+        return [patch.bounds for patch in self._patches]
+
     def alpha(self, rect: Rect) -> Alpha:
         """Return alpha within a rectangle, uint8, of its shape. A fresh array."""
         found = np.zeros(rect.shape, dtype=np.uint8)

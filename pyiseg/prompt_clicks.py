@@ -15,24 +15,27 @@ from pyiseg.prompts import Box, Click, Scribble
 BOX_DISTANCE = 3
 # A scribble is at most so many clicks.
 SCRIBBLE_CLICKS = 4
+# Of so many pixels along a scribble it is seen whether they are as wanted.
+PATH_PIXELS = 4096
 # So many parts of a mask get a click, the largest ones; parts that are smaller than this share of the largest get none.
 MASK_PARTS, MASK_LEAST = 8, 0.02
 
 
-def clicks_of_box(box: Box, view: View) -> tuple[Click, list[Click]]:
+def clicks_of_box(box: Box, window: Rect, view: View) -> tuple[Click, list[Click]]:
     """Return the clicks that stand for a box: one in its middle, which selects, and those outside of its corners.
 
     Args:
         box: On the image.
-        view: How the model sees the image.
+        window: What the network looks at, the whole image or a part of it that holds the box.
+        view: How the model sees that.
 
     Returns:
-        The one that selects, and up to four that remove: where a corner lies at the image's border, there is none.
+        The one that selects, and up to four that remove: where a corner lies at the window's border, there is none.
     """
     (height, width), (rows, columns) = view.image, view.grid
     away_x, away_y = (1 + BOX_DISTANCE * side // pixels for side, pixels in ((width, columns), (height, rows)))
     corners = [(x, y) for y in (box.y0 - away_y, box.y1 + away_y) for x in (box.x0 - away_x, box.x1 + away_x)]
-    around = [Click(x, y, False) for x, y in corners if 0 <= x < width and 0 <= y < height]
+    around = [Click(x, y, False) for x, y in corners if window.has(x, y)]
     return Click((box.x0 + box.x1) // 2, (box.y0 + box.y1) // 2, True), around
 
 
@@ -41,18 +44,22 @@ def rect_of_box(box: Box) -> Rect:
     return Rect(box.y0, box.x0, box.y1 + 1, box.x1 + 1)
 
 
-def path_of_scribble(scribble: Scribble, view: View) -> list[tuple[int, int]]:
+def path_of_scribble(scribble: Scribble, window: Rect, view: View) -> list[tuple[int, int]]:
     """Return the pixels (x, y) along a scribble, two to a grid pixel that it goes through, its ends included.
 
     Args:
         scribble: On the image.
-        view: How the model sees the image.
+        window: What the network looks at, the whole image or a part of it.
+        view: How the model sees that; it gives the size of a grid pixel.
+
+    Returns:
+        At most `PATH_PIXELS`: of a longer scribble fewer to a grid pixel.
     """
     points = np.array(scribble.points, dtype=np.float64)
-    scale = np.array([view.grid[1] / view.image[1], view.grid[0] / view.image[0]])
+    scale = np.array([view.grid[1] / window.shape[1], view.grid[0] / window.shape[0]])
     steps = np.abs(np.diff(points, axis=0) * scale).max(axis=1) if len(points) > 1 else np.zeros(0)
     along = np.concatenate([[0.0], np.cumsum(steps)])
-    places = np.linspace(0, along[-1], 1 + int(np.ceil(2 * along[-1])))
+    places = np.linspace(0, along[-1], min(PATH_PIXELS, 1 + int(np.ceil(2 * along[-1]))))
     xs, ys = (np.floor(np.interp(places, along, points[:, axis]) + 0.5).astype(int) for axis in (0, 1))
     return list(zip(xs.tolist(), ys.tolist(), strict=True))
 
@@ -74,7 +81,8 @@ def next_on_path(wrong: npt.NDArray[np.bool_]) -> int | None:
 def clicks_of_mask(alpha: npt.NDArray[np.float32], view: View) -> list[Click]:
     """Return a click in each part of a mask, where it is deepest.
 
-    What is fed back to the network is what its clicks are connected to, so a part without one would be lost.
+    What is fed back to the network is what its clicks are connected to. Parts without a click stay as they were given,
+    as `pyiseg.kept` keeps what no click is on; only the largest ones are refined.
 
     Args:
         alpha: The mask on the grid, float32, shape (h, w), 0..1; pixels above 0.5 are selected.

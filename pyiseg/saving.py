@@ -8,14 +8,13 @@
      "undone": 1}
 
 ``changes`` are all that was done, in order; the last ``undone`` of them are undone. Coordinates are image pixels.
-A file may come from a stranger: it holds values only, every one is checked as if a user had given it, and nothing in it
-is larger than the image it is opened with.
+A file may come from a stranger: it holds values only, every one is checked as if a user had given it, and how much
+there may be of each is limited. The device is for the reader: another one gives other bits, and is not refused.
 """
 
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import io
 import json
@@ -35,8 +34,9 @@ from pyiseg.prompts import Box, Click, LocalClick, Mask, Prompt, Scribble
 
 FORMAT, VERSION = "pyiseg session", 1
 _BEGIN = f'{{"format": "{FORMAT}"'.encode()
-# No file of this many bytes is a session: thousands of prompts take less than one, and a mask is smaller than an image.
-MOST_BYTES = 256_000_000
+# What a file may hold at most, and what opening it may cost: bytes besides two for each pixel of the image, for a mask;
+# what was done; corners of a scribble; and prompts that are made again, those after each removal counted.
+MOST_BYTES, MOST_CHANGES, MOST_POINTS, MOST_REPLAYED = 4_000_000, 2000, 10_000, 20_000
 
 Change: TypeAlias = "tuple[Prompt | None, int | None]"
 """A prompt that was made, or else which one was removed."""
@@ -137,12 +137,17 @@ class SavedSession:
         listed = content.get("changes")
         if not isinstance(listed, list):
             raise self._damaged("changes", listed)
+        if len(listed) > MOST_CHANGES:
+            raise ValueError(f"'{self._path}' says {len(listed)} things were done, more than the {MOST_CHANGES} it may")
         self.changes: list[Change] = []
-        count = 0
+        count = replayed = 0
         for number, entry in enumerate(listed):
             change = self._change(number, entry, count)
+            replayed += 1 if change[1] is None else count - 1 - change[1]
             count += 1 if change[0] is not None else -1
             self.changes.append(change)
+            if replayed > MOST_REPLAYED:
+                raise ValueError(f"'{self._path}' takes more than {MOST_REPLAYED} prompts to make again: it is refused")
         undone = content.get("undone")
         if isinstance(undone, bool) or not isinstance(undone, int) or not 0 <= undone <= len(listed):
             raise self._damaged("undone", undone)
@@ -156,10 +161,10 @@ class SavedSession:
         """
         now = model_identity(model)
         if now["sha256"] != self.model["sha256"]:
+            made = f"{_short(self.model['name'])} ({_short(self.model['sha256'][:12])})"
             raise ValueError(
-                f"'{self._path}' was made with the model '{self.model['name'][:100]}' ({self.model['sha256'][:12]}), "
-                f"this is '{now['name']}' ({now['sha256'][:12]}): pass model= that one, or replay=True to make the "
-                "prompts again with this one, whose mattes differ"
+                f"'{self._path}' was made with the model {made}, this is '{now['name']}' ({now['sha256'][:12]}): pass "
+                "model= that one, or replay=True to make the prompts again with this one, whose mattes differ"
             )
 
     def _read(self) -> Mapping[str, Any]:
@@ -167,17 +172,18 @@ class SavedSession:
             raise FileNotFoundError(
                 f"no saved session at '{self._path}'; check the path (the working folder is '{Path.cwd()}')"
             )
+        most = MOST_BYTES + 2 * self._shape[0] * self._shape[1]
         with open(self._path, "rb") as file:
-            text = file.read(MOST_BYTES + 1)
-        if len(text) > MOST_BYTES:
-            raise ValueError(f"'{self._path}' is larger than {MOST_BYTES} bytes: it is no saved session")
+            text = file.read(most + 1)
+        if len(text) > most:
+            raise ValueError(f"'{self._path}' is larger than {most} bytes: it is no saved session of this image")
         try:
             content = json.loads(text)
         except (ValueError, RecursionError):
             content = None
         if not isinstance(content, dict) or content.get("format") != FORMAT:
             raise ValueError(f"'{self._path}' is no saved session, or it is damaged: pass what Session.save wrote")
-        if content.get("version") != VERSION:
+        if content.get("version") != VERSION or isinstance(content["version"], bool):
             raise ValueError(
                 f"'{self._path}' is a session of format {_short(content.get('version'))}, this version of pyiseg reads "
                 f"{VERSION}: install a newer pyiseg"
@@ -225,6 +231,8 @@ class SavedSession:
             x0, y0, x1, y1 = entry["box"]
             return prompts.checked_box(x0, y0, x1, y1, self._shape)
         if "scribble" in entry:
+            if isinstance(entry["scribble"], list) and len(entry["scribble"]) > MOST_POINTS:
+                raise ValueError(f"a scribble has at most {MOST_POINTS} points")
             return prompts.checked_scribble(entry["scribble"], entry["fg"], self._shape)
         if "mask" not in entry:
             raise ValueError("it is no prompt that this version knows")
@@ -233,19 +241,21 @@ class SavedSession:
         return prompts.checked_mask(self._mask(entry["mask"]), self._shape)
 
     def _mask(self, text: Any) -> npt.NDArray[np.uint8]:
-        from PIL import Image
+        from PIL.PngImagePlugin import PngImageFile
 
         try:
-            image = Image.open(io.BytesIO(base64.b64decode(text, validate=True)), formats=["PNG"])
-            # Before it is decoded: its size is all that decoding can cost.
-            if image.mode != "L" or (image.height, image.width) != self._shape:
-                raise ValueError("its mask is of another size or kind than the image")
-            return np.asarray(image)
-        except (binascii.Error, OSError, SyntaxError, Image.DecompressionBombError) as error:
-            raise ValueError(f"its mask is damaged ({error})") from None
+            # Not Image.open, which refuses large images: its size is compared with the image's, before it is decoded.
+            image = PngImageFile(io.BytesIO(base64.b64decode(text, validate=True)))
+            right = image.mode == "L" and (image.height, image.width) == self._shape
+            mask = np.array(image) if right else None
+        except Exception as error:  # Pillow's decoders have no common one
+            raise ValueError(f"its mask is damaged ({_short(str(error))})") from None
+        if mask is None:
+            raise ValueError("its mask is of another size or kind than the image")
+        return mask
 
     def _damaged(self, where: str, value: Any, why: str = "") -> ValueError:
-        said = f": {why}" if why else ""
+        said = f": {why if len(why) <= 300 else why[:300] + '…'}" if why else ""
         return ValueError(f"'{self._path}' is damaged: {where} is {_short(value)}{said}; pass what Session.save wrote")
 
 

@@ -158,7 +158,7 @@ class Session:
         """Make a prompt without rendering the matte, and return where it changed: for large images, with `alpha_in`.
 
         Args:
-            prompt: A `pyiseg.Click`, or a ``LocalClick``, ``Box`` or ``Scribble`` of `pyiseg.prompts`.
+            prompt: A `pyiseg.Click`, `pyiseg.LocalClick`, `pyiseg.Box` or `pyiseg.Scribble`.
 
         Returns:
             What `changed` is.
@@ -342,7 +342,7 @@ class Session:
         """Give back what the session holds, such as memory on a GPU; it cannot be used any more. ``with`` does it."""
         with self._lock:
             if not self._closed:
-                self._crops.release()
+                self._crops.close()
                 self._history.clear()
                 self._before = ()
                 self._closed = True
@@ -464,7 +464,7 @@ class Session:
         Of an image more than six times as long as wide, a window or a crop of that; outside of the window alpha stays.
         A `pyiseg.geometry.Rect`: rows top to bottom - 1 and columns left to right - 1 of the image.
         """
-        with self._lock:
+        with self._at_work():
             last = self._history.steps[-1:]
             return last[0].selection.rect if last and last[0].selection is not None else self._crops.whole.rect
 

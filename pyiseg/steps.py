@@ -55,7 +55,8 @@ def after(crops: Crops, steps: Steps, prompt: Prompt) -> Steps:
 
 def _scribble(crops: Crops, before: Step | None, scribble: Scribble) -> Step:
     """Click along a scribble, one click after the other, each where most of it is not yet as wanted."""
-    path = prompt_clicks.path_of_scribble(scribble, crops.whole.view)
+    x, y = scribble.points[0]
+    path = prompt_clicks.path_of_scribble(scribble, *crops.window_around(Rect(y, x, y + 1, x + 1)))
     clicks, selection = (before.clicks, before.selection) if before else ((), None)
     made = list[int]()
     for _ in range(prompt_clicks.SCRIBBLE_CLICKS):
@@ -86,13 +87,15 @@ def without(crops: Crops, steps: Steps, place: int) -> Steps:
 
 
 def _box(crops: Crops, before: Step | None, box: Box) -> Step:
-    inside, around = prompt_clicks.clicks_of_box(box, crops.whole.view)
-    found = crops.predict_in(prompt_clicks.rect_of_box(box), inside, around)
+    wanted = prompt_clicks.rect_of_box(box)
+    window, view = crops.window_around(wanted)
+    inside, around = prompt_clicks.clicks_of_box(box, window, view)
+    found = crops.predict_in(wanted, inside, around)
     # The clicks around it have done their part: kept, they would stand in the way of later ones.
     clicks = (inside,)
     if before is None or before.selection is None:
         return Step(box, clicks, found)
-    return Step(box, (*before.clicks, inside), crops.union(before.clicks, before.selection, clicks, found))
+    return Step(box, (*before.clicks, inside), crops.union(before.clicks, before.selection, clicks, found, wanted))
 
 
 def _begin(crops: Crops, mask: Mask) -> Step:

@@ -30,6 +30,7 @@ from pyiseg.prompts import (
 )
 
 SHAPE = (30, 50)
+WHOLE = Rect(0, 0, 300, 600)
 VIEW = View((300, 600), (128, 256), (64, 128))
 
 
@@ -138,27 +139,32 @@ def test_a_click_is_checked() -> None:
     assert checked_click(2.5, np.uint8(3), np.False_, SHAPE) == Click(3, 3, False)
     with pytest.raises(ValueError, match="y is 30, outside the image: it must be from 0 to 29"):
         checked_click(3, 30, True, SHAPE)
+    with pytest.raises(ValueError, match=r"x is (a int of very many digits|1000.*…), outside"):
+        checked_click(10**5000, 0, True, SHAPE)
+    with pytest.raises(ValueError, match="pass a pair") as caught:
+        checked_scribble([tuple(range(100_000))], True, SHAPE)
+    assert len(str(caught.value)) < 300
     with pytest.raises(ValueError, match="fg is 'bg'; pass True to select or False to remove"):
         checked_fg("bg")
 
 
 def test_a_box_is_clicked_in_its_middle_and_around_its_corners() -> None:
-    inside, around = clicks_of_box(Box(100, 100, 201, 151), VIEW)
+    inside, around = clicks_of_box(Box(100, 100, 201, 151), WHOLE, VIEW)
     assert inside == Click(150, 125, True)
     assert sorted(around) == [(x, y, False) for x in (85, 216) for y in (85, 166)]
-    assert clicks_of_box(Box(0, 0, 599, 299), VIEW)[1] == []
-    assert clicks_of_box(Box(0, 100, 100, 299), VIEW)[1] == [Click(115, 85, False)]
+    assert clicks_of_box(Box(0, 0, 599, 299), WHOLE, VIEW)[1] == []
+    assert clicks_of_box(Box(0, 100, 100, 299), WHOLE, VIEW)[1] == [Click(115, 85, False)]
     assert rect_of_box(Box(3, 4, 20, 25)) == Rect(4, 3, 26, 21)
 
 
 def test_a_scribble_goes_through_every_grid_pixel_on_its_way() -> None:
-    path = path_of_scribble(Scribble(((10, 20), (500, 20), (500, 250)), True), VIEW)
+    path = path_of_scribble(Scribble(((10, 20), (500, 20), (500, 250)), True), WHOLE, VIEW)
     assert path[0] == (10, 20)
     assert path[-1] == (500, 250)
     placed = VIEW.grid_clicks([(x, y, 1) for x, y in path])
     assert np.abs(np.diff(placed[:, :2], axis=0)).max() == 1
-    assert path_of_scribble(Scribble(((7, 8),), True), VIEW) == [(7, 8)]
-    assert path_of_scribble(Scribble(((7, 8), (7, 8)), True), VIEW) == [(7, 8)]
+    assert path_of_scribble(Scribble(((7, 8),), True), WHOLE, VIEW) == [(7, 8)]
+    assert path_of_scribble(Scribble(((7, 8), (7, 8)), True), WHOLE, VIEW) == [(7, 8)]
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,8 @@ import base64
 import dataclasses
 import io
 import json
+import struct
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -110,6 +112,15 @@ def png(size: tuple[int, int], mode: str = "L") -> str:
     return base64.b64encode(buffer.getvalue()).decode()
 
 
+def damaged_profile() -> str:
+    """A PNG whose color profile is cut off; Pillow's decoder ends in an IndexError."""
+    buffer = io.BytesIO()
+    Image.new("L", PHOTO.shape[1::-1]).save(buffer, format="PNG")
+    chunk = b"iCCP"
+    part = struct.pack(">I", 0) + chunk + struct.pack(">I", zlib.crc32(chunk))
+    return base64.b64encode(buffer.getvalue()[:33] + part + buffer.getvalue()[33:]).decode()
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -137,6 +148,11 @@ def png(size: tuple[int, int], mode: str = "L") -> str:
         ({"changes": [{"mask": "no base64 !"}]}, "its mask is damaged"),
         ({"changes": [{"mask": "aGVsbG8="}]}, "its mask is damaged"),
         ({"changes": [{"mask": 7}]}, r"changes\[0\]"),
+        ({"changes": [{"mask": damaged_profile()}]}, "mask"),
+        ({"changes": [{"click": [1, 2, True]}] * 3000}, "says 3000 things were done, more than the 2000"),
+        ({"changes": [{"click": [1, 2, True]}] * 900 + [{"remove": 0}] * 100}, "takes more than 20000 prompts"),
+        ({"changes": [{"scribble": [[1, 2]] * 20_000, "fg": True}]}, "at most 10000 points"),
+        ({"version": True}, "is a session of format True"),
         ({"undone": 99}, "undone is 99"),
         ({"undone": -1}, "undone is -1"),
         ({"undone": True}, "undone is True"),
@@ -168,8 +184,8 @@ def test_every_cut_off_file_is_refused(toy: Path, saved: Path) -> None:
 
 def test_a_file_that_is_too_large_is_not_read(toy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pyiseg.saving.MOST_BYTES", 10)
-    (tmp_path / "s.json").write_bytes(b" " * 11)
-    with pytest.raises(ValueError, match="is larger than 10 bytes"):
+    (tmp_path / "s.json").write_bytes(b" " * (11 + 2 * PHOTO.shape[0] * PHOTO.shape[1]))
+    with pytest.raises(ValueError, match="is larger than 9610 bytes"):
         Session.load(tmp_path / "s.json", PHOTO, model=toy)
 
 
@@ -188,3 +204,10 @@ def test_where_nothing_can_be_written_nothing_is_lost(toy: Path, saved: Path, tm
     (tmp_path / "photo.jpg").unlink()
     assert saved.read_bytes() == before
     assert [path.name for path in tmp_path.iterdir()] == ["session.json"]
+
+
+def test_a_mask_of_a_very_large_image_comes_back(toy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    session = Session(PHOTO, model=toy, mask=np.full(PHOTO.shape[:2], 255, np.uint8))
+    session.save(tmp_path / "s.json")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    assert same(Session.load(tmp_path / "s.json", PHOTO, model=toy).alpha, session.alpha)

@@ -131,7 +131,7 @@ def test_a_prompt_is_added_as_its_method_does_it(toy: Path) -> None:
 @pytest.mark.parametrize(
     ("prompt", "message"),
     [
-        ((3, 4, True), r"prompt is \(3, 4, True\); pass a pyiseg.Click"),
+        ((3, 4, True), r"prompt is \(3, 4, True\); pass a pyiseg.Click, pyiseg.LocalClick"),
         (Mask(np.zeros(PHOTO.shape[:2], np.uint8)), r"a session begins with a mask"),
         (Click(300, 3, True), "x is 300, outside the image"),
         (LocalClick(3, -3, True), "y is -3, outside the image"),
@@ -195,3 +195,39 @@ def test_zooming_in_does_not_change_the_whole_image() -> None:
         assert rect.area < 0.3 * 900 * 1200
         before = after
     assert session.crop.area < 900 * 1200
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("shape", [(60, 80), (30, 300), (400, 24)])
+def test_whatever_is_done_outside_of_what_changed_all_is_as_it_was(tmp_path: Path, shape: Any, seed: int) -> None:
+    """Long images too, whose windows leave selections behind; with and without a mask to begin with."""
+    rng, (height, width) = np.random.default_rng(seed), shape
+    mask = (rng.random(shape) < 0.3).astype(np.float32) * (rng.random() < 0.5)
+    session = Session(photo(*shape), model=build(tmp_path / "toy", **COLOR), mask=mask)
+    before = session.alpha
+    for _ in range(14):
+        x, y, a, b = (int(rng.integers(n)) for n in (width, height, width, height))
+        fg = bool(rng.random() < 0.6)
+        count = len(session.prompts)
+        prompts = Click(x, y, fg), LocalClick(x, y, fg), Box(x, y, a, b), Scribble(((x, y), (a, b)), fg)
+        kind = int(rng.integers(7))
+        if kind < len(prompts):
+            session.add(prompts[kind])
+        elif kind == 6 and count:
+            session.remove(int(rng.integers(count)))
+        else:
+            (session.undo if kind == 4 else session.redo)()
+        after, rect = session.alpha, session.changed
+        outside_is_the_same(before, after, rect)
+        assert same(session.alpha_in(rect), after[rect.slices])
+        before = after
+
+
+def test_removing_a_click_of_another_window_changes_that(tmp_path: Path) -> None:
+    session = Session(photo(40, 800), model=build(tmp_path / "toy", **COLOR))
+    for x in (60, 400, 740):
+        session.click(x, 20)
+    before = session.alpha
+    session.remove(0)
+    outside_is_the_same(before, session.alpha, session.changed)
+    assert session.changed.left < 100

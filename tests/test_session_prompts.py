@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+from support.devices import standin
 from support.toy_device import Devices, both, gpu, watched
-from support.toy_model import CLICKS, PHOTO, build, same
+from support.toy_model import CLICKS, PHOTO, build, photo, same
 
 import pyiseg
 from pyiseg import Session
@@ -260,3 +262,45 @@ def test_on_a_gpu_the_bits_are_those_of_the_cpu(tmp_path: Path, gpu: Devices, va
     np.testing.assert_array_equal(masked[1].alpha, masked[0].alpha)
     np.testing.assert_array_equal(masked[1].click(70, 40), masked[0].click(70, 40))
     np.testing.assert_array_equal(masked[1].click(5, 5, False, local=True), masked[0].click(5, 5, False, local=True))
+
+
+def test_a_click_keeps_the_parts_of_a_mask_that_it_is_not_on() -> None:
+    """There may be more of them than get clicks of their own, and small ones beside large ones."""
+    rows, columns = np.mgrid[:600, :800]
+    truth = np.zeros((600, 800), np.bool_)
+    for x in range(60, 800, 160):
+        for y in range(60, 600, 120):
+            truth |= np.hypot(columns - x, rows - y) <= 32
+    truth[:12, :12] = True
+    rgb = np.where(truth[..., None], (200, 60, 50), (90, 120, 90)).astype(np.uint8)
+    session = Session(rgb, mask=truth)
+    session.click(60, 60)
+    assert (session.mask & truth).sum() > 0.98 * (session.mask | truth).sum()
+    assert same(session.alpha[:12, :12], np.full((12, 12), 255, np.uint8))
+    session.click(6, 6, False)
+    assert session.alpha[6, 6] < 128
+    assert (session.mask & truth).sum() > 0.97 * truth.sum()
+
+
+def test_a_mask_on_a_long_image_stays_as_it_is_far_from_a_click(tmp_path: Path) -> None:
+    matte = np.zeros((40, 800), np.uint8)
+    matte[5:35, 60:120] = np.random.default_rng(0).integers(1, 256, (30, 60))
+    session = Session(photo(40, 800), model=build(tmp_path / "toy"), mask=matte)
+    session.click(700, 20)
+    assert same(session.alpha[:, :200], matte[:, :200])
+    session.box(500, 5, 540, 30)
+    assert same(session.alpha[:, :200], matte[:, :200])
+
+
+def test_a_closed_session_holds_nothing_on_the_device(toy: Path, gpu: Devices) -> None:
+    image = pyiseg.Image(PHOTO, model=toy, device="cuda")
+    gc.collect()
+    standin().synchronize()
+    before = standin().allocated()
+    session = Session(image)
+    session.click(60, 30)
+    session.close()
+    gc.collect()
+    standin().synchronize()
+    assert standin().allocated() <= before
+    assert session.shape == PHOTO.shape[:2]
