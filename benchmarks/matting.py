@@ -43,7 +43,8 @@ from tqdm import tqdm
 
 from export.cli import run_main
 from pyiseg import Image, Model, load_model
-from pyiseg.crops import CropPrediction, Crops
+from pyiseg.crop import CropPrediction
+from pyiseg.crops import Crops
 from pyiseg.evaluation.robot import next_click
 from pyiseg.session import Click
 

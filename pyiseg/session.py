@@ -99,7 +99,7 @@ class Session:
         """Add one click and return the new alpha matte. What was undone before can no longer be redone.
 
         A click is superseded by a later one with the other label so close to it that the network cannot tell them
-        apart (`pyiseg.crops.in_force`).
+        apart (`pyiseg.crop.in_force`).
 
         Args:
             x: Column in the session's image, 0 to W - 1. Integers are pixel centers, (0, 0) is the top-left one;

@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from pyiseg import prompt_clicks
-from pyiseg.crops import CropPrediction, Crops
+from pyiseg.crop import CropPrediction
+from pyiseg.crops import Crops
 from pyiseg.geometry import Rect
 from pyiseg.prompts import Box, Click, LocalClick, Mask, Prompt, Scribble
 

@@ -26,6 +26,7 @@ ROOMS = (
     "session",
     "steps",
     "crops",
+    "crop",
     "image",
     "backend",
     "tensorrt",

@@ -11,7 +11,7 @@ from support.toy_device import Devices, both, gpu
 from support.toy_model import PHOTO, same
 
 from pyiseg import Session
-from pyiseg.crops import in_force
+from pyiseg.crop import in_force
 
 __all__ = ["gpu"]  # a fixture
 

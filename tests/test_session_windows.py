@@ -15,7 +15,7 @@ from support.toy_device import Devices, gpu, on_device, on_host, watched
 from support.toy_model import change_manifest, same
 
 from pyiseg import Image, Session, backend, load_model
-from pyiseg.crops import in_force
+from pyiseg.crop import in_force
 from pyiseg.geometry import Rect, View
 from pyiseg.runtime import history as device_history
 

@@ -17,7 +17,7 @@ from support.toy_device import Devices, gpu, on_device, on_host, standing_in, wa
 from support.toy_model import change_manifest, photo, same
 
 from pyiseg import Image, ModelError, Session, _core, backend, load_model, zoom
-from pyiseg.crops import Crop
+from pyiseg.crop import Crop
 from pyiseg.geometry import Rect, View
 from pyiseg.image import HELD_CROPS
 from pyiseg.model import Zoom

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from pyiseg import Image, Session
-from pyiseg.crops import Clicks, CropPrediction, Crops
+from pyiseg.crop import Clicks, CropPrediction
+from pyiseg.crops import Crops
 from pyiseg.geometry import Rect
 
 
