@@ -40,7 +40,7 @@ BAD = [-1, 80, 79.5, -0.51, 10**400, float("nan"), float("inf"), np.float32("nan
 def test_bad_coordinates(session: Session, bad: Any) -> None:
     with pytest.raises(ValueError, match=r"^x is .*0 to 79") as caught:
         session.click(bad, 5)
-    assert repr(bad) in str(caught.value)
+    assert repr(bad)[:80] in str(caught.value)
     with pytest.raises(ValueError, match=r"^y is .*0 to 59"):
         session.click(5, bad)
     assert session.clicks == ()
@@ -105,7 +105,7 @@ def test_a_click_that_fails_leaves_the_session_as_it_was(toy: Path, watched: Dev
 
 @pytest.mark.parametrize("copier", [copy.copy, copy.deepcopy, pickle.dumps])
 def test_a_session_is_not_copied(session: Session, copier: Callable[[Session], object]) -> None:
-    with pytest.raises(TypeError, match=r"session\.image and session\.clicks"):
+    with pytest.raises(TypeError, match=r"session\.save\(file\) keeps what was done"):
         copier(session)
 
 
