@@ -56,6 +56,14 @@ def matting_objects(data: Path, name: str = "matting_*") -> list[Path]:
     return sorted((data / "train" / "objects").glob(name))
 
 
+def measured_objects(data: Path, name: str = "matting_*") -> list[Path]:
+    """Return what `matting_objects` does; that there are none is a `ValueError`."""
+    found = matting_objects(data, name)
+    if not found:
+        raise ValueError(f"--data {data} has no train/objects/{name}; these are the objects that are measured")
+    return found
+
+
 def soft(data: Path, objects: Sequence[Path]) -> Iterator[tuple[Rgb, Array]]:
     """Yield objects laid over backgrounds, and their true alpha.
 

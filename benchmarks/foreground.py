@@ -29,8 +29,8 @@ from typing import Any
 
 import cv2
 import numpy as np
-from ceiling_images import SEED, Rgb, matting_objects, soft
-from machine import describe, median_p95, write_json
+from ceiling_images import SEED, Rgb, matting_objects, measured_objects, soft
+from machine import check_output, describe, median_p95, write_json
 from numpy.typing import NDArray
 from soft_edges import OBJECTS
 from tqdm import tqdm
@@ -177,11 +177,8 @@ def _run(args: argparse.Namespace) -> None:
         pymatting = version("pymatting")
     except ImportError:
         raise ValueError("this compares with pymatting; install it: pip install pymatting") from None
-    if args.output is not None and args.output.is_dir():
-        raise ValueError(f"-o {args.output} is a folder; pass the path of a JSON file")
-    objects = matting_objects(args.data)
-    if not objects:
-        raise ValueError(f"--data {args.data} has no train/objects/matting_*; errors are measured on these objects")
+    check_output(args.output)
+    objects = measured_objects(args.data)
     timed = {"crisp": times(crisp()), "hair": times(hair())}
     for name, taken in timed.items():
         print(f"{name} ({100 * taken['soft_share']:.1f} % soft):")

@@ -43,6 +43,12 @@ def median_p95(seconds: Sequence[float]) -> dict[str, float]:
     return {"median_ms": round(float(np.median(ms)), 2), "p95_ms": round(float(np.percentile(ms, 95)), 2), "n": len(ms)}
 
 
+def check_output(path: Path | None) -> None:
+    """Refuse what a result cannot be written to, before anything is measured; None writes none."""
+    if path is not None and path.is_dir():
+        raise ValueError(f"-o {path} is a folder; pass the path of a JSON file")
+
+
 def write_json(path: Path, content: dict[str, Any]) -> None:
     """Write a result whole: temporary file, then rename."""
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -35,18 +35,17 @@ from typing import Any
 
 import cv2
 import numpy as np
-from ceiling_images import SEED, Array, Rgb, matting_objects, soft
-from machine import describe, median_p95, write_json
+from ceiling_images import SEED, Array, Rgb, measured_objects, soft
+from machine import check_output, describe, median_p95, write_json
 from numpy.typing import NDArray
 from soft_edges import OBJECTS
 from tqdm import tqdm
 
 from export.cli import run_main
-from pyiseg import Image, Model, load_model
+from pyiseg import Click, Image, Model, load_model
 from pyiseg.crop import CropPrediction
 from pyiseg.crops import Crops
 from pyiseg.evaluation.robot import next_click
-from pyiseg.session import Click
 
 AFTER = (1, 3, 5, 10)
 TRIMAP = 10
@@ -182,12 +181,9 @@ def _run(args: argparse.Namespace) -> None:
         pymatting = version("pymatting")
     except ImportError:
         raise ValueError("closed-form matting needs pymatting; install it: pip install pymatting") from None
-    if args.output is not None and args.output.is_dir():
-        raise ValueError(f"-o {args.output} is a folder; pass the path of a JSON file")
+    check_output(args.output)
     model = load_model(args.model)
-    objects = matting_objects(args.data, OBJECTS)
-    if not objects:
-        raise ValueError(f"--data {args.data} has no train/objects/{OBJECTS}; these are the objects that are measured")
+    objects = measured_objects(args.data, OBJECTS)
     seconds: list[float] = []
 
     def solve(rgb: Rgb, mask: NDArray[np.bool_]) -> Array:

@@ -26,8 +26,8 @@ from typing import Any
 
 import cv2
 import numpy as np
-from ceiling_images import SEED, Array, Rgb, matting_objects, soft
-from machine import describe, write_json
+from ceiling_images import SEED, Array, Rgb, measured_objects, soft
+from machine import check_output, describe, write_json
 from numpy.typing import NDArray
 from tqdm import tqdm
 
@@ -169,12 +169,9 @@ def main() -> None:
 
 
 def _run(args: argparse.Namespace) -> None:
-    if args.output is not None and args.output.is_dir():
-        raise ValueError(f"-o {args.output} is a folder; pass the path of a JSON file")
+    check_output(args.output)
     models = read_models(args.models)
-    objects = matting_objects(args.data, OBJECTS)
-    if not objects:
-        raise ValueError(f"--data {args.data} has no train/objects/{OBJECTS}; these are the objects that are measured")
+    objects = measured_objects(args.data, OBJECTS)
     found = measure(args.data, objects, models)
     means = rows(found)
     print(f"{len(objects)} objects\n\n{table(means)}")

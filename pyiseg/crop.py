@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from pyiseg.details import Detail
 from pyiseg.geometry import Rect, View
-from pyiseg.kept import Kept
+from pyiseg.kept import Kept, grown
 from pyiseg.runtime.pipeline import Pipeline, Prediction
 
 Click: TypeAlias = tuple[int, int, bool]
@@ -103,13 +103,4 @@ def connected_change(
     changed = np.where((new > 0.5) != (old > 0.5), np.float32(1), np.float32(0))
     labels, kept = np.empty(old.shape, np.int32), np.empty(old.shape, np.float32)
     _core.keep_clicked_components(changed, click, 0, labels, kept)
-    near = kept > 0
-    for axis in (0, 1):
-        reached = near.copy()
-        for shift in range(1, margin + 1):
-            here, there = [slice(None)] * 2, [slice(None)] * 2
-            here[axis], there[axis] = slice(shift, None), slice(None, -shift)
-            reached[tuple(here)] |= near[tuple(there)]
-            reached[tuple(there)] |= near[tuple(here)]
-        near = reached
-    return near
+    return grown(kept > 0, margin)

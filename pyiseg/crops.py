@@ -74,12 +74,12 @@ class Crops:
                 found = found._replace(details=previous.details)
             return self._with_detail(clicks, found)
 
-    def start(self, mask: Alpha) -> tuple[CropPrediction, View]:
+    def start(self, mask: Alpha) -> tuple[CropPrediction, View, npt.NDArray[np.float32]]:
         """Return what `predict` goes on from where a selection begins with a matte, uint8, shape (H, W), not all 0.
 
         Returns:
-            It: at the image's own resolution the matte is what it is, and not what would be rendered of it. And how the
-            model sees what it was made on, its ``rect``.
+            It: at the image's own resolution the matte is what it is, and not what would be rendered of it. How the
+            model sees what it was made on, its ``rect``. And the matte on the grid of that, float32, shape (h, w).
         """
         whole, kept = self.whole.rect, _NOTHING.with_window(self.whole.rect, mask)
         window = whole
@@ -89,14 +89,9 @@ class Crops:
             window = windows.choose_window(whole.shape, None, bounds, middle)
         with self._working():
             crop = self._crop(window)
-            carried = crop.pipeline.carry(kept.on_grid(window, crop.view.grid))
-        return CropPrediction(carried, window, window, kept, given=True), crop.view
-
-    def selected(self, clicks: Clicks, selection: CropPrediction) -> npt.NDArray[np.float32]:
-        """Return a selection on the grid of its crop, float32, shape (h, w), 0..1; arguments as for `matte`."""
-        with self._working():
-            crop = self._crop(selection.rect)
-            return crop.pipeline.on_grid(crop.clicks_in(clicks), selection.prediction)
+            alpha = kept.on_grid(window, crop.view.grid)
+            carried = crop.pipeline.carry(alpha)
+        return CropPrediction(carried, window, window, kept, given=True), crop.view, alpha
 
     def along(
         self, path: Sequence[tuple[int, int]], clicks: Clicks, selection: CropPrediction | None

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pyiseg.geometry import Rect, View
+from pyiseg.kept import nonzero_bounds
 
 # Grid pixels that the two clicks are apart in their crop.
 _APART = 3
@@ -34,11 +35,7 @@ class Detail(NamedTuple):
     @classmethod
     def of(cls, crop: Rect, before: npt.NDArray[np.uint8], alpha: npt.NDArray[np.uint8]) -> Detail:
         """Return what has changed in a crop, with no more around it than need be; the arrays are copied."""
-        changed = before != alpha
-        rows, columns = (np.flatnonzero(changed.any(axis=axis)) for axis in (1, 0))
-        if not rows.size:
-            rows = columns = np.zeros(1, dtype=np.intp)
-        part = Rect(int(rows[0]), int(columns[0]), int(rows[-1]) + 1, int(columns[-1]) + 1)
+        part = nonzero_bounds((before != alpha).view(np.uint8), Rect(0, 0, *alpha.shape)) or Rect(0, 0, 1, 1)
         return cls(crop, part.shifted(crop.top, crop.left), before[part.slices].copy(), alpha[part.slices].copy())
 
     def put_on(self, alpha: npt.NDArray[np.uint8], rect: Rect) -> None:

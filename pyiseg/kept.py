@@ -41,7 +41,7 @@ class Kept:
             rect: The window.
             alpha: uint8, of its shape; it is copied.
         """
-        before = tuple(patch for patch in self._patches if _common(patch.rect, rect) != patch.rect)
+        before = tuple(patch for patch in self._patches if patch.rect.common(rect) != patch.rect)
         bounds = nonzero_bounds(alpha, rect) or Rect(rect.top, rect.left, rect.top, rect.left)
         return Kept((*before, _Patch(rect, bounds, _cut(alpha, rect, bounds).copy())))
 
@@ -59,9 +59,9 @@ class Kept:
         """Return alpha within a rectangle, uint8, of its shape. A fresh array."""
         found = np.zeros(rect.shape, dtype=np.uint8)
         for patch in self._patches:
-            if covered := _common(patch.rect, rect):
+            if covered := patch.rect.common(rect):
                 _cut(found, rect, covered)[...] = 0
-            if stored := _common(patch.bounds, rect):
+            if stored := patch.bounds.common(rect):
                 _cut(found, rect, stored)[...] = _cut(patch.alpha, patch.bounds, stored)
         return found
 
@@ -108,9 +108,7 @@ class Kept:
         if not free.any():
             return None
         # With its soft edge, which reaches into the grid pixels around it.
-        wide = np.pad(free, 1)
-        wide = wide[:-2] | wide[1:-1] | wide[2:]
-        wide = (wide[:, :-2] | wide[:, 1:-1] | wide[:, 2:]) & (touched == 0)
+        wide = grown(free, 1) & (touched == 0)
         for x, y, _ in clicks.tolist():  # also where one meets the soft edge alone
             wide[max(0, y - 1) : y + 2, max(0, x - 1) : x + 2] = False
         rows, columns = (np.arange(n) * m // n for n, m in zip(rect.shape, grid, strict=True))
@@ -119,7 +117,7 @@ class Kept:
         return found
 
     def _selects_in(self, rect: Rect) -> bool:
-        return any(_common(patch.bounds, rect) for patch in self._patches)
+        return any(patch.bounds.common(rect) for patch in self._patches)
 
 
 def nonzero_bounds(alpha: Alpha, rect: Rect, least: int = 1) -> Rect | None:
@@ -138,12 +136,16 @@ def nonzero_bounds(alpha: Alpha, rect: Rect, least: int = 1) -> Rect | None:
     return Rect(top, left, rect.top + int(rows[-1]) + 1, rect.left + int(columns[-1]) + 1)
 
 
-def _common(one: Rect, other: Rect) -> Rect | None:
-    top, left = max(one.top, other.top), max(one.left, other.left)
-    bottom, right = min(one.bottom, other.bottom), min(one.right, other.right)
-    return Rect(top, left, bottom, right) if top < bottom and left < right else None
+def grown(mask: npt.NDArray[np.bool_], margin: int) -> npt.NDArray[np.bool_]:
+    """Return a mask, bool, shape (h, w), and all within so many rows and columns of it. Fresh."""
+    found = np.array(mask)
+    for _ in range(margin):
+        wide = np.pad(found, 1)
+        wide = wide[:-2] | wide[1:-1] | wide[2:]
+        found = wide[:, :-2] | wide[:, 1:-1] | wide[:, 2:]
+    return found
 
 
 def _cut(alpha: Alpha, rect: Rect, part: Rect) -> Alpha:
     """Return a view of a part of what covers a rectangle."""
-    return alpha[part.top - rect.top : part.bottom - rect.top, part.left - rect.left : part.right - rect.left]
+    return alpha[part.within(rect).slices]

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from pyiseg import images
 from pyiseg.geometry import Rect
+from pyiseg.kept import nonzero_bounds
 
 Number: TypeAlias = "float | np.integer[Any] | np.floating[Any]"
 
@@ -63,10 +64,7 @@ class Mask:
     @property
     def bounds(self) -> Rect | None:
         """The smallest rectangle around what is not 0; None where all is."""
-        rows, columns = (np.flatnonzero(self.alpha.any(axis=axis)) for axis in (1, 0))
-        if not rows.size:
-            return None
-        return Rect(int(rows[0]), int(columns[0]), int(rows[-1]) + 1, int(columns[-1]) + 1)
+        return nonzero_bounds(self.alpha, Rect(0, 0, *self.alpha.shape))
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Mask) and np.array_equal(self.alpha, other.alpha)
@@ -100,7 +98,7 @@ def checked(prompt: Any, shape: tuple[int, int]) -> Prompt:
     if isinstance(prompt, Mask):
         raise ValueError("a session begins with a mask, pyiseg.Session(image, mask=mask); it cannot be added later")
     raise ValueError(
-        f"prompt is {_short(prompt)}; pass a pyiseg.Click, pyiseg.LocalClick, pyiseg.Box or pyiseg.Scribble"
+        f"prompt is {shortened(prompt)}; pass a pyiseg.Click, pyiseg.LocalClick, pyiseg.Box or pyiseg.Scribble"
     )
 
 
@@ -113,10 +111,10 @@ def checked_rect(rect: Any, shape: tuple[int, int]) -> Rect:
     try:
         top, left, bottom, right = (operator.index(value) for value in rect)
     except (TypeError, ValueError):
-        raise ValueError(f"rect is {_short(rect)}; pass (top, left, bottom, right) in whole numbers") from None
+        raise ValueError(f"rect is {shortened(rect)}; pass (top, left, bottom, right) in whole numbers") from None
     if not (0 <= top <= bottom <= shape[0] and 0 <= left <= right <= shape[1]):
         raise ValueError(
-            f"rect is {_short(tuple(rect))}; pass (top, left, bottom, right) with rows from 0 to {shape[0]} and "
+            f"rect is {shortened(tuple(rect))}; pass (top, left, bottom, right) with rows from 0 to {shape[0]} and "
             f"columns from 0 to {shape[1]}, top and left first"
         )
     return Rect(top, left, bottom, right)
@@ -157,17 +155,17 @@ def checked_scribble(points: Iterable[Any], fg: bool | np.bool_, shape: tuple[in
         ValueError: There is no point, or one is not a pair of finite numbers inside the image.
     """
     if isinstance(points, (str, bytes)):
-        raise ValueError(f"points is {_short(points)}; pass pairs of numbers, as in [(10, 20), (30, 25)]")
+        raise ValueError(f"points is {shortened(points)}; pass pairs of numbers, as in [(10, 20), (30, 25)]")
     try:
         listed = [tuple(point) for point in points]
     except TypeError:
-        raise ValueError(f"points is {_short(points)}; pass pairs of numbers, as in [(10, 20), (30, 25)]") from None
+        raise ValueError(f"points is {shortened(points)}; pass pairs of numbers, as in [(10, 20), (30, 25)]") from None
     if not listed:
         raise ValueError("points is empty; pass at least one pair of numbers, as in [(10, 20), (30, 25)]")
     found = []
     for number, point in enumerate(listed):
         if len(point) != 2:
-            raise ValueError(f"points[{number}] is {_short(point)}; pass a pair of numbers (x, y)")
+            raise ValueError(f"points[{number}] is {shortened(point)}; pass a pair of numbers (x, y)")
         x, y = point
         found.append((_pixel(f"points[{number}] x", x, shape[1]), _pixel(f"points[{number}] y", y, shape[0])))
     return Scribble(tuple(found), checked_fg(fg))
@@ -230,14 +228,14 @@ def checked_fg(fg: Any) -> bool:
     # Not bool(fg): that would make a selecting click of the text "bg".
     if isinstance(fg, (bool, np.bool_)) or (isinstance(fg, (int, np.integer)) and fg in (0, 1)):
         return bool(fg)
-    raise ValueError(f"fg is {_short(fg)}; pass True to select or False to remove")
+    raise ValueError(f"fg is {shortened(fg)}; pass True to select or False to remove")
 
 
 def _whole(name: str, value: Number) -> int:
     """A coordinate as the index of a pixel, wherever it lies."""
     pixel = _nearest(value)
     if pixel is None:
-        raise ValueError(f"{name} is {_short(value)}; pass a finite number")
+        raise ValueError(f"{name} is {shortened(value)}; pass a finite number")
     return pixel
 
 
@@ -245,9 +243,9 @@ def _pixel(name: str, value: Number, length: int) -> int:
     """A coordinate as the index of a pixel, checked."""
     pixel = _nearest(value)
     if pixel is None:
-        raise ValueError(f"{name} is {_short(value)}; pass a finite number, from 0 to {length - 1} in this image")
+        raise ValueError(f"{name} is {shortened(value)}; pass a finite number, from 0 to {length - 1} in this image")
     if not 0 <= pixel < length:
-        raise ValueError(f"{name} is {_short(value)}, outside the image: it must be from 0 to {length - 1}")
+        raise ValueError(f"{name} is {shortened(value)}, outside the image: it must be from 0 to {length - 1}")
     return pixel
 
 
@@ -260,8 +258,8 @@ def _nearest(value: Number) -> int | None:
     return None
 
 
-def _short(value: Any) -> str:
-    """Return a value as Python shows it, cut where it is long."""
+def shortened(value: Any) -> str:
+    """Return a value as Python shows it, cut where it is long: for messages."""
     try:
         text = repr(value)
     except ValueError:  # of a number of thousands of digits

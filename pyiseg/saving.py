@@ -30,7 +30,7 @@ from pyiseg import prompts
 from pyiseg.files import atomic_write
 from pyiseg.model import Model
 from pyiseg.paths import local_path
-from pyiseg.prompts import Box, Click, LocalClick, Mask, Prompt, Scribble
+from pyiseg.prompts import Box, Click, LocalClick, Mask, Prompt, Scribble, shortened
 
 FORMAT, VERSION = "pyiseg session", 1
 _BEGIN = f'{{"format": "{FORMAT}"'.encode()
@@ -161,7 +161,7 @@ class SavedSession:
         """
         now = model_identity(model)
         if now["sha256"] != self.model["sha256"]:
-            made = f"{_short(self.model['name'])} ({_short(self.model['sha256'][:12])})"
+            made = f"{shortened(self.model['name'])} ({shortened(self.model['sha256'][:12])})"
             raise ValueError(
                 f"'{self._path}' was made with the model {made}, this is '{now['name']}' ({now['sha256'][:12]}): pass "
                 "model= that one, or replay=True to make the prompts again with this one, whose mattes differ"
@@ -184,9 +184,10 @@ class SavedSession:
         if not isinstance(content, dict) or content.get("format") != FORMAT:
             raise ValueError(f"'{self._path}' is no saved session, or it is damaged: pass what Session.save wrote")
         if content.get("version") != VERSION or isinstance(content["version"], bool):
+            stated = shortened(content.get("version"))
             raise ValueError(
-                f"'{self._path}' is a session of format {_short(content.get('version'))}, this version of pyiseg reads "
-                f"{VERSION}: install a newer pyiseg"
+                f"'{self._path}' is a session of format {stated}, this version of pyiseg reads {VERSION}: install a "
+                "newer pyiseg"
             )
         return content
 
@@ -195,9 +196,10 @@ class SavedSession:
             raise self._damaged("image", stated)
         height, width = self._shape
         if (stated.get("height"), stated.get("width")) != self._shape:
+            size = f"{shortened(stated.get('width'))} x {shortened(stated.get('height'))}"
             raise ValueError(
-                f"'{self._path}' was made on an image of {_short(stated.get('width'))} x "
-                f"{_short(stated.get('height'))} pixels, this one has {width} x {height}: pass the image it was made on"
+                f"'{self._path}' was made on an image of {size} pixels, this one has {width} x {height}: pass the "
+                "image it was made on"
             )
         if stated.get("sha256") != image_identity(rgb)["sha256"]:
             raise ValueError(
@@ -214,7 +216,7 @@ class SavedSession:
             if "remove" in entry:
                 place = entry["remove"]
                 if isinstance(place, bool) or not isinstance(place, int) or not 0 <= place < count:
-                    raise ValueError(f"there is no prompt {_short(place)}")
+                    raise ValueError(f"there is no prompt {shortened(place)}")
                 return None, place
             return self._prompt(entry, count), None
         except (ValueError, TypeError, KeyError) as error:
@@ -249,14 +251,15 @@ class SavedSession:
             right = image.mode == "L" and (image.height, image.width) == self._shape
             mask = np.array(image) if right else None
         except Exception as error:  # Pillow's decoders have no common one
-            raise ValueError(f"its mask is damaged ({_short(str(error))})") from None
+            raise ValueError(f"its mask is damaged ({shortened(str(error))})") from None
         if mask is None:
             raise ValueError("its mask is of another size or kind than the image")
         return mask
 
     def _damaged(self, where: str, value: Any, why: str = "") -> ValueError:
         said = f": {why if len(why) <= 300 else why[:300] + '…'}" if why else ""
-        return ValueError(f"'{self._path}' is damaged: {where} is {_short(value)}{said}; pass what Session.save wrote")
+        told = f"'{self._path}' is damaged: {where} is {shortened(value)}{said}"
+        return ValueError(f"{told}; pass what Session.save wrote")
 
 
 def _plain(prompt: Prompt | None, removed: int | None) -> dict[str, Any]:
@@ -276,8 +279,3 @@ def _png(alpha: npt.NDArray[np.uint8]) -> str:
     buffer = io.BytesIO()
     Image.fromarray(alpha).save(buffer, format="PNG")
     return base64.b64encode(buffer.getvalue()).decode()
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else f"{text[:80]}…"

@@ -102,8 +102,8 @@ def _box(crops: Crops, before: Step | None, box: Box) -> Step:
 def _begin(crops: Crops, mask: Mask) -> Step:
     if mask.bounds is None:
         return Step(mask, (), None)
-    start, view = crops.start(mask.alpha)
-    clicks = prompt_clicks.clicks_of_mask(crops.selected((), start), view)
+    start, view, alpha = crops.start(mask.alpha)
+    clicks = prompt_clicks.clicks_of_mask(alpha, view)
     placed = tuple(Click(x + start.rect.left, y + start.rect.top, fg) for x, y, fg in clicks)
     return Step(mask, placed, start if clicks else None)
 

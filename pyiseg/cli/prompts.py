@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from pyiseg import Session, images
+from pyiseg import Session
 from pyiseg.prompts import Box, Click, Scribble
 
 FileType = Callable[[str], Path]
@@ -20,30 +20,19 @@ def add_to(cut: argparse.ArgumentParser, path: FileType) -> None:
         cut: The parser. What is given comes as ``prompts``, ``mask``, ``session`` and ``save_session``.
         path: Turns a text into a path.
     """
-    cut.add_argument(
-        "--click",
-        dest="prompts",
-        type=_click,
-        action="append",
-        metavar="X,Y[,bg]",
-        help="pixel to click on, from the top left; with ,bg to remove what is there (repeat for more clicks)",
-    )
-    cut.add_argument(
-        "--box",
-        dest="prompts",
-        type=_box,
-        action="append",
-        metavar="X0,Y0,X1,Y1",
-        help="two opposite corners of a box around what is wanted",
-    )
-    cut.add_argument(
-        "--scribble",
-        dest="prompts",
-        type=_scribble,
-        action="append",
-        metavar="'X,Y X,Y …[ bg]'",
-        help="a line over what is wanted, or with bg at its end over what is not",
-    )
+    for name, kind, form, told in (
+        (
+            *("--click", _click, "X,Y[,bg]"),
+            "pixel to click on, from the top left; with ,bg to remove what is there (repeat for more clicks)",
+        ),
+        ("--box", _box, "X0,Y0,X1,Y1", "two opposite corners of a box around what is wanted"),
+        (
+            *("--scribble", _scribble, "'X,Y X,Y …[ bg]'"),
+            "a line over what is wanted, or with bg at its end over what is not",
+        ),
+    ):
+        # All into one list, which so keeps their order.
+        cut.add_argument(name, dest="prompts", type=kind, action="append", metavar=form, help=told)
     cut.add_argument(
         "--mask", type=path, metavar="FILE", help="mask to begin with: an image of the same size, white where selected"
     )
@@ -70,8 +59,7 @@ def begin(options: argparse.Namespace) -> Session:
     """Make the session that the options begin with."""
     if options.session is not None:
         return Session.load(options.session, options.image, model=options.model, device=options.device)
-    mask = None if options.mask is None else images.load_mask(options.mask)
-    return Session(options.image, model=options.model, device=options.device, mask=mask)
+    return Session(options.image, model=options.model, device=options.device, mask=options.mask)
 
 
 def make_all(session: Session, options: argparse.Namespace, say: Callable[[str], None]) -> None:
