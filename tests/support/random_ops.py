@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from support.native import MEAN_SCRATCH
 
 from pyiseg import _core
 from pyiseg.runtime.resample import fixed_windows, windows
+from support.native import MEAN_SCRATCH
 
 Generator = np.random.Generator
 
