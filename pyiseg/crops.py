@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 import numpy.typing as npt
 
-from pyiseg import windows, zoom
+from pyiseg import obeyed, windows, zoom
 from pyiseg.crop import Click, Clicks, Crop, CropPrediction, connected_change, grid_window
 from pyiseg.details import Detail, crop_between
 from pyiseg.errors import PyisegError
@@ -297,15 +297,27 @@ class Crops:
             Alpha, uint8, shape (H, W). A fresh array.
         """
         with self._working():
-            alpha = self._in_window(clicks, selection)
-        if selection.window == self.whole.rect:
-            return alpha
-        placed = selection.kept.alpha(self.whole.rect)
-        placed[selection.window.slices] = alpha
-        return placed
+            alpha = self._rendered(clicks, selection)
+        if selection.window != self.whole.rect:
+            placed = selection.kept.alpha(self.whole.rect)
+            placed[selection.window.slices] = alpha
+            alpha = placed
+        self._obey(alpha, self.whole.rect, clicks, selection)
+        return alpha
 
     def _in_window(self, clicks: Clicks, selection: CropPrediction) -> Alpha:
         """Render a selection within its window."""
+        alpha = self._rendered(clicks, selection)
+        self._obey(alpha, selection.window, clicks, selection)
+        return alpha
+
+    def _obey(self, alpha: Alpha, rect: Rect, clicks: Clicks, selection: CropPrediction) -> None:
+        """Put the clicked pixels of a rectangle on their clicks' side where rendering a selection did not."""
+        if not selection.given:  # bit for bit what it began with
+            obeyed.obey(alpha, rect, clicks, obeyed.reach(self._view(selection.rect)))
+
+    def _rendered(self, clicks: Clicks, selection: CropPrediction) -> Alpha:
+        """Render a selection within its window, but for what `_obey` does."""
         if selection.given:
             return selection.kept.alpha(selection.window)
         window, crop = selection.window, self._crop(selection.rect)
@@ -326,14 +338,19 @@ class Crops:
         """Render what `matte` does within a rectangle of the image, bit for bit; uint8, of its shape. A fresh array."""
         if selection.kept is not _NOTHING or selection.details:
             return np.array(self.matte(clicks, selection)[rect.slices])
-        placed = np.zeros(rect.shape, dtype=np.uint8)
+        reach, wide = obeyed.reach(self._view(selection.rect)), rect
+        for disc in obeyed.around([click for click in clicks if not rect.has(*click[:2])], reach):
+            if disc.common(rect):  # whether that click corrects anything is seen at its own pixel
+                wide = wide.union(disc.common(self.whole.rect) or rect)
+        placed = np.zeros(wide.shape, dtype=np.uint8)
         with self._working():
             crop = self._crop(selection.rect)
-            common = crop.rect.common(rect)
+            common = crop.rect.common(wide)
             if common is not None:
                 alpha = crop.pipeline.matte_in(crop.clicks_in(clicks), selection.prediction, common.within(crop.rect))
-                placed[common.within(rect).slices] = alpha
-        return placed
+                placed[common.within(wide).slices] = alpha
+        self._obey(placed, wide, clicks, selection)
+        return placed if wide == rect else np.array(placed[rect.within(wide).slices])
 
     def changed(
         self, clicks: Clicks, selection: CropPrediction | None, other_clicks: Clicks, other: CropPrediction | None
@@ -348,9 +365,11 @@ class Crops:
         if not asked:
             return None
         there = [found for _, found in asked]
+        risky = [self._at_risk(of, found) for of, found in asked]
         # What windows left outside, and what stays selected inside because no click is on it.
         rects = [detail.rect for found in there for detail in found.details]
         rects += [bounds for found in there for bounds in found.kept.bounds]
+        rects += [part for discs in risky for disc in discs if (part := disc.common(self.whole.rect))]
         if len(asked) == 2:
             rects += there[0].kept.differences(there[1].kept)
         if len({found.window for found in there}) > 1:
@@ -363,6 +382,13 @@ class Crops:
         else:
             rects += self._compared(asked[0], asked[1] if len(asked) == 2 else None)
         return functools.reduce(Rect.union, rects) if rects else None
+
+    def _at_risk(self, clicks: Clicks, selection: CropPrediction) -> list[Rect]:
+        """Return rectangles around those clicks that may have to be obeyed once more where a selection is rendered."""
+        view, form = self._view(selection.rect), self._model.click_params.form
+        overlaid = [*selection.kept.bounds, *(detail.rect for detail in selection.details)]
+        risky = obeyed.at_risk(clicks, selection.rect, view, form, overlaid)
+        return obeyed.around(risky, obeyed.reach(view))
 
     def _compared(self, one: tuple[Clicks, CropPrediction], other: tuple[Clicks, CropPrediction] | None) -> list[Rect]:
         """Return where the predictions of two selections on one crop differ, or one from nothing; at most one."""
@@ -384,7 +410,10 @@ class Crops:
         """What `matte` returns, on the device; without a selection, zeros. The next call overwrites it."""
         pipeline = cast("DevicePipeline", self.whole.pipeline)
         if selection is not None and (
-            selection.rect != self.whole.rect or selection.details or selection.kept is not _NOTHING
+            selection.rect != self.whole.rect
+            or selection.details
+            or selection.kept is not _NOTHING
+            or self._at_risk(clicks, selection)
         ):
             return pipeline.to_device(self.matte(clicks, selection))
         prediction = None if selection is None else selection.prediction

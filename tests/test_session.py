@@ -198,8 +198,12 @@ def test_cutout_and_mask(session: Session) -> None:
 def test_the_mask_is_alpha_from_128(toy: Path, watched: Devices) -> None:
     session = Session(PHOTO, model=toy, device="watched")
     session.click(60, 30)
-    watched.faults["matte"] = lambda clicks, prediction: np.array([[0, 127, 128, 255]], np.uint8)
-    assert session.mask.tolist() == [[False, False, True, True]]
+    row = np.array([0, 127, 128, 255], np.uint8)
+    watched.faults["matte"] = lambda clicks, prediction: np.full(session.shape, 255, np.uint8)
+    alpha = session.alpha
+    alpha[0, :4] = row
+    watched.faults["matte"] = lambda clicks, prediction: alpha.copy()
+    assert session.mask[0, :4].tolist() == [False, False, True, True]
 
 
 def test_only_what_earlier_clicks_asked_for_is_fed_back(toy: Path) -> None:

@@ -16,12 +16,13 @@ Array view(const Array& array, std::vector<std::int64_t> shape, std::int64_t off
     Array part = array;
     part.shape = std::move(shape);
     check_sides(part.shape);
-    const std::size_t skipped = static_cast<std::size_t>(offset) * array.item_bytes;
-    if (offset < 0 || skipped + part.bytes() > array.bytes()) {
+    const std::size_t skipped = static_cast<std::size_t>(offset);  // in elements: bytes could wrap
+    if (offset < 0 || part.bytes() > array.bytes() ||
+        skipped > (array.bytes() - part.bytes()) / array.item_bytes) {
         fail("a view of shape " + text(part.shape) + " from element " + std::to_string(offset) +
              " on does not lie in an array of shape " + text(array.shape));
     }
-    part.data = static_cast<char*>(part.data) + skipped;
+    part.data = static_cast<char*>(part.data) + skipped * array.item_bytes;
     return part;
 }
 
@@ -49,6 +50,7 @@ Array at(const Array& array, const std::vector<std::int64_t>& index) {
 
 // An array over memory that something else owns; owner lives as long as the array and its views.
 Array borrow(std::uintptr_t address, std::vector<std::int64_t> shape, const py::object& dtype, py::object owner) {
+    check_sides(shape);
     const std::shared_ptr<void> held(new py::object(std::move(owner)), [](void* p) {
         py::gil_scoped_acquire acquire;
         delete static_cast<py::object*>(p);
@@ -120,7 +122,9 @@ Array from_dlpack(const py::capsule& capsule) {
         if (type.code == t.dtype.code && type.bits == t.dtype.bits && t.dtype.lanes == 1) dtype = known;
     }
     if (dtype == DType::other) fail("the DLPack tensor's dtype is none of float32, float16, float64, int32, uint8");
+    if (t.ndim < 0) fail("the DLPack tensor has " + std::to_string(t.ndim) + " axes");
     const std::vector<std::int64_t> shape(t.shape, t.shape + t.ndim);
+    check_sides(shape);
     std::int64_t step = 1;
     for (int axis = t.ndim - 1; axis >= 0; --axis) {
         if (t.strides && shape[axis] > 1 && t.strides[axis] != step) {

@@ -46,7 +46,7 @@ constexpr DType dtype_of_type() {
     return DType::other;
 }
 
-// Fails unless array is C-contiguous with elements of type T and `dimensions` axes.
+// Fails unless array is C-contiguous and aligned, with elements of type T and `dimensions` axes.
 template <class T>
 void check_array(const ArrayRef& array, const char* name, int dimensions) {
     constexpr DType wanted = dtype_of_type<T>();
@@ -61,6 +61,10 @@ void check_array(const ArrayRef& array, const char* name, int dimensions) {
     if (!array.contiguous) {
         fail(std::string(name) + " with shape " + text(array.shape) +
              " is not C-contiguous; pass numpy.ascontiguousarray of it");
+    }
+    if (reinterpret_cast<std::uintptr_t>(array.data) % alignof(T) != 0 && array.bytes() > 0) {
+        fail(std::string(name) + " with shape " + text(array.shape) + " begins at an address that is no multiple of " +
+             std::to_string(alignof(T)) + " bytes; pass a copy of it");
     }
 }
 

@@ -1,6 +1,9 @@
 // The ops of ops_image.h as Python sees them, once for all devices; see ops.h.
 #pragma once
 
+#include <cstdlib>
+
+#include "../math/resample.h"
 #include "../ops/ops_image.h"
 #include "array.h"
 #include "checks.h"
@@ -38,9 +41,24 @@ inline int check_rows(std::int64_t rows, const ArrayRef& planes) {
     return static_cast<int>(rows);
 }
 
-// Windows of `out` pixels over `in`. Starts are looked at in numpy arrays; those of a stream cannot be.
+// So that a sum of weights times bytes, which begins at kHalfWeight, fits into 32 bits whatever the bytes are.
+inline void check_fixed_weights(const std::int32_t* weights, std::int64_t taps, std::int64_t size) {
+    constexpr std::int64_t most = (std::numeric_limits<std::int32_t>::max() - kHalfWeight) / 255;
+    for (std::int64_t x = 0; x < size; ++x) {
+        std::int64_t sum = 0;
+        for (std::int64_t k = 0; k < taps; ++k) sum += std::abs(std::int64_t{weights[k * size + x]});
+        if (sum > most) {
+            fail("weights[:, " + std::to_string(x) + "] add up to " + std::to_string(sum) +
+                 " without their signs; they may make " + std::to_string(most) + ", about twice a weight of 1");
+        }
+    }
+}
+
+// Windows of the pixels of an axis of `result`, `out` in number, over `in` pixels. What starts and weights hold is looked
+// at in numpy arrays; those of a stream cannot be. A result over them would change them while they are read.
 template <class Weight>
-Windows<Weight> check_windows(const ArrayRef& starts, const ArrayRef& weights, std::int64_t in, std::int64_t out) {
+Windows<Weight> check_windows(const ArrayRef& starts, const ArrayRef& weights, std::int64_t in, std::int64_t out,
+                              const ArrayRef& result) {
     check_array<std::int32_t>(starts, "starts", 1);
     check_array<Weight>(weights, "weights", 2);
     if (starts.shape[0] != out || weights.shape[1] != out) {
@@ -53,14 +71,20 @@ Windows<Weight> check_windows(const ArrayRef& starts, const ArrayRef& weights, s
         fail("weights has shape " + text(weights.shape) + "; its first axis, taps, must lie in 1.." +
              std::to_string(in));
     }
+    check_apart(starts, "starts", result, "out");
+    check_apart(weights, "weights", result, "out");
     const auto* first = input<std::int32_t>(starts);
+    const auto* factors = input<Weight>(weights);
+    if constexpr (std::is_same_v<Weight, std::int32_t>) {
+        if (weights.space == Space::numpy) check_fixed_weights(factors, taps, out);
+    }
     for (std::int64_t i = 0; i < out && starts.space == Space::numpy; ++i) {
         if (first[i] < 0 || first[i] > in - taps) {
             fail("starts[" + std::to_string(i) + "] is " + std::to_string(first[i]) + "; it must lie in 0.." +
                  std::to_string(in - taps));
         }
     }
-    return {first, input<Weight>(weights), static_cast<int>(taps), static_cast<int>(out)};
+    return {first, factors, static_cast<int>(taps), static_cast<int>(out)};
 }
 
 template <class Device>
@@ -94,7 +118,7 @@ void resample_rgb_x_(const Device& device, const ArrayRef& rgb, const ArrayRef& 
     const Size size = check_rgb(rgb, "rgb");
     check_rgb(out, "out");
     check_axis(out, 0, size.h, "rgb");
-    const FixedWindows windows = check_windows<std::int32_t>(starts, weights, size.w, out.shape[1]);
+    const FixedWindows windows = check_windows<std::int32_t>(starts, weights, size.w, out.shape[1], out);
     auto* o = output<std::uint8_t>(out, "out");
     check_apart(rgb, "rgb", out, "out");
     resample_rgb_x(device, input<std::uint8_t>(rgb), size, windows, o);
@@ -106,7 +130,7 @@ void resample_rgb_y_(const Device& device, const ArrayRef& rgb, const ArrayRef& 
     const Size size = check_rgb(rgb, "rgb");
     check_rgb(out, "out");
     check_axis(out, 1, size.w, "rgb");
-    const FixedWindows windows = check_windows<std::int32_t>(starts, weights, size.h, out.shape[0]);
+    const FixedWindows windows = check_windows<std::int32_t>(starts, weights, size.h, out.shape[0], out);
     auto* o = output<std::uint8_t>(out, "out");
     check_apart(rgb, "rgb", out, "out");
     resample_rgb_y(device, input<std::uint8_t>(rgb), size, windows, o);
@@ -119,8 +143,8 @@ void rgb_on_grid_(const Device& device, const ArrayRef& rgb, const ArrayRef& row
     check_array<float>(out, "out", 3);
     check_planes(out, "out", 3);
     const Size grid = size_of(out, "out");
-    const FloatWindows rows = check_windows<double>(row_starts, row_weights, size.h, grid.h);
-    const FloatWindows columns = check_windows<double>(column_starts, column_weights, size.w, grid.w);
+    const FloatWindows rows = check_windows<double>(row_starts, row_weights, size.h, grid.h, out);
+    const FloatWindows columns = check_windows<double>(column_starts, column_weights, size.w, grid.w, out);
     auto* o = output<float>(out, "out");
     check_apart(rgb, "rgb", out, "out");
     rgb_on_grid(device, input<std::uint8_t>(rgb), size, rows, columns, o);
@@ -136,7 +160,7 @@ void resample_x_(const Device& device, const ArrayRef& planes, const ArrayRef& s
     check_planes(out, "out", planes.shape[0]);
     check_axis(out, 1, size.h, "planes");
     const int rows = check_rows(planes.shape[0] * size.h, planes);
-    const FloatWindows windows = check_windows<double>(starts, weights, size.w, out.shape[2]);
+    const FloatWindows windows = check_windows<double>(starts, weights, size.w, out.shape[2], out);
     auto* o = output<float>(out, "out");
     check_apart(planes, "planes", out, "out");
     resample_x(device, input<float>(planes), rows, size.w, windows, o);
@@ -152,7 +176,7 @@ void resample_y_(const Device& device, const ArrayRef& planes, const ArrayRef& s
     check_planes(out, "out", planes.shape[0]);
     check_axis(out, 2, size.w, "planes");
     check_rows(planes.shape[0] * out.shape[1], out);
-    const FloatWindows windows = check_windows<double>(starts, weights, size.h, out.shape[1]);
+    const FloatWindows windows = check_windows<double>(starts, weights, size.h, out.shape[1], out);
     auto* o = output<float>(out, "out");
     check_apart(planes, "planes", out, "out");
     resample_y(device, input<float>(planes), static_cast<int>(planes.shape[0]), size, windows, o);
@@ -166,7 +190,7 @@ void resample_strip_(const Device& device, const ArrayRef& planes, const ArrayRe
     const Size size = size_of(planes, "planes");
     const int length = check_input(out, planes.shape[0]);
     const Size image = check_size(starts.shape[0], size.w, "the image that starts and planes make");
-    const FloatWindows windows = check_windows<double>(starts, weights, size.h, image.h);
+    const FloatWindows windows = check_windows<double>(starts, weights, size.h, image.h, out);
     const std::int64_t from = check_first(first, image);
     auto* o = output<float>(out, "out");
     check_apart(planes, "planes", out, "out");

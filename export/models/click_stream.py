@@ -32,10 +32,13 @@ class Comparison(nn.Module):
         maps = as_type(torch.cat([background, foreground], dim=1).flatten(2), torch.float32)
         # Without a click of a label its weights sum to 0 and so does its likeness.
         weights = maps / (maps.sum(dim=2, keepdim=True) + 1e-3)
+        grouped = flat.reshape(batch, self.heads, channels // self.heads, height * width)
+        # As products of matrices with many rows or many columns: one of two rows by two columns is summed by ONNX
+        # Runtime in an order that depends on the number of threads.
         with full_precision(flat):
-            mean = (weights @ flat.transpose(1, 2)) * self.scale
-        product = mean[:, :, :, None] * flat[:, None]
-        alike = product.reshape(batch, 2 * self.heads, channels // self.heads, height * width).sum(dim=2)
+            mean = (flat @ weights.transpose(1, 2)).transpose(1, 2) * self.scale
+            mean = mean.reshape(batch, 2, self.heads, channels // self.heads).transpose(1, 2)
+            alike = (mean @ grouped).transpose(1, 2)
         return as_type(alike.reshape(batch, 2 * self.heads, height, width), embedding.dtype)
 
 

@@ -8,67 +8,21 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 import pytest
+from support.op_arguments import CLICKS, FILTER_OPS, H, W, f32
 
 from pyiseg import _core
-
-H, W = 6, 8
-CLICKS = np.array([[1, 2, 1], [7, 5, 0]], np.int32)
-
-
-def f32(*shape: int) -> np.ndarray:
-    return np.zeros(shape, np.float32)
 
 
 def read_only(array: np.ndarray) -> np.ndarray:
     array.flags.writeable = False
     return array
 
-
-GOOD: dict[str, Callable[[], dict[str, Any]]] = {
-    "click_maps": lambda: {"clicks": CLICKS, "sigmas": [1.0, 2.0], "out": f32(4, H, W)},
-    "force_clicks": lambda: {"clicks": CLICKS, "alpha": f32(H, W)},
-    "pin_clicks": lambda: {"guide": f32(H, W), "clicks": CLICKS, "coefficients": f32(2, H, W)},
-    "keep_clicked_components": lambda: {
-        "alpha": f32(H, W),
-        "clicks": CLICKS,
-        "margin": 1,
-        "labels": np.zeros((H, W), np.int32),
-        "out": f32(H, W),
-    },
-    "zero_coefficients": lambda: {"alpha": f32(H, W), "kept": f32(H, W), "coefficients": f32(2, H, W)},
-    "guided_filter_coefficients": lambda: {
-        "guide": f32(H, W),
-        "p": f32(H, W),
-        "radius": 2,
-        "eps": 1e-3,
-        "residual": False,
-        "scratch": f32(2, H, W),
-        "coefficients": f32(2, H, W),
-    },
-    "color_guide_statistics": lambda: {"image": f32(3, H, W), "radius": 1, "eps": 1e-3, "statistics": f32(6, H, W)},
-    "color_guided_filter_coefficients": lambda: {
-        "image": f32(3, H, W),
-        "statistics": f32(6, H, W),
-        "p": f32(H, W),
-        "radius": 1,
-        "scratch": f32(3, H, W),
-        "coefficients": f32(4, H, W),
-    },
-    "pin_image_clicks": lambda: {
-        "guide": np.zeros((9, 10, 3), np.uint8),
-        "image_clicks": np.array([[9, 8, 1], [0, 0, 0]], np.int32),
-        "clicks": CLICKS,
-        "flags": f32(H, W),
-        "coefficients": f32(4, H, W),
-    },
-    "apply_coefficients": lambda: {"coefficients": f32(2, H, W), "guide": f32(9, 9), "out": f32(9, 9)},
-}
 
 # op, argument, bad value, what the message must say
 BAD = [
@@ -172,9 +126,9 @@ BAD = [
 ]
 
 
-@pytest.mark.parametrize("op", GOOD)
+@pytest.mark.parametrize("op", FILTER_OPS)
 def test_good_arguments_are_taken(op: str) -> None:
-    assert getattr(_core, op)(**GOOD[op]()) is None
+    assert getattr(_core, op)(**FILTER_OPS[op]()) is None
 
 
 @pytest.mark.parametrize(
@@ -182,7 +136,7 @@ def test_good_arguments_are_taken(op: str) -> None:
 )
 def test_bad_arguments_are_named(op: str, name: str, value: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        getattr(_core, op)(**{**GOOD[op](), name: value})
+        getattr(_core, op)(**{**FILTER_OPS[op](), name: value})
 
 
 @pytest.mark.parametrize(
@@ -195,7 +149,7 @@ def test_bad_arguments_are_named(op: str, name: str, value: Any, message: str) -
     ],
 )
 def test_shared_memory_is_refused(op: str, a: str, b: str) -> None:
-    arguments = GOOD[op]()
+    arguments = FILTER_OPS[op]()
     memory = f32(2 * 9 * 9)
     for name in (a, b):
         shape = arguments[name].shape

@@ -2,51 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
-from support.native import MEAN_SCRATCH
+from support.op_arguments import IMAGE_OPS, SMOOTH, WINDOWS, f32, u8
 
 from pyiseg import _core
-from pyiseg.runtime.resample import fixed_windows, windows
-
-WINDOWS = fixed_windows("lanczos", 8, 5)
-SMOOTH = windows("bilinear", 8, 5)
-
-
-def u8(*shape: int) -> NDArray[np.uint8]:
-    return np.zeros(shape, np.uint8)
-
-
-def f32(*shape: int) -> NDArray[np.float32]:
-    return np.zeros(shape, np.float32)
-
-
-GOOD: dict[str, Callable[[], dict[str, Any]]] = {
-    "hwc_to_chw": lambda: {"rgb": u8(6, 8, 3), "first": 0, "out": f32(1, 3, 6, 8)},
-    "reduce_rgb": lambda: {"rgb": u8(6, 8, 3), "fx": 3, "fy": 2, "out": u8(3, 3, 3)},
-    "resample_rgb_x": lambda: {"rgb": u8(6, 8, 3), **vars(WINDOWS), "out": u8(6, 5, 3)},
-    "resample_rgb_y": lambda: {"rgb": u8(8, 6, 3), **vars(WINDOWS), "out": u8(5, 6, 3)},
-    "rgb_on_grid": lambda: {
-        "rgb": u8(8, 8, 3),
-        "row_starts": SMOOTH.starts,
-        "row_weights": SMOOTH.weights,
-        "column_starts": SMOOTH.starts,
-        "column_weights": SMOOTH.weights,
-        "out": f32(3, 5, 5),
-    },
-    "resample_x": lambda: {"planes": f32(2, 6, 8), **vars(SMOOTH), "out": f32(2, 6, 5)},
-    "resample_y": lambda: {"planes": f32(2, 8, 6), **vars(SMOOTH), "out": f32(2, 5, 6)},
-    "resample_strip": lambda: {"planes": f32(2, 8, 6), **vars(SMOOTH), "first": 0, "out": f32(1, 2, 1, 9)},
-    "copy_strip": lambda: {"planes": f32(2, 8, 6), "first": 0, "out": f32(1, 2, 1, 9)},
-    "noise_samples": lambda: {"rgb": u8(6, 8, 3), "out": np.zeros((4, 6, 3), np.int32)},
-    "reduce_noise": lambda: {"rgb": u8(6, 8, 3), "limit": 100.0, "out": u8(6, 8, 3)},
-    "mean": lambda: {"values": f32(6, 8), "scratch": np.zeros(MEAN_SCRATCH), "out": f32(1)},
-    "subtract": lambda: {"mean": f32(1), "values": f32(6, 8)},
-}
 
 BAD = [
     ("noise_samples", "rgb", u8(2, 8, 3), r"rgb has shape \(2, 8, 3\); both sides must be at least 3"),
@@ -99,9 +61,9 @@ BAD = [
 ]
 
 
-@pytest.mark.parametrize("op", GOOD)
+@pytest.mark.parametrize("op", IMAGE_OPS)
 def test_good_arguments_are_taken(op: str) -> None:
-    assert getattr(_core, op)(**GOOD[op]()) is None
+    assert getattr(_core, op)(**IMAGE_OPS[op]()) is None
 
 
 @pytest.mark.parametrize(
@@ -109,12 +71,12 @@ def test_good_arguments_are_taken(op: str) -> None:
 )
 def test_bad_arguments_are_named(op: str, name: str, value: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        getattr(_core, op)(**{**GOOD[op](), name: value})
+        getattr(_core, op)(**{**IMAGE_OPS[op](), name: value})
 
 
-@pytest.mark.parametrize("op", [op for op in GOOD if op != "subtract"])
+@pytest.mark.parametrize("op", [op for op in IMAGE_OPS if op != "subtract"])
 def test_results_must_be_writeable(op: str) -> None:
-    arguments = GOOD[op]()
+    arguments = IMAGE_OPS[op]()
     arguments["out"].flags.writeable = False
     with pytest.raises(ValueError, match="out is read-only"):
         getattr(_core, op)(**arguments)

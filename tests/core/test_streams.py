@@ -64,6 +64,11 @@ def test_parts_share_the_memory(device: Any) -> None:
         array.view((2**32, 2**32))
     with pytest.raises(ValueError, match=r"shape is \(-1, -1\)"):
         array.view((-1, -1))
+    for offset in (2**62 - 8, 2**62, 2**63 - 1, -1, 2):  # times 4 bytes, the first ones wrap
+        with pytest.raises(ValueError, match=rf"a view of shape \(16,\) from element {offset}"):
+            stream.empty((17,)).view((16,), offset)
+    with pytest.raises(ValueError, match=r"shape is \(-1,\); sides must be at least 0"):
+        _core.borrow(array.ptr, (-1,), np.float32, array)
     with pytest.raises(ValueError, match="dtype is int64; it must be float32, float16"):
         stream.empty((2,), np.int64)
 

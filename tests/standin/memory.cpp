@@ -146,6 +146,7 @@ cudaError_t allocate(void** out, std::size_t bytes, cudaStream_t stream, bool or
         if (!data) data = fresh(whole);
     } else {
         data = static_cast<char*>(std::malloc(std::max<std::size_t>(bytes, 1)));
+        if (!data) return refuse(cudaErrorMemoryAllocation, "the machine has no memory left");
         std::memset(data, kFiller, bytes);
     }
     m.used += whole;
@@ -187,6 +188,7 @@ cudaError_t release(void* address, cudaStream_t stream, bool ordered) {
 
 void* allocate_pinned(std::size_t bytes) {
     void* data = std::malloc(std::max<std::size_t>(bytes, 1));
+    if (!data) return nullptr;
     std::memset(data, kFiller, bytes);
     Memory& m = memory();
     const std::lock_guard<std::mutex> lock(m.mutex);

@@ -204,6 +204,7 @@ cudaError_t cudaFreeAsync(void* memory, cudaStream_t handle) {
 cudaError_t cudaMallocHost(void** memory, std::size_t bytes) {
     ENTER_UNSAFE("cudaMallocHost");
     *memory = allocate_pinned(bytes);
+    if (!*memory) return refuse(cudaErrorMemoryAllocation, "the machine has no memory left");
     return cudaSuccess;
 }
 cudaError_t cudaFreeHost(void* memory) {
