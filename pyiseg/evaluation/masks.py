@@ -6,11 +6,15 @@ import sys
 from collections.abc import Callable, Collection
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+
+from pyiseg import pil_images
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 VOID = 255
 """The value of index masks that marks pixels which are not judged."""
@@ -81,13 +85,11 @@ def read_pixels(path: Path, convert: Callable[[Image.Image], Image.Image] = lamb
         DamagedFileError: It cannot be read.
     """
     try:
-        with Image.open(path) as image:
-            return np.asarray(convert(image))
-    except MemoryError:
-        raise
-    except Exception as error:
-        # Pillow's decoders have no common error: OSError, SyntaxError and RuntimeError have been seen.
-        raise DamagedFileError(f"{path} cannot be read as an image: {error}; the file may be damaged") from error
+        with open(path, "rb") as file:
+            image, _ = pil_images.read(file, "the file")
+        return np.asarray(convert(image))
+    except (ValueError, OSError) as error:
+        raise DamagedFileError(f"{path} cannot be read as an image: {error}") from error
 
 
 def read_index(path: Path) -> NDArray[np.uint8]:
