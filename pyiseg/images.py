@@ -5,6 +5,7 @@ Pillow is imported only when an image has to be read or converted, so that ``imp
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from dataclasses import dataclass
@@ -152,8 +153,11 @@ def write(path: str | os.PathLike[str], pixels: Pixels) -> None:
     profile = color_profiles.srgb() if pixels.ndim == 3 else None
     if profile is not None:
         options["icc_profile"] = profile
+    # By way of memory: of a full disk Pillow says no more than "encoder error -2".
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, format=Image.registered_extensions()[suffix], **options)
     with atomic_write(target) as file:
-        Image.fromarray(pixels).save(file, format=Image.registered_extensions()[suffix], **options)
+        file.write(buffer.getbuffer())
 
 
 def check_writable(path: str | os.PathLike[str]) -> Path:
