@@ -124,7 +124,7 @@ def auc_text(report: Report) -> str:
 
 def plain(text: str) -> str:
     """A name as Matplotlib draws it as it is: no formula between dollar signs, in one line, and not left out."""
-    shown = printable(text, 100).replace("$", r"\$")
+    shown = printable(text, 60).replace("$", r"\$")
     return f" {shown}" if shown.startswith("_") else shown  # legends leave out what begins so
 
 
@@ -160,7 +160,8 @@ def write_figure(path: Path, figure: Figure) -> None:
     """Write a figure as a PNG file, whole."""
     buffer = io.BytesIO()
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph .* missing from")  # a name in another script has boxes in it
+        # A name in another script has boxes in it, and a long one leaves little room.
+        warnings.filterwarnings("ignore", "Glyph .* missing from|constrained_layout not applied")
         figure.savefig(buffer, format="png", dpi=150)
     with atomic_write(path) as file:
         file.write(buffer.getbuffer())

@@ -91,7 +91,10 @@ class Networks:
 
     def _open(self, model: Model, name: str) -> ort.InferenceSession:
         try:
-            network = ort.InferenceSession(model.files[name], _options(), providers=["CPUExecutionProvider"])
+            # Without falling back to the same provider, of which it prints a notice.
+            network = ort.InferenceSession(
+                model.files[name], _options(), providers=["CPUExecutionProvider"], enable_fallback=0
+            )
             _names((*network.get_inputs(), *network.get_outputs()))  # of a damaged file they may be no text
             return network
         except Exception as error:
