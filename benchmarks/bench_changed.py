@@ -22,6 +22,7 @@ from machine import describe, median_p95, write_json
 from PIL import Image
 
 import pyiseg
+from pyiseg import images
 
 SIZES = ((640, 480), (4000, 3000), (8192, 6144))
 
@@ -30,9 +31,9 @@ def scene(size: tuple[int, int]) -> tuple[np.ndarray, list[pyiseg.Click]]:
     """The photograph at a quarter of an image's sides, on gray, and clicks on it."""
     width, height = size[0] // 4, size[1] // 4
     canvas = np.full((size[1], size[0], 3), 128, np.uint8)
-    with Image.open(PHOTO) as photo:
-        scale = width / photo.width, height / photo.height
-        canvas[height : 2 * height, width : 2 * width] = photo.convert("RGB").resize((width, height))
+    photo = Image.fromarray(images.to_rgb(PHOTO))
+    scale = width / photo.width, height / photo.height
+    canvas[height : 2 * height, width : 2 * width] = photo.resize((width, height))
     return canvas, [pyiseg.Click(width + int(c.x * scale[0]), height + int(c.y * scale[1]), c.fg) for c in CLICKS]
 
 

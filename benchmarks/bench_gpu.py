@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import json
 import sys
 import tempfile
 import time
@@ -32,6 +31,7 @@ from gpu_place import Place, Size, Subject, gpu, standin
 from machine import describe, write_json
 
 from pyiseg import DeviceError, _core, load_model
+from pyiseg.files import read_json
 from pyiseg.model import Model
 from pyiseg.tensorrt import provider as tensorrt
 from pyiseg.tensorrt.cache import EngineCache
@@ -166,7 +166,7 @@ def main(arguments: list[str] | None = None) -> int:
         machine = describe() | {"gpu": _gpu(place), "engines": runs}
         found = {"machine": machine, "quick": options.quick, "notes": list(place.notes)}
         try:
-            content = _onto(json.loads(options.output.read_text()), found) if options.add else found
+            content = _onto(read_json(options.output), found) if options.add else found
         except (OSError, ValueError) as error:
             print(f"bench_gpu: nothing can be added to {options.output}: {error}", file=sys.stderr)
             return 1

@@ -23,7 +23,7 @@ from machine import describe, median_p95, write_json
 from PIL import Image
 
 import pyiseg
-from pyiseg import Click
+from pyiseg import Click, images
 
 SIZES = ((640, 480), (4000, 3000))
 # On the photograph: the tests', then one that zooms in, and one behind it.
@@ -58,18 +58,18 @@ def small_image(size: tuple[int, int]) -> tuple[np.ndarray, list[tuple[int, int,
     """The photograph at a third of an image's sides, on gray, and clicks on it."""
     width, height = size[0] // 3, size[1] // 3
     canvas = np.full((size[1], size[0], 3), 128, np.uint8)
-    with Image.open(PHOTO) as photo:
-        scale = (width / photo.width, height / photo.height)
-        inner = np.asarray(photo.convert("RGB").resize((width, height), Image.Resampling.BICUBIC))
+    photo = Image.fromarray(images.to_rgb(PHOTO))
+    scale = (width / photo.width, height / photo.height)
+    inner = np.asarray(photo.resize((width, height), Image.Resampling.BICUBIC))
     canvas[height : 2 * height, width : 2 * width] = inner
     return canvas, [(width + int(c.x * scale[0]), height + int(c.y * scale[1]), c.fg) for c in SMALL_CLICKS]
 
 
 def bench(size: tuple[int, int], rounds: int) -> dict[str, Any]:
     """Time one image size."""
-    with Image.open(PHOTO) as photo:
-        scale = (size[0] / photo.width, size[1] / photo.height)
-        rgb = np.asarray(photo.convert("RGB").resize(size, Image.Resampling.BICUBIC))
+    photo = Image.fromarray(images.to_rgb(PHOTO))
+    scale = (size[0] / photo.width, size[1] / photo.height)
+    rgb = np.asarray(photo.resize(size, Image.Resampling.BICUBIC))
     clicks = [(int(c.x * scale[0]), int(c.y * scale[1]), c.fg) for c in CLICKS]
     small, small_clicks = small_image(size)
     made: list[float] = []

@@ -48,7 +48,7 @@ def as_jpeg(rgb: Rgb, quality: int) -> Rgb:
     """Encode and decode an image."""
     file = io.BytesIO()
     Image.fromarray(rgb).save(file, "JPEG", quality=quality)
-    return np.asarray(Image.open(file).convert("RGB"))
+    return np.asarray(Image.open(file, formats=("JPEG",)).convert("RGB"))
 
 
 def matting_objects(data: Path, name: str = "matting_*") -> list[Path]:

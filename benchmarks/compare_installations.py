@@ -41,7 +41,7 @@ for line in sys.stdin:
     task = json.loads(line)
     width, height = task["size"]
     if task["do"] == "open":
-        with Image.open(task["photo"]) as photo:
+        with Image.open(task["photo"], formats=("JPEG", "PNG")) as photo:
             rgb = np.asarray(photo.convert("RGB").resize((width, height), Image.Resampling.BICUBIC))
         clicks = [(int(x * width), int(y * height), fg) for x, y, fg in task["clicks"]]
         answer = {}

@@ -19,7 +19,7 @@ from cat import CLICKS, PHOTO
 from gpu_timing import on_gpu
 from PIL import Image
 
-from pyiseg import DeviceError, Model, Session, _core, backend, load_model
+from pyiseg import DeviceError, Model, Session, _core, backend, images, load_model
 from pyiseg.geometry import View
 from pyiseg.runtime.cuda import CudaImage, CudaPipeline
 from pyiseg.runtime.engine import EngineProvider
@@ -121,14 +121,13 @@ def session_on(subject: Subject, image: Any) -> Session:
 @functools.lru_cache(maxsize=1)
 def photograph(size: Size) -> np.ndarray[Any, np.dtype[np.uint8]]:
     """The photograph in tests/images, resized to (height, width); read-only."""
-    with Image.open(PHOTO) as opened:
-        return np.asarray(opened.convert("RGB").resize(size[::-1], Image.Resampling.BICUBIC))
+    opened = Image.fromarray(images.to_rgb(PHOTO))
+    return np.asarray(opened.resize(size[::-1], Image.Resampling.BICUBIC))
 
 
 def clicks_on(size: Size, count: int) -> list[tuple[int, int, bool]]:
     """Clicks on that photograph: those of the tests, and then more around them."""
-    with Image.open(PHOTO) as opened:
-        width, height = opened.size
+    height, width = images.to_rgb(PHOTO).shape[:2]
     jitter = np.random.default_rng(0).uniform(-0.02, 0.02, (count, 2))
     jitter[: len(CLICKS)] = 0
     places = [CLICKS[i % len(CLICKS)] for i in range(count)]

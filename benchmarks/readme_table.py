@@ -6,11 +6,11 @@ python benchmarks/readme_table.py --check    # fail if the README says anything 
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from typing import Any
 
+from pyiseg.files import read_json
 from pyiseg.model import load_model
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -84,7 +84,7 @@ def main() -> int:
 
 
 def _read(name: str) -> dict[str, Any]:
-    content: dict[str, Any] = json.loads((RESULTS / name).read_text())
+    content: dict[str, Any] = read_json(RESULTS / name)
     return content
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from pyiseg.errors import PyisegError
 from pyiseg.files import atomic_write
+from pyiseg.streams import streams
 
 # PyTorch itself is imported where it is needed: tools.pack runs without.
 if TYPE_CHECKING:
@@ -30,15 +31,19 @@ def run_main(name: str, main: Callable[[], None], *, package: str = "export") ->
         SystemExit: For ValueError, OSError, RuntimeError, KeyError and pyiseg's own errors; all else passes through,
             being a fault of the program rather than of what it was given.
     """
-    try:
-        main()
-    except KeyError as error:
-        sys.exit(f"{package}.{name}: error: what was read has no {' '.join(map(repr, error.args)) or 'such key'}")
-    except OSError as error:
-        sys.exit(f"{package}.{name}: error: {_of_file(error)}")
-    except (ValueError, RuntimeError, PyisegError) as error:
-        # PyTorch's errors may run over many lines.
-        sys.exit(f"{package}.{name}: error: {' '.join(str(error).split()) or type(error).__name__}")
+    with streams():
+        try:
+            main()
+        except KeyboardInterrupt:
+            print(f"{package}.{name}: interrupted", file=sys.stderr)
+            sys.exit(130)
+        except KeyError as error:
+            sys.exit(f"{package}.{name}: error: what was read has no {' '.join(map(repr, error.args)) or 'such key'}")
+        except OSError as error:
+            sys.exit(f"{package}.{name}: error: {_of_file(error)}")
+        except (ValueError, RuntimeError, PyisegError) as error:
+            # PyTorch's errors may run over many lines.
+            sys.exit(f"{package}.{name}: error: {' '.join(str(error).split()) or type(error).__name__}")
 
 
 def data_folder(path: Path) -> Path:

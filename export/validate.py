@@ -121,8 +121,8 @@ def _run(args: argparse.Namespace) -> None:
         for journal in journals:
             if journal is not None:
                 journal.unlink(missing_ok=True)
+    print(json.dumps(results, indent=1), flush=True)
     print(text_table(results), file=sys.stderr)
-    print(json.dumps(results, indent=1))
 
 
 def _chosen(args: argparse.Namespace) -> tuple[Sequence[Case], dict[str, list[str]], str]:

@@ -7,6 +7,11 @@ Example:
     >>> rgba = session.cutout()  # uint8 (H, W, 4)
 """
 
+from pyiseg import _interrupts
+
+if _interrupts.is_command():  # before what takes long to import
+    _interrupts.leave_at_once()
+
 from pyiseg.backend import available_devices
 from pyiseg.errors import DeviceError, ModelError, PyisegError
 from pyiseg.geometry import Rect

@@ -6,6 +6,7 @@ would be almost black, so the depth is taken from the file; where the file does 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 import numpy as np
@@ -85,10 +86,13 @@ def gray_to_8_bits(values: npt.NDArray[Any], depth: Depth, name: str) -> npt.NDA
             raise ValueError(_doubt(name, low, high, f"numpy.asarray({_opened(name)})"))
         bits = 16
     top = (1 << bits) - 1
-    gray = values.astype(np.uint32)
-    if depth.white_is_zero:
-        gray = top - gray
-    return ((gray * 255 + top // 2) // top).astype(np.uint8)
+    scaled = np.empty(values.shape, dtype=np.uint8)
+    for rows in _blocks(values.shape):
+        gray = values[rows].astype(np.uint32)
+        if depth.white_is_zero:
+            gray = top - gray
+        scaled[rows] = (gray * 255 + top // 2) // top
+    return scaled
 
 
 def check_colors(colors: npt.NDArray[np.uint8], depth: Depth, name: str) -> None:
@@ -160,6 +164,16 @@ def _are_scaled(values: npt.NDArray[Any], bits: int) -> bool:
 
     Dark ones that were shifted instead are among these.
     """
-    wide, top = values.astype(np.int64), (1 << bits) - 1
-    nearest = (wide * top + 32767) // 65535
-    return bool((np.abs(nearest * 65535 - wide * top) < top).all())
+    top = (1 << bits) - 1
+    for rows in _blocks(values.shape):
+        wide = values[rows].astype(np.int64)
+        nearest = (wide * top + 32767) // 65535
+        if not (np.abs(nearest * 65535 - wide * top) < top).all():
+            return False
+    return True
+
+
+def _blocks(shape: tuple[int, ...]) -> Iterator[slice]:
+    """Rows that are worked on at a time, so that a large image is not held once more with 4 or 8 bytes a pixel."""
+    rows = max(1, (1 << 20) // max(1, shape[1]))
+    return (slice(top, top + rows) for top in range(0, shape[0], rows))

@@ -8,7 +8,7 @@ from typing import Any, NoReturn, SupportsIndex
 import numpy as np
 import numpy.typing as npt
 
-from pyiseg import backend, images
+from pyiseg import backend, images, pil_images
 from pyiseg.held_crops import HeldCrops
 from pyiseg.model import Model, load_model
 from pyiseg.runtime.device_image import DeviceImage, is_device_array
@@ -29,9 +29,12 @@ class Image:
             RGB array (H, W, 3) on the GPU, which is not copied, so it must not be changed.
         model: ``"default"``, the path of a model folder, or a `pyiseg.Model`.
         device: ``"cpu"``, ``"cuda"``, or ``"auto"`` for the fastest that is available.
+        max_pixels: The most pixels that the source may have; of a file it is compared before they are decoded, which
+            takes some 10 bytes of memory for each. None: 179 million in a file (twice ``PIL.Image.MAX_IMAGE_PIXELS``),
+            any number in what is decoded already.
 
     Raises:
-        ValueError: The source is no image, or ``device`` is not a known name.
+        ValueError: The source is no image or has more than ``max_pixels`` pixels, or ``device`` is not a known name.
         FileNotFoundError: ``source`` is a path at which there is no file.
         pyiseg.ModelError: The model is missing, damaged or of a kind this version cannot run.
         pyiseg.DeviceError: The device cannot be used here.
@@ -47,11 +50,14 @@ class Image:
         *,
         model: str | os.PathLike[str] | Model = "default",
         device: str = "cpu",
+        max_pixels: int | None = None,
     ) -> None:
+        pil_images.check_max_pixels(max_pixels)
         chosen = backend.resolve(device)  # before the file is read
         self._model = load_model(model)
-        loaded = None if is_device_array(source) else images.load(source)
+        loaded = None if is_device_array(source) else images.load(source, max_pixels)
         pixels = DeviceImage(source) if loaded is None else loaded.rgb
+        pil_images.check_size((pixels.shape[0], pixels.shape[1]), max_pixels, "image")  # those that are on a GPU too
         self._rgba = None if loaded is None else loaded.rgba
         for own in (pixels, self._rgba):
             if isinstance(own, np.ndarray):

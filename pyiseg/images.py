@@ -5,6 +5,7 @@ Pillow is imported only when an image has to be read or converted, so that ``imp
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from dataclasses import dataclass
@@ -44,7 +45,7 @@ class LoadedImage:
     rgba: Pixels | None = None
 
 
-def load(image: ImageLike) -> LoadedImage:
+def load(image: ImageLike, max_pixels: int | None = None) -> LoadedImage:
     """Take an image of any accepted kind as sessions see it.
 
     Args:
@@ -52,16 +53,17 @@ def load(image: ImageLike) -> LoadedImage:
 
             * a uint8 array, (H, W) or (H, W, 1) gray, (H, W, 3) RGB, (H, W, 4) RGB and alpha;
             * a PIL image of any mode but ``F``; palettes are looked up, gray of more than 8 bits is scaled to 8;
-            * the path of a file that Pillow can read.
+            * the path of a file of one of `pyiseg.pil_images.FORMATS`.
 
             The EXIF orientation of a file or PIL image is applied. A color profile is converted to sRGB; one that
             cannot be used is a `RuntimeWarning`.
+        max_pixels: The most pixels that it may have, as for `pyiseg.Image`.
 
     Raises:
-        ValueError: Not an image, or one of a kind that has no clear meaning as 8-bit RGB.
+        ValueError: Not an image, one of a kind that has no clear meaning as 8-bit RGB, or one that is too large.
         FileNotFoundError: No file at the given path.
     """
-    return _over_white(*_pixels_of(image, as_stored=False))
+    return _over_white(*_pixels_of(image, as_stored=False, max_pixels=max_pixels))
 
 
 def to_rgb(image: ImageLike) -> Pixels:
@@ -79,20 +81,29 @@ def to_rgb(image: ImageLike) -> Pixels:
     return _pixels_of(image, as_stored=True)[0]
 
 
-def load_mask(path: str | os.PathLike[str]) -> Pixels:
+def load_mask(path: str | os.PathLike[str], shape: tuple[int, int] | None = None) -> Pixels:
     """Read a mask or matte from an image file.
 
     Args:
         path: Gray, 255 where selected; or an image with transparency, such as a cut-out, whose alpha is the matte.
+        shape: Of the image that it is for. A file of more pixels is refused before they are decoded.
 
     Returns:
         uint8, shape (H, W).
 
     Raises:
-        ValueError: Not an image, or one in color without transparency.
+        ValueError: Not an image, one in color without transparency, or too large.
         FileNotFoundError: No file at the given path.
     """
-    rgb, alpha = _pixels_of(path, as_stored=True)
+    try:
+        rgb, alpha = _pixels_of(path, as_stored=True, max_pixels=None if shape is None else shape[0] * shape[1])
+    except pil_images.TooLargeError as error:
+        if shape is None or error.size is None:
+            raise
+        raise ValueError(
+            f"mask '{path}' has shape {error.size}, and the image {shape}; resize it to {shape[1]} x {shape[0]} pixels "
+            "first"
+        ) from None
     if alpha is not None and (alpha < 255).any():
         return np.ascontiguousarray(alpha)
     if (rgb != rgb[..., :1]).any():
@@ -142,8 +153,11 @@ def write(path: str | os.PathLike[str], pixels: Pixels) -> None:
     profile = color_profiles.srgb() if pixels.ndim == 3 else None
     if profile is not None:
         options["icc_profile"] = profile
+    # By way of memory: of a full disk Pillow says no more than "encoder error -2".
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, format=Image.registered_extensions()[suffix], **options)
     with atomic_write(target) as file:
-        Image.fromarray(pixels).save(file, format=Image.registered_extensions()[suffix], **options)
+        file.write(buffer.getbuffer())
 
 
 def check_writable(path: str | os.PathLike[str]) -> Path:
@@ -166,15 +180,19 @@ def check_writable(path: str | os.PathLike[str]) -> Path:
     return target
 
 
-def _pixels_of(image: ImageLike, *, as_stored: bool) -> tuple[Pixels, Pixels | None]:
+def _pixels_of(image: ImageLike, *, as_stored: bool, max_pixels: int | None = None) -> tuple[Pixels, Pixels | None]:
     """Return RGB (H, W, 3), fresh, and alpha (H, W) if there is one; ``as_stored`` leaves the color profile alone."""
+    pil_images.check_max_pixels(max_pixels)
     if isinstance(image, np.ndarray):
+        if image.ndim >= 2:
+            pil_images.check_size((image.shape[0], image.shape[1]), max_pixels, "image")
         return _from_array(image)
     if isinstance(image, (str, os.PathLike)):
-        return _from_path(image, as_stored)
+        return _from_path(image, as_stored, max_pixels)
     # A PIL image can only exist once PIL.Image is loaded: no need to import it to rule that out.
     pil = sys.modules.get("PIL.Image")
     if pil is not None and isinstance(image, pil.Image):
+        pil_images.check_size((image.height, image.width), max_pixels, "image")  # before it is decoded
         return _from_pil(image, as_stored)
     kind = f"{type(image).__module__}.{type(image).__qualname__}".removeprefix("builtins.")
     raise ValueError(
@@ -188,13 +206,16 @@ def _over_white(rgb: Pixels, alpha: Pixels | None) -> LoadedImage:
     """Lay colors over white: what is transparent must not show colors that nobody sees."""
     if alpha is None or (alpha == 255).all():
         return LoadedImage(rgb)
-    seen, opacity = np.empty_like(rgb), alpha.astype(np.uint16)
-    white = 255 * (255 - opacity) + 127
-    for channel in range(3):  # one at a time, which takes a fifth of the time of all at once
-        color = rgb[..., channel] * opacity
-        color += white  # at most 255 * 255 + 127, which 16 bits hold
-        color //= 255
-        seen[..., channel] = color
+    seen, rows = np.empty_like(rgb), max(1, (1 << 20) // rgb.shape[1])
+    for top in range(0, len(rgb), rows):
+        part = slice(top, top + rows)
+        opacity = alpha[part].astype(np.uint16)
+        white = 255 * (255 - opacity) + 127
+        for channel in range(3):  # one at a time, which takes a fifth of the time of all at once
+            color = rgb[part, :, channel] * opacity
+            color += white  # at most 255 * 255 + 127, which 16 bits hold
+            color //= 255
+            seen[part, :, channel] = color
     return LoadedImage(seen, np.dstack((rgb, alpha)))
 
 
@@ -243,7 +264,7 @@ def _way_out(array: npt.NDArray[Any]) -> str:
     return f"its values are {low}..{high}; pass uint8: {to_8_bits(int(low), int(high))}{others}"
 
 
-def _from_path(source: str | os.PathLike[str], as_stored: bool) -> tuple[Pixels, Pixels | None]:
+def _from_path(source: str | os.PathLike[str], as_stored: bool, max_pixels: int | None) -> tuple[Pixels, Pixels | None]:
     path = local_path(source, "or the image itself as an array or a PIL image")
     name = f"'{path}'"
     if path.exists() and not path.is_file():
@@ -252,7 +273,7 @@ def _from_path(source: str | os.PathLike[str], as_stored: bool) -> tuple[Pixels,
         raise FileNotFoundError(f"no image at {name}; check the path (the working folder is '{Path.cwd()}')")
     # Opened here, so that what the operating system has to say (no permission) is not taken for a damaged file.
     with open(path, "rb") as file:
-        return _converted(*pil_images.read(file, name), name, as_stored)
+        return _converted(*pil_images.read(file, name, max_pixels), name, as_stored)
 
 
 def _from_pil(image: Image.Image, as_stored: bool) -> tuple[Pixels, Pixels | None]:
@@ -282,11 +303,8 @@ def _converted(image: Image.Image, depth: Depth, name: str, as_stored: bool) -> 
         check_colors(np.asarray(image.convert("RGB")), depth, name)
     if not as_stored:
         image = color_profiles.to_srgb(image, name)
-    if image.mode in ("P", "PA"):
-        # By way of RGBA: Pillow warns about palettes with transparency that go straight to RGB.
-        image = image.convert("RGBA")
     try:
-        rgb, _ = _from_array(np.asarray(image.convert("RGB")))
+        rgb = pil_images.as_rgb(image)
     except ValueError:
         raise ValueError(
             f"{name} has mode {image.mode}, which Pillow cannot convert to RGB; convert it first"

@@ -139,7 +139,7 @@ def nonzero_bounds(alpha: Alpha, rect: Rect, least: int = 1) -> Rect | None:
 def grown(mask: npt.NDArray[np.bool_], margin: int) -> npt.NDArray[np.bool_]:
     """Return a mask, bool, shape (h, w), and all within so many rows and columns of it. Fresh."""
     found = np.array(mask)
-    for _ in range(margin):
+    for _ in range(min(margin, max(mask.shape))):
         wide = np.pad(found, 1)
         wide = wide[:-2] | wide[1:-1] | wide[2:]
         found = wide[:, :-2] | wide[:, 1:-1] | wide[:, 2:]

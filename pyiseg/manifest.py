@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from pyiseg.checks import Check, MisfitError, one_of, optional, table, text, whole, within
 from pyiseg.errors import ModelError
-from pyiseg.files import atomic_write
+from pyiseg.files import as_json, atomic_write, parse_json
 from pyiseg.network_files import FileEntry, check_files, networks
 from pyiseg.params import FORMS, GUIDES, LEAST_EPS, ClickParams, Zoom, check_filter
 
@@ -232,7 +232,7 @@ SCHEMA = (
     Key(("guided_filter", "radius"), "click_params.radius", whole(0, 64), "a whole number in 0..64"),
     Key(("guided_filter", "eps"), "click_params.eps", within(LEAST_EPS["learned"], 1e12), "a number in 1e-12..1e12"),
     Key(("clean",), "click_params.clean", one_of("before", "after"), "'before' or 'after'", False),
-    Key(("clean_margin",), "click_params.margin", whole(0), "a whole number >= 0"),
+    Key(("clean_margin",), "click_params.margin", whole(0, 2**31 - 1), "a whole number in 0..2147483647"),
     Key(("zoom",), "zoom", optional(Zoom), "a table", False, _parse_zoom, _plain_zoom),
     Key(("precision",), "precision", optional(str), "text", False),
     Key(("files",), "files", table, "a table of the ONNX files", True, _parse_files, _plain_files),
@@ -247,8 +247,8 @@ _TABLES = {key.path[0] for key in SCHEMA if len(key.path) > 1}
 def _parsed(content: str | bytes, path: str | Path) -> dict[str, Any]:
     """The table that a manifest is, of the format that is read here."""
     try:
-        stated = json.loads(content)
-    except (ValueError, RecursionError) as error:
+        stated = parse_json(content)
+    except ValueError as error:
         raise ModelError(f"'{path}' is not JSON ({error}); copy or download the model again") from None
     if not isinstance(stated, dict) or "format" not in stated:
         raise ModelError(f"'{path}' is not the manifest of a pyiseg model: it states no 'format'")
@@ -296,7 +296,7 @@ def _unknown_of(content: Mapping[str, Any]) -> dict[str, Any]:
 def _as_json(name: str, value: Mapping[str, Any]) -> dict[str, Any]:
     """Return a table as it is after being written and read; NaN and infinity, which JSON lacks, become None."""
     try:
-        plain: dict[str, Any] = json.loads(json.dumps(dict(value)), parse_constant=lambda _: None)
-    except (TypeError, ValueError, RecursionError) as error:
+        plain: dict[str, Any] = parse_json(json.dumps(as_json(dict(value))))
+    except (TypeError, ValueError) as error:
         raise MisfitError(f"'{name}' holds what JSON cannot: {error}") from None
     return plain

@@ -109,6 +109,16 @@ def load_model(model: str | os.PathLike[str] | Model = "default") -> Model:
         return model
     if not isinstance(model, (str, os.PathLike)):
         raise ValueError(f"model is {model!r}; pass 'default', the path of a model folder or a pyiseg.Model")
+    try:
+        return _read(model)
+    except OSError as error:
+        raise ModelError(
+            f"the model '{error.filename or os.fspath(model)}' cannot be read: {error.strerror or error}; check its "
+            "permissions, or copy it again"
+        ) from error
+
+
+def _read(model: str | os.PathLike[str]) -> Model:
     bundled = model == "default"
     folder = (BUNDLED / "default" if bundled else _folder(model)).resolve()
     if bundled and not folder.is_dir():

@@ -6,9 +6,9 @@ import dataclasses
 import hashlib
 import re
 from collections.abc import Iterable, Mapping
-from pathlib import PureWindowsPath
 
 from pyiseg.checks import MisfitError, text, whole
+from pyiseg.paths import is_plain_name
 
 FP16_FILES = {"click.onnx": "click.fp16.onnx", "image.onnx": "image.fp16.onnx"}
 """The same networks in FP16 arithmetic, for runtimes that take the types as they stand.
@@ -33,7 +33,9 @@ class FileEntry:
     @property
     def valid(self) -> bool:
         """Whether both are of that kind."""
-        return whole(0)(self.size) and text(self.sha256) and bool(re.fullmatch("[0-9a-fA-F]{64}", self.sha256))
+        return (
+            whole(0, 2**63 - 1)(self.size) and text(self.sha256) and bool(re.fullmatch("[0-9a-fA-F]{64}", self.sha256))
+        )
 
     @classmethod
     def of(cls, content: bytes) -> FileEntry:
@@ -82,14 +84,9 @@ def check_files(files: Mapping[str, FileEntry], guide: str) -> None:
             )
 
 
-_WINDOWS_DEVICES = {"CON", "PRN", "AUX", "NUL", *(f"{kind}{n}" for kind in ("COM", "LPT") for n in range(1, 10))}
-
-
 def _check_name(name: str) -> None:
     """Refuse a name that could lead out of the folder, or to a device, on any system."""
-    device = name.partition(".")[0].rstrip(" ").upper() in _WINDOWS_DEVICES
-    odd = ":" in name or "\0" in name or name.endswith((".", " "))
-    if device or odd or not name or name != PureWindowsPath(name).name:
+    if not is_plain_name(name):
         raise MisfitError(
             f"'files' names {name!r}; it must be the name of a file in the model's folder, without drive or folders, "
             "such as 'click.onnx'"

@@ -61,7 +61,7 @@ class Zoom:
 
     def __post_init__(self) -> None:
         for name, valid, kind in (
-            ("from_click", whole(2), "a whole number >= 2"),
+            ("from_click", whole(2, 2**31 - 1), "a whole number in 2..2147483647"),
             ("enlarge", within(1, 100), "a number in 1..100"),
             ("below", within(0, 1), "a number in 0..1"),
             ("magnify", within(1e-3, 1e3), "a number in 0.001..1000"),

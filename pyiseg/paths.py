@@ -1,11 +1,12 @@
-"""Refuse what cannot be a path, by its name and with the way out, before it is looked for."""
+"""Refuse what cannot be a path, or leads elsewhere than it should, by its name and with the way out."""
 
 from __future__ import annotations
 
 import errno
 import os
 import re
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
+from typing import Any
 
 _URL = re.compile(r"(?:[a-z][a-z0-9+.-]+:/|data:[\w/+.-]*[;,])", re.IGNORECASE)  # not C:/, which is a drive
 _SHOWN = 120
@@ -44,6 +45,50 @@ def local_path(path: str | os.PathLike[str], instead: str = "") -> Path:
     return Path(text)
 
 
+_WINDOWS_DEVICES = {"CON", "PRN", "AUX", "NUL", *(f"{kind}{n}" for kind in ("COM", "LPT") for n in range(1, 10))}
+
+
+def is_plain_name(name: Any) -> bool:
+    """Whether a text names a file in a folder: never another folder, nor a device, on any system."""
+    if not isinstance(name, str) or not name or not name.isprintable() or len(os.fsencode(name)) > 255:
+        return False
+    device = name.partition(".")[0].rstrip(" ").upper() in _WINDOWS_DEVICES
+    # Of a path of Windows both kinds of slash are taken away, and drives.
+    return not (device or ":" in name or name.endswith((".", " ")) or name != PureWindowsPath(name).name)
+
+
+def plain_name(name: Any, what: str) -> str:
+    """Return a name that was read from a file, and that a file will be looked for or written under.
+
+    Args:
+        name: Of one file or folder, without the folder that it lies in.
+        what: Where the name stood, as in "'dataset'"; begins the message.
+
+    Raises:
+        ValueError: It is something else: no text, empty, a path such as "../a" or "/a", or the name of a device.
+    """
+    if not is_plain_name(name):
+        value = shown(name) if isinstance(name, str) else f"a {type(name).__name__}"
+        raise ValueError(f"{what} is {value}; it must be the plain name of a file, without drive or folders")
+    return str(name)
+
+
+def inner_path(name: Any, what: str) -> str:
+    """Return a path that was read from a file and must stay within a folder, as in "real/49.png".
+
+    Args:
+        name: With "/" between its parts.
+        what: Where it stood; begins the message.
+
+    Raises:
+        ValueError: It is absolute, or one of its parts is no plain name, such as "..".
+    """
+    if not isinstance(name, str) or not all(map(is_plain_name, name.split("/"))):
+        value = shown(name) if isinstance(name, str) else f"a {type(name).__name__}"
+        raise ValueError(f"{what} is {value}; it must be a path within the folder, such as 'images/1.png'")
+    return name
+
+
 def _not_a_url(text: str) -> str:
     scheme = text.partition(":")[0].lower()
     # pathlib makes one of two slashes.
@@ -57,5 +102,10 @@ def _not_a_url(text: str) -> str:
 
 def shown(text: str) -> str:
     """A text in quotation marks, as an error shows it: cut where it is long, with odd characters escaped."""
-    cut = text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
-    return "'" + "".join(char if char.isprintable() else repr(char)[1:-1] for char in cut) + "'"
+    return f"'{printable(text)}'"
+
+
+def printable(text: str, most: int = _SHOWN) -> str:
+    """A text in one line: cut where it is long, with characters escaped that a terminal would obey."""
+    cut = text if len(text) <= most else f"{text[:most]}…"
+    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in cut)

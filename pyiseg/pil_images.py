@@ -1,7 +1,13 @@
-"""Read image files with Pillow; find out how an image is turned and where it is transparent."""
+"""Open image files, here and nowhere else; find out how an image is turned and where it is transparent.
+
+Only the formats of `FORMATS` are tried, whatever a file is called: Pillow knows more, some of which start other
+programs (PostScript). How large an image is is checked before its pixels are decoded.
+"""
 
 from __future__ import annotations
 
+import struct
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
@@ -15,46 +21,155 @@ if TYPE_CHECKING:
 
 DAMAGED = "cannot be decoded, the file may be damaged or incomplete"
 
+FORMATS = {
+    "PNG": "PngImagePlugin",
+    "JPEG": "JpegImagePlugin",
+    "WEBP": "WebPImagePlugin",
+    "TIFF": "TiffImagePlugin",
+    "BMP": "BmpImagePlugin",
+    "GIF": "GifImagePlugin",
+    "PPM": "PpmImagePlugin",
+    "JPEG2000": "Jpeg2KImagePlugin",
+    "AVIF": "AvifImagePlugin",
+}
+"""Formats that files are read in, and the modules of Pillow that read them; AVIF from Pillow 11.3 on. All of them are
+told by how the file begins."""
+
+STRIP = 1 << 20
+"""Pixels that are converted at a time: an image is not held in three forms at once."""
+
 _ORIENTATION = 0x0112
 
 
-def read(file: BinaryIO, name: str) -> tuple[Image.Image, Depth]:
+class NotAnImageError(ValueError):
+    """A file is of no format that is read."""
+
+
+class TooLargeError(ValueError):
+    """An image has more pixels than it may.
+
+    Attributes:
+        size: Its height and width; None where only Pillow knows.
+    """
+
+    def __init__(self, message: str, size: tuple[int, int] | None = None) -> None:
+        super().__init__(message)
+        self.size = size
+
+
+def check_max_pixels(max_pixels: Any) -> None:
+    """Refuse what is no limit of pixels.
+
+    Raises:
+        ValueError: It is neither None nor a whole number of at least 1.
+    """
+    whole = isinstance(max_pixels, (int, np.integer)) and not isinstance(max_pixels, bool)
+    if max_pixels is not None and not (whole and max_pixels >= 1):
+        raise ValueError(
+            f"max_pixels is {max_pixels!r}; pass a whole number of at least 1, such as 100_000_000, or None for the "
+            "default"
+        )
+
+
+def check_size(size: tuple[int, int], max_pixels: int | None, name: str) -> None:
+    """Refuse an image that is larger than the caller wants to work on.
+
+    Args:
+        size: Height and width.
+        max_pixels: The limit; None for none.
+        name: Of the image, for errors.
+
+    Raises:
+        TooLargeError: It is larger.
+    """
+    height, width = size
+    if max_pixels is not None and width * height > max_pixels:
+        raise TooLargeError(
+            f"{name} is too large: {width} x {height} are {width * height} pixels, and the limit is {max_pixels}; "
+            "shrink it, or raise the limit, max_pixels (--max-megapixels of pyiseg cut)",
+            size,
+        )
+
+
+def open_image(file: BinaryIO, name: str, max_pixels: int | None = None) -> Image.Image:
+    """Open an image file of one of `FORMATS`: its header is read, its pixels are not decoded yet.
+
+    Args:
+        file: Open; it must stay so until the pixels are loaded.
+        name: Of the image, for errors.
+        max_pixels: The most pixels it may have; None for those that Pillow opens, which are 179 million (twice
+            ``PIL.Image.MAX_IMAGE_PIXELS``) unless a program has changed that.
+
+    Raises:
+        NotAnImageError: It is of another format.
+        TooLargeError: It has too many pixels.
+        Exception: Whatever Pillow runs into in a damaged file, see `read`.
+    """
+    from PIL import Image
+
+    if max_pixels is None and Image.MAX_IMAGE_PIXELS is not None:
+        max_pixels = 2 * Image.MAX_IMAGE_PIXELS
+    file.seek(0)
+    begin = file.read(16)
+    # What Image.open(file, formats=…) does, but for its limit, which belongs to the whole program.
+    for kind, module in FORMATS.items():
+        try:
+            import_module(f"PIL.{module}")
+        except ImportError:
+            continue
+        factory, accepts = Image.OPEN[kind]
+        # Where Pillow was built without a decoder, this is a text that says so.
+        if accepts is not None and accepts(begin) is not True:
+            continue
+        file.seek(0)
+        try:
+            image: Image.Image = factory(file, "")
+        except (SyntaxError, IndexError, TypeError, struct.error):
+            continue
+        check_size((image.height, image.width), max_pixels, name)
+        return image
+    raise NotAnImageError(
+        f"{name} is not an image of a format that is read here ({', '.join(FORMATS)}); convert it to PNG or JPEG, or "
+        "open it yourself and pass it as an array or a PIL image"
+    )
+
+
+def read(file: BinaryIO, name: str, max_pixels: int | None = None) -> tuple[Image.Image, Depth]:
     """Return the image of a file, loaded, and what the file says of its depth.
 
     Args:
         file: Open.
         name: Of the image, for errors.
+        max_pixels: As for `open_image`.
 
     Raises:
-        ValueError: Pillow cannot read it. Damaged notes beside the pixels of a PNG file are no reason.
+        ValueError: It cannot be read or is too large. Damaged notes beside the pixels of a PNG file are no reason.
     """
-    from PIL import Image, UnidentifiedImageError
+    from PIL import Image
 
     try:
-        return _read(file)
-    except MemoryError:
+        return _read(file, name, max_pixels)
+    except (MemoryError, NotAnImageError, TooLargeError):
         raise
-    except UnidentifiedImageError:
-        raise ValueError(f"{name} is not an image that Pillow can read; convert it to PNG or JPEG") from None
     except Image.DecompressionBombError as error:
-        raise ValueError(f"{name} is too large: {error}; shrink it, or pass it as an array") from None
+        raise TooLargeError(f"{name} is too large: {error}; shrink it, or pass it as an array") from None
     except Exception as error:
         # Pillow's decoders have no common error: OSError, SyntaxError and RuntimeError have been seen.
         raise ValueError(f"{name} {DAMAGED}: {error}") from error
 
 
-def _read(file: BinaryIO) -> tuple[Image.Image, Depth]:
+def _read(file: BinaryIO, name: str, max_pixels: int | None) -> tuple[Image.Image, Depth]:
     from PIL import Image
 
     try:
-        return load(Image.open(file))
-    except (MemoryError, Image.DecompressionBombError):
+        return load(open_image(file, name, max_pixels))
+    except (MemoryError, TooLargeError, Image.DecompressionBombError):
         raise
     except Exception:
         fewer = without_notes(file)
         if fewer is None:
             raise
-        image, depth = load(Image.open(fewer[0]))
+        image, depth = load(open_image(fewer[0], name, max_pixels))
         if fewer[1]:
             image.info["icc_profile"] = b"damaged"  # whoever converts colors says so
         return image, depth
@@ -127,6 +242,28 @@ def alpha_of(image: Image.Image, stored: int = 8) -> npt.NDArray[np.uint8] | Non
         key = key >> 8
     opaque = values != key
     return np.where(opaque if opaque.ndim == 2 else opaque.any(axis=2), 255, 0).astype(np.uint8)
+
+
+def as_rgb(image: Image.Image) -> npt.NDArray[np.uint8]:
+    """Convert an image to RGB, uint8, shape (H, W, 3), a fresh array.
+
+    Args:
+        image: Loaded, of a mode that Pillow converts to RGB.
+
+    Raises:
+        ValueError: Pillow does not convert it.
+    """
+    rgb = np.empty((image.height, image.width, 3), dtype=np.uint8)
+    rows = max(1, STRIP // image.width)
+    for top in range(0, image.height, rows):
+        strip = image
+        if rows < image.height:
+            strip = image.crop((0, top, image.width, min(top + rows, image.height)))
+        if strip.mode in ("P", "PA"):
+            # By way of RGBA: Pillow warns about palettes with transparency that go straight to RGB.
+            strip = strip.convert("RGBA")
+        rgb[top : top + rows] = np.asarray(strip.convert("RGB"))
+    return rgb
 
 
 def with_pixels(image: Image.Image, pixels: npt.NDArray[np.uint8]) -> Image.Image:

@@ -183,7 +183,7 @@ def checked_mask(mask: Any, shape: tuple[int, int]) -> Mask:
         FileNotFoundError: It is a path at which there is no file.
     """
     if isinstance(mask, (str, os.PathLike)):
-        mask = images.load_mask(mask)
+        mask = images.load_mask(mask, shape)
     values = np.asarray(mask)
     if values.shape != shape:
         raise ValueError(f"mask has shape {values.shape}, and the image {shape}; {_shape_hint(values.shape, shape)}")

@@ -27,7 +27,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pyiseg import prompts
-from pyiseg.files import atomic_write
+from pyiseg.files import atomic_write, parse_json
 from pyiseg.model import Model
 from pyiseg.paths import local_path
 from pyiseg.prompts import Box, Click, LocalClick, Mask, Prompt, Scribble, shortened
@@ -178,8 +178,8 @@ class SavedSession:
         if len(text) > most:
             raise ValueError(f"'{self._path}' is larger than {most} bytes: it is no saved session of this image")
         try:
-            content = json.loads(text)
-        except (ValueError, RecursionError):
+            content = parse_json(text)
+        except ValueError:
             content = None
         if not isinstance(content, dict) or content.get("format") != FORMAT:
             raise ValueError(f"'{self._path}' is no saved session, or it is damaged: pass what Session.save wrote")

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pyiseg import foreground as foregrounds
-from pyiseg import images, prompts, saving, steps
+from pyiseg import images, pil_images, prompts, saving, steps
 from pyiseg.crops import Crops
 from pyiseg.errors import DeviceError
 from pyiseg.geometry import Rect
@@ -61,6 +61,8 @@ class Session:
         mask: A mask or matte to begin with, shape (H, W): bool, uint8 from 0 to 255, or floating point from 0 to 1; or
             the path of an image file. It is the first prompt: clicks refine it, undoing them brings it back bit for
             bit, and undoing once more, or `reset`, leaves nothing selected.
+        max_pixels: The most pixels that the image may have, as for `pyiseg.Image`; a mask's file may have no more than
+            the image.
 
     Raises:
         ValueError: The image or the mask is not one, ``device`` is not a known name, or a `pyiseg.Image` was encoded
@@ -82,11 +84,12 @@ class Session:
         model: str | os.PathLike[str] | Model = _LEFT_OUT_MODEL,
         device: str = _LEFT_OUT_DEVICE,
         mask: npt.ArrayLike | None = None,
+        max_pixels: int | None = None,
     ) -> None:
         if isinstance(image, Image):
-            _check_same(image, model, device)
+            _check_same(image, model, device, max_pixels)
         else:
-            image = Image(image, model=model, device=device)
+            image = Image(image, model=model, device=device, max_pixels=max_pixels)
         self._crops = Crops(image)
         self._lock = threading.Lock()
         self._history = History()
@@ -306,6 +309,7 @@ class Session:
         model: str | os.PathLike[str] | Model = _LEFT_OUT_MODEL,
         device: str = _LEFT_OUT_DEVICE,
         replay: bool = False,
+        max_pixels: int | None = None,
     ) -> Session:
         """Open what `save` wrote, with the image it was made on: same model and device, same mattes bit for bit.
 
@@ -313,7 +317,7 @@ class Session:
 
         Args:
             path: The file.
-            image, model, device: As for `Session`.
+            image, model, device, max_pixels: As for `Session`.
             replay: Whether the prompts may be made again with another model than theirs; the mattes then differ.
 
         Returns:
@@ -324,7 +328,7 @@ class Session:
                 and ``replay`` is not set.
             OSError: It cannot be read.
         """
-        session = cls(image, model=model, device=device)
+        session = cls(image, model=model, device=device, max_pixels=max_pixels)
         crops, history = session._crops, session._history
         saved = saving.SavedSession(local_path(path), crops.image.rgb)
         if not replay:
@@ -521,8 +525,10 @@ class Session:
             raise DeviceError(f"Session.{name} needs a session on a GPU; this one was made with device={self.device!r}")
 
 
-def _check_same(image: Image, model: str | os.PathLike[str] | Model, device: str) -> None:
-    """Refuse a model or device that an encoded image does not have; what was left out is the image's."""
+def _check_same(image: Image, model: str | os.PathLike[str] | Model, device: str, max_pixels: int | None) -> None:
+    """Refuse a model, device or size that an encoded image does not have; what was left out is the image's."""
+    pil_images.check_max_pixels(max_pixels)
+    pil_images.check_size(image.shape, max_pixels, "image")
     if not isinstance(model, _LeftOut):
         wanted, own = load_model(model), image.model
         if (wanted.sha256, wanted.serving) != (own.sha256, own.serving):

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import ast
+import os
+import sys
 import tempfile
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.paths import ROOT
 
-from pyiseg.files import append_json_line, read_json_lines
+from pyiseg.files import LARGEST, append_json_line, parse_json, read_json, read_json_lines
 
+WHOLE = st.integers(1 - LARGEST, LARGEST - 1)
 VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    st.none() | st.booleans() | WHOLE | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
     max_leaves=5,
 )
@@ -54,3 +59,85 @@ def test_what_json_cannot_hold_leaves_the_file_as_it_was(tmp_path: Path) -> None
     with pytest.raises(TypeError):
         append_json_line(path, {"a": 2, "b": object()})
     assert path.read_bytes() == b'{"a": 1}\n'
+
+
+DEEP = b"[" * 100_000 + b"]" * 100_000
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"{", "Expecting"),
+        (b"\xff\xfe{}\x80", "codec"),
+        (DEEP, "more than 64 deep"),
+        (b'{"a":' * 65 + b"1" + b"}" * 65, "more than 64 deep"),
+        (b'{"a": NaN}', "NaN, which JSON does not have"),
+        (b"[-Infinity]", "-Infinity, which JSON does not have"),
+        (b"[1e999]", "infinity"),
+        (b"[9223372036854775808]", "more than 63 bits"),
+        (b"[-9223372036854775808]", "more than 63 bits"),
+        (b"9" * 5000, "Exceeds the limit"),
+        (b'["\\ud800"]', "surrogates not allowed"),
+        (b'{"\\udfff": 1}', "surrogates not allowed"),
+    ],
+    ids=lambda value: value[:12].decode("ascii", "replace") if isinstance(value, bytes) else "",
+)
+def test_json_that_programs_trip_over(tmp_path: Path, content: bytes, words: str) -> None:
+    """Lists 100 000 deep were a RecursionError, and Infinity an OverflowError later on."""
+    if content[:1] == b"9" and not hasattr(sys, "set_int_max_str_digits"):
+        pytest.skip("this Python reads numbers of any length")
+    (tmp_path / "a.json").write_bytes(content)
+    for read in (lambda: parse_json(content), lambda: read_json(tmp_path / "a.json")):
+        with pytest.raises(ValueError, match=words):
+            read()
+    (tmp_path / "a.jsonl").write_bytes(b'{"a": 1}\n' + content + b'\n{"b": 2}\n')
+    assert read_json_lines(tmp_path / "a.jsonl") == [{"a": 1}, {"b": 2}]
+
+
+def test_json_that_is_as_large_as_it_may_be(tmp_path: Path) -> None:
+    deepest = b"[" * 63 + b"9223372036854775807" + b"]" * 63
+    assert parse_json(deepest.decode()) == parse_json(deepest) != []
+    assert parse_json('["\\ud83d\\ude00"]') == ["😀"]
+    (tmp_path / "a.json").write_bytes(b"[1]")
+    assert read_json(tmp_path / "a.json", most=3) == [1]
+    with pytest.raises(ValueError, match="more than 2 bytes"):
+        read_json(tmp_path / "a.json", most=2)
+    with pytest.raises(ValueError, match="is a folder"):
+        read_json(tmp_path)
+    with pytest.raises(FileNotFoundError):
+        read_json(tmp_path / "gone.json")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with a name here")
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.json")
+    with pytest.raises(ValueError, match="it is no file"):
+        read_json(tmp_path / "a.json")
+
+
+def test_what_is_written_can_be_read(tmp_path: Path) -> None:
+    path = tmp_path / "lines.jsonl"
+    append_json_line(path, {"loss": float("nan"), "most": float("inf"), "size": (1, 2)})
+    assert read_json_lines(path) == [{"loss": None, "most": None, "size": [1, 2]}]
+    for wrong in (1 << 63, "\ud800"):
+        with pytest.raises(ValueError, match=r"bits|surrogates"):
+            append_json_line(path, {"a": wrong})
+    assert len(read_json_lines(path)) == 1
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no file that is always full")
+def test_a_full_disk_names_the_file() -> None:
+    with pytest.raises(OSError, match=r"No space left on device.*/dev/full"):
+        append_json_line(Path("/dev/full"), {"a": 1})
+
+
+def test_one_reader_of_json() -> None:
+    """Everything that is read from a file goes through `pyiseg.files`, with its limits."""
+    found = [
+        f"{path.relative_to(ROOT)}:{node.lineno}"
+        for folder in ("pyiseg", "export", "tools")
+        for path in sorted((ROOT / folder).rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in ("json.loads", "json.load")
+    ]
+    assert {place.partition(":")[0] for place in found} <= {str(Path("pyiseg", "files.py"))}

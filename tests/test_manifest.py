@@ -16,6 +16,7 @@ from support import toy_model
 from support.paths import ROOT
 
 import pyiseg
+from pyiseg.files import LARGEST
 from pyiseg.manifest import FORMAT, SCHEMA, Manifest
 from pyiseg.network_files import FileEntry
 from pyiseg.params import ClickParams, Zoom
@@ -38,19 +39,22 @@ WHOLE = Manifest(
 
 # Reading and writing
 
+NUMBERS = st.integers(1 - LARGEST, LARGEST - 1)
 PLAIN_JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    st.none() | st.booleans() | NUMBERS | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
     max_leaves=5,
 )
 ZOOMS = st.builds(
     Zoom,
-    from_click=st.integers(2),
+    from_click=st.integers(2, 2**31 - 1),
     enlarge=st.floats(1, 100) | st.integers(1, 100),
     below=st.floats(0, 1),
     magnify=st.floats(1e-3, 1e3),
 )
-ENTRIES = st.builds(FileEntry, sha256=st.text("0123456789abcdefABCDEF", min_size=64, max_size=64), size=st.integers(0))
+ENTRIES = st.builds(
+    FileEntry, sha256=st.text("0123456789abcdefABCDEF", min_size=64, max_size=64), size=st.integers(0, LARGEST - 1)
+)
 
 
 @st.composite
@@ -60,7 +64,7 @@ def manifests(draw: st.DrawFn) -> Manifest:
         sigmas=tuple(draw(st.lists(st.floats(1e-3, 1e6) | st.integers(1, 10), min_size=1, max_size=8))),
         radius=draw(st.integers(0, 64)),
         eps=draw(st.floats(1e-6 if guide == "color" else 1e-12, 1e12)),
-        margin=draw(st.integers(0)),
+        margin=draw(st.integers(0, 2**31 - 1)),
         clean=draw(st.sampled_from(["before", "after"])),
         form=form,
         guide=guide,
@@ -208,7 +212,7 @@ def test_a_manifest_cannot_be_changed() -> None:
         ({"guide": []}, r"'guided_filter\.guide' is \[\], this pyiseg knows 'learned' and 'color'"),
         ({"guide": "color"}, "combines form 'averaged' with guide 'color', which is not offered"),
         ({"clean": None}, "'clean' must be 'before' or 'after', not None"),
-        ({"margin": 1.5}, "'clean_margin' must be a whole number >= 0, not 1.5"),
+        ({"margin": 1.5}, r"'clean_margin' must be a whole number in 0\.\.2147483647, not 1.5"),
         ({"precision": 16}, "'precision' must be text, not 16"),
         ({"zoom": {"below": 0.5}}, "'zoom' must be a table, not {'below': 0.5}"),
         ({"training": [1]}, r"'training' must be a table, not \[1\]"),

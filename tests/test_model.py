@@ -166,10 +166,10 @@ def test_manifests_of_other_kinds(folder: Path, text: str, words: str) -> None:
         ("grid_stride", 5, "32, and that of grid_stride 5"),
         ("click_sigmas", [], r"'click_sigmas' must be 1 to 8 numbers in 0.001..1e6, not \[\]"),
         ("click_sigmas", [1, -2, 3], "'click_sigmas' must be 1 to 8"),
-        ("click_sigmas", [1, float("nan"), 3], "'click_sigmas' must be 1 to 8"),
+        ("click_sigmas", [1, float("nan"), 3], "is not JSON .it holds NaN"),
         ("guided_filter", {"radius": 2, "eps": 0}, "'guided_filter.eps' must be a number in 1e-12..1e12, not 0"),
         ("guided_filter", {"radius": -1, "eps": 1}, "'guided_filter.radius' must be a whole number in 0..64, not -1"),
-        ("clean_margin", -1, "'clean_margin' must be a whole number >= 0, not -1"),
+        ("clean_margin", -1, r"'clean_margin' must be a whole number in 0\.\.2147483647, not -1"),
         ("files", {}, r"'files' must state 'bytes' and 'sha256' of click\.onnx"),
         ("files", {"click.onnx": {"bytes": "9", "sha256": ""}}, r"of click\.onnx, not \{'bytes': '9'"),
     ],
@@ -279,3 +279,55 @@ def test_a_guide_that_sees_the_clicks_needs_the_grid_to_be_the_working_image(fol
     replace_network(folder, "guide.onnx", (other / "guide.onnx").read_bytes())
     with pytest.raises(pyiseg.ModelError, match=r"guide\.onnx' takes click_maps.*grid_stride 2.*with grid_stride 1"):
         pyiseg.Session(np.zeros((8, 8), np.uint8), model=folder)
+
+
+@pytest.mark.parametrize("name", ["click.onnx", "guide.onnx", "image.onnx"])
+def test_a_damaged_network_with_bytes_that_are_no_text(
+    folder: Path, name: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """What ONNX Runtime says of it has those bytes in it, and arrived as a UnicodeDecodeError."""
+    content = (folder / name).read_bytes()
+    for before, after in ((b"image", b"im\xffge"), (b"alpha", b"al\xffha"), (b"Conv", b"Co\xffv")):
+        if before in content:
+            replace_network(folder, name, content.replace(before, after))
+            with pytest.raises(pyiseg.ModelError, match=name):
+                pyiseg.Session(np.zeros((8, 8), np.uint8), model=folder)
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("name", ["model.json", "click.onnx"])
+def test_files_that_may_not_be_read(folder: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A PermissionError, where ModelError is documented."""
+    before = Path.read_bytes
+
+    def refuse(path: Path) -> bytes:
+        if path.name == name:
+            raise PermissionError(13, "Permission denied", str(path))
+        return before(path)
+
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    with pytest.raises(pyiseg.ModelError, match=rf"the model '.*{name}' cannot be read: Permission denied; check"):
+        pyiseg.load_model(folder)
+
+
+def test_a_folder_that_may_not_be_looked_into(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: Path) -> bool:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "is_dir", refuse)
+    with pytest.raises(pyiseg.ModelError, match="cannot be read: Permission denied"):
+        pyiseg.load_model(folder)
+
+
+@pytest.mark.parametrize("margin", [2**31 - 1, 2**31, 2**63, 10**30])
+def test_a_margin_that_is_larger_than_any_image(folder: Path, margin: int) -> None:
+    """From 2^63 on it was an OverflowError in the first click."""
+    toy_model.change_manifest(folder, clean_margin=margin)
+    if margin >= 2**31:
+        words = "not JSON" if margin >= 2**63 else r"'clean_margin' must be a whole number in 0\.\.2147483647"
+        with pytest.raises(pyiseg.ModelError, match=words):
+            pyiseg.load_model(folder)
+        return
+    session = pyiseg.Session(toy_model.PHOTO, model=folder)
+    session.click(60, 30)
+    session.click(61, 31, local=True)

@@ -26,7 +26,7 @@ from typing import Any
 from tqdm import tqdm
 
 from export.cli import run_main, size_text
-from pyiseg.files import atomic_write
+from pyiseg.files import atomic_write, parse_json, read_json
 
 LISTING = ".pack.json"
 """Name of the list in a shard, and of the record that unpacking keeps of which shards are there."""
@@ -173,7 +173,7 @@ def _record(path: Path) -> dict[str, Any]:
     if not path.exists():
         return {}
     try:
-        state: dict[str, Any] = json.loads(path.read_text())
+        state: dict[str, Any] = read_json(path)
         return {"set": str(state["set"]), "of": int(state["of"]), "there": [int(number) for number in state["there"]]}
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{path} is damaged ({error!r}); remove it and unpack all shards again") from None
@@ -212,7 +212,7 @@ def _listing(tar: tarfile.TarFile) -> dict[str, Any]:
     content = tar.extractfile(first) if first is not None and first.name == LISTING and first.isfile() else None
     if content is None:
         raise ValueError(f"it does not begin with {LISTING}: not a shard of this program")
-    listing: dict[str, Any] = json.loads(content.read())
+    listing: dict[str, Any] = parse_json(content.read())
     if not (isinstance(listing["shard"], int) and isinstance(listing["of"], int) and listing["shard"] >= 1):
         raise ValueError(f"{LISTING} has no shard number")
     return listing
@@ -237,7 +237,7 @@ def _check_manifest(path: Path) -> None:
     if not beside.is_file():
         return
     try:
-        known = {shard["name"]: (shard["bytes"], shard["sha256"]) for shard in json.loads(beside.read_text())["shards"]}
+        known = {shard["name"]: (shard["bytes"], shard["sha256"]) for shard in read_json(beside)["shards"]}
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{beside} is damaged ({error!r}); fetch it again, or remove it") from None
     if path.name in known and _sha256_of(path) != known[path.name][1]:

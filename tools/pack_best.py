@@ -10,7 +10,6 @@ here, like what is kept for measuring: training would not use it.
 
 from __future__ import annotations
 
-import json
 import math
 import tempfile
 import zlib
@@ -21,7 +20,7 @@ from pathlib import Path
 from export.data.composite import MEASURING, SHARES
 from export.data.dataset import DataConfig
 from export.data.mask_grades import grade_of
-from export.data.mixed import LISTS, is_validation
+from export.data.mixed import LISTS, is_validation, read_records
 from tools.pack import FIXED, entry_size, pack, size_in_shard
 
 # How much of its source's share a byte of an image takes, by how closely its mask follows the object.
@@ -137,8 +136,7 @@ def _photographs(data: Path, config: DataConfig) -> dict[str, tuple[float, list[
         path = data / name
         if not path.is_file() and name != LISTS[0]:
             continue
-        for line in path.read_text().splitlines():
-            record = json.loads(line)
+        for record, line in read_records(path):
             image, source = record["image"], record["source"]
             # What both lists name is packed with the first.
             if source in found and not is_validation(image) and image not in found[source]:

@@ -20,7 +20,7 @@ from typing import Any
 import torch
 
 from export.cli import in_half, read_checkpoint, run_main, size_text
-from pyiseg.files import atomic_write
+from pyiseg.files import atomic_write, parse_json
 
 _MAGIC = b"pyiseg weights, part: "
 # The first line of a part, which says what it is, is shorter than this.
@@ -109,7 +109,7 @@ def _read(path: Path) -> tuple[dict[str, Any], bytes]:
     if not line.startswith(_MAGIC):
         raise ValueError(f"{path} is no part of weights; give files that `python -m tools.weight_parts split` wrote")
     try:
-        header: dict[str, Any] = json.loads(line[len(_MAGIC) :])
+        header: dict[str, Any] = parse_json(line[len(_MAGIC) :])
         right = hashlib.sha256(piece).hexdigest() == header["sha256"] and 1 <= header["part"] <= header["of"]
     except (ValueError, KeyError, TypeError):
         right = False

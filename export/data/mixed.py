@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,8 @@ from PIL import features
 
 from export.data.io import Masked, one_object, read_index, read_rgb
 from export.data.mask_grades import grade_of, shift_of
+from pyiseg.files import parse_json
+from pyiseg.paths import inner_path
 
 Record = dict[str, Any]
 
@@ -166,12 +167,21 @@ def read_list(path: Path) -> list[Record]:
             f"no list {path}: data.photographs=mixed needs it; --set data.photographs=folder for images/ and masks/, "
             "=sbd for the Semantic Boundaries Dataset, or =none --set data.composed=1 to compose only"
         )
-    records = []
-    for number, line in enumerate(path.read_text().splitlines(), 1):
+    return [record for record, _ in read_records(path)]
+
+
+def read_records(path: Path) -> Iterator[tuple[Record, str]]:
+    """Yield the records of a list that exists, each with its line.
+
+    Raises:
+        ValueError: It is damaged.
+    """
+    for number, line in enumerate(path.read_bytes().splitlines(), 1):
         try:
-            record = json.loads(line)
-            for name in ("image", "mask", "source"):
-                record[name] = str(record[name])
+            record = parse_json(line)
+            for name in ("image", "mask"):
+                record[name] = inner_path(record[name], f"its {name}")
+            record["source"] = str(record["source"])
             if not record["objects"] or not all(isinstance(o["id"], int) for o in record["objects"]):
                 raise ValueError("no objects with a whole number as id")
             grade_of(record)
@@ -179,5 +189,4 @@ def read_list(path: Path) -> list[Record]:
             raise ValueError(
                 f"{path}, line {number}, is no record with image, mask, source and objects: {error!r}"
             ) from None
-        records.append(record)
-    return records
+        yield record, line.decode()

@@ -9,6 +9,7 @@ import numpy as np
 from tqdm import tqdm
 
 from export.data.io import Masked, one_object, read_rgb
+from pyiseg.evaluation import masks
 from pyiseg.evaluation.masks import objects_of, read_instances
 
 _LAYOUT = (
@@ -71,11 +72,11 @@ def read_names(path: Path) -> list[str]:
 
     Raises:
         FileNotFoundError: There is none.
-        ValueError: It is empty.
+        ValueError: It is empty, or no list of names.
     """
     if not path.is_file():
         raise FileNotFoundError(f"no list {path}: {_LAYOUT}")
-    names = path.read_text().split()
+    names = masks.read_names(path)
     if not names:
         raise ValueError(f"the list {path} is empty; fetch it again")
     return names

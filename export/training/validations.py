@@ -8,7 +8,6 @@ gets a line for each validation. One that was under way when the run was stopped
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -19,7 +18,7 @@ from typing import Any
 
 from export.checkpoint import write_weights
 from export.training.log import drop_later_lines
-from pyiseg.files import append_json_line, read_json_lines
+from pyiseg.files import append_json_line, parse_json, read_json_lines
 
 LINES = "validation.jsonl"
 KEPT = ("cases", "noc85", "noc90", "noc95", "auc", "mean_iou")
@@ -141,7 +140,7 @@ class Validations:
         # Something may have been said before the list.
         for start in (0, text.find("\n[") + 1):
             with suppress(ValueError, KeyError, TypeError, IndexError):
-                return kept_of(json.loads(text[start:]))
+                return kept_of(parse_json(text[start:]))
         return {"failed": f"the validation printed no list of summaries with {', '.join(KEPT)}: {text[:200]!r}"}
 
     def _reason(self, code: int) -> str:

@@ -8,7 +8,6 @@ says what the slices are.
 from __future__ import annotations
 
 import hashlib
-import json
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,6 +21,8 @@ from export.data.mask_grades import shift_of
 from export.data.mixed import LISTS, Record, check_pillow, read_list
 from pyiseg.evaluation.datasets import Case
 from pyiseg.evaluation.masks import VOID, read_index
+from pyiseg.files import parse_json
+from pyiseg.paths import inner_path
 
 FOLDER = Path(__file__).parent
 LIST = FOLDER / "cases.jsonl"
@@ -183,11 +184,13 @@ def _entries(path: Path) -> list[dict[str, Any]]:
     if not path.is_file():
         raise FileNotFoundError(f"no list {path}: it is a part of the repository; check it out again")
     entries = []
-    for number, line in enumerate(path.read_text().splitlines(), 1):
+    for number, line in enumerate(path.read_bytes().splitlines(), 1):
         try:
-            entry = json.loads(line)
+            entry = parse_json(line)
             if not all(isinstance(entry[name], str) for name in ("name", "image", "source")):
                 raise ValueError("name, image and source must be texts")
+            for name in ("image", *(("mask",) if entry.get("mask") else ())):
+                inner_path(entry[name], f"its {name}")
             if not set(entry["slices"]) <= set(SLICES):
                 raise ValueError(f"its slices are {entry['slices']}, the known ones {', '.join(SLICES)}")
             if bool(entry.get("ids")) == bool(entry.get("mask")):

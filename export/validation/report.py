@@ -9,7 +9,7 @@ from typing import Any
 
 from pyiseg.evaluation.evaluate import Run, late_clicks, summarize, to_the_limit
 from pyiseg.evaluation.metrics import clicks_to_reach, mean_with_interval
-from pyiseg.files import atomic_write
+from pyiseg.files import atomic_write, read_json
 
 FORMAT = 1
 IOU_AFTER = (1, 3, 5, 10, 20)
@@ -115,7 +115,7 @@ def check_replaceable(path: Path, names: Sequence[str], limit: int, fingerprint:
         return
     way_out = "choose another --out, or remove it"
     try:
-        content = json.loads(path.read_bytes())
+        content = read_json(path)
         found, clicks, there = content["list"], content["clicks"], set(content["results"][0]["ious"])
     except (OSError, ValueError, KeyError, TypeError, IndexError):
         raise ValueError(f"{path} is there already, and no file that export.validate --out wrote: {way_out}") from None
@@ -142,7 +142,7 @@ def read_first(path: Path, names: Sequence[str], limit: int, fingerprint: str) -
     if not path.is_file():
         raise FileNotFoundError(f"no file at '{path}'; check the path")
     try:
-        content = json.loads(path.read_bytes())
+        content = read_json(path)
         found, clicks, ious = content["list"], content["clicks"], content["results"][0]["ious"]
     except (ValueError, KeyError, TypeError, IndexError) as error:
         reason = "it has no IoUs of single cases" if error.args == ("ious",) else repr(error)

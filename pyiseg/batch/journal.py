@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from collections.abc import Mapping
 from itertools import count
 from pathlib import Path
 from typing import Any
 
-from pyiseg.files import append_json_line, read_json_lines
+from pyiseg.files import append_json_line, as_json, read_json_lines
 
 FORMAT = 1
 
@@ -33,7 +32,7 @@ class Journal:
         self.path = path
         self.results: dict[str, Any] = {}
         self.ignored = ""
-        self._fingerprint = _as_json(fingerprint)
+        self._fingerprint = as_json(fingerprint)
         self._of_items: dict[str, Any] = {}
         self._lock = threading.Lock()
         self._started = path.exists()
@@ -49,7 +48,7 @@ class Journal:
 
     def holds(self, name: str, fingerprint: Any = None) -> bool:
         """Whether a result of this name was there, of an item of this fingerprint."""
-        return name in self.results and self._of_items[name] == _as_json(fingerprint)
+        return name in self.results and self._of_items[name] == as_json(fingerprint)
 
     def add(self, name: str, result: Any, fingerprint: Any = None) -> None:
         """Append a result; a kill after this has returned does not undo it.
@@ -89,8 +88,3 @@ class Journal:
         for line in lines:
             if isinstance(name := line.get("name"), str) and "result" in line:
                 self.results[name], self._of_items[name] = line["result"], line.get("fingerprint")
-
-
-def _as_json(value: Any) -> Any:
-    """A value as it comes back from a file: tuples become lists, and keys text."""
-    return json.loads(json.dumps(value))

@@ -12,8 +12,9 @@ from typing import Any
 
 from pyiseg.backend import why_not_cuda
 from pyiseg.errors import DeviceError, ModelError
-from pyiseg.manifest import Manifest
+from pyiseg.manifest import MANIFEST, Manifest
 from pyiseg.model import load_model
+from pyiseg.paths import local_path
 from pyiseg.tensorrt import provider as tensorrt
 from pyiseg.tensorrt.cache import EngineCache, difference
 from pyiseg.tensorrt.file import EngineKey, EngineRefusedError, Header, read_engine, read_header, runtime_cache_of
@@ -99,6 +100,8 @@ def list_engines(options: argparse.Namespace, echo: Echo) -> None:
     """Show what is in the cache."""
     cache, environment = _cache(), Environment.find()
     echo(f"folder  {cache.folder}")
+    if cache.warning:
+        echo(f"warning {cache.warning}")
     total = 0
     for path in cache.files():
         status, size = environment.check(path), _size(path)
@@ -208,8 +211,11 @@ def _changed(header: Header) -> bool:
     if header.folder is None:
         return False
     try:
-        files = Manifest.read(Path(header.folder)).files
-    except (OSError, ModelError):
+        folder = local_path(header.folder)
+        if not (folder / MANIFEST).is_file():
+            return False
+        files = Manifest.read(folder).files
+    except (OSError, ModelError, ValueError):
         return False
     return any(name not in files or files[name].sha256.lower() != digest for name, digest in header.key.files)
 

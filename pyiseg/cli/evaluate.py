@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Mapping
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from pyiseg.batch.jobs import Failure
+from pyiseg.errors import PyisegError
 from pyiseg.evaluation import evaluate, masks, plots, report, runner
 from pyiseg.evaluation import results as record
-from pyiseg.model import load_model
+from pyiseg.evaluation.datasets import Case
+from pyiseg.model import Model, load_model
 
 INCOMPLETE = 1
-"""Exit code where figures were written, but some cases could not be used."""
+"""Exit code where figures were written, but some cases could not be used, or the report could not be drawn."""
+KEPT = "evaluation.json"
+"""What ``--report`` writes into its folder where no other file is named by ``-o``."""
 
 
 def run(options: argparse.Namespace, echo: Callable[[str], None]) -> int:
@@ -31,16 +37,21 @@ def run(options: argparse.Namespace, echo: Callable[[str], None]) -> int:
         ValueError, OSError, pyiseg.PyisegError: Nothing could be measured, or it cannot be written.
     """
     output: Path | None = options.output
-    # Refused now rather than after the minutes of work that would be lost.
-    if output is not None and (output.suffix != ".json" or output.is_dir() or not output.parent.is_dir()):
-        raise ValueError(f"cannot write '{output}': a report is a .json file in a folder that exists")
     _check_folder(options.report)
+    if output is None and options.report is not None:
+        # Measured for minutes or hours: it is kept before anything is drawn.
+        output = options.report / KEPT
+    # Refused now rather than after the minutes of work that would be lost.
+    named = options.output is not None
+    if output is not None and (output.suffix != ".json" or output.is_dir() or (named and not output.parent.is_dir())):
+        raise ValueError(f"cannot write '{output}': a report is a .json file in a folder that exists")
     settings = runner.Settings(options.clicks, options.robot, options.device, options.jobs)
     model = load_model(options.model)
     cases = runner.read_cases(options.dataset, options.folder)
     # The images of SBD are those of its training part too.
     of_masks = {case.image for case in cases}
     unmasked = [] if options.dataset == "sbd" else masks.without_mask(cases[0].image.parent, of_masks)
+    _make_folder(options.report)
     journal = None if output is None else output.with_name(f"{output.name}.partial.jsonl")
     outcome = runner.run_cases(cases, model, settings, options.dataset, journal)
     found = record.Report(
@@ -65,16 +76,30 @@ def run(options: argparse.Namespace, echo: Callable[[str], None]) -> int:
         echo(f"wrote   {output}")
     if journal is not None and not outcome.failed:
         journal.unlink(missing_ok=True)
-    if options.report is not None:
-        sheets = report.write_sheets(options.report, found, cases, model, settings.device)
-        sets = report.labelled([(model.name, found)])
-        echo(f"wrote   {report.write_folder(options.report, sets, {found.dataset: sheets})}")
     echo(_text(found.summary))
+    drawn = options.report is None or _drawn(options.report, found, cases, model, settings.device, echo)
+    if not drawn:
+        echo(f"             the figures above are in {output}: pyiseg report {output} -o FOLDER draws them again")
     if outcome.failed:
         echo(f"failed       {len(outcome.failed)} of {len(cases)} cases could not be used and count nowhere, see above")
         if journal is not None:
             echo(f"             mend them and run again: what was measured is kept in {journal}")
-    return INCOMPLETE if outcome.failed else 0
+    return INCOMPLETE if outcome.failed or not drawn else 0
+
+
+def _drawn(
+    folder: Path, found: record.Report, cases: Sequence[Case], model: Model, device: str, echo: Callable[[str], None]
+) -> bool:
+    """Write tables, plots and contact sheets; whatever goes wrong there is said, and takes nothing else along."""
+    try:
+        sheets = report.write_sheets(folder, found, cases, model, device)
+        sets = report.labelled([(model.name, found)])
+        echo(f"wrote   {report.write_folder(folder, sets, {found.dataset: sheets})}")
+    except Exception as error:
+        kind = "" if isinstance(error, (ValueError, OSError, PyisegError)) else f"{type(error).__name__}: "
+        print(f"pyiseg: error: the report is not drawn: {kind}{' '.join(str(error).split())}", file=sys.stderr)
+        return False
+    return True
 
 
 def compare(options: argparse.Namespace, echo: Callable[[str], None]) -> int:
@@ -121,6 +146,18 @@ def compare(options: argparse.Namespace, echo: Callable[[str], None]) -> int:
 def _check_folder(folder: Path | None) -> None:
     if folder is not None and folder.exists() and not folder.is_dir():
         raise ValueError(f"'{folder}' is a file; a report goes into a folder of its own")
+
+
+def _make_folder(folder: Path | None) -> None:
+    """Make the folder of a report, so that one that cannot be is refused before there is anything to lose.
+
+    Raises:
+        OSError: It cannot be made or written to.
+    """
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise PermissionError(f"cannot write into '{folder}'; choose another folder for the report")
 
 
 def _text(summary: Mapping[str, Any]) -> str:

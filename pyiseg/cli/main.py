@@ -6,7 +6,6 @@ Errors are one line on standard error and exit code 2.
 from __future__ import annotations
 
 import argparse
-import io
 import json
 import os
 import re
@@ -19,10 +18,13 @@ from typing import NoReturn
 
 import pyiseg
 from pyiseg import Click, Session, backend, images, saving
+from pyiseg._interrupts import CODE as INTERRUPTED
 from pyiseg.cli import engines as engines_cli
 from pyiseg.cli import prompts as prompts_cli
+from pyiseg.cli.console import Interruption, say_error
 from pyiseg.paths import local_path
 from pyiseg.settings import check_num_threads
+from pyiseg.streams import streams
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -34,21 +36,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit code: 0, or 1 where an evaluation is done but for some images, 2 after an error, 130 after Ctrl-C.
     """
-    options = _parser().parse_args(_joined(sys.argv[1:] if arguments is None else arguments))
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # a file name must not fail what it names
     try:
-        check_num_threads()
-        return options.run(options) or 0
-    except (pyiseg.PyisegError, ValueError, OSError) as error:
-        print(f"pyiseg: error: {' '.join(str(error).split())}", file=sys.stderr)
-        return 2
-    except MemoryError:
-        print("pyiseg: error: not enough memory for this image; shrink it first", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        return 130
+        return _run(arguments)
+    except KeyboardInterrupt:  # in the moment between a command's end and this one's
+        return INTERRUPTED
+
+
+def _run(arguments: Sequence[str] | None) -> int:
+    with streams(), Interruption() as interruption:
+        try:
+            options = _parser().parse_args(_joined(sys.argv[1:] if arguments is None else arguments))
+            check_num_threads()
+            return options.run(options) or 0
+        except BaseException as error:
+            # What Ctrl-C meets may make another error of it: an import that fails, an error of a library.
+            if interruption.asked or isinstance(error, KeyboardInterrupt):
+                say_error("interrupted")
+                return INTERRUPTED
+            if isinstance(error, MemoryError):
+                say_error("error: not enough memory for this image; shrink it first")
+            elif isinstance(error, (pyiseg.PyisegError, ValueError, OSError)):
+                say_error(f"error: {error}")
+            else:
+                raise
+            return 2
 
 
 def _cut(options: argparse.Namespace) -> None:
@@ -150,7 +161,7 @@ def _say(text: str) -> None:
     """Print a line. That nobody reads on is no reason to lose an image."""
     try:
         print(text, flush=True)
-    except BrokenPipeError:
+    except OSError:  # or the disk is full that it goes to
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 

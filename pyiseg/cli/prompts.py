@@ -17,7 +17,8 @@ def add_to(cut: argparse.ArgumentParser, path: FileType) -> None:
     """Add the options to the parser of a command.
 
     Args:
-        cut: The parser. What is given comes as ``prompts``, ``mask``, ``session`` and ``save_session``.
+        cut: The parser. What is given comes as ``prompts``, ``mask``, ``session`` ``save_session`` and
+            ``max_megapixels``, in pixels.
         path: Turns a text into a path.
     """
     for name, kind, form, told in (
@@ -37,6 +38,9 @@ def add_to(cut: argparse.ArgumentParser, path: FileType) -> None:
         "--mask", type=path, metavar="FILE", help="mask to begin with: an image of the same size, white where selected"
     )
     cut.add_argument("--session", type=path, metavar="FILE", help="go on from what --save-session wrote")
+    cut.add_argument(
+        "--max-megapixels", type=_pixels, metavar="N", help="refuse larger images before decoding them (default: 179)"
+    )
     cut.add_argument("--save-session", type=path, metavar="FILE", help="write clicks and all that was done, to go on")
 
 
@@ -57,9 +61,10 @@ def check(options: argparse.Namespace) -> None:
 
 def begin(options: argparse.Namespace) -> Session:
     """Make the session that the options begin with."""
+    given = {"model": options.model, "device": options.device, "max_pixels": options.max_megapixels}
     if options.session is not None:
-        return Session.load(options.session, options.image, model=options.model, device=options.device)
-    return Session(options.image, model=options.model, device=options.device, mask=options.mask)
+        return Session.load(options.session, options.image, **given)
+    return Session(options.image, mask=options.mask, **given)
 
 
 def make_all(session: Session, options: argparse.Namespace, say: Callable[[str], None]) -> None:
@@ -80,6 +85,17 @@ def make_all(session: Session, options: argparse.Namespace, say: Callable[[str],
 
 def _does(fg: bool) -> str:
     return "selects" if fg else "removes"
+
+
+def _pixels(text: str) -> int:
+    """A number of megapixels as pixels."""
+    try:
+        pixels = float(text) * 1e6
+        if pixels >= 1:
+            return int(pixels)
+    except (ValueError, OverflowError):
+        pass
+    raise argparse.ArgumentTypeError(f"'{text}' is not a number of megapixels greater than 0, as in 100")
 
 
 def _click(text: str) -> Click:

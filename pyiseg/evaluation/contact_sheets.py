@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from pyiseg.evaluation.evaluate import Run
 from pyiseg.evaluation.metrics import iou
 from pyiseg.files import atomic_write
 from pyiseg.model import Model
+from pyiseg.paths import printable
 from pyiseg.prompts import Click
 from pyiseg.session import Session
 
@@ -45,6 +47,7 @@ def contact_sheet(
     heights = [max(tile.height for tile, _ in row) + _CAPTION + _GAP for row in rows]
     pitch = _GAP + max(tile.width for row in rows for tile, _ in row)
     bold, plain = _font(20, "bold"), _font(14)
+    title = printable(title, 300)
     pitch = max(pitch, _GAP + max(round(plain.getlength(_cut(caption))) for row in rows for _, caption in row))
     width = max(_GAP + pitch * max(len(row) for row in rows), 2 * _GAP + round(bold.getlength(title)))
     sheet = Image.new("RGB", (width, _TITLE + sum(heights) + _GAP), _WHITE)
@@ -57,15 +60,17 @@ def contact_sheet(
             draw.text((left, top + _CAPTION // 2), _cut(caption), fill=_INK, font=plain, anchor="lm")
             sheet.paste(tile, (left, top + _CAPTION))
         top += height
+    buffer = io.BytesIO()
+    sheet.save(buffer, format="PNG", optimize=True)
     with atomic_write(path) as file:
-        sheet.save(file, format="PNG", optimize=True)
+        file.write(buffer.getbuffer())
 
 
 def _row(run: Run, case: Case, model: Model, device: str) -> list[tuple[Image.Image, str]]:
     """Images with their captions."""
     truth, void = case.truth()
     session = Session(case.image, model=model, device=device)
-    row = [(_panel(session.image, truth, (), wanted=True), f"{run.name}: wanted")]
+    row = [(_panel(session.image, truth, (), wanted=True), f"{printable(run.name)}: wanted")]
     clicks = [Click(*click) for click in run.clicks]
     for number, click in enumerate(clicks, 1):
         session.click(*click)

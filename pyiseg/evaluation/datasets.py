@@ -10,7 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from pyiseg.evaluation.masks import VOID, DamagedFileError, objects_of, pairs, read_index, read_instances, read_pixels
+from pyiseg.evaluation.masks import (
+    VOID,
+    DamagedFileError,
+    objects_of,
+    pairs,
+    read_index,
+    read_instances,
+    read_names,
+    read_pixels,
+)
 
 
 @dataclass(frozen=True)
@@ -112,7 +121,7 @@ def sbd(folder: Path) -> Iterator[Case]:
             f"{folder} is not laid out as SBD: val.txt, img/*.jpg and inst/*.mat side by side "
             "(benchmark_RELEASE/dataset in the archive)"
         )
-    for name in names.read_text().split():
+    for name in read_names(names):
         image, mask = images / f"{name}.jpg", instances / f"{name}.mat"
         try:
             numbers = objects_of(read_instances(mask))

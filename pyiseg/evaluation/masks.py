@@ -6,11 +6,17 @@ import sys
 from collections.abc import Callable, Collection
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+
+from pyiseg import pil_images
+from pyiseg.evaluation.mat_file import MatFileError, read_matrix
+from pyiseg.paths import plain_name
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 VOID = 255
 """The value of index masks that marks pixels which are not judged."""
@@ -81,13 +87,11 @@ def read_pixels(path: Path, convert: Callable[[Image.Image], Image.Image] = lamb
         DamagedFileError: It cannot be read.
     """
     try:
-        with Image.open(path) as image:
-            return np.asarray(convert(image))
-    except MemoryError:
-        raise
-    except Exception as error:
-        # Pillow's decoders have no common error: OSError, SyntaxError and RuntimeError have been seen.
-        raise DamagedFileError(f"{path} cannot be read as an image: {error}; the file may be damaged") from error
+        with open(path, "rb") as file:
+            image, _ = pil_images.read(file, "the file")
+        return np.asarray(convert(image))
+    except (ValueError, OSError) as error:
+        raise DamagedFileError(f"{path} cannot be read as an image: {error}") from error
 
 
 def read_index(path: Path) -> NDArray[np.uint8]:
@@ -119,26 +123,33 @@ def objects_of(index: NDArray[np.uint8]) -> list[int]:
     return [int(value) for value in np.unique(index) if value not in (0, VOID)]
 
 
+def read_names(path: Path) -> list[str]:
+    """Return the names of a list of images, without suffix.
+
+    Raises:
+        OSError: It cannot be read.
+        ValueError: It is no text, or one of them is no plain name, such as "../1".
+    """
+    try:
+        words = path.read_text(encoding="utf-8").split()
+    except UnicodeDecodeError:
+        raise DamagedFileError(f"{path} is no list of names: it is not text; fetch it again") from None
+    return [plain_name(word, f"a name in {path}") for word in words]
+
+
 def read_instances(path: Path) -> NDArray[np.uint8]:
     """Read the instance map of an SBD file (``inst/*.mat``): uint8, shape (H, W), values as of :func:`read_index`.
 
     Raises:
         DamagedFileError: It cannot be read or holds something else.
     """
-    from scipy.io import loadmat
-
     try:
-        values = np.asarray(loadmat(str(path), squeeze_me=False)["GTinst"]["Segmentation"][0, 0])
-    except MemoryError:
-        raise
-    except Exception as error:
-        # loadmat passes on whatever its parsing runs into: ValueError, TypeError, KeyError and zlib.error among it.
+        values = read_matrix(path, "GTinst", "Segmentation")
+    except (MatFileError, OSError) as error:
         raise DamagedFileError(
-            f"{path} cannot be read as the instances of an image (GTinst.Segmentation): {error!r}; fetch it again, or "
+            f"{path} cannot be read as the instances of an image (GTinst.Segmentation): {error}; fetch it again, or "
             "take its name out of the list"
         ) from error
-    if values.ndim != 2 or values.dtype.kind not in "ui" or values.size == 0:
-        raise DamagedFileError(f"{path}: GTinst.Segmentation is {values.dtype} {values.shape}, not a map of instances")
     # uint8 must not wrap them: 300 would become instance 44.
     if values.min() < 0 or values.max() > VOID:
         raise DamagedFileError(

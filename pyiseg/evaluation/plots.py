@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 from pyiseg.evaluation.evaluate import SHARES_ABOVE, SHARES_AFTER
 from pyiseg.evaluation.results import Report
 from pyiseg.files import atomic_write
+from pyiseg.paths import printable
 
 # Okabe and Ito's colors, told apart by the color-blind too; dark to light for what has an order.
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -40,7 +43,7 @@ def iou_plot(path: Path, title: str, reports: Mapping[str, Report]) -> None:
     for index, (label, report) in enumerate(reports.items()):
         curve = report.summary["mean_iou"]
         lowest = min(lowest, *curve)
-        axes.plot(range(1, len(curve) + 1), curve, label=f"{label}, {auc_text(report)}", **_style(index))
+        axes.plot(range(1, len(curve) + 1), curve, label=f"{plain(label)}, {auc_text(report)}", **_style(index))
     bottom = max(0.0, 0.05 * int((lowest - 0.02) / 0.05))
     # A line at 1 is not to lie on the frame.
     axes.set_ylim(bottom - 0.02 * (1 - bottom), 1 + 0.02 * (1 - bottom))
@@ -60,10 +63,10 @@ def corrected_plot(path: Path, title: str, reports: Mapping[str, Report]) -> Non
         enough = sum(count >= FEW for count in cases)
         clicks = range(1, len(curve) + 1)
         if enough:
-            axes.plot(clicks[:enough], curve[:enough], label=label, **_style(index))
+            axes.plot(clicks[:enough], curve[:enough], label=plain(label), **_style(index))
         if enough < len(curve):
             joined = max(0, enough - 1)
-            axes.plot(clicks[joined:], curve[joined:], alpha=0.3, label="" if enough else label, **_style(index))
+            axes.plot(clicks[joined:], curve[joined:], alpha=0.3, label="" if enough else plain(label), **_style(index))
     if any(line.get_alpha() for line in axes.lines):
         axes.plot([], [], label=f"pale: fewer than {FEW} images", alpha=0.3, color=COLORS[-1], linewidth=2)
     axes.set_ylim(-0.02, 1.02)
@@ -82,7 +85,7 @@ def share_plot(path: Path, title: str, reports: Mapping[str, Report]) -> None:
     columns = min(3, len(reports))
     rows = -(-len(reports) // columns)
     figure = Figure(figsize=(4.4 * columns + 1.6, 4.2 * rows), layout="constrained")
-    figure.suptitle(title, fontsize=13, fontweight="bold")
+    figure.suptitle(plain(title), fontsize=13, fontweight="bold")
     grid = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True).ravel()
     lines: dict[int, Line2D] = {}
     for axes, (label, report) in zip(grid, reports.items(), strict=False):
@@ -98,7 +101,7 @@ def share_plot(path: Path, title: str, reports: Mapping[str, Report]) -> None:
                 clip_on=False,
             )
         _dress(axes, "IoU above … %", "share of images")
-        axes.set_title(label, fontsize=11)
+        axes.set_title(plain(label), fontsize=11)
         axes.set_xlim(89.7, 99.3)
         axes.set_ylim(-0.02, 1.02)
         axes.set_xticks([100 * t for t in SHARES_ABOVE])
@@ -119,11 +122,17 @@ def auc_text(report: Report) -> str:
     return text if limit == LIMIT else f"{text} ({limit} click{'s' * (limit != 1)})"
 
 
+def plain(text: str) -> str:
+    """A name as Matplotlib draws it as it is: no formula between dollar signs, in one line, and not left out."""
+    shown = printable(text, 60).replace("$", r"\$")
+    return f" {shown}" if shown.startswith("_") else shown  # legends leave out what begins so
+
+
 def _figure(title: str, x: str, y: str) -> tuple[Figure, Axes]:
     figure = Figure(figsize=(7.2, 4.6), layout="constrained")
     axes = figure.subplots()
     _dress(axes, x, y)
-    axes.set_title(title, fontsize=13, fontweight="bold")
+    axes.set_title(plain(title), fontsize=13, fontweight="bold")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=20, steps=[1, 2, 5, 10]))
     return figure, axes
 
@@ -149,5 +158,10 @@ def _style(index: int) -> dict[str, Any]:
 
 def write_figure(path: Path, figure: Figure) -> None:
     """Write a figure as a PNG file, whole."""
+    buffer = io.BytesIO()
+    with warnings.catch_warnings():
+        # A name in another script has boxes in it, and a long one leaves little room.
+        warnings.filterwarnings("ignore", "Glyph .* missing from|constrained_layout not applied")
+        figure.savefig(buffer, format="png", dpi=150)
     with atomic_write(path) as file:
-        figure.savefig(file, format="png", dpi=150)
+        file.write(buffer.getbuffer())

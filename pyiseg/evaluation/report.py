@@ -13,6 +13,7 @@ from pyiseg.evaluation.references import Reference, references
 from pyiseg.evaluation.results import Report
 from pyiseg.files import atomic_write
 from pyiseg.model import Model
+from pyiseg.paths import printable
 
 TITLES = {"grabcut": "GrabCut", "berkeley": "Berkeley", "sbd": "SBD", "davis": "DAVIS", "folder": "Folder"}
 PAGE = "report.md"
@@ -34,7 +35,7 @@ def labelled(reports: Sequence[tuple[str, Report]]) -> dict[str, dict[str, Repor
     sets: dict[str, dict[str, Report]] = {}
     for name, report in reports:
         of_model = [n for n, r in reports if (r.dataset, r.model["name"]) == (report.dataset, report.model["name"])]
-        label = report.model["name"] if len(of_model) == 1 else f"{report.model['name']} ({name})"
+        label = printable(report.model["name"] if len(of_model) == 1 else f"{report.model['name']} ({name})")
         found = sets.setdefault(report.dataset, {})
         if label in found:
             label = f"{label} {len(found) + 1}"
@@ -77,7 +78,7 @@ def write_folder(
         parts += [f"### {what}\n\n![{what}]({file})" for what, file in figures]
     page = folder / PAGE
     with atomic_write(page) as file:
-        file.write(("\n\n".join(parts) + "\n").encode())
+        file.write(("\n\n".join(parts) + "\n").encode(errors="backslashreplace"))
     return page
 
 
@@ -181,9 +182,9 @@ def _notes(reports: Mapping[str, Report]) -> str:
             line += f" Times are those of a busy machine: {report.jobs} cases ran side by side."
         if report.failed:
             line += f" {len(report.failed)} more could not be used and count nowhere:"
-            line += "".join(f"\n  - {failure.name}: {failure.error}" for failure in report.failed)
+            line += "".join(f"\n  - {printable(x.name)}: {printable(x.error, 1000)}" for x in report.failed)
         if report.unmasked:
-            line += f" Images without a mask, left out: {', '.join(report.unmasked)}."
+            line += f" Images without a mask, left out: {', '.join(map(printable, report.unmasked))}."
         lines.append(line)
     lines.append(
         "- NoC: mean clicks to that IoU in per cent, a failure counting as all of them. IoU@n: mean after n clicks. "

@@ -23,6 +23,7 @@ from typing import Generic, TypeVar
 from pyiseg.errors import DeviceError
 from pyiseg.paths import local_path
 from pyiseg.tensorrt.file import OURS, EngineKey, EngineRefusedError, read_engine, read_header, write_engine
+from pyiseg.tensorrt.ownership import who_else_writes
 
 T = TypeVar("T")
 
@@ -75,12 +76,30 @@ def default_folder() -> Path:
 class EngineCache:
     """A folder of engines. Whatever is in it may be deleted at any time.
 
+    Engines are code. In the platform's place for caches, none are used where others may write; a folder that the
+    caller or PYISEG_CACHE names is taken as it is, with a warning.
+
     Args:
         folder: Made when the first engine is written. None stands for `default_folder`.
     """
 
     def __init__(self, folder: Path | None = None) -> None:
         self.folder = folder or default_folder()
+        self._named = folder is not None or bool(os.environ.get("PYISEG_CACHE"))
+        self._warned = False
+
+    @property
+    def trusted(self) -> bool:
+        """Whether engines of the folder are used."""
+        return self._named or not who_else_writes(self.folder)
+
+    @property
+    def warning(self) -> str:
+        """Who else may write to the folder, with the way out, and whether it is used all the same; "" for nobody."""
+        if not (reason := who_else_writes(self.folder)):
+            return ""
+        use = "are used all the same, since it was named" if self._named else "are not used"
+        return f"the engines in '{self.folder}' {use}: {reason}"
 
     def fetch(
         self,
@@ -103,6 +122,9 @@ class EngineCache:
         Raises:
             DeviceError: It cannot be built, or not be opened when it has just been built.
         """
+        if not self._warned and (warning := self.warning):
+            log.warning("%s", warning)
+            self._warned = True
         found, _ = self._look(keys, load)
         if found is not None:
             return found
@@ -124,7 +146,8 @@ class EngineCache:
                 raise DeviceError(f"the engine {key.stem} was built, but cannot be used: {error}") from error
             path = None
             try:
-                path = write_engine(self.folder, key, engine, seconds, model)
+                if self.trusted:
+                    path = write_engine(self.folder, key, engine, seconds, model)
             except OSError as error:
                 log.warning("the engine %s is not kept and will be built again next time: %s", key.stem, error)
         return Fetched(loaded, path, seconds)
@@ -149,8 +172,8 @@ class EngineCache:
 
     def _look(self, keys: Sequence[EngineKey], load: Callable[[bytes], T]) -> tuple[Fetched[T] | None, str]:
         """The first engine that is there and can be used, and what is wrong with those that cannot."""
-        trouble = []
-        for key in keys:
+        trouble: list[str] = []
+        for key in keys if self.trusted else ():
             path = self.folder / key.name
             try:
                 return Fetched(load(read_engine(path, key)), path, None), ""
@@ -181,7 +204,7 @@ class EngineCache:
         before, start = _written(engine), time.monotonic()
         # Not in a folder that cannot be written, as is said when the engine is to be kept there.
         with contextlib.suppress(OSError, NotImplementedError):
-            self.folder.mkdir(parents=True, exist_ok=True)
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             try:
                 lock.acquire(timeout=0)
             except Timeout:

@@ -9,12 +9,13 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import os
 import platform
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
-from pyiseg.files import atomic_write
+from pyiseg.files import atomic_write, parse_json
 from pyiseg.model import Model
 from pyiseg.tensorrt.gpu import GpuInfo
 from pyiseg.tensorrt.specs import EngineSpec, depends_on
@@ -158,18 +159,32 @@ def read_header(path: Path) -> Header:
         OSError: The file cannot be read.
     """
     with open(path, "rb") as file:
-        head = file.read(_HEADER_LIMIT)
+        return _header_of(file)
+
+
+def _header_of(file: BinaryIO) -> Header:
+    head = file.read(_HEADER_LIMIT)
     line, newline, _ = head.removeprefix(_MAGIC).partition(b"\n")
     if not head.startswith(_MAGIC) or not newline:
         raise EngineRefusedError("it is damaged, or was not written by pyiseg")
     try:
-        content = json.loads(line)
+        content = parse_json(line)
         if content["key"]["format"] != FORMAT:
             raise EngineRefusedError("another version of pyiseg wrote it")
         key = EngineKey.from_json(content.pop("key"))
-        return Header(key, start=len(_MAGIC) + len(line) + 1, **content)
+        header = Header(key, start=len(_MAGIC) + len(line) + 1, **content)
+        for value, kinds in (
+            (header.length, int),
+            (header.sha256, str),
+            (header.seconds, (int, float)),
+            (header.folder, (str, type(None))),
+        ):
+            if not isinstance(value, kinds):
+                raise TypeError
+        header.key.name.encode()
     except (ValueError, TypeError, KeyError, AttributeError):
         raise EngineRefusedError("it is damaged: its header cannot be read") from None
+    return header
 
 
 def read_engine(path: Path, key: EngineKey | None = None) -> bytes:
@@ -183,14 +198,16 @@ def read_engine(path: Path, key: EngineKey | None = None) -> bytes:
         EngineRefusedError: It is damaged, cut off or something else.
         OSError: The file cannot be read.
     """
-    header = read_header(path)
-    if header.key.name != path.name or key not in (None, header.key):
-        raise EngineRefusedError("it is another engine under this name")
-    engine = path.read_bytes()[header.start :]
-    if len(engine) != header.length:
-        raise EngineRefusedError(
-            f"it is cut off or too long: {len(engine)} bytes where there should be {header.length}"
-        )
+    # Opened once: another process may put another engine of this name in its place at any time.
+    with open(path, "rb") as file:
+        header = _header_of(file)
+        if header.key.name != path.name or key not in (None, header.key):
+            raise EngineRefusedError("it is another engine under this name")
+        there = os.fstat(file.fileno()).st_size - header.start
+        if there != header.length:
+            raise EngineRefusedError(f"it is cut off or too long: {there} bytes where there should be {header.length}")
+        file.seek(header.start)
+        engine = file.read()
     if hashlib.sha256(engine).hexdigest() != header.sha256:
         raise EngineRefusedError("it is damaged: its SHA-256 is not the one that was written down")
     return engine

@@ -244,7 +244,7 @@ def test_validating_takes_objects_of_index_masks(
     assert [result["model"] for result in results] == [f"{toy}, zoom {x}" for x in (0, 2, 0, 2)]
     assert results[2]["against_first"] == {"auc": None, "noc85": None, "noc90": None, "noc95": None}
     monkeypatch.setattr(sys, "argv", [*arguments, "--zoom", "1"])
-    with pytest.raises(SystemExit, match=r"zoom\.from_click is 1; it must be a whole number >= 2"):
+    with pytest.raises(SystemExit, match=r"zoom\.from_click is 1; it must be a whole number in 2\.\.2147483647"):
         validate.main()
     monkeypatch.setattr(sys, "argv", [*arguments, "--long-side", "65"])
     with pytest.raises(SystemExit, match="--long-side is 65; it must be a multiple of 32"):

@@ -19,7 +19,8 @@ from pyiseg import files
 from pyiseg.errors import DeviceError
 from pyiseg.tensorrt import cache as engine_cache
 from pyiseg.tensorrt.cache import EngineCache, default_folder
-from pyiseg.tensorrt.file import EngineRefusedError, read_header, runtime_cache_of, write_engine
+from pyiseg.tensorrt.file import EngineRefusedError, read_engine, read_header, runtime_cache_of, write_engine
+from pyiseg.tensorrt.ownership import who_else_writes
 
 
 @pytest.fixture
@@ -260,3 +261,87 @@ def test_the_folder(monkeypatch: pytest.MonkeyPatch, platform: str, variables: d
     monkeypatch.setattr(engine_cache.sys, "platform", platform)
     assert default_folder() == Path(folder)
     assert EngineCache().folder == Path(folder)
+
+
+posix = pytest.mark.skipif(os.name != "posix", reason="who may write is not looked at elsewhere")
+
+
+@posix
+def test_a_folder_of_its_own_is_the_users_alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("PYISEG_CACHE", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    cache = EngineCache()
+    assert fetch(cache, Builder()) == ENGINE
+    assert cache.folder.stat().st_mode & 0o777 == 0o700
+    assert cache.warning == ""
+
+
+@posix
+@pytest.mark.parametrize("mode", [0o777, 0o757, 0o1777])
+def test_engines_that_others_may_have_written(
+    mode: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """They were used: whoever could write there had his code run on the GPU of whoever used the folder."""
+    monkeypatch.delenv("PYISEG_CACHE", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    cache = EngineCache()
+    path = write_engine(cache.folder, KEY, b"of another", 1.0)
+    cache.folder.chmod(mode)
+    builder = Builder()
+    assert fetch(cache, builder) == ENGINE
+    assert builder.built == 1
+    assert read_engine(path) == b"of another", "nothing is written there either"
+    words = f"the engines in '{cache.folder}' are not used: everyone may write there: chmod go-w '{cache.folder}'"
+    assert words in caplog.text
+    cache.folder.chmod(0o755)
+    assert fetch(cache, Builder()) == b"of another"
+
+
+@posix
+def test_a_folder_that_was_named_is_used_with_a_warning(cache: EngineCache, caplog: pytest.LogCaptureFixture) -> None:
+    write_engine(cache.folder, KEY, b"there", 1.0)
+    assert fetch(cache, Builder()) == b"there"
+    assert not caplog.records
+    cache.folder.chmod(0o777)
+    for _ in range(2):
+        assert fetch(cache, Builder()) == b"there"
+    (record,) = caplog.records
+    assert "are used all the same, since it was named: everyone may write there" in record.getMessage()
+
+
+@posix
+def test_whose_folder_it_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    assert who_else_writes(tmp_path / "none yet") == ""
+    owner = tmp_path.stat().st_uid
+    for user, words in ((owner, ""), (owner + 12345, "it belongs to the user" if owner else "")):
+        monkeypatch.setattr(os, "geteuid", lambda user=user: user)
+        assert who_else_writes(tmp_path).startswith(words)
+    monkeypatch.undo()
+    before = Path.stat
+
+    def of_another(path: Path, **named: Any) -> os.stat_result:
+        found = list(before(path, **named))
+        found[4] = 12345
+        return os.stat_result(found)
+
+    monkeypatch.setattr(Path, "stat", of_another)
+    assert (
+        who_else_writes(tmp_path) == "it belongs to the user 12345: use a folder of your own (PYISEG_CACHE names one)"
+    )
+
+
+@posix
+def test_groups(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A group that is the user's alone, as many systems give each user one, is no one else."""
+    import grp
+    import pwd
+
+    tmp_path.chmod(0o775)
+    user, group = tmp_path.stat().st_uid, tmp_path.stat().st_gid
+    own = pwd.struct_passwd(("me", "x", user, group, "", "", ""))
+    monkeypatch.setattr(pwd, "getpwuid", lambda number: own)
+    for name, members, alone in (("me", [], True), ("me", ["me"], True), ("me", ["you"], False), ("staff", [], False)):
+        found = grp.struct_group((name, "x", group, members))
+        monkeypatch.setattr(grp, "getgrgid", lambda number, found=found: found)
+        assert (who_else_writes(tmp_path) == "") is alone
+    assert "the group staff may write there: chmod go-w" in who_else_writes(tmp_path)

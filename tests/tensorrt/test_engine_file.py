@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import json
 import types
 from pathlib import Path
@@ -72,3 +73,57 @@ def test_the_driver_is_told_by_its_cuda_version(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(_core, "cuda", cuda, raising=False)
     monkeypatch.delattr(_core, "standin", raising=False)
     assert gpu_here() == GpuInfo("T4", (7, 5), 40, "12.4")
+
+
+def test_an_engine_that_another_process_replaces_is_read_whole(tmp_path: Path) -> None:
+    """The file was opened twice: 22 of 400 reads had the header of one engine and the content of another."""
+    engines = [bytes([number]) * (5000 + 1000 * number) for number in range(2)]
+    path = write_engine(tmp_path, KEY, engines[0], 1.0)
+    opened = []
+    before = io.open
+
+    def replacing(file: Any, mode: str = "r", *given: Any, **named: Any) -> Any:
+        stream = before(file, mode, *given, **named)
+        if mode == "rb" and file == path:
+            opened.append(file)
+            write_engine(tmp_path, KEY, engines[1], 1.0)
+        return stream
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(engine_file, "open", replacing, raising=False)
+        assert read_engine(path, KEY) == engines[0]
+    assert len(opened) == 1
+    assert read_engine(path, KEY) == engines[1]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("length", "5120"),
+        ("length", 1 << 70),
+        ("length", float("inf")),
+        ("sha256", 3),
+        ("seconds", "1"),
+        ("folder", 0),
+        ("folder", ["a"]),
+        ("more", 1),
+        ("key", None),
+        ("key", {"format": 2}),
+        ("key", [2]),
+    ],
+)
+def test_headers_that_do_not_fit(tmp_path: Path, name: str, value: Any) -> None:
+    """Infinity was an OverflowError, and a folder that is a number a TypeError in ``pyiseg engines list``."""
+    path = write_engine(tmp_path, KEY, ENGINE, 1.0)
+    magic, header, engine = path.read_bytes().split(b"\n", 2)
+    content = json.loads(header) | {name: value}
+    path.write_bytes(b"\n".join([magic, json.dumps(content).encode(), engine]))
+    with pytest.raises(EngineRefusedError, match="its header cannot be read"):
+        read_header(path)
+    with pytest.raises(EngineRefusedError, match="its header cannot be read"):
+        read_engine(path)
+    content = json.loads(header)
+    content["key"]["multiprocessors"] = float("inf")
+    path.write_bytes(b"\n".join([magic, json.dumps(content).encode(), engine]))
+    with pytest.raises(EngineRefusedError, match="its header cannot be read"):
+        read_header(path)

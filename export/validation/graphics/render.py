@@ -139,7 +139,7 @@ def screenshot(page: str, size: tuple[int, int], folder: Path, browser: str) -> 
     done = subprocess.run(command, capture_output=True, text=True)
     if not target.exists():
         raise RuntimeError(f"{browser} made no image: {done.stderr[-500:]}")
-    with Image.open(target) as image:
+    with Image.open(target, formats=("PNG",)) as image:
         page_alone: Image.Image = image.convert("RGB").crop((0, 0, *size))
         return page_alone
 

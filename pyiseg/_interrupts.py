@@ -1,0 +1,41 @@
+"""Ctrl-C while the command ``pyiseg`` is still being imported, or has done its work: no traceback, exit code 130.
+
+Imported first of all by ``pyiseg``, so it imports nothing itself that Python has not loaded when it starts. A program
+that imports pyiseg keeps its own handling of signals.
+"""
+
+from __future__ import annotations
+
+import _signal  # type: ignore[import-not-found]  # signal, without the enumerations that take long to make
+import os
+import sys
+
+CODE = 130
+"""Exit code after Ctrl-C, as shells have it."""
+
+
+def is_command() -> bool:
+    """Whether this process is ``pyiseg`` or ``python -m pyiseg``, and handles the signal as Python does."""
+    if not sys.argv or _signal.getsignal(_signal.SIGINT) is not _signal.default_int_handler:
+        return False
+    name = os.path.basename(sys.argv[0])
+    if name == "-m":  # while packages are imported for it
+        given = sys.orig_argv
+        return "-m" in given and given[given.index("-m") + 1 :][:1] == ["pyiseg"]
+    return name in ("pyiseg", "pyiseg.exe", "pyiseg-script.py")
+
+
+def leave(number: int, frame: object) -> None:
+    """End the process at once: nothing is open that a file could be half written to."""
+    try:
+        os.write(2, b"pyiseg: interrupted\n")
+    finally:
+        os._exit(CODE)
+
+
+def leave_at_once() -> None:
+    """Handle Ctrl-C by `leave` from now on; not in other threads than the main one, where no handler can be set."""
+    try:  # noqa: SIM105  # contextlib is not loaded yet
+        _signal.signal(_signal.SIGINT, leave)
+    except ValueError:
+        pass

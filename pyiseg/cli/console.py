@@ -1,0 +1,57 @@
+"""What every command does around its work: Ctrl-C, and errors in one line."""
+
+from __future__ import annotations
+
+import _thread
+import signal
+import sys
+import threading
+from contextlib import suppress
+from types import FrameType
+from typing import Any
+
+from pyiseg import _interrupts
+
+
+def say_error(text: str) -> None:
+    """Print a line on standard error."""
+    print(f"pyiseg: {' '.join(text.split())}", file=sys.stderr)
+
+
+class Interruption:
+    """Ctrl-C as a `KeyboardInterrupt`, even where what it meets makes another error of it.
+
+    Attributes:
+        asked: Whether it was pressed.
+    """
+
+    def __init__(self) -> None:
+        self.asked = False
+        self._before: Any = None
+
+    def __enter__(self) -> Interruption:
+        # Elsewhere than in the main thread no signal arrives, and other programs keep their own handlers.
+        with suppress(ValueError):
+            if signal.getsignal(signal.SIGINT) in (signal.default_int_handler, _interrupts.leave):
+                self._before = signal.signal(signal.SIGINT, self._note)
+        self._hook = sys.unraisablehook
+        sys.unraisablehook = self._unraisable
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        sys.unraisablehook = self._hook
+        if self._before is not None:
+            signal.signal(signal.SIGINT, self._before)
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        self.asked = True
+        raise KeyboardInterrupt
+
+    def _unraisable(self, found: Any) -> None:
+        """Raise once more what came while an object was being freed, where Python ignores it."""
+        if self.asked and issubclass(found.exc_type, KeyboardInterrupt):
+            again = threading.Timer(0.01, _thread.interrupt_main)  # not here: Python ignores what this raises, too
+            again.daemon = True
+            again.start()
+        else:
+            self._hook(found)

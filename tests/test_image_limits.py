@@ -1,0 +1,174 @@
+"""Images that are larger than the caller wants, and files that are not what they are called."""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from support.paths import ROOT
+from support.toy_model import PHOTO
+
+import pyiseg
+from pyiseg import images, pil_images
+from pyiseg.cli import main
+from pyiseg.evaluation.masks import DamagedFileError, read_pixels
+
+SIDE = 13266
+"""176 megapixels, which Pillow opens, in a PNG file of 21 kB."""
+
+POSTSCRIPT = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 60 80\n%%EndComments\nshowpage\n%%EOF\n"
+
+
+@pytest.fixture(scope="module")
+def bomb(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("bomb") / "bomb.png"
+    Image.new("1", (SIDE, SIDE)).save(path)
+    assert path.stat().st_size < 30_000
+    return path
+
+
+@pytest.mark.parametrize("kind", ["path", "array", "pil"])
+def test_the_limit_is_the_callers(kind: str, tmp_path: Path, toy: Path) -> None:
+    Image.fromarray(PHOTO).save(tmp_path / "a.png")
+    given: Any = {"path": tmp_path / "a.png", "array": PHOTO, "pil": Image.fromarray(PHOTO)}[kind]
+    height, width = PHOTO.shape[:2]
+    for make in (pyiseg.Image, pyiseg.Session):
+        make(given, model=toy, max_pixels=height * width)
+        with pytest.raises(ValueError, match=r"is too large: 80 x 60 are 4800 pixels, and the limit is 4799"):
+            make(given, model=toy, max_pixels=height * width - 1)
+
+
+def test_the_limit_of_an_encoded_image(toy: Path) -> None:
+    image = pyiseg.Image(PHOTO, model=toy)
+    pyiseg.Session(image, max_pixels=4800)
+    with pytest.raises(ValueError, match="the limit is 4799"):
+        pyiseg.Session(image, max_pixels=4799)
+
+
+def test_the_limit_of_a_saved_session(tmp_path: Path, toy: Path) -> None:
+    pyiseg.Session(PHOTO, model=toy).save(tmp_path / "a.session")
+    pyiseg.Session.load(tmp_path / "a.session", PHOTO, model=toy, max_pixels=4800)
+    with pytest.raises(ValueError, match="the limit is 100"):
+        pyiseg.Session.load(tmp_path / "a.session", PHOTO, model=toy, max_pixels=100)
+
+
+@pytest.mark.parametrize("value", [0, -1, True, 1e8, "many", float("nan")])
+def test_limits_that_are_none(value: Any, toy: Path) -> None:
+    for given in (PHOTO, pyiseg.Image(PHOTO, model=toy)):
+        with pytest.raises(ValueError, match=rf"max_pixels is {re.escape(repr(value))}; pass a whole number"):
+            pyiseg.Session(given, model=toy, max_pixels=value)
+
+
+def test_a_bomb_is_refused_by_its_header(bomb: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any) -> None:
+        pytest.fail("its pixels were decoded")
+
+    monkeypatch.setattr(Image.Image, "load", refuse)
+    monkeypatch.setattr("PIL.ImageFile.ImageFile.load", refuse)
+    with pytest.raises(ValueError, match=r"bomb\.png' is too large: 13266 x 13266 are 175986756 pixels.*max_pixels"):
+        images.load(bomb, max_pixels=100_000_000)
+    with pytest.raises(ValueError, match=r"bomb\.png' has shape \(13266, 13266\), and the image \(60, 80\); resize it"):
+        images.load_mask(bomb, (60, 80))
+
+
+def test_more_than_pillow_opens_by_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Image.fromarray(PHOTO).save(tmp_path / "a.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
+    with pytest.raises(ValueError, match="the limit is 2000"):
+        images.load(tmp_path / "a.png")
+    np.testing.assert_array_equal(images.load(tmp_path / "a.png", max_pixels=4800).rgb, PHOTO)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", None)
+    np.testing.assert_array_equal(images.load(tmp_path / "a.png").rgb, PHOTO)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="there is no module resource")
+def test_a_large_image_is_not_held_several_times(bomb: Path) -> None:
+    """176 megapixels took 1.9 GB: each was held in three forms at once."""
+    code = (
+        "import resource, sys, pyiseg.images; before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss; "
+        "pyiseg.images.load(sys.argv[1]); print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)"
+    )
+    found = subprocess.run([sys.executable, "-c", code, str(bomb)], check=True, capture_output=True, text=True)
+    unit = 1 if sys.platform == "darwin" else 1024
+    assert int(found.stdout) * unit < 6 * SIDE**2
+    assert not found.stderr
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "P", "RGB", "CMYK", "YCbCr", "LAB", "HSV", "I;16"])
+def test_strips_are_the_whole(mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    image = Image.fromarray(PHOTO)
+    image = Image.fromarray(PHOTO[..., 0].astype(np.uint16) * 257) if mode == "I;16" else image.convert(mode)
+    whole = images.to_rgb(image)
+    monkeypatch.setattr(pil_images, "STRIP", 7 * 80)
+    np.testing.assert_array_equal(images.to_rgb(image), whole)
+
+
+def test_on_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str], toy: Path) -> None:
+    Image.fromarray(PHOTO).save(tmp_path / "a.png")
+    command = ["cut", str(tmp_path / "a.png"), "--click", "3,3", "--model", str(toy)]
+    command += ["--alpha", str(tmp_path / "b.png"), "--max-megapixels"]
+    assert main([*command, "0.0048"]) == 0
+    assert main([*command, "0.004"]) == 2
+    assert "the limit is 4000; shrink it, or raise the limit" in capsys.readouterr().err
+    for wrong in ("0", "-3", "nan", "inf", "many"):
+        with pytest.raises(SystemExit):
+            main([*command[:-1], f"--max-megapixels={wrong}"])
+        assert f"'{wrong}' is not a number of megapixels" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a script stands for Ghostscript")
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".eps", ""])
+def test_postscript_starts_no_program(suffix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    script, started = tmp_path / "bin" / "gs", tmp_path / "started"
+    script.parent.mkdir()
+    script.write_text(f"#!/bin/sh\ntouch '{started}'\n")
+    script.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{script.parent}{os.pathsep}{os.environ['PATH']}")
+    path = tmp_path / f"a{suffix}"
+    path.write_bytes(POSTSCRIPT)
+    for read in (images.load, images.to_rgb, images.load_mask):
+        with pytest.raises(ValueError, match="not an image of a format that is read here"):
+            read(path)
+    with pytest.raises(DamagedFileError, match="not an image of a format that is read here"):
+        read_pixels(path)
+    assert not started.exists()
+
+
+@pytest.mark.parametrize("kind", [*pil_images.FORMATS, "MPO"])
+def test_the_formats_that_are_read(kind: str, tmp_path: Path) -> None:
+    if kind == "AVIF":
+        pytest.importorskip("PIL.AvifImagePlugin")
+    Image.fromarray(PHOTO).save(tmp_path / "a.odd", format=kind)  # the name says nothing
+    assert images.load(tmp_path / "a.odd").rgb.shape == PHOTO.shape
+    assert read_pixels(tmp_path / "a.odd").shape[:2] == PHOTO.shape[:2]
+
+
+@pytest.mark.parametrize("kind", ["ICO", "TGA", "PCX", "PDF", "SGI", "XBM"])
+def test_other_formats_are_for_the_caller_to_open(kind: str, tmp_path: Path) -> None:
+    Image.fromarray(PHOTO).convert("1" if kind == "XBM" else "RGB").save(tmp_path / "a.png", format=kind)
+    with pytest.raises(ValueError, match=r"read here \(PNG, JPEG, .*pass it as an array or a PIL image"):
+        images.load(tmp_path / "a.png")
+    if kind != "PDF":
+        with Image.open(tmp_path / "a.png") as image:
+            assert images.load(image).rgb.ndim == 3
+
+
+def test_images_are_opened_in_one_place() -> None:
+    """Elsewhere the formats must be named: Pillow's own list holds some that start programs."""
+    found = []
+    folders = ("pyiseg", "export", "tools", "benchmarks")
+    for path in sorted(path for folder in folders for path in (ROOT / folder).rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and "formats" not in [keyword.arg for keyword in node.keywords]:
+                name = ast.unparse(node.func)
+                if name.endswith((".imread", "Image.open")):
+                    found.append(f"{path.relative_to(ROOT)}:{node.lineno}: {name}")
+    assert found == []
