@@ -26,6 +26,10 @@ int main(int count, char** arguments) {
     captured_clicks(bench, random, {33, 47}, rounds);
     dropped_feeds(random, {33, 47});
     threads_with_streams();
-    std::printf("standin_driver: %d comparisons, %d differ\n", bench.comparisons(), bench.failures());
-    return bench.failures() != 0 || bench.comparisons() == 0;
+    const Count side_by_side = threads_with_ops(random, 16);
+    const int comparisons = bench.comparisons() + side_by_side.comparisons;
+    const int failures = bench.failures() + side_by_side.failures;
+    std::printf("standin_driver: %d comparisons, %d of them in 16 threads; %d differ\n", comparisons,
+                side_by_side.comparisons, failures);
+    return failures != 0 || bench.comparisons() == 0 || side_by_side.comparisons == 0;
 }

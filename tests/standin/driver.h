@@ -161,5 +161,11 @@ void captured_clicks(Bench& bench, Random& random, Size size, int launches);
 void dropped_feeds(Random& random, Size size);
 // Streams in several threads that wait for one another.
 void threads_with_streams();
+// All ops in many threads at once, each on data and a stream of its own; the CPU's threads are shared. Returns how many
+// comparisons were made and how many differ.
+struct Count {
+    int comparisons, failures;
+};
+Count threads_with_ops(Random& random, int threads);
 
 }  // namespace pyiseg::driver

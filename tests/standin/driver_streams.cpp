@@ -1,5 +1,6 @@
 // The driver's streams: captured clicks, feeds that are dropped, streams in several threads.
 #include <algorithm>
+#include <atomic>
 #include <cstdlib>
 #include <functional>
 #include <thread>
@@ -139,6 +140,28 @@ void threads_with_streams() {
     });
     capturing.join();
     waiting.join();
+}
+
+Count threads_with_ops(Random& random, int threads) {
+    std::vector<std::uint64_t> seeds(static_cast<std::size_t>(threads));
+    for (std::uint64_t& seed : seeds) seed = random.engine();
+    std::atomic<int> comparisons{0}, failures{0};
+    std::vector<std::thread> all;
+    for (const std::uint64_t seed : seeds) {
+        all.emplace_back([seed, &comparisons, &failures] {
+            Random own{std::mt19937_64(seed)};
+            const auto stream = std::make_shared<CudaStream>();
+            Bench bench(*stream, own);
+            const Size size{own.between(40, 70), own.between(40, 90)};  // large enough for several CPU threads
+            click_ops(bench, own, size);
+            filter_ops(bench, own, size);
+            image_ops(bench, own, size);
+            comparisons += bench.comparisons();
+            failures += bench.failures();
+        });
+    }
+    for (std::thread& thread : all) thread.join();
+    return {comparisons, failures};
 }
 
 }  // namespace pyiseg::driver
