@@ -19,7 +19,7 @@ from pyiseg.prompts import Prompt
 
 SEQUENCES = int(os.environ.get("PYISEG_FUZZ_SESSIONS", "40"))
 SEED = int(os.environ.get("PYISEG_FUZZ_SEED", "18"))
-MOVES = 12
+MOVES = 10
 
 Generator = np.random.Generator
 NOT_NUMBERS: tuple[Any, ...] = (float("nan"), float("inf"), None, "5", True, 1e300, -1, 10**400, [3], np.float32("nan"))
