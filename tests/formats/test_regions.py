@@ -145,7 +145,7 @@ def test_of_nothing_selected_nothing_is_kept() -> None:
 @pytest.mark.parametrize("radius", [-1, float("nan"), float("inf"), "2", None, True])
 def test_a_radius_that_is_none(radius: object) -> None:
     for function in (feather, grow, shrink):
-        with pytest.raises(ValueError, match="radius is .*; pass a number of pixels, not below 0"):
+        with pytest.raises(ValueError, match=r"radius is .*; pass a number of pixels, not below 0"):
             function(of("#"), radius)  # type: ignore[arg-type]
 
 
