@@ -1,4 +1,4 @@
-"""The command line: ``pyiseg cut``, ``demo``, ``evaluate``, ``report``, ``engines``, ``info``.
+"""The command line: ``pyiseg cut``, ``batch``, ``demo``, ``evaluate``, ``report``, ``engines``, ``info``.
 
 Errors are one line on standard error and exit code 2.
 """
@@ -19,6 +19,7 @@ from typing import NoReturn
 
 import pyiseg
 from pyiseg import Click, Session, backend, images, saving
+from pyiseg.cli import batch as batch_cli
 from pyiseg.cli import engines as engines_cli
 from pyiseg.cli import prompts as prompts_cli
 from pyiseg.paths import local_path
@@ -32,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: As on the command line, without the program's name; None takes the program's own.
 
     Returns:
-        The exit code: 0, or 1 where an evaluation is done but for some images, 2 after an error, 130 after Ctrl-C.
+        The exit code: 0, or 1 where all but some images are done (batch, evaluate), 2 after an error, 130 after Ctrl-C.
     """
     options = _parser().parse_args(_joined(sys.argv[1:] if arguments is None else arguments))
     for stream in (sys.stdout, sys.stderr):
@@ -250,6 +251,8 @@ def _parser() -> argparse.ArgumentParser:
         "--images", type=_path, metavar="FOLDER", help="of the data set, to draw contact sheets too (of one report)"
     )
     report.set_defaults(run=_report, command="report")
+
+    batch_cli.add_to(commands, [model, device], _path, _count, _say)
 
     engines_cli.add_to(commands, model, _say)
 

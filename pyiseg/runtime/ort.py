@@ -29,8 +29,8 @@ class Networks:
         click_inputs: Names of click.onnx's inputs.
     """
 
-    def __init__(self, model: Model) -> None:
-        self._folder = model.folder
+    def __init__(self, model: Model, num_threads: int | None = None) -> None:
+        self._folder, self._num_threads = model.folder, num_threads
         self._image = self._open(model, "image.onnx") if "image.onnx" in model.files else None
         self._click = self._open(model, "click.onnx")
         self._guide = self._open(model, "guide.onnx") if "guide.onnx" in model.files else None
@@ -91,7 +91,9 @@ class Networks:
 
     def _open(self, model: Model, name: str) -> ort.InferenceSession:
         try:
-            return ort.InferenceSession(model.files[name], _options(), providers=["CPUExecutionProvider"])
+            return ort.InferenceSession(
+                model.files[name], _options(self._num_threads), providers=["CPUExecutionProvider"]
+            )
         except Exception as error:
             _reraise_foreign(error)
             raise ModelError(f"ONNX Runtime {ort.__version__} cannot load '{self._folder / name}': {error}") from error
@@ -144,15 +146,20 @@ _opened: WeakKeyDictionary[Model, Networks] = WeakKeyDictionary()
 _opening = threading.Lock()
 
 
-def networks_of(model: Model) -> Networks:
+def networks_of(model: Model, num_threads: int | None = None) -> Networks:
     """Return the networks of a model, opened once and kept as long as the model is.
+
+    Args:
+        model: The model.
+        num_threads: Each network is run in, of callers side by side each its own and the others in common; None for
+            PYISEG_NUM_THREADS or, if that is not set, ONNX Runtime's own number. It counts when they are opened.
 
     Raises:
         ModelError: ONNX Runtime cannot run them, or they are not of a kind that pyiseg knows.
     """
     with _opening:
         if model not in _opened:
-            _opened[model] = Networks(model)
+            _opened[model] = Networks(model, num_threads)
         return _opened[model]
 
 
@@ -165,12 +172,14 @@ def _reraise_foreign(error: Exception) -> None:
         raise error
 
 
-def _options() -> ort.SessionOptions:
+def _options(num_threads: int | None) -> ort.SessionOptions:
     options = ort.SessionOptions()
     # _core's threads run between the networks. Workers that spin while they wait would keep the cores from them.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.add_session_config_entry("session.inter_op.allow_spinning", "0")
-    if os.environ.get("PYISEG_NUM_THREADS"):
+    if num_threads is not None:
+        options.intra_op_num_threads = num_threads
+    elif os.environ.get("PYISEG_NUM_THREADS"):
         options.intra_op_num_threads = _core.get_num_threads()
     options.log_severity_level = 4  # What goes wrong is raised; it need not be printed as well.
     return options
