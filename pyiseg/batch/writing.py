@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -193,7 +193,7 @@ def write_together(
     Args:
         options: What is written.
         made: What came of each image, as `Made.as_json` has it and a journal gives it back.
-        classes: Numbers of the categories, for "yolo".
+        classes: Numbers of the categories.
         ids: As in `pyiseg.batch.prompt_list.PromptList`.
         write: Called for each file.
 
@@ -201,10 +201,10 @@ def write_together(
         Their names within the output folder.
     """
     files = {}
+    names = list(classes)
     if "coco" in options.formats:
-        files[together_of(options)[0]] = _json(_coco(made, ids))
+        files[f"{folder_of(options, 'coco')}coco.json"] = _json(_coco(made, names, ids))
     if "yolo" in options.formats:
-        names = list(classes)
         listed = "".join(f"  {number}: {_yaml(name)}\n" for number, name in enumerate(names))
         folder = folder_of(options, "yolo")
         files[f"{folder}classes.txt"] = "".join(f"{name}\n" for name in names).encode()
@@ -223,7 +223,9 @@ def together_of(options: OutputOptions) -> list[str]:
     return [f"{folder_of(options, kind)}{name}" for kind in options.formats for name in names.get(kind, ())]
 
 
-def _coco(made: Mapping[str, Mapping[str, Any]], ids: Mapping[str, Mapping[str, int]]) -> dict[str, Any]:
+def _coco(
+    made: Mapping[str, Mapping[str, Any]], categories: Sequence[str], ids: Mapping[str, Mapping[str, int]]
+) -> dict[str, Any]:
     from pyiseg import formats
 
     def annotated() -> Iterator[formats.AnnotatedImage]:
@@ -232,7 +234,17 @@ def _coco(made: Mapping[str, Mapping[str, Any]], ids: Mapping[str, Mapping[str, 
             height, width = found["shape"]
             yield formats.AnnotatedImage(image, (height, width), objects)
 
-    return formats.coco_dataset(annotated())
+    data = formats.coco_dataset(annotated(), categories=categories)
+    # Boxes that came from a data set go back into it.
+    for listed, name, key in (("images", "file_name", "image_id"), ("categories", "name", "category_id")):
+        given = ids.get(listed, {})
+        if all(entry[name] in given for entry in data[listed]):
+            numbers = {entry["id"]: given[entry[name]] for entry in data[listed]}
+            for entry in data[listed]:
+                entry["id"] = numbers[entry["id"]]
+            for annotation in data["annotations"]:
+                annotation[key] = numbers[annotation[key]]
+    return data
 
 
 def _yaml(name: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import unicodedata
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -49,19 +50,14 @@ def test_any_object_gives_a_safe_part(name: str) -> None:
 @given(st.text())
 def test_any_name_is_plain_or_refused(text: str) -> None:
     for check in (image_name, object_name):
-        try:
+        with suppress(ValueError):
             name = check(text)
-        except ValueError as error:
-            assert str(error).isprintable()
-        else:
-            name.encode()
+            assert os.fsdecode(name.encode()) == name
             assert check(name) == name
-    try:
+    with suppress(ValueError):
         name = image_name(text)
-    except ValueError:
-        return
-    assert Path("/folder", name).is_relative_to("/folder")
-    assert ".." not in Path(name).parts
+        assert Path("/folder", name).is_relative_to("/folder")
+        assert ".." not in Path(name).parts
 
 
 def test_names_mirror_the_folder() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -177,12 +178,8 @@ CELLS = st.sampled_from(
 def test_any_table_is_read_or_a_value_error(content: bytes | list[list[str]]) -> None:
     if isinstance(content, list):
         content = "\n".join(",".join(row) for row in content).encode()
-    try:
-        found = prompt_csv.read(content, "p")
-    except ValueError as error:
-        assert str(error)
-    else:
-        check(found)
+    with suppress(ValueError):
+        check(prompt_csv.read(content, "p"))
 
 
 def check(found: PromptList) -> None:
@@ -306,12 +303,8 @@ VALUES = st.recursive(
 @given(st.dictionaries(st.sampled_from(["images", "annotations", "categories"]), st.lists(VALUES, max_size=3)))
 @settings(deadline=None)
 def test_any_data_set_is_read_or_a_value_error(data: dict[str, Any]) -> None:
-    try:
-        found = prompt_coco.read(json.dumps(data).encode(), "p")
-    except ValueError as error:
-        assert str(error)
-    else:
-        check(found)
+    with suppress(ValueError):
+        check(prompt_coco.read(json.dumps(data).encode(), "p"))
 
 
 @given(st.binary(max_size=100))
