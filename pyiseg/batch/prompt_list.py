@@ -217,4 +217,7 @@ def _from_mapping(prompts: Mapping[Any, Any]) -> PromptList:
             except (ValueError, TypeError) as error:
                 wrong.add(where, error)
     wrong.check()
-    return found.list()
+    listed = found.list()
+    if not listed.images:
+        raise ValueError("prompts holds no prompt, so there is nothing to select")
+    return listed
