@@ -24,6 +24,7 @@ ROOMS = (
     "batch",
     "labels",
     "session",
+    "session_formats",
     "steps",
     "crops",
     "crop",
@@ -31,6 +32,7 @@ ROOMS = (
     "backend",
     "tensorrt",
     "runtime",
+    "formats",
 )
 
 
@@ -49,7 +51,8 @@ def test_import_loads_numpy_and_the_extension_only() -> None:
     assert {name for name in foreign if "editable" not in name} == set()
     assert "pyiseg.runtime.cpu" not in ours
     assert not any(
-        name.startswith(("pyiseg.batch", "pyiseg.evaluation", "pyiseg.cli.main", "pyiseg.demo")) for name in ours
+        name.startswith(("pyiseg.batch", "pyiseg.evaluation", "pyiseg.formats", "pyiseg.cli.main", "pyiseg.demo"))
+        for name in ours
     )
 
 
