@@ -222,7 +222,9 @@ class _Run:
         try:
             image = Image(item.file, model=self.model, device=self.device)
             to = ImageFiles(self.options, item.names, item.prompts.image, self.output_path, item.file, item.classes)
-            made = write_image(to, image, self._selected(image, item.prompts.objects), self.output.write)
+            made = write_image(
+                to, image, self._selected(image, item.prompts.objects), self.output.write, self.output.remove
+            )
         except OutputError:
             raise
         except pyiseg.PyisegError as error:

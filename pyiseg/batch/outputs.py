@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pyiseg import foreground
+from pyiseg import foreground, formats
 from pyiseg.batch.names import OutputNames
 from pyiseg.prompts import shortened
 
@@ -104,8 +104,6 @@ def folder_of(options: OutputOptions, made: str) -> str:
 
 def refine(alpha: Alpha, options: OutputOptions) -> Alpha:
     """Return a selection as it is to be written."""
-    from pyiseg import formats
-
     if options.keep_largest:
         alpha = formats.keep_largest(alpha)
     if options.fill_holes:

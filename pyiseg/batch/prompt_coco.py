@@ -13,6 +13,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+from collections.abc import Callable
 from typing import Any
 
 from pyiseg.batch.names import image_name, object_name
@@ -36,10 +37,11 @@ def read(content: bytes, source: str) -> PromptList:
     images, categories, annotations = _lists(_parsed(content, source), source)
     found, wrong = Collector(), WrongEntries()
     names, labels = dict[Any, str](), dict[Any, str]()
-    for key, entries, field, check, known in (
+    tables: tuple[tuple[str, list[Any], str, Callable[[str], str], dict[Any, str]], ...] = (
         ("images", images, "file_name", image_name, names),
         ("categories", categories, "name", object_name, labels),
-    ):
+    )
+    for key, entries, field, check, known in tables:
         for number, entry in enumerate(entries):
             try:
                 _add_named(entry, field, check, known)
@@ -66,8 +68,8 @@ def read(content: bytes, source: str) -> PromptList:
     }
     prompts = found.list(notes, ids)
     # Those that no annotation has are counted too, so that numbers of classes are those of the whole data set.
-    categories = dict.fromkeys([*(label or UNNAMED for label in labels.values()), *prompts.categories])
-    return dataclasses.replace(prompts, categories=tuple(categories))
+    in_order = dict.fromkeys([*(label or UNNAMED for label in labels.values()), *prompts.categories])
+    return dataclasses.replace(prompts, categories=tuple(in_order))
 
 
 def _parsed(content: bytes, source: str) -> Any:

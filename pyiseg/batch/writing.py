@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from pyiseg import foreground, images
+from pyiseg import foreground, formats, images
 from pyiseg.batch.names import OutputNames
+from pyiseg.batch.output_folder import OutputFolder
 from pyiseg.batch.outputs import OF_OBJECTS, Alpha, OutputOptions, folder_of, path_of
 from pyiseg.image import Image
-
-Write = Callable[[str, bytes], None]
-"""Writes a file of a name within the output folder."""
 
 
 @dataclass(frozen=True)
@@ -81,29 +79,39 @@ class ImageFiles:
     options: OutputOptions
     names: OutputNames
     source: str
-    output: Path
+    output: OutputFolder
     file: Path
     classes: Mapping[str, int]
 
 
-def write_image(to: ImageFiles, image: Image, selected: Iterable[Selected], write: Write) -> Made:
+def write_image(to: ImageFiles, image: Image, selected: Iterable[Selected]) -> Made:
     """Write the files of an image, each object's as soon as it is selected.
 
     Args:
         to: Where.
         image: The image.
         selected: Its objects, in the order of the names.
-        write: Called for each file.
-    """
-    from pyiseg import formats
 
-    wanted = to.options.formats
+    Raises:
+        Exception: Whatever selecting and writing raise; files that were written before it are deleted again.
+    """
     made = Made(shape=image.shape)
+    try:
+        _write_all(to, image, selected, made)
+    except BaseException:
+        for name in made.files:
+            to.output.remove(name)
+        raise
+    return made
+
+
+def _write_all(to: ImageFiles, image: Image, selected: Iterable[Selected], made: Made) -> None:
+    wanted = to.options.formats
     whole: list[Selected] = []
     labels = _Labels(image.shape)
 
     def put(name: str, content: bytes) -> None:
-        write(name, content)
+        to.output.write(name, content)
         made.files[name] = len(content)
 
     labeled = "label-map" in wanted
@@ -125,12 +133,9 @@ def write_image(to: ImageFiles, image: Image, selected: Iterable[Selected], writ
         if kind not in OF_OBJECTS and kind != "coco":
             path = path_of(to.options, kind, to.names.image)
             put(path, labels.png() if kind == "label-map" else _of_image(kind, to, path, image.shape, whole))
-    return made
 
 
 def _of_object(kind: str, image: Image, alpha: Alpha, colors: str) -> bytes:
-    from pyiseg import formats
-
     if kind.startswith("matte"):
         return formats.matte_png(alpha, bits=16 if kind == "matte16-png" else 8)
     rgba = images.cut_out(image.rgb, image.rgba, alpha)
@@ -140,12 +145,10 @@ def _of_object(kind: str, image: Image, alpha: Alpha, colors: str) -> bytes:
 
 
 def _of_image(kind: str, to: ImageFiles, path: str, shape: tuple[int, int], things: list[Selected]) -> bytes:
-    from pyiseg import formats
-
     objects = [(thing.category, thing.alpha) for thing in things]
     tolerance = to.options.tolerance
     if kind == "labelme":
-        file_name = _seen_from(to.output / path, to.file, to.source)
+        file_name = _seen_from(to.output.path / path, to.file, to.source)
         return _json(formats.labelme(objects, file_name=file_name, shape=shape, tolerance=tolerance))
     if kind == "yolo":
         return formats.yolo_segmentation(objects, names=list(to.classes), tolerance=tolerance).encode()
@@ -176,8 +179,6 @@ class _Labels:
         self._strongest[stronger] = alpha[stronger]
 
     def png(self) -> bytes:
-        from pyiseg import formats
-
         return formats.label_map_png(self._labels)
 
 
@@ -186,19 +187,16 @@ def write_together(
     made: Mapping[str, Mapping[str, Any]],
     classes: Mapping[str, int],
     ids: Mapping[str, Mapping[str, int]],
-    write: Write,
-) -> list[str]:
-    """Write the files that hold all images.
+    output: OutputFolder,
+) -> None:
+    """Write the files that hold all images, `together_of` them.
 
     Args:
         options: What is written.
         made: What came of each image, as `Made.as_json` has it and a journal gives it back.
         classes: Numbers of the categories.
         ids: As in `pyiseg.batch.prompt_list.PromptList`.
-        write: Called for each file.
-
-    Returns:
-        Their names within the output folder.
+        output: The output folder.
     """
     files = {}
     names = list(classes)
@@ -213,8 +211,7 @@ def write_together(
             f"path: .\ntrain: images\nval: images\nnames:\n{listed}"
         ).encode()
     for name, content in files.items():
-        write(name, content)
-    return list(files)
+        output.write(name, content)
 
 
 def together_of(options: OutputOptions) -> list[str]:
@@ -226,8 +223,6 @@ def together_of(options: OutputOptions) -> list[str]:
 def _coco(
     made: Mapping[str, Mapping[str, Any]], categories: Sequence[str], ids: Mapping[str, Mapping[str, int]]
 ) -> dict[str, Any]:
-    from pyiseg import formats
-
     def annotated() -> Iterator[formats.AnnotatedImage]:
         for image, found in made.items():
             objects = [(thing["category"], formats.mask_from_rle(thing["rle"])) for thing in found["objects"]]

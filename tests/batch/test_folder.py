@@ -197,9 +197,10 @@ def test_images_fail_by_name_and_the_rest_goes_on(folder: Path, toy: Path, capsy
     with open(out / "failures.csv", encoding="utf-8", newline="") as file:
         assert list(csv.reader(file)) == [["image", "reason"], *([one.name, one.error] for one in outcome.failed)]
     # Mended, and the same call does what was left.
-    make(folder)
+    assert "day 1/c-disc.png" not in contents(out)
+    make(folder, ["b.png", "e.png"])
     outcome = run_folder(folder, out, table(folder), model=toy)
-    assert (outcome.failed, outcome.kept) == ([], ["day 1/d.jpg"])
+    assert (outcome.failed, outcome.kept) == ([], ["a.png", "day 1/d.jpg"])
     assert not (out / "failures.csv").exists()
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
+
 from support.toy_model import photo
 
 IMAGES = ("a.png", "b.png", "day 1/c.png", "day 1/d.jpg", "e.png")
