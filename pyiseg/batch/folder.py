@@ -176,7 +176,7 @@ class _Run:
         with self.output:
             outcome = self._all(progress)
             made = outcome.results
-            write_together(self.options, made, self.classes, self.list.ids, self.output.write)
+            write_together(self.options, made, self.classes, self.list.ids, self.output)
             if outcome.failed:
                 self.output.write(FAILURES, _failures(outcome.failed))
             else:
@@ -221,10 +221,8 @@ class _Run:
         self._open()
         try:
             image = Image(item.file, model=self.model, device=self.device)
-            to = ImageFiles(self.options, item.names, item.prompts.image, self.output_path, item.file, item.classes)
-            made = write_image(
-                to, image, self._selected(image, item.prompts.objects), self.output.write, self.output.remove
-            )
+            to = ImageFiles(self.options, item.names, item.prompts.image, self.output, item.file, item.classes)
+            made = write_image(to, image, self._selected(image, item.prompts.objects))
         except OutputError:
             raise
         except pyiseg.PyisegError as error:

@@ -108,20 +108,19 @@ def write_image(to: ImageFiles, image: Image, selected: Iterable[Selected]) -> M
 def _write_all(to: ImageFiles, image: Image, selected: Iterable[Selected], made: Made) -> None:
     wanted = to.options.formats
     whole: list[Selected] = []
-    labels = _Labels(image.shape)
+    labels = _Labels(image.shape) if "label-map" in wanted else None
 
     def put(name: str, content: bytes) -> None:
         to.output.write(name, content)
         made.files[name] = len(content)
 
-    labeled = "label-map" in wanted
     for thing, name in zip(selected, to.names.objects, strict=True):
         if not (thing.alpha >= 128).any():
             made.empty.append(thing.name or thing.category)
         for kind in wanted:
             if kind in OF_OBJECTS:
                 put(path_of(to.options, kind, name), _of_object(kind, image, thing.alpha, to.options.foreground))
-        if labeled:
+        if labels is not None:
             labels.add(thing.alpha)
         described: dict[str, Any] = {"category": thing.category}
         if "coco" in wanted:
@@ -132,7 +131,7 @@ def _write_all(to: ImageFiles, image: Image, selected: Iterable[Selected], made:
     for kind in wanted:
         if kind not in OF_OBJECTS and kind != "coco":
             path = path_of(to.options, kind, to.names.image)
-            put(path, labels.png() if kind == "label-map" else _of_image(kind, to, path, image.shape, whole))
+            put(path, labels.png() if labels and kind == "label-map" else _of_image(kind, to, path, image.shape, whole))
 
 
 def _of_object(kind: str, image: Image, alpha: Alpha, colors: str) -> bytes:
