@@ -219,6 +219,8 @@ class _Run:
     def _one(self, item: _Item) -> dict[str, Any]:
         """Do an image."""
         self._open()
+        # Made with other prompts or options; after a kill they must not be taken for what this makes.
+        self.output.clear(item.prompts.image)
         try:
             image = Image(item.file, model=self.model, device=self.device)
             to = ImageFiles(self.options, item.names, item.prompts.image, self.output, item.file, item.classes)
@@ -228,7 +230,6 @@ class _Run:
         except pyiseg.PyisegError as error:
             # The model and the device work, see _open: it is this image that they cannot do.
             raise ValueError(str(error)) from error
-        self.output.remove_earlier(item.prompts.image)
         self._fresh.add(item.prompts.image)
         return made.as_json()
 
@@ -304,7 +305,10 @@ def _failures(failed: Sequence[Failure]) -> bytes:
     text = io.StringIO(newline="")
     table = csv.writer(text, lineterminator="\n")
     table.writerow(("image", "reason"))
-    table.writerows((failure.name, failure.error) for failure in failed)
+    for failure in failed:
+        # Lists may come from strangers, and spreadsheets take what begins so for a formula.
+        formula = failure.name.startswith(("=", "+", "-", "@"))
+        table.writerow((f"./{failure.name}" if formula else failure.name, failure.error))
     return text.getvalue().encode("utf-8", "backslashreplace")
 
 

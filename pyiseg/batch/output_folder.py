@@ -51,6 +51,7 @@ class OutputFolder:
         self.path = path
         self._planned = {image: list(files) for image, files in planned.items()}
         self._together = [*together, FAILURES]
+        self._ours = {name for files in [*self._planned.values(), self._together] for name in files}
         self._lock: IO[bytes] | None = None
         self._resolved = path.resolve()
         if path.exists() and not path.is_dir():
@@ -121,11 +122,11 @@ class OutputFolder:
             return all((self.path / name).stat().st_size == size for name, size in files.items())
         return False
 
-    def remove_earlier(self, image: str) -> None:
-        """Delete what earlier runs have written for an image and this one does not write."""
-        ours = {name for files in self._planned.values() for name in files} | set(self._together)
-        for name in self._before.get(image, ()):
-            if name not in ours:
+    def clear(self, image: str) -> None:
+        """Delete what earlier runs have written for an image, but for what now belongs to another one."""
+        own = self._planned.get(image, [])
+        for name in {*own, *self._before.get(image, ())}:
+            if name in own or name not in self._ours:
                 self.remove(name)
 
     def remove(self, name: str) -> None:
@@ -160,8 +161,7 @@ class OutputFolder:
             foreign = [name for name in found if not name.startswith(".") and name.lower() not in _OF_SYSTEMS]
         else:
             ours = {name for files in self._before.values() for name in files}
-            planned = [name for files in [*self._planned.values(), self._together] for name in files]
-            foreign = [name for name in planned if name not in ours and os.path.lexists(self.path / name)]
+            foreign = [name for name in sorted(self._ours - ours) if os.path.lexists(self.path / name)]
         if foreign:
             more = f" and {len(foreign) - 1} more" if len(foreign) > 1 else ""
             raise ValueError(
@@ -186,16 +186,13 @@ class OutputFolder:
     def _remove_parts(self) -> None:
         """Delete the halves of files that a kill left."""
         names = dict[Path, set[str]]()
-        for files in [*self._planned.values(), self._together]:
-            for name in files:
-                path = self.path / name
-                names.setdefault(path.parent, set()).add(path.name)
+        for name in self._ours:
+            path = self.path / name
+            names.setdefault(path.parent, set()).add(path.name)
         for folder, ours in names.items():
-            if not folder.is_dir():
-                continue
-            for entry in folder.iterdir():
+            for entry in folder.iterdir() if folder.is_dir() else ():
                 match = _PART.fullmatch(entry.name)
-                if match and any(name.startswith(match[1]) for name in (ours if match[1] not in ours else [match[1]])):
+                if match and match[1] in ours:
                     entry.unlink(missing_ok=True)
 
     def _error(self, error: OSError) -> OutputError:

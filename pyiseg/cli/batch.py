@@ -144,4 +144,6 @@ def _images(count: int) -> str:
 
 def _named(names: Sequence[str]) -> str:
     more = len(names) - _MOST_NAMED
-    return ", ".join(names[:_MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
+    # Files of strangers may be called anything, as codes that terminals obey.
+    shown = ("".join(char if char.isprintable() else repr(char)[1:-1] for char in name) for name in names[:_MOST_NAMED])
+    return ", ".join(shown) + (f" and {more} more" if more > 0 else "")

@@ -151,8 +151,9 @@ def networks_of(model: Model, num_threads: int | None = None) -> Networks:
 
     Args:
         model: The model.
-        num_threads: Each network is run in, of callers side by side each its own and the others in common; None for
-            PYISEG_NUM_THREADS or, if that is not set, ONNX Runtime's own number. It counts when they are opened.
+        num_threads: In how many threads each network runs: the caller's own, and others that callers side by side have
+            in common. None for PYISEG_NUM_THREADS or, if that is not set, ONNX Runtime's own number. Only the call
+            that opens the networks decides it.
 
     Raises:
         ModelError: ONNX Runtime cannot run them, or they are not of a kind that pyiseg knows.

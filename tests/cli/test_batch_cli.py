@@ -113,6 +113,20 @@ def test_what_is_not_used_and_what_is_empty_are_said(
     assert json.loads((folder / "out/coco/coco.json").read_text())["images"][0]["file_name"] == "a.png"
 
 
+def test_names_of_files_do_not_command_the_terminal(
+    folder: Path, toy: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "photos" / "x\x1b[2J.png").touch()
+    assert batch(toy) == 0
+    assert "without prompts: 1 image: x\\x1b[2J.png\n" in capsys.readouterr().out
+
+
+def test_failures_are_no_formulas(folder: Path, toy: Path) -> None:
+    table(folder / "photos", "image,x,y\n=1+1.png,1,2\n")
+    assert batch(toy) == 1
+    assert (folder / "out" / "failures.csv").read_text().splitlines()[1].startswith("./=1+1.png,there is no such")
+
+
 def test_long_lists_are_cut(folder: Path, toy: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rows = "".join(f"gone{number:02}.png,1,2\n" for number in range(30))
     table(folder / "photos", f"image,x,y\n{rows}")
