@@ -188,8 +188,8 @@ def test_lines_take_the_place_of_a_bar(
     # None: for there is no terminal; True: for there is no tqdm.
     if progress:
         monkeypatch.setitem(sys.modules, "tqdm", None)
-    monkeypatch.setattr(jobs, "Lines", lambda **options: told.append(options) or lines(**options))
     told, lines = list[dict[str, Any]](), jobs.Lines
+    monkeypatch.setattr(jobs, "Lines", lambda **options: told.append(options) or lines(**options))
     jobs.run("ab", Work(failing="a"), label="folder", unit="image", progress=progress)
     assert told == [{"total": 2, "initial": 0, "desc": "folder", "unit": "image"}]
     assert capsys.readouterr().err == "a: a is damaged\n"
