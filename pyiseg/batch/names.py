@@ -15,6 +15,7 @@ from pyiseg.paths import shown
 LONGEST_NAME = 200
 """Characters that the name of an object or category may have."""
 
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")  # halves of surrogate pairs too, which no encoding has
 # Bytes of a file's name before what is appended to it; most file systems take 255 in all.
 _LONGEST_STEM, _LONGEST_OBJECT = 150, 60
 
@@ -31,7 +32,7 @@ def image_name(text: str) -> str:
     """
     if not text:
         raise ValueError("the image has no name")
-    if any(unicodedata.category(char) in ("Cc", "Cs") for char in text):
+    if _CONTROL.search(text):
         raise ValueError(f"the image's name {shown(text)} has a character that a name cannot have")
     if "\\" in text:
         raise ValueError(f"the image's name {shown(text)} has a backslash; write folders with /, as in day1/photo.jpg")
@@ -53,7 +54,7 @@ def object_name(text: str) -> str:
         ValueError: It has a control character, or more than `LONGEST_NAME` characters.
     """
     name = " ".join(text.split())
-    if any(unicodedata.category(char) in ("Cc", "Cs") for char in name):
+    if _CONTROL.search(name):
         raise ValueError(f"the name {shown(name)} has a character that a name cannot have")
     if len(name) > LONGEST_NAME:
         raise ValueError(f"the name {shown(name)} has {len(name)} characters; it may have {LONGEST_NAME}")
@@ -108,7 +109,7 @@ def allot(images: Mapping[str, Sequence[str]]) -> dict[str, OutputNames]:
     """
     stems = {image: _stem(image) for image in images}
     common = Counter(_folded(stem) for stem in stems.values())
-    of_images, of_objects, names = set[str](), set[str](), {}
+    of_images, of_objects, names = dict[str, int](), dict[str, int](), {}
     for image in sorted(images):
         stem = stems[image]
         if common[_folded(stem)] > 1:
@@ -124,16 +125,22 @@ def _stem(image: str, keep_suffix: bool = False) -> str:
     return str(path.with_name(_cut(path.name if keep_suffix else path.stem, _LONGEST_STEM)))
 
 
-def _free(name: str, taken: set[str]) -> str:
-    found, number = name, 1
+def _free(name: str, taken: dict[str, int]) -> str:
+    """Return a name that is not taken, and take it; ``taken`` has the number that each one was last tried with."""
+    found, base = name, _folded(name)
+    number = taken.get(base, 0)
     while _folded(found) in taken:
         number += 1
         found = f"{name}-{number}"
-    taken.add(_folded(found))
+    taken[_folded(found)] = 1
+    if found != name:
+        taken[base] = number
     return found
 
 
 def _folded(name: str) -> str:
+    if name.isascii():
+        return name.lower()
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
 
 

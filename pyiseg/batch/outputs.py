@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -45,7 +46,7 @@ class OutputOptions:
         ValueError: A value that cannot be.
     """
 
-    formats: tuple[str, ...] = ("cutout-png",)
+    formats: Sequence[str] = ("cutout-png",)
     foreground: str = "image"
     tolerance: float = 1.0
     keep_largest: bool = False
