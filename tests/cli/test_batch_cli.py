@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+from support.paths import ROOT
 from support.toy_batch import PROMPTS, contents, make, table
 
 from pyiseg import cli
@@ -111,6 +115,33 @@ def test_what_is_not_used_and_what_is_empty_are_said(
     assert "note: prompts.csv: the columns 'note' are not used\n" in printed
     assert "nothing selected: 1 object: a.png (sky)\n" in printed
     assert json.loads((folder / "out/coco/coco.json").read_text())["images"][0]["file_name"] == "a.png"
+
+
+def test_the_table_and_the_script_of_the_guide(folder: Path, toy: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = (ROOT / "docs" / "batch.md").read_text(encoding="utf-8")
+    shown = re.findall(r"^```(\w*)\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL)
+    table(folder / "photos", next(block for _, block in shown if block.startswith("image,object")))
+    make(folder / "photos", ["otter.jpg", "harbor/boats.jpg"], height=800, width=1500)
+    assert batch(toy) == 0
+    assert capsys.readouterr().out.startswith(
+        next(block for _, block in shown if block == "done: 2 images, in cut\n")[:14]
+    )
+    assert sorted(contents(folder / "out")) == [
+        "harbor/boats-left_boat.png",
+        "harbor/boats-right_boat.png",
+        "otter.png",
+    ]
+    # A detector's results become prompts.
+    data = {"images": [{"id": 4, "file_name": "a.png"}], "categories": [{"id": 2, "name": "disc"}], "annotations": []}
+    results = [{"image_id": 4, "category_id": 2, "bbox": [40, 10, 39, 40], "score": score} for score in (0.9, 0.1)]
+    (folder / "instances.json").write_text(json.dumps(data))
+    (folder / "results.json").write_text(json.dumps(results))
+    script = next(block for kind, block in shown if kind == "python" and "results.json" in block)
+    subprocess.run([sys.executable, "-c", script], check=True, cwd=folder, timeout=60)
+    given = ["--prompts", "detections.json", "--format", "coco", "--keep-largest", "--model", str(toy)]
+    assert cli.main(["batch", "photos", "-o", "masks", *given]) == 0
+    (annotation,) = json.loads((folder / "masks" / "coco.json").read_text())["annotations"]
+    assert (annotation["image_id"], annotation["category_id"]) == (4, 2)
 
 
 def test_names_of_files_do_not_command_the_terminal(
