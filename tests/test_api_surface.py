@@ -20,7 +20,7 @@ import pytest
 from support.paths import GOLDEN, ROOT
 
 import pyiseg
-from pyiseg import backend, cli
+from pyiseg import backend, cli, formats
 
 RECORDED = GOLDEN / "api_surface.txt"
 EXPORT_COMMANDS = (
@@ -56,7 +56,8 @@ def python_surface() -> Iterator[str]:
             yield f"pyiseg.{name}({', '.join(base.__name__ for base in thing.__bases__)})"
         else:
             yield f"pyiseg.{name}{_signature(thing)}"
-            for member, value in sorted(vars(thing).items()):
+            own = [vars(base) for base in reversed(thing.__mro__) if base.__module__.partition(".")[0] == "pyiseg"]
+            for member, value in sorted({name: value for names in own for name, value in names.items()}.items()):
                 if member.startswith("_"):
                     continue
                 function = value.__func__ if isinstance(value, (staticmethod, classmethod)) else value
@@ -68,6 +69,12 @@ def backend_surface() -> Iterator[str]:
     """One line for each function by which other devices are made known."""
     for name in ("available_devices", "register", "unregister"):
         yield f"pyiseg.backend.{name}{_signature(getattr(backend, name))}"
+
+
+def formats_surface() -> Iterator[str]:
+    """One line for each class and function of `pyiseg.formats`."""
+    for name in sorted(formats.__all__):
+        yield f"pyiseg.formats.{name}{_signature(getattr(formats, name))}"
 
 
 def command_surface(*command: str) -> Iterator[str]:
@@ -110,7 +117,7 @@ def recorded(start: str) -> list[str]:
 
 
 def test_public_names_and_signatures_are_as_recorded() -> None:
-    assert [*python_surface(), *backend_surface()] == recorded("pyiseg.")
+    assert [*python_surface(), *backend_surface(), *formats_surface()] == recorded("pyiseg.")
 
 
 def test_commands_and_their_options_are_as_recorded() -> None:
@@ -132,5 +139,6 @@ def test_every_export_command_is_recorded(package: str, commands: tuple[str, ...
 
 if __name__ == "__main__":
     RECORDED.write_text(
-        "\n".join([*python_surface(), *backend_surface(), *command_surface(), *export_surface()]) + "\n"
+        "\n".join([*python_surface(), *backend_surface(), *formats_surface(), *command_surface(), *export_surface()])
+        + "\n"
     )

@@ -13,6 +13,7 @@ ALLOWED = {
     "_core",  # the extension
     "_replace",  # of named tuples
     "_exit",  # of os
+    "_repr_png_",  # of IPython's protocol
     "_sleep",  # of torch.cuda
     "_C",  # of torch, and
     "_cuda_clearCublasWorkspaces",

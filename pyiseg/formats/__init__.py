@@ -10,13 +10,13 @@ Example:
 """
 
 from pyiseg.formats.coco import AnnotatedImage, coco_annotation, coco_dataset
-from pyiseg.formats.labelme import labelme
-from pyiseg.formats.polygons import Polygon, mask_from_polygons, polygons
+from pyiseg.formats.labelme_file import labelme
+from pyiseg.formats.polygon import Polygon, mask_from_polygons, polygons
 from pyiseg.formats.rasters import cutout_png, cutout_webp, label_map_png, matte_png
 from pyiseg.formats.regions import feather, fill_holes, grow, keep_largest, shrink
-from pyiseg.formats.rle import mask_from_rle, rle
+from pyiseg.formats.run_lengths import mask_from_rle, rle
 from pyiseg.formats.saving import save
-from pyiseg.formats.svg import svg, svg_path
+from pyiseg.formats.svg_file import svg, svg_path
 from pyiseg.formats.yolo import yolo_segmentation
 
 __all__ = [

@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from pyiseg.formats.arrays import as_mask, bounds_of, checked_objects, checked_shape
-from pyiseg.formats.polygons import joined, polygons
-from pyiseg.formats.rle import rle
+from pyiseg.formats.polygon import joined, polygons
+from pyiseg.formats.run_lengths import rle
 
 SEGMENTATIONS = ("rle", "polygons")
 """How the segmentation of an annotation can be written."""

@@ -34,8 +34,11 @@ def crossing(closed: Closed, spans: Spans, fresh: Flags) -> Flags:
     # As they are in the mask outlines do not cross.
     simpler = spans.last - spans.first > 1
     found = np.zeros(simpler.size, np.bool_)
+    low, high = np.ascontiguousarray(np.minimum(begin, end).T), np.ascontiguousarray(np.maximum(begin, end).T)
     for one, other in _near(begin, end):
         worth = (fresh[one] | fresh[other]) & (simpler[one] | simpler[other])
+        for bottom, top in zip(low, high, strict=True):
+            worth &= (bottom[one] <= top[other]) & (bottom[other] <= top[one])
         one, other = one[worth], other[worth]
         crossed = _meet(begin[one], end[one], begin[other], end[other])
         found[one[crossed]] = found[other[crossed]] = True
@@ -59,7 +62,8 @@ def _near(begin: Whole, end: Whole) -> Iterator[tuple[Whole, Whole]]:
         for y in (low[:, 1], high[:, 1]):
             squares.append((y + 1) * columns + x + 1)
             lines.append(line)
-    keys = np.unique(np.concatenate(squares) * steps.size + np.concatenate(lines))
+    keys = np.sort(np.concatenate(squares) * steps.size + np.concatenate(lines))
+    keys = keys[np.append(True, keys[1:] != keys[:-1])]
     square, member = np.divmod(keys, steps.size)
     for apart in range(1, square.size):
         pairs = np.flatnonzero(square[apart:] == square[:-apart])
@@ -69,18 +73,14 @@ def _near(begin: Whole, end: Whole) -> Iterator[tuple[Whole, Whole]]:
 
 
 def _meet(a: Whole, b: Whole, c: Whole, d: Whole) -> Flags:
-    """Return where the line from a to b and that from c to d have a point in common, but for a common end."""
-    boxes = (np.maximum(np.minimum(a, b), np.minimum(c, d)) <= np.minimum(np.maximum(a, b), np.maximum(c, d))).all(
-        axis=1
-    )
-    found = np.zeros(boxes.size, np.bool_)
-    at = np.flatnonzero(boxes)
-    a, b, c, d = a[at], b[at], c[at], d[at]
+    """Return where the line from a to b and that from c to d have a point in common, but for a common end.
+
+    The rectangles around the two must have one.
+    """
     sides = np.sign(np.stack((_turn(a, b, c), _turn(a, b, d), _turn(c, d, a), _turn(c, d, b))))
     meets = (sides[0] * sides[1] <= 0) & (sides[2] * sides[3] <= 0)
     # Two lines from one end meet elsewhere only if they lie on each other; whether they do, the corner tells.
-    ends = (a == c).all(axis=1) | (a == d).all(axis=1) | (b == c).all(axis=1) | (b == d).all(axis=1)
-    found[at] = meets & ~ends
+    found: Flags = meets & ~(_same(a, c) | _same(a, d) | _same(b, c) | _same(b, d))
     return found
 
 
@@ -95,7 +95,7 @@ def _mark_corners(closed: Closed, spans: Spans, begin: Whole, end: Whole, found:
     back = (_cross(source, target) == 0) & ((source * target).sum(axis=1) > 0)
     found[back] = found[before[back]] = True
     order = np.lexsort((begin[:, 0], begin[:, 1]))
-    same = np.flatnonzero((begin[order[1:]] == begin[order[:-1]]).all(axis=1))
+    same = np.flatnonzero(_same(begin[order[1:]], begin[order[:-1]]))
     one, other = order[same], order[same + 1]
     inside = [_within(source[one], target[one], direction[other]) for direction in (source, target)]
     wrong = (inside[0] != inside[1]) | (inside[0] == 0)
@@ -115,6 +115,11 @@ def _within(source: Whole, target: Whole, direction: Whole) -> Whole:
         (to_target == 0) & ((target * direction).sum(axis=1) > 0)
     )
     return np.where(on, 0, np.where(past, 1, -1))
+
+
+def _same(a: Whole, b: Whole) -> Flags:
+    equal: Flags = (a[:, 0] == b[:, 0]) & (a[:, 1] == b[:, 1])
+    return equal
 
 
 def _turn(a: Whole, b: Whole, c: Whole) -> Whole:

@@ -155,31 +155,40 @@ def _wall_left_of(selected: Mask, walls: _Walls, row: Whole, column: Whole) -> W
 
 def _without_touching(outlines: Outlines, doubled: list[int]) -> Outlines:
     """Return outlines of which those with given numbers, which pass a point twice, are several."""
-    rings = np.split(outlines.points, outlines.offsets[1:-1])
+    points, starts = outlines.points, outlines.offsets.tolist()
+    keys = points[:, 0] * (points[:, 1].max() + 1) + points[:, 1]
+    loops: list[list[int]] = []
     owners = outlines.owners.tolist()
     for number in doubled:
-        rest, loops = _loops(list(map(tuple, rings[number].tolist())))
-        rings[number] = np.array(rest, np.int64)
+        start, end = starts[number : number + 2]
+        taken = _loops(keys[start:end].tolist())
         # Behind the others, whose numbers stay. What a region's outline encloses by touching itself is a hole.
-        rings += [np.array(loop, np.int64) for loop in loops]
-        owners += [owners[number]] * len(loops)
-    offsets = np.cumsum([0, *(len(ring) for ring in rings)])
-    return Outlines(np.concatenate(rings), offsets.astype(np.int64), np.array(owners, np.int64))
+        loops += [[start + at for at in loop] for loop in taken]
+        owners += [owners[number]] * len(taken)
+    left = np.ones(len(points), np.bool_)
+    left[[at for loop in loops for at in loop]] = False
+    counts = np.add.reduceat(left.astype(np.int64), outlines.offsets[:-1]).tolist()
+    order = np.concatenate((np.flatnonzero(left), *(np.array(loop) for loop in loops)))
+    offsets = np.cumsum([0, *counts, *map(len, loops)])
+    return Outlines(points[order], offsets.astype(np.int64), np.array(owners, np.int64))
 
 
-def _loops(ring: list[tuple[int, ...]]) -> tuple[list[tuple[int, ...]], list[list[tuple[int, ...]]]]:
-    """Return what is left of a ring with its first point, and the loops taken off where it came to a point again."""
-    path: list[tuple[int, ...]] = []
-    places: dict[tuple[int, ...], int] = {}
+def _loops(ring: list[int]) -> list[list[int]]:
+    """Return the positions of loops in a ring of points: from a point to before it comes again, without loops within.
+
+    Those left over are a ring without repetitions.
+    """
+    path: list[int] = []
+    places: dict[int, int] = {}
     loops = []
-    for point in ring:
+    for at, point in enumerate(ring):
         place = places.get(point)
         if place is None:
             places[point] = len(path)
-            path.append(point)
+            path.append(at)
             continue
         loops.append(path[place:])
         for passed in path[place + 1 :]:
-            del places[passed]
-        del path[place + 1 :]
-    return path, loops
+            del places[ring[passed]]
+        path[place:] = [at]
+    return loops

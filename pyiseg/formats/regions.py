@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pyiseg.formats.arrays import Alpha, Mask, as_alpha, as_mask, bounds_of, checked_radius
-from pyiseg.formats.polygons import Polygon, mask_from_polygons, polygons
+from pyiseg.formats.polygon import Polygon, mask_from_polygons, polygons
 
 # How far the soft rim of a hole or region is taken to reach, pixels.
 _RIM = 3

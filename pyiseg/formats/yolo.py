@@ -8,7 +8,7 @@ from typing import Any
 import numpy.typing as npt
 
 from pyiseg.formats.arrays import checked_objects
-from pyiseg.formats.polygons import joined, polygons
+from pyiseg.formats.polygon import joined, polygons
 
 
 def yolo_segmentation(

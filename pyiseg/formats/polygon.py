@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -56,7 +57,8 @@ def polygons(mask: npt.NDArray[Any], *, tolerance: float = 1.0) -> list[Polygon]
         return []
     if tolerance > 0:
         outlines = simplified(outlines, tolerance)
-    rings = np.split(outlines.points.astype(np.float64), outlines.offsets[1:-1])
+    points, offsets = outlines.points.astype(np.float64), outlines.offsets.tolist()
+    rings = [points[start:end].copy() for start, end in itertools.pairwise(offsets)]
     holes: dict[int, list[Points]] = {}
     for number, owner in enumerate(outlines.owners.tolist()):
         if number == owner:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from pyiseg.formats.arrays import checked_objects, checked_shape
 from pyiseg.formats.colors import Color, checked_colors, palette
-from pyiseg.formats.polygons import Points, polygons
+from pyiseg.formats.polygon import Points, polygons
 
 
 def svg_path(mask: npt.NDArray[Any], *, tolerance: float = 1.0) -> str:

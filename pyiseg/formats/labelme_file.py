@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pyiseg.formats.arrays import Mask, bounds_of, checked_objects, checked_shape
-from pyiseg.formats.polygons import joined, polygons
+from pyiseg.formats.polygon import joined, polygons
 from pyiseg.formats.rasters import png
 
 # The oldest version that knows masks.
