@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from contextlib import nullcontext, suppress
@@ -49,7 +51,9 @@ def run(
     journal: Path | None = None,
     fingerprint: Mapping[str, Any] | None = None,
     item_fingerprint: Callable[[T], Any] | None = None,
-    progress: bool = True,
+    usable: Callable[[T, R], bool] | None = None,
+    stop: threading.Event | None = None,
+    progress: bool | None = True,
     label: str = "",
     unit: str = "item",
 ) -> Outcome[R]:
@@ -70,7 +74,12 @@ def run(
         fingerprint: What all results depend on, as JSON can hold it. Its keys are for people to read.
         item_fingerprint: What the result of one item depends on besides, as JSON can hold it; where it is not as it was
             the job is done again.
-        progress: Show a bar on stderr, if tqdm is installed.
+        usable: Whether a result of the journal still is what it was, if files that it names are there for instance;
+            where it is not the job is done again.
+        stop: Set after Ctrl-C or another error that ends the run: a long job may look at it, and end early by raising
+            an error, which then is not taken for a failure of its item.
+        progress: Show a bar on stderr, if tqdm is installed, and a line every few seconds if it is not; None for a bar
+            on a terminal only, and the lines elsewhere.
         label: Stands before the bar.
         unit: What an item is, for messages.
 
@@ -90,7 +99,7 @@ def run(
         for key, item in named.items():
             # One whose fingerprint cannot be taken fails below, by name.
             with suppress(*ITEM_ERRORS):
-                if kept.holds(key, fingerprint_of(item)):
+                if kept.holds(key, fingerprint_of(item)) and (usable is None or usable(item, kept.results[key])):
                     results[key] = kept.results[key]
         _announce(kept, len(results), len(named), unit)
 
@@ -125,6 +134,8 @@ def run(
                     bar.update()
         except BaseException as error:
             # Not the rest, but what is under way is soon done and worth keeping.
+            if stop is not None:
+                stop.set()
             pool.shutdown(cancel_futures=True)
             if kept is not None and isinstance(error, KeyboardInterrupt):
                 there = f"{len(results)} of {len(named)} {unit}s are kept in {journal}; the same command goes on"
@@ -152,13 +163,48 @@ def _announce(journal: Journal, found: int, total: int, unit: str) -> None:
         _say(None, f"continuing {journal.path}: {found} of {total} {unit}s are there")
 
 
-def _bar(shown: bool, **options: Any) -> Any:
-    if shown:
+class Lines:
+    """Progress as a line every few seconds, where there is no terminal, or no tqdm, for a bar; with the latter's face.
+
+    Args:
+        total: How many items there are.
+        initial: How many of them were done before.
+        desc: Begins each line.
+        unit: What an item is.
+        seconds: From one line to the next at least, and to the first.
+    """
+
+    def __init__(self, total: int, initial: int, desc: str, unit: str, seconds: float = 5.0) -> None:
+        self._total, self._done, self._desc, self._unit, self._seconds = total, initial, desc, unit, seconds
+        self._began = self._said = time.monotonic()
+
+    def __enter__(self) -> Lines:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        pass
+
+    def update(self) -> None:
+        """Count an item, and say so if it is time."""
+        self._done += 1
+        now = time.monotonic()
+        if now - self._said >= self._seconds:
+            self._said = now
+            begin = f"{self._desc}: " if self._desc else ""
+            self.write(f"{begin}{self._done} of {self._total} {self._unit}s, after {now - self._began:.0f} s")
+
+    def write(self, text: str, file: Any = None) -> None:
+        """Print a line on stderr, at once."""
+        print(text, file=file or sys.stderr, flush=True)
+
+
+def _bar(shown: bool | None, **options: Any) -> Any:
+    if shown or (shown is None and sys.stderr.isatty()):
         with suppress(ImportError):
             from tqdm import tqdm
 
             return tqdm(**options)
-    return nullcontext()
+    return nullcontext() if shown is False else Lines(**options)
 
 
 def _say(bar: Any, text: str) -> None:

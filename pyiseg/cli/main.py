@@ -1,4 +1,4 @@
-"""The command line: ``pyiseg cut``, ``demo``, ``evaluate``, ``report``, ``engines``, ``info``.
+"""The command line: ``pyiseg cut``, ``batch``, ``demo``, ``evaluate``, ``report``, ``engines``, ``info``.
 
 Errors are one line on standard error and exit code 2.
 """
@@ -19,6 +19,7 @@ from typing import NoReturn
 import pyiseg
 from pyiseg import Click, Session, backend, images, saving
 from pyiseg._interrupts import CODE as INTERRUPTED
+from pyiseg.cli import batch as batch_cli
 from pyiseg.cli import engines as engines_cli
 from pyiseg.cli import prompts as prompts_cli
 from pyiseg.cli.console import Interruption, say_error
@@ -34,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: As on the command line, without the program's name; None takes the program's own.
 
     Returns:
-        The exit code: 0, or 1 where an evaluation is done but for some images, 2 after an error, 130 after Ctrl-C.
+        The exit code: 0, or 1 where all but some images are done (batch, evaluate), 2 after an error, 130 after Ctrl-C.
     """
     try:
         return _run(arguments)
@@ -261,6 +262,8 @@ def _parser() -> argparse.ArgumentParser:
         "--images", type=_path, metavar="FOLDER", help="of the data set, to draw contact sheets too (of one report)"
     )
     report.set_defaults(run=_report, command="report")
+
+    batch_cli.add_to(commands, [model, device], _path, _count, _say)
 
     engines_cli.add_to(commands, model, _say)
 

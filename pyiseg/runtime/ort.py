@@ -29,8 +29,8 @@ class Networks:
         click_inputs: Names of click.onnx's inputs.
     """
 
-    def __init__(self, model: Model) -> None:
-        self._folder = model.folder
+    def __init__(self, model: Model, num_threads: int | None = None) -> None:
+        self._folder, self._num_threads = model.folder, num_threads
         self._image = self._open(model, "image.onnx") if "image.onnx" in model.files else None
         self._click = self._open(model, "click.onnx")
         self._guide = self._open(model, "guide.onnx") if "guide.onnx" in model.files else None
@@ -93,7 +93,10 @@ class Networks:
         try:
             # Without falling back to the same provider, of which it prints a notice.
             network = ort.InferenceSession(
-                model.files[name], _options(), providers=["CPUExecutionProvider"], enable_fallback=0
+                model.files[name],
+                _options(self._num_threads),
+                providers=["CPUExecutionProvider"],
+                enable_fallback=0,
             )
             _names((*network.get_inputs(), *network.get_outputs()))  # of a damaged file they may be no text
             return network
@@ -149,15 +152,21 @@ _opened: WeakKeyDictionary[Model, Networks] = WeakKeyDictionary()
 _opening = threading.Lock()
 
 
-def networks_of(model: Model) -> Networks:
+def networks_of(model: Model, num_threads: int | None = None) -> Networks:
     """Return the networks of a model, opened once and kept as long as the model is.
+
+    Args:
+        model: The model.
+        num_threads: In how many threads each network runs: the caller's own, and others that callers side by side have
+            in common. None for PYISEG_NUM_THREADS or, if that is not set, ONNX Runtime's own number. Only the call
+            that opens the networks decides it.
 
     Raises:
         ModelError: ONNX Runtime cannot run them, or they are not of a kind that pyiseg knows.
     """
     with _opening:
         if model not in _opened:
-            _opened[model] = Networks(model)
+            _opened[model] = Networks(model, num_threads)
         return _opened[model]
 
 
@@ -172,12 +181,14 @@ def _reraise_foreign(error: Exception) -> None:
         raise error
 
 
-def _options() -> ort.SessionOptions:
+def _options(num_threads: int | None) -> ort.SessionOptions:
     options = ort.SessionOptions()
     # _core's threads run between the networks. Workers that spin while they wait would keep the cores from them.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.add_session_config_entry("session.inter_op.allow_spinning", "0")
-    if os.environ.get("PYISEG_NUM_THREADS"):
+    if num_threads is not None:
+        options.intra_op_num_threads = num_threads
+    elif os.environ.get("PYISEG_NUM_THREADS"):
         options.intra_op_num_threads = _core.get_num_threads()
     options.log_severity_level = 4  # What goes wrong is raised; it need not be printed as well.
     return options

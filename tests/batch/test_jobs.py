@@ -170,6 +170,61 @@ def test_tqdm_need_not_be_installed(monkeypatch: pytest.MonkeyPatch, capsys: pyt
     assert capsys.readouterr().err == "a: a is damaged\n"
 
 
+def test_lines_come_every_few_seconds(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    now = [100.0]
+    monkeypatch.setattr(jobs.time, "monotonic", lambda: now[0])
+    for label, begin in (("folder", "folder: "), ("", "")):
+        with jobs.Lines(9, 2, label, "image") as lines:
+            for _ in range(6):
+                now[0] += 2
+                lines.update()
+        assert capsys.readouterr().err == f"{begin}5 of 9 images, after 6 s\n{begin}8 of 9 images, after 12 s\n"
+
+
+@pytest.mark.parametrize("progress", [None, True])
+def test_lines_take_the_place_of_a_bar(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], progress: bool | None
+) -> None:
+    # None: for there is no terminal; True: for there is no tqdm.
+    if progress:
+        monkeypatch.setitem(sys.modules, "tqdm", None)
+    told, lines = list[dict[str, Any]](), jobs.Lines
+    monkeypatch.setattr(jobs, "Lines", lambda **options: told.append(options) or lines(**options))
+    jobs.run("ab", Work(failing="a"), label="folder", unit="image", progress=progress)
+    assert told == [{"total": 2, "initial": 0, "desc": "folder", "unit": "image"}]
+    assert capsys.readouterr().err == "a: a is damaged\n"
+
+
+def test_results_that_are_no_longer_usable_are_made_again(tmp_path: Path) -> None:
+    run("abc", Work(), journal=tmp_path / "journal")
+    work = Work()
+    asked = []
+
+    def usable(item: str, result: Any) -> bool:
+        asked.append((item, result))
+        return item != "b"
+
+    assert run("abc", work, journal=tmp_path / "journal", usable=usable).results == doubled("abc")
+    assert work.called == ["b"]
+    assert asked == [(item, [item, item]) for item in "abc"]
+
+
+def test_jobs_may_look_whether_the_run_is_stopped(tmp_path: Path) -> None:
+    stop, begun = threading.Event(), threading.Event()
+
+    def work(item: str) -> str:
+        if item == "a":
+            assert begun.wait(WAIT)
+            raise KeyboardInterrupt
+        begun.set()
+        assert stop.wait(WAIT)
+        raise ValueError("stopped")
+
+    with pytest.raises(KeyboardInterrupt):
+        run("ab", work, jobs=2, journal=tmp_path / "journal", stop=stop)
+    assert not (tmp_path / "journal").exists()
+
+
 def test_no_items_is_no_error(tmp_path: Path) -> None:
     assert run("", Work(), journal=tmp_path / "journal") == Outcome({}, [])
     assert list(tmp_path.iterdir()) == []

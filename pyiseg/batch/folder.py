@@ -1,0 +1,317 @@
+"""Select objects in all images of a folder, by prompts from a list, and write what was selected."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import hashlib
+import io
+import json
+import os
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pyiseg
+from pyiseg import backend
+from pyiseg.batch import jobs
+from pyiseg.batch.jobs import Failure
+from pyiseg.batch.names import OutputNames, allot, outside
+from pyiseg.batch.output_folder import FAILURES, OutputError, OutputFolder
+from pyiseg.batch.outputs import OutputOptions, files_of, refine
+from pyiseg.batch.prompt_list import ImagePrompts, ObjectPrompts, PromptList, Prompts, WrongEntries, read_prompts
+from pyiseg.batch.writing import ImageFiles, Selected, is_made, together_of, write_image, write_together
+from pyiseg.image import Image
+from pyiseg.model import Model, load_model
+from pyiseg.paths import local_path, shown
+from pyiseg.prompts import Prompt
+from pyiseg.session import Session
+from pyiseg.settings import NUM_THREADS, check_num_threads
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".avif", ".heic", ".ppm", ".pgm")
+"""What is taken for an image of the folder when those without prompts are counted; a list may name any file."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """What came of a folder.
+
+    Attributes:
+        done: Images that were done now, by their names within the folder, in the order of the list.
+        kept: Those that an earlier run had done, likewise.
+        failed: Those that could not be done, and why.
+        without_prompts: Images of the folder that the list does not name, sorted.
+        empty: Objects of which nothing was selected: the image's name and the object's.
+        notes: What of the list was not used.
+    """
+
+    done: list[str]
+    kept: list[str]
+    failed: list[Failure]
+    without_prompts: list[str]
+    empty: list[tuple[str, str]]
+    notes: list[str]
+
+
+@dataclasses.dataclass(frozen=True)
+class _Item:
+    """An image to be done."""
+
+    prompts: ImagePrompts
+    file: Path
+    names: OutputNames
+    classes: Mapping[str, int]
+
+    @property
+    def fingerprint(self) -> list[Any]:
+        """What its files depend on, besides what all do.
+
+        Raises:
+            ValueError: There is no such image.
+        """
+        if not self.file.is_file():
+            raise ValueError(f"there is no such image in '{self.file.parent}'")
+        found = self.file.stat()
+        listed = [
+            [thing.name, thing.category, self.classes.get(thing.category), [_plain(p.prompt) for p in thing.prompts]]
+            for thing in self.prompts.objects
+        ]
+        content = json.dumps([listed, self.names.image, self.names.objects])
+        return [found.st_size, found.st_mtime_ns, hashlib.sha256(content.encode()).hexdigest()]
+
+
+def run_folder(
+    folder: str | os.PathLike[str],
+    output: str | os.PathLike[str],
+    prompts: str | os.PathLike[str] | Mapping[str, Prompts] | PromptList,
+    *,
+    options: OutputOptions | None = None,
+    model: str | os.PathLike[str] | Model = "default",
+    device: str = "cpu",
+    jobs: int = 1,
+    follow_links: bool = False,
+    progress: bool | None = None,
+) -> Outcome:
+    """Select objects in the images of a folder, and write what was selected.
+
+    What is done is kept in the output folder: after Ctrl-C, a crash or a kill the same call goes on with the rest. An
+    image whose file, prompts or outputs have changed is done again; with another model, device or other options all
+    are. An image that fails does not stop the others.
+
+    Args:
+        folder: With the images; those in folders of it count too.
+        output: The folder to write into: a new or empty one, or one of an earlier run.
+        prompts: The path of a CSV or COCO JSON file (docs/batch.md); or for each image, by its name within the folder
+            with ``/`` between folders, a list of `pyiseg.Box`, `Click`, `LocalClick` and `Scribble`, or such lists by
+            the names of objects.
+        options: What is written; None for cut-outs as PNG.
+        model, device: As for `pyiseg.Session`.
+        jobs: How many images are worked on at a time; outputs are the same bits for any number.
+        follow_links: Whether images that are links to files outside of the folder are used. A list from a stranger may
+            name them.
+        progress: As for `pyiseg.batch.jobs.run`; by default a bar on a terminal and a line every few seconds elsewhere.
+
+    Returns:
+        What came of each image. Images that the list names and that are not there are among the failed ones.
+
+    Raises:
+        pyiseg.batch.prompt_list.WrongPromptsError: Entries of the list are wrong; all of them are named, and nothing
+            was done.
+        ValueError: Another value is wrong, or the output folder holds files that no such run has written.
+        OSError: The folder or the list cannot be read.
+        pyiseg.ModelError, pyiseg.DeviceError: As for `pyiseg.Session`.
+        pyiseg.batch.output_folder.OutputError: The output folder cannot be written to any more.
+
+    Example:
+        >>> outcome = run_folder("photos", "cut", {"otter.jpg": [pyiseg.Box(50, 150, 1430, 780)]}, jobs=2)
+        >>> outcome.failed
+        []
+    """
+    return _Run(folder, output, prompts, options or OutputOptions(), model, device, jobs, follow_links).go(progress)
+
+
+class _Run:
+    """One call of `run_folder`; everything that can be refused is, before anything is written."""
+
+    def __init__(
+        self,
+        folder: str | os.PathLike[str],
+        output: str | os.PathLike[str],
+        prompts: str | os.PathLike[str] | Mapping[str, Prompts] | PromptList,
+        options: OutputOptions,
+        model: str | os.PathLike[str] | Model,
+        device: str,
+        count: int,
+        follow_links: bool,
+    ) -> None:
+        if isinstance(count, bool) or not isinstance(count, int) or count < 1:
+            raise ValueError(f"jobs is {count!r}; it must be a whole number of at least 1")
+        check_num_threads()
+        self.folder, self.options, self.count = _folder(folder), options, count
+        self.list = read_prompts(prompts)
+        names = allot({image.image: [thing.name for thing in image.objects] for image in self.list.images})
+        self.classes = {name: number for number, name in enumerate(self.list.categories)}
+        in_files = self.classes if "yolo" in options.formats else {}
+        self.items = [
+            _Item(image, self.folder / image.image, names[image.image], in_files) for image in self.list.images
+        ]
+        if not follow_links:
+            _check_links(self.folder, self.list)
+        self.output_path = local_path(output)
+        if self.output_path.resolve() == self.folder.resolve():
+            raise ValueError(f"'{output}' is the folder of the images; name another one to write into")
+        planned = {item.prompts.image: files_of(options, item.names) for item in self.items}
+        self.output = OutputFolder(self.output_path, planned, together_of(options))
+        self.device = backend.resolve(device)
+        # Networks of its own, whose threads are shared out among the jobs.
+        self.model = dataclasses.replace(load_model(model))
+        self.stop = threading.Event()
+        self._opening, self._opened = threading.Lock(), False
+        self._fresh = set[str]()
+
+    def go(self, progress: bool | None) -> Outcome:
+        unprompted = _without_prompts(self.folder, self.output_path, {item.prompts.image for item in self.items})
+        with self.output:
+            outcome = self._all(progress)
+            made = outcome.results
+            write_together(self.options, made, self.classes, self.list.ids, self.output)
+            if outcome.failed:
+                self.output.write(FAILURES, _failures(outcome.failed))
+            else:
+                self.output.remove(FAILURES)
+                self.output.finish()
+        return Outcome(
+            done=[name for name in made if name in self._fresh],
+            kept=[name for name in made if name not in self._fresh],
+            failed=outcome.failed,
+            without_prompts=unprompted,
+            empty=[(image, name) for image, found in made.items() for name in found["empty"]],
+            notes=list(self.list.notes),
+        )
+
+    def _all(self, progress: bool | None) -> jobs.Outcome[dict[str, Any]]:
+        try:
+            return jobs.run(
+                self.items,
+                self._one,
+                name=lambda item: item.prompts.image,
+                jobs=self.count,
+                journal=self.output.journal,
+                fingerprint={
+                    "model": {"files": self.model.sha256, "serving": self.model.serving},
+                    "device": self.device,
+                    "output option": self.options.as_json(),
+                    "version of a package": {"pyiseg": pyiseg.__version__, "onnxruntime": version("onnxruntime")},
+                },
+                item_fingerprint=lambda item: item.fingerprint,
+                usable=lambda item, made: is_made(made) and self.output.holds(made["files"]),
+                stop=self.stop,
+                progress=progress,
+                label="batch",
+                unit="image",
+            )
+        except OSError as error:
+            # Those of an image are its failure: this is the journal's.
+            raise OutputError(f"cannot write '{self.output.journal}': {error}; the same command goes on") from error
+
+    def _one(self, item: _Item) -> dict[str, Any]:
+        """Do an image."""
+        self._open()
+        # Made with other prompts or options; after a kill they must not be taken for what this makes.
+        self.output.clear(item.prompts.image)
+        try:
+            image = Image(item.file, model=self.model, device=self.device)
+            to = ImageFiles(self.options, item.names, item.prompts.image, self.output, item.file, item.classes)
+            made = write_image(to, image, self._selected(image, item.prompts.objects))
+        except OutputError:
+            raise
+        except pyiseg.PyisegError as error:
+            # The model and the device work, see _open: it is this image that they cannot do.
+            raise ValueError(str(error)) from error
+        self._fresh.add(item.prompts.image)
+        return made.as_json()
+
+    def _selected(self, image: Image, objects: Sequence[ObjectPrompts]) -> Iterator[Selected]:
+        for thing in objects:
+            with Session(image) as session:
+                for prompt, where in thing.prompts:
+                    if self.stop.is_set():
+                        raise ValueError("the run was stopped")
+                    try:
+                        session.add(prompt)
+                    except ValueError as error:
+                        raise ValueError(f"{where}: {error}") from None
+                alpha = refine(session.alpha, self.options)
+            yield Selected(thing.name, thing.category, alpha)
+
+    def _open(self) -> None:
+        """Open the model before the first image, so that one that cannot be run ends the run and fails no image.
+
+        Raises:
+            pyiseg.ModelError, pyiseg.DeviceError: It cannot be run.
+        """
+        with self._opening:
+            if not self._opened and self.device == "cpu":
+                from pyiseg.runtime.ort import networks_of
+
+                # Of what this process may use, each job has a thread of its own, and the rest is for all of them.
+                networks_of(self.model, None if self.count == 1 else max(1, _threads() - self.count + 1))
+            self._opened = True
+
+
+def _threads() -> int:
+    """Return how many threads there may be."""
+    if stated := os.environ.get(NUM_THREADS):
+        return int(stated)
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _folder(folder: str | os.PathLike[str]) -> Path:
+    path = local_path(folder)
+    if not path.is_dir():
+        there = "is a file; name the folder it lies in" if path.exists() else "does not exist"
+        raise ValueError(f"the folder of images '{path}' {there}")
+    return path
+
+
+def _check_links(folder: Path, listed: PromptList) -> None:
+    wrong, resolved = WrongEntries(), folder.resolve()
+    for image in listed.images:
+        if outside(resolved, image.image):
+            wrong.add(
+                image.objects[0].prompts[0].where,
+                f"{shown(image.image)} leads out of '{folder}' by a link; if it may, add --follow-links",
+            )
+    wrong.check()
+
+
+def _without_prompts(folder: Path, output: Path, listed: set[str]) -> list[str]:
+    """Return the images of a folder that are not listed, sorted; hidden files, and those of the output, are none."""
+    found, own = list[str](), output.resolve()
+    for root, folders, files in os.walk(folder):
+        at = Path(root)
+        folders[:] = [name for name in folders if not name.startswith(".") and (at / name).resolve() != own]
+        for name in files:
+            if name.lower().endswith(SUFFIXES) and not name.startswith("."):
+                image = (at / name).relative_to(folder).as_posix()
+                if image not in listed:
+                    found.append(image)
+    return sorted(found)
+
+
+def _failures(failed: Sequence[Failure]) -> bytes:
+    text = io.StringIO(newline="")
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(("image", "reason"))
+    for failure in failed:
+        # Lists may come from strangers, and spreadsheets take what begins so for a formula.
+        formula = failure.name.startswith(("=", "+", "-", "@"))
+        table.writerow((f"./{failure.name}" if formula else failure.name, failure.error))
+    return text.getvalue().encode("utf-8", "backslashreplace")
+
+
+def _plain(prompt: Prompt) -> list[Any]:
+    """Return a prompt as JSON can hold it."""
+    return [type(prompt).__name__, *prompt] if isinstance(prompt, tuple) else [repr(prompt)]
