@@ -42,7 +42,7 @@ def build(out: Path, compiler: str, model: Path) -> None:
         sys.exit(f"{runtime} is missing: run `npm install` in {HERE}")
     for folder in (out / "model", out / "ort"):
         folder.mkdir(parents=True, exist_ok=True)
-    for name in ("index.html", "geometry.mjs", "ops.mjs", "pyiseg.mjs", "worker.mjs"):
+    for name in ("index.html", "page.mjs", "worker.mjs", "pyiseg.mjs", "ops.mjs", "geometry.mjs"):
         shutil.copy(HERE / name, out)
     for name in ("model.json", "image.onnx", "click.onnx"):
         shutil.copy(model / name, out / "model")
@@ -67,7 +67,9 @@ def main() -> None:
     files = sorted(path for path in args.out.rglob("*") if path.is_file())
     for path in files:
         content = path.read_bytes()
-        print(f"{len(content) / 1e6:7.3f} MB, {len(gzip.compress(content)) / 1e6:7.3f} gzipped  {path.relative_to(args.out)}")
+        print(
+            f"{len(content) / 1e6:7.3f} MB, {len(gzip.compress(content)) / 1e6:7.3f} gzipped  {path.relative_to(args.out)}"
+        )
 
 
 if __name__ == "__main__":

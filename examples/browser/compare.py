@@ -41,9 +41,9 @@ import serve  # noqa: E402 - beside this file, which is in no package
 
 ROOT = HERE.parents[1]
 FLAGS = (
-    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync --disable-dev-shm-usage"
-).split()
+    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-dev-shm-usage"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+)
 PATIENCE = 180  # seconds for one step
 Rgb = npt.NDArray[np.uint8]
 Step = tuple[str, list[Any]]
@@ -110,9 +110,9 @@ class Browser:
         browser = self
 
         class Handler(serve.Handler):
-            headers_sent = serve.ISOLATION if threads > 1 else {}  # noqa: RUF012 - not changed
+            headers_sent = serve.ISOLATION if threads > 1 else {}
 
-            def do_GET(self) -> None:
+            def do_GET(self) -> None:  # noqa: N802 - the name that http.server calls
                 if self.path == "/next":
                     self._send(json.dumps(browser._jobs.get()).encode())
                 elif self.path == "/image":
@@ -122,7 +122,7 @@ class Browser:
                 else:
                     super().do_GET()
 
-            def do_POST(self) -> None:
+            def do_POST(self) -> None:  # noqa: N802 - likewise
                 body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
                 if "X-Error" in self.headers:
                     browser._answers.put(urllib.parse.unquote(self.headers["X-Error"]))
@@ -138,7 +138,8 @@ class Browser:
                 self.send_header("Content-Type", kind)
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
-                self.wfile.write(body)
+                with contextlib.suppress(ConnectionError):  # the browser was ended while it waited
+                    self.wfile.write(body)
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Handler, directory=serve.DIST))
         self._server.daemon_threads = True
@@ -265,9 +266,12 @@ def summary(result: dict[str, Any]) -> Iterator[str]:
     for case in dict.fromkeys(row["case"] for row in timed):
         for step in ("open", "click", "undo"):
             rows = [row for row in timed if (row["case"], row["step"]) == (case, step)]
-            native, browser = (statistics.median(row[side] for row in rows) for side in ("native", "browser"))
+            native, browser = ([row[side] for row in rows] for side in ("native", "browser"))
             ratio = statistics.median(row["browser"] / row["native"] for row in rows)
-            yield f"{case:10} {step:6} native {native:7.1f} ms, browser {browser:7.1f} ms, ratio {ratio:5.2f}"
+            yield (
+                f"{case:10} {step:6} native {statistics.median(native):7.1f} ms (least {min(native):7.1f}), browser "
+                f"{statistics.median(browser):7.1f} ms (least {min(browser):7.1f}), ratio {ratio:5.2f}"
+            )
     compared = [row for row in result["rows"] if "most" in row]
     yield (
         f"alpha of {len(compared)} steps: at most {max(row['most'] for row in compared)}/255 apart; equal in "

@@ -2,10 +2,10 @@
 //
 // The same headers as for Python, so the same formulas and the same bits; only for_each is another. Whoever calls
 // checks the arguments (pyiseg.mjs does): nothing here checks them. Addresses are those of the module's own memory.
+#include "../../csrc/ops/ops.h"
+
 #include <cstdint>
 #include <cstdlib>
-
-#include "../../csrc/ops/ops.h"
 
 namespace pyiseg {
 

@@ -1,5 +1,5 @@
-// Runs a session beside the page, so that the page stays alive meanwhile. Messages: {id, call, args} and back {id,
-// alpha, clicks} or {id, error}; the first is {id, call: "open", args: [rgba, shape]}.
+// Runs a session beside the page, so that the page stays alive meanwhile. Messages: {id, call, args}, where call is
+// "ready", "open" with [rgba, [H, W]] or a method of Session; and back {id, alpha, state} or {id, error}.
 import * as ort from "./ort/ort.wasm.min.mjs";
 import { Model, Session } from "./pyiseg.mjs";
 
@@ -11,14 +11,15 @@ const model = Model.load({
   folder: new URL("./model/", import.meta.url),
   opsUrl: new URL("./ops.wasm", import.meta.url),
 });
-
+model.catch(() => {}); // each call that needs it says so
 let session = null;
 
 async function answer({ call, args }) {
+  if (call === "ready") return (await model) && new Uint8Array();
   if (call === "open") {
-    const opened = await Session.open(await model, ...args);
     session?.close();
-    session = opened;
+    session = null; // so that no click lands on the image before, should this one not open
+    session = await Session.open(await model, ...args);
     return session.alpha;
   }
   if (session === null) throw new Error("no image was opened yet");
@@ -31,9 +32,10 @@ self.onmessage = ({ data }) => {
   last = last.then(async () => {
     try {
       const alpha = await answer(data);
-      self.postMessage({ id: data.id, alpha, clicks: session.clicks }, [alpha.buffer]);
+      const state = { clicks: session?.clicks.length ?? 0, undone: session?.undone.length ?? 0 };
+      self.postMessage({ id: data.id, alpha, state }, [alpha.buffer]);
     } catch (error) {
-      self.postMessage({ id: data.id, error: String(error) });
+      self.postMessage({ id: data.id, error: error.message });
     }
   });
 };
