@@ -66,10 +66,8 @@ def main() -> None:
     build(args.out, args.compiler, args.model)
     files = sorted(path for path in args.out.rglob("*") if path.is_file())
     for path in files:
-        content = path.read_bytes()
-        print(
-            f"{len(content) / 1e6:7.3f} MB, {len(gzip.compress(content)) / 1e6:7.3f} gzipped  {path.relative_to(args.out)}"
-        )
+        content, name = path.read_bytes(), path.relative_to(args.out)
+        print(f"{len(content) / 1e6:7.3f} MB, {len(gzip.compress(content)) / 1e6:7.3f} gzipped  {name}")
 
 
 if __name__ == "__main__":

@@ -38,7 +38,7 @@ export function gridClicks(view, clicks) {
 }
 
 /** Which clicks no later one with the other label on the same grid pixel supersedes: see `in_force`. */
-export function inForce(placed) {
+export function clicksInForce(placed) {
   const kept = new Array(placed.length / 3).fill(true);
   const last = new Map();
   const superseded = new Set();

@@ -2,7 +2,7 @@
 //
 // onnxruntime-web runs the networks, ops.wasm all that stands between them, the same formulas as in Python. There is no
 // zoom, no window of long images, no other prompt than clicks: see README.md.
-import { fitView, fixedWindows, gridClicks, inForce, windows } from "./geometry.mjs";
+import { fitView, fixedWindows, gridClicks, clicksInForce, windows } from "./geometry.mjs";
 import { Ops } from "./ops.mjs";
 
 // As pyiseg/runtime/noise.py has them, and says why.
@@ -178,7 +178,7 @@ export class Session {
 
   /** Clicks in force, {onImage, onGrid} as Int32Arrays of rows x, y, label, and how many of `answered` are among them. */
   placed(clicks, answered) {
-    const kept = inForce(gridClicks(this.view, clicks));
+    const kept = clicksInForce(gridClicks(this.view, clicks));
     const left = clicks.filter((_, i) => kept[i]);
     const onImage = Int32Array.from(left.flatMap(({ x, y, fg }) => [x, y, Number(fg)]));
     return {

@@ -56,7 +56,7 @@ function windowsOf({ fixed, args }) {
 
 function clicksOf({ view, clicks }) {
   const placed = geometry.gridClicks(view, clicks);
-  return { placed: [...placed], kept: geometry.inForce(placed) };
+  return { placed: [...placed], kept: geometry.clicksInForce(placed) };
 }
 
 async function failing(work) {
