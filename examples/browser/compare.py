@@ -9,43 +9,24 @@ browser, so that what else the machine does meets both.
 from __future__ import annotations
 
 import argparse
-import contextlib
 import dataclasses
 import functools
 import json
 import os
-import queue
-import shutil
-import signal
 import statistics
-import subprocess
 import sys
-import tempfile
-import threading
 import time
-import urllib.parse
-from collections.abc import Iterator
-from http.server import ThreadingHTTPServer
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
+from chromium import Browser, Rgb
 
 import pyiseg
 from pyiseg import _core
 
-HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE))
-import serve  # noqa: E402 - beside this file, which is in no package
-
-ROOT = HERE.parents[1]
-FLAGS = (
-    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-dev-shm-usage"),
-    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
-)
-PATIENCE = 180  # seconds for one step
-Rgb = npt.NDArray[np.uint8]
+ROOT = Path(__file__).resolve().parents[2]
 Step = tuple[str, list[Any]]
 
 
@@ -55,15 +36,6 @@ class Case(NamedTuple):
     name: str
     rgb: Rgb
     steps: list[Step]
-
-
-class Answer(NamedTuple):
-    """What the page says of one step."""
-
-    milliseconds: float
-    alpha: Rgb
-    isolated: bool
-    ops_bytes: int
 
 
 def synthetic(height: int = 480, width: int = 640, noise: float = 12.0) -> Rgb:
@@ -101,130 +73,40 @@ def cases(names: list[str]) -> list[Case]:
     return [Case(name, known[name][0](), known[name][1]) for name in names]
 
 
-class Browser:
-    """Headless Chromium on compare.html; `do` has it do one thing. Used as a context, which ends it."""
+class Timed:
+    """What both sides took for one step: wall-clock and processor time in ms.
 
-    def __init__(self, threads: int, chromium: str) -> None:
-        self._jobs, self._answers = queue.Queue[dict[str, Any]](), queue.Queue[Answer | str]()
-        self._image = b""
-        browser = self
+    The second says what the first would be on a machine that does nothing else, where each side has one thread.
+    """
 
-        class Handler(serve.Handler):
-            headers_sent = serve.ISOLATION if threads > 1 else {}
-
-            def do_GET(self) -> None:  # noqa: N802 - the name that http.server calls
-                if self.path == "/next":
-                    self._send(json.dumps(browser._jobs.get()).encode())
-                elif self.path == "/image":
-                    self._send(browser._image)
-                elif self.path.startswith("/compare.html"):
-                    self._send((HERE / "compare.html").read_bytes(), "text/html")
-                else:
-                    super().do_GET()
-
-            def do_POST(self) -> None:  # noqa: N802 - likewise
-                body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-                if "X-Error" in self.headers:
-                    browser._answers.put(urllib.parse.unquote(self.headers["X-Error"]))
-                else:
-                    given = self.headers
-                    alpha = np.frombuffer(body, np.uint8)
-                    isolated = given["X-Isolated"] == "true"
-                    browser._answers.put(Answer(float(given["X-Ms"]), alpha, isolated, int(given["X-Ops"])))
-                self._send(b"")
-
-            def _send(self, body: bytes, kind: str = "application/octet-stream") -> None:
-                self.send_response(200)
-                self.send_header("Content-Type", kind)
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                with contextlib.suppress(ConnectionError):  # the browser was ended while it waited
-                    self.wfile.write(body)
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Handler, directory=serve.DIST))
-        self._server.daemon_threads = True
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
-        self._profile = tempfile.mkdtemp(prefix="pyiseg-browser-")
-        url = f"http://127.0.0.1:{self._server.server_address[1]}/compare.html?threads={threads}"
-        command = [chromium, *FLAGS, f"--user-data-dir={self._profile}", url]
-        self._process = subprocess.Popen(
-            command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
-        )
-
-    def do(self, call: str, args: list[Any] | None = None, rgb: Rgb | None = None) -> Answer:
-        """Have the page do something, and return what it says.
-
-        Raises:
-            RuntimeError: It failed, or said nothing for long.
-        """
-        job: dict[str, Any] = {"call": call, "args": args or []}
-        if rgb is not None:
-            opaque = np.full((*rgb.shape[:2], 1), 255, np.uint8)
-            self._image, job["shape"] = np.concatenate((rgb, opaque), axis=2).tobytes(), rgb.shape[:2]
-        self._jobs.put(job)
-        try:
-            answer = self._answers.get(timeout=PATIENCE)
-        except queue.Empty:
-            raise RuntimeError(f"the browser has not answered {call!r} in {PATIENCE} s") from None
-        if isinstance(answer, str):
-            raise RuntimeError(f"the browser failed at {call!r}: {answer}")
-        return answer
-
-    def renderer_bytes(self) -> int:
-        """Return the memory of the page's own process: what it has for itself and its part of what is shared."""
-        found = 0
-        for process in Path("/proc").glob("[0-9]*"):
-            with contextlib.suppress(OSError):
-                command = (process / "cmdline").read_bytes()
-                if b"--type=renderer" in command and self._profile.encode() in _ancestor(process):
-                    lines = (process / "smaps_rollup").read_text().splitlines()
-                    found = max(found, *(int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:")))
-        return found
-
-    def __enter__(self) -> Browser:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._jobs.put({"call": "stop"})
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGTERM)
-        try:
-            self._process.wait(10)
-        except subprocess.TimeoutExpired:
-            os.killpg(self._process.pid, signal.SIGKILL)
-            self._process.wait(10)
-        self._server.shutdown()
-        self._server.server_close()
-        shutil.rmtree(self._profile, ignore_errors=True)
-
-
-def _ancestor(process: Path) -> bytes:
-    """Return the command lines of a process and of those that started it."""
-    lines = b""
-    while process.name not in ("0", "1"):
-        lines += (process / "cmdline").read_bytes()
-        process = Path("/proc") / (process / "stat").read_text().rpartition(")")[2].split()[1]
-    return lines
+    def __init__(
+        self, browser: Browser, native: Callable[[], Any], call: str, args: list[Any], rgb: Rgb | None
+    ) -> None:
+        began, busy = time.perf_counter(), time.process_time()
+        self.result = native()
+        wall, cpu = time.perf_counter() - began, time.process_time() - busy
+        before = browser.page_cpu()
+        self.answer = browser.do(call, args, rgb)
+        self.row: dict[str, Any] = {
+            "step": call,
+            "native": wall * 1000,
+            "native_cpu": cpu * 1000,
+            "browser": self.answer.milliseconds,
+            "browser_cpu": browser.page_cpu() - before,
+        }
 
 
 def run_case(case: Case, browser: Browser, model: pyiseg.Model) -> Iterator[dict[str, Any]]:
     """Do all steps of a case on both sides; yield a row for opening the image and for each step."""
-    began = time.perf_counter()
-    session = pyiseg.Session(case.rgb, model=model, device="cpu")
-    native = (time.perf_counter() - began) * 1000
-    answer = browser.do("open", rgb=case.rgb)
-    yield {"case": case.name, "step": "open", "native": native, "browser": answer.milliseconds}
+    opened = Timed(browser, lambda: pyiseg.Session(case.rgb, model=model, device="cpu"), "open", [], case.rgb)
+    yield {"case": case.name, **opened.row}
     for call, args in case.steps:
-        began = time.perf_counter()
-        expected = getattr(session, call)(*args)
-        native = (time.perf_counter() - began) * 1000
-        answer = browser.do(call, args)
-        apart = np.abs(answer.alpha.reshape(expected.shape).astype(int) - expected)
+        done = Timed(browser, functools.partial(getattr(opened.result, call), *args), call, args, None)
+        expected = done.result
+        apart = np.abs(done.answer.alpha.reshape(expected.shape).astype(int) - expected)
         yield {
             "case": case.name,
-            "step": call,
-            "native": native,
-            "browser": answer.milliseconds,
+            **done.row,
             "selected": float((expected > 127).mean()),
             "most": int(apart.max()),
             "over_1": int((apart > 1).sum()),
@@ -250,7 +132,7 @@ def compare(names: list[str], threads: int, repeats: int, chromium: str) -> dict
             "threads": threads,
             "isolated": answer.isolated,
             "load_ms": load.milliseconds,
-            "renderer_mb": browser.renderer_bytes() / 1e6,
+            "page_mb": browser.page_bytes() / 1e6,
             "ops_mb": answer.ops_bytes / 1e6,
             "rows": rows,
         }
@@ -260,17 +142,20 @@ def summary(result: dict[str, Any]) -> Iterator[str]:
     """Yield the lines of a report."""
     yield (
         f"{result['threads']} threads (isolated: {result['isolated']}): load {result['load_ms']:.0f} ms, "
-        f"page {result['renderer_mb']:.0f} MB, of which the ops' memory {result['ops_mb']:.0f} MB"
+        f"page {result['page_mb']:.0f} MB, of which the ops' memory {result['ops_mb']:.0f} MB"
     )
     timed = [row for row in result["rows"] if not row.get("warmup")] or result["rows"]
     for case in dict.fromkeys(row["case"] for row in timed):
         for step in ("open", "click", "undo"):
             rows = [row for row in timed if (row["case"], row["step"]) == (case, step)]
-            native, browser = ([row[side] for row in rows] for side in ("native", "browser"))
-            ratio = statistics.median(row["browser"] / row["native"] for row in rows)
+            wall, cpu = (
+                [sum(row[side + kind] for row in rows) for side in ("browser", "native")] for kind in ("", "_cpu")
+            )
+            medians = (statistics.median(row[side] for row in rows) for side in ("native", "browser"))
             yield (
-                f"{case:10} {step:6} native {statistics.median(native):7.1f} ms (least {min(native):7.1f}), browser "
-                f"{statistics.median(browser):7.1f} ms (least {min(browser):7.1f}), ratio {ratio:5.2f}"
+                "{:10} {:6} native {:7.1f} ms, browser {:7.1f} ms, ratio {:.2f}, of processor time {:.2f}".format(
+                    case, step, *medians, wall[0] / wall[1], cpu[0] / cpu[1]
+                )
             )
     compared = [row for row in result["rows"] if "most" in row]
     yield (

@@ -106,7 +106,8 @@ def photograph(shape: tuple[int, int], noise: float) -> np.ndarray:
 @needs_node
 @needs_ops
 @pytest.mark.parametrize(
-    ("shape", "noise"), [((480, 640), 12.0), ((700, 1100), 0.0), ((90, 60), 0.0), ((2, 3), 0.0), ((1700, 2600), 6.0)]
+    ("shape", "noise"),
+    [((480, 640), 12.0), ((700, 1100), 0.0), ((600, 100), 0.0), ((90, 60), 0.0), ((2, 3), 0.0), ((1700, 2600), 6.0)],
 )
 def test_between_the_networks_all_is_the_same_bit_for_bit(tmp_path: Path, shape: tuple[int, int], noise: float) -> None:
     rgb, (height, width) = photograph(shape, noise), shape
