@@ -1,4 +1,4 @@
-"""Headless Chromium on compare.html, told what to do step by step: for compare.py."""
+"""Headless Chromium on a page that is told what to do step by step: for compare.py and for tests."""
 
 from __future__ import annotations
 
@@ -40,9 +40,15 @@ class Answer(NamedTuple):
 
 
 class Browser:
-    """Headless Chromium on compare.html; `do` has it do one thing. Used as a context, which ends it."""
+    """Headless Chromium on a page that asks for its next job; `do` gives it one. Used as a context, which ends it.
 
-    def __init__(self, threads: int, chromium: str) -> None:
+    Args:
+        threads: Handed to the page; with 1 it is not isolated, so that it can have no more.
+        chromium: The command.
+        page: What is served beside dist/, as /page.html.
+    """
+
+    def __init__(self, threads: int, chromium: str = "chromium", page: Path = PAGE) -> None:
         self._jobs, self._answers = queue.Queue[dict[str, Any]](), queue.Queue[Answer | str]()
         self._image = b""
         self._page: Path | None = None
@@ -56,8 +62,8 @@ class Browser:
                     self._send(json.dumps(browser._jobs.get()).encode())
                 elif self.path == "/image":
                     self._send(browser._image)
-                elif self.path.startswith("/compare.html"):
-                    self._send(PAGE.read_bytes(), "text/html")
+                elif self.path.startswith("/page.html"):
+                    self._send(page.read_bytes(), "text/html")
                 else:
                     super().do_GET()
 
@@ -84,7 +90,7 @@ class Browser:
         self._server.daemon_threads = True
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
         self._profile = tempfile.mkdtemp(prefix="pyiseg-browser-")
-        url = f"http://127.0.0.1:{self._server.server_address[1]}/compare.html?threads={threads}"
+        url = f"http://127.0.0.1:{self._server.server_address[1]}/page.html?threads={threads}"
         command = [chromium, *FLAGS, f"--user-data-dir={self._profile}", url]
         self._process = subprocess.Popen(
             command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True

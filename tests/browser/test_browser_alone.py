@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import json
 import os
 import shutil
@@ -197,3 +198,36 @@ def test_alpha_in_chromium_is_the_librarys_within_a_255th() -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     assert "1 threads (isolated: False)" in done.stdout
     assert "2 threads (isolated: True)" in done.stdout
+
+
+@needs_ops
+@needs_page
+@needs_chromium
+def test_the_page_shows_what_the_library_selects(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(EXAMPLE)
+    from chromium import Browser
+
+    rgb = photograph((200, 300), 0.0)
+    rgb[60:140, 90:200] = (220, 40, 30)
+    session = pyiseg.Session(rgb, model=dataclasses.replace(pyiseg.load_model(), zoom=None), device="cpu")
+
+    def check(shown: np.ndarray, alpha: np.ndarray) -> None:
+        expected = rgb * (0.3 + 0.7 * alpha[..., None] / 255)
+        assert np.abs(shown.reshape(200, 300, 4)[..., :3] - expected).max() < 2
+
+    def point(kind: str, said: str, x: int, y: int) -> np.ndarray:
+        return browser.do("point", [said, kind, x, y]).alpha
+
+    with Browser(2, page=ROOT / "tests" / "browser" / "drive.html") as browser:
+        browser.do("open", ["This picture cannot be opened"])
+        check(browser.do("open", ["Opened:"], rgb).alpha, session.alpha)
+        check(point("click", "Selected:", 145, 100), first := session.click(145, 100))
+        assert 0.05 < (first > 127).mean() < 0.9
+        check(point("contextmenu", "Removed:", 20, 20), session.click(20, 20, False))
+        check(browser.do("press", ["Undone:", "undo"]).alpha, session.undo())
+        check(browser.do("press", ["Redone:", "redo"]).alpha, session.redo())
+        browser.do("press", ["Redone:", "remove"])
+        check(point("click", "Removed:", 280, 190), session.click(280, 190, False))
+        # A picture that it cannot work on: no click lands on the one before.
+        browser.do("open", ["the image has 200 x 20 pixels"], rgb[:20, :200])
+        point("click", "no image was opened yet", 5, 5)
