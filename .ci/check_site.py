@@ -1,6 +1,6 @@
 """Check that the built site loads nothing from elsewhere: no script, style, font or image of another host.
 
-    python .ci/check_site.py build/site
+python .ci/check_site.py build/site
 """
 
 from __future__ import annotations

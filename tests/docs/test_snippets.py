@@ -1,6 +1,7 @@
 """The fenced Python blocks of the pages that users copy from run, in their order, each page in one namespace.
 
-A page says what is not run, and why, in a comment before the block; a comment may also prepare what a block takes for granted:
+A page says what is not run, and why, in a comment before the block. A comment may also prepare what a block takes for
+granted:
 
     <!-- not run: needs a GPU -->
     <!-- setup
