@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,6 @@ import pytest
 from support.served import Client, Socket, running
 from support.toy_model import PHOTO
 from websockets.exceptions import ConnectionClosed
-from websockets.sync.client import connect
 
 from pyiseg import Session
 from pyiseg.server import channel, create_app, limits
@@ -270,9 +270,8 @@ def test_two_hundred_sockets_and_no_more_than_told(toy: Path) -> None:
     with running(create_app(model=toy, max_sockets=200)) as client:
         image = client.open(PHOTO)
         at = client.object(image)
-        url = f"ws://127.0.0.1:{client.port}{image}/ws"
-        sockets = [Socket(connect(url, compression=None, max_size=None, proxy=None)) for _ in range(200)]
-        try:
+        with ExitStack() as stack:
+            sockets = [stack.enter_context(client.socket(image)) for _ in range(200)]
             for socket in sockets:
                 socket.ask(seq=0, ping=True)
             assert client.expect(200, "GET", "/api/info")["sockets"] == 200
@@ -288,9 +287,6 @@ def test_two_hundred_sockets_and_no_more_than_told(toy: Path) -> None:
                 assert socket.next()["step"] == step
                 socket.apply(step["changed"], alpha)
                 np.testing.assert_array_equal(alpha, final)
-        finally:
-            for socket in sockets:
-                socket.raw.close()
         for _ in range(100):
             if client.expect(200, "GET", "/api/info")["sockets"] == 0:
                 return
