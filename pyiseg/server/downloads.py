@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import quote
 
@@ -172,7 +172,7 @@ def label_map(objects: list[Object]) -> File:
     from pyiseg import formats
 
     labels = pyiseg.label_map(made.session for made in objects)
-    return formats.label_map_png(labels, colors=[made.color for made in objects]), "image/png", "-labels.png"
+    return formats.label_map_png(labels, colors=_rgb(made.color for made in objects)), "image/png", "-labels.png"
 
 
 def outlined(kind: str, entry: OpenImage, selected: Selected, colors: list[str], tolerance: float) -> File:
@@ -181,7 +181,7 @@ def outlined(kind: str, entry: OpenImage, selected: Selected, colors: list[str],
 
     shape, name = entry.image.shape, entry.name
     if kind == "svg":
-        text = formats.svg(selected, shape, colors=colors, tolerance=tolerance)
+        text = formats.svg(selected, shape, colors=_rgb(colors), tolerance=tolerance)
         return text.encode(), "image/svg+xml", ".svg"
     if kind == "yolo":
         return formats.yolo_segmentation(selected, tolerance=tolerance).encode(), "text/plain", ".txt"
@@ -190,6 +190,11 @@ def outlined(kind: str, entry: OpenImage, selected: Selected, colors: list[str],
         return json.dumps(found).encode(), "application/json", "-labelme.json"
     found = formats.coco_dataset([formats.AnnotatedImage(name, shape, selected)])
     return json.dumps(found).encode(), "application/json", "-coco.json"
+
+
+def _rgb(colors: Iterable[str]) -> list[tuple[int, int, int]]:
+    """Red, green and blue of colors in the form #rrggbb."""
+    return [(int(color[1:3], 16), int(color[3:5], 16), int(color[5:7], 16)) for color in colors]
 
 
 def project(objects: list[Object]) -> bytes:
