@@ -1,4 +1,4 @@
-"""The command line: ``pyiseg cut``, ``batch``, ``demo``, ``evaluate``, ``report``, ``engines``, ``info``.
+"""The command line: ``pyiseg cut``, ``batch``, ``demo``, ``evaluate``, ``report``, ``engines``, ``serve``, ``info``.
 
 Errors are one line on standard error and exit code 2.
 """
@@ -22,6 +22,7 @@ from pyiseg._interrupts import CODE as INTERRUPTED
 from pyiseg.cli import batch as batch_cli
 from pyiseg.cli import engines as engines_cli
 from pyiseg.cli import prompts as prompts_cli
+from pyiseg.cli import serve as serve_cli
 from pyiseg.cli.console import Interruption, say_error
 from pyiseg.paths import local_path
 from pyiseg.settings import check_num_threads
@@ -266,6 +267,8 @@ def _parser() -> argparse.ArgumentParser:
     batch_cli.add_to(commands, [model, device], _path, _count, _say)
 
     engines_cli.add_to(commands, model, _say)
+
+    serve_cli.add_to(commands, model, device, _path, _say)
 
     info = commands.add_parser("info", parents=[model], help="show version, devices and model")
     info.set_defaults(run=_info)
