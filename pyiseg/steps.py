@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
@@ -172,6 +173,11 @@ class History:
     def steps(self) -> Steps:
         """The steps in force."""
         return self._states[self._now]
+
+    @property
+    def states(self) -> Sequence[Steps]:
+        """The steps after each change, the first of them before any; undone ones too."""
+        return self._states
 
     @property
     def before(self) -> Steps:

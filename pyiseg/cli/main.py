@@ -1,4 +1,4 @@
-"""The command line: ``pyiseg cut``, ``demo``, ``evaluate``, ``report``, ``engines``, ``info``.
+"""The command line: ``pyiseg cut``, ``demo``, ``evaluate``, ``report``, ``engines``, ``serve``, ``info``.
 
 Errors are one line on standard error and exit code 2.
 """
@@ -21,6 +21,7 @@ import pyiseg
 from pyiseg import Click, Session, backend, images, saving
 from pyiseg.cli import engines as engines_cli
 from pyiseg.cli import prompts as prompts_cli
+from pyiseg.cli import serve as serve_cli
 from pyiseg.paths import local_path
 from pyiseg.settings import check_num_threads
 
@@ -252,6 +253,8 @@ def _parser() -> argparse.ArgumentParser:
     report.set_defaults(run=_report, command="report")
 
     engines_cli.add_to(commands, model, _say)
+
+    serve_cli.add_to(commands, model, device, _path, _say)
 
     info = commands.add_parser("info", parents=[model], help="show version, devices and model")
     info.set_defaults(run=_info)

@@ -5,6 +5,7 @@ Imported when the first image is encoded on the CPU.
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -75,6 +76,15 @@ class CpuImage:
         network = self.networks.guide(self.rgb.shape[0] * self.rgb.shape[1], Scratch())
         return ImageGuide(NUMPY, self.view, network, self.rgb, np.empty)
 
+    @property
+    def nbytes(self) -> int:
+        """Memory of this image, in bytes: its pixels, features and guide, without the scratch memory of clicks."""
+        held = {id(array): int(array.nbytes) for array in (self.rgb, self._working) if array is not None}
+        for value in (*self.features.values(), self._guide):
+            arrays = (value,) if value is not self._guide else vars(value).values() if value is not None else ()
+            held.update((id(array), _nbytes(array)) for array in arrays)
+        return sum(held.values())
+
     def filter(self, scratch: Scratch) -> GuidedFilter:
         """Return the guided filter of this image, at work in scratch memory."""
         params, view, guide = self.model.click_params, self.view, self._guide
@@ -105,6 +115,11 @@ class CpuPipeline:
 
     def __init__(self, image: CpuImage) -> None:
         self._image, self._view = image, image.view
+
+    @property
+    def nbytes(self) -> int:
+        """Memory of its own, in bytes: none."""
+        return 0
 
     def predict(
         self, clicks: npt.NDArray[np.int32], previous: Float32 | Carried | None, answered: int | None = None
@@ -188,6 +203,13 @@ class CpuPipeline:
             return prediction.alpha
         alpha: Float32 = self._image.filter(scratch).on_grid(placed, prediction)
         return alpha
+
+
+def _nbytes(array: Any) -> int:
+    """Return the memory of a numpy array or a value of ONNX Runtime; 0 for what is neither."""
+    if isinstance(array, np.ndarray):
+        return array.nbytes
+    return 4 * math.prod(array.shape()) if hasattr(array, "element_type") else 0
 
 
 def _plain(prediction: Float32 | Carried) -> Float32:

@@ -1,0 +1,210 @@
+"""Downloads: what was selected, of one object or of all, in the formats of `pyiseg.formats`; and projects."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote
+
+import numpy as np
+import numpy.typing as npt
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+import pyiseg
+from pyiseg import foreground
+from pyiseg.prompts import shortened
+from pyiseg.server import bodies
+from pyiseg.server.errors import ApiError
+from pyiseg.server.http import Api
+from pyiseg.server.objects import Object, loaded
+from pyiseg.server.store import OpenImage
+from pyiseg.server.work import in_thread
+
+PROJECT, VERSION = "pyiseg objects", 1
+OBJECT_FORMATS = (
+    "cutout-png",
+    "cutout-webp",
+    "matte-png",
+    "matte16-png",
+    "svg",
+    "coco",
+    "labelme",
+    "yolo",
+    "session",
+)
+IMAGE_FORMATS = ("label-map", "coco", "labelme", "yolo", "svg", "project")
+
+Selected = list[tuple[str, npt.NDArray[np.uint8]]]
+File = tuple[bytes, str, str]
+"""Content, media type, and what the file's name ends with."""
+
+
+class Downloads:
+    """The endpoints.
+
+    Args:
+        api: What they share with the others.
+    """
+
+    def __init__(self, api: Api) -> None:
+        self._api, self._store = api, api.store
+
+    async def object(self, request: Request) -> Response:
+        """Send one object."""
+        query = request.query_params
+        kind = bodies.one_of(query, "format", OBJECT_FORMATS)
+        estimate = bodies.one_of(query, "foreground", foreground.CHOICES, "image")
+        tolerance = bodies.number_of(query, "tolerance", 1.0, 0, 1000)
+        with self._store.use(request.path_params["image"]) as entry:
+            made = entry.object(request.path_params["object"])
+
+            def write() -> File:
+                if kind == "session":
+                    return made.saved(), "application/json", "-session.json"
+                if kind.startswith("cutout"):
+                    return cutout(kind, made.session.cutout(foreground=estimate))
+                alpha = made.session.alpha
+                if kind.startswith("matte"):
+                    return matte(kind, alpha)
+                return outlined(kind, entry, [(made.name, alpha)], [made.color], tolerance)
+
+            async with made.lock:
+                file = await in_thread(write)
+            return _attached(file, f"{_stem(entry.name)}-{made.name}")
+
+    async def image(self, request: Request) -> Response:
+        """Send all objects of an image."""
+        query = request.query_params
+        kind = bodies.one_of(query, "format", IMAGE_FORMATS)
+        tolerance = bodies.number_of(query, "tolerance", 1.0, 0, 1000)
+        with self._store.use(request.path_params["image"]) as entry:
+            objects = list(entry.objects.values())
+            if not objects and kind != "project":
+                raise ValueError("there are no objects on this image; select something first")
+
+            def write() -> File:
+                if kind == "project":
+                    return project(objects), "application/json", "-project.json"
+                if kind == "label-map":
+                    return label_map(objects)
+                selected = [(made.name, made.session.alpha) for made in objects]
+                return outlined(kind, entry, selected, [made.color for made in objects], tolerance)
+
+            async with entry.lock:
+                return _attached(await in_thread(write), _stem(entry.name))
+
+    async def load_project(self, request: Request) -> Response:
+        """Put the objects of a project in the place of those on the image."""
+        with self._store.use(request.path_params["image"]) as entry:
+            content = bodies.json_object(await bodies.read_body(request, self._api.limits.max_bytes, "the project"))
+            listed = self._checked(content)
+            self._store.check_room(entry)
+
+            def make() -> list[Object]:
+                return [self._object(entry, number, value) for number, value in enumerate(listed)]
+
+            async with entry.lock:
+                made = await in_thread(make)
+                old = list(entry.objects.values())
+                for before in old:
+                    async with before.lock:
+                        entry.drop(before.id)
+                        before.close()
+                for one in made:
+                    entry.put(one)
+            entry.tell({"objects": entry.described_objects()})
+            return JSONResponse(entry.described())
+
+    def _checked(self, content: Mapping[str, Any]) -> list[Any]:
+        if content.get("format") != PROJECT:
+            raise ValueError(f"this is no project: its format is {shortened(content.get('format'))}, not '{PROJECT}'")
+        if content.get("version") != VERSION or isinstance(content["version"], bool):
+            raise ValueError(
+                f"the project is of version {shortened(content.get('version'))}, this server reads {VERSION}: install "
+                "a newer pyiseg"
+            )
+        listed = content.get("objects")
+        if not isinstance(listed, list):
+            raise ValueError(f"objects is {shortened(listed)}; send what the download format=project gave")
+        if len(listed) > self._api.limits.max_objects:
+            raise ApiError(
+                409,
+                "TooMany",
+                f"the project has {len(listed)} objects, more than the {self._api.limits.max_objects} "
+                "that an image may have",
+            )
+        return listed
+
+    def _object(self, entry: OpenImage, number: int, value: Any) -> Object:
+        where = f"objects[{number}]"
+        if not isinstance(value, Mapping) or not isinstance(value.get("session"), Mapping):
+            raise ValueError(f"{where} is {shortened(value)}; send what the download format=project gave")
+        try:
+            name = bodies.name_of(value.get("name"), f"object {number + 1}")
+            color = value.get("color")
+            color = entry.next_color() if color is None else bodies.color_of(color, "")
+            session = loaded(json.dumps(value["session"]).encode(), entry.image)
+        except ValueError as error:
+            raise ValueError(f"{where}: {error}") from None
+        return Object(entry.image, name, color, self._api.limits, session=session)
+
+
+def cutout(kind: str, rgba: npt.NDArray[np.uint8]) -> File:
+    """Return a cut-out as a file."""
+    from pyiseg import formats
+
+    if kind == "cutout-webp":
+        return formats.cutout_webp(rgba), "image/webp", "-cutout.webp"
+    return formats.cutout_png(rgba), "image/png", "-cutout.png"
+
+
+def matte(kind: str, alpha: npt.NDArray[np.uint8]) -> File:
+    """Return a matte as a file."""
+    from pyiseg import formats
+
+    return formats.matte_png(alpha, bits=16 if kind == "matte16-png" else 8), "image/png", "-matte.png"
+
+
+def label_map(objects: list[Object]) -> File:
+    """Return which object each pixel belongs to, as a file."""
+    from pyiseg import formats
+
+    labels = pyiseg.label_map(made.session for made in objects)
+    return formats.label_map_png(labels, colors=[made.color for made in objects]), "image/png", "-labels.png"
+
+
+def outlined(kind: str, entry: OpenImage, selected: Selected, colors: list[str], tolerance: float) -> File:
+    """Return outlines of selections as a file."""
+    from pyiseg import formats
+
+    shape, name = entry.image.shape, entry.name
+    if kind == "svg":
+        text = formats.svg(selected, shape, colors=colors, tolerance=tolerance)
+        return text.encode(), "image/svg+xml", ".svg"
+    if kind == "yolo":
+        return formats.yolo_segmentation(selected, tolerance=tolerance).encode(), "text/plain", ".txt"
+    if kind == "labelme":
+        found = formats.labelme(selected, file_name=name, shape=shape, tolerance=tolerance)
+        return json.dumps(found).encode(), "application/json", "-labelme.json"
+    found = formats.coco_dataset([formats.AnnotatedImage(name, shape, selected)])
+    return json.dumps(found).encode(), "application/json", "-coco.json"
+
+
+def project(objects: list[Object]) -> bytes:
+    """Return all objects, with their saved sessions, as JSON."""
+    listed = [{"name": made.name, "color": made.color, "session": json.loads(made.saved())} for made in objects]
+    return json.dumps({"format": PROJECT, "version": VERSION, "objects": listed}).encode()
+
+
+def _attached(file: File, stem: str) -> Response:
+    content, kind, end = file
+    name = stem + end
+    plain = "".join(char if char.isascii() and (char.isalnum() or char in "-_. ()") else "_" for char in name)
+    disposition = f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe='')}"
+    return Response(content, 200, {"Content-Disposition": disposition}, kind)
+
+
+def _stem(name: str) -> str:
+    return name.rsplit(".", 1)[0] or name
