@@ -13,6 +13,7 @@ export class Actions {
     this.page = page;
     this.previewing = false;
     this.lastHover = null;
+    this.answered = 0; // steps that the server has answered
   }
 
   get #opened() {
@@ -76,6 +77,7 @@ export class Actions {
     const text = `${what}; ${percent(object.matte.share)} of the image selected`;
     const times = timing(step.ms, roundTrip);
     byId("timing").textContent = times;
+    this.answered += 1;
     say(text, `${text}; ${times}`);
   }
 
@@ -137,7 +139,7 @@ export class Actions {
       const [prompt] = Object.values(tools.click(...pixel));
       const { active } = this.#opened;
       const answer = await this.#opened.preview(prompt);
-      if (answer && this.lastHover === pixel && this.#opened?.active === active) {
+      if (answer && this.lastHover === pixel && answer.preview.version === active.shown) {
         marks.preview({ rect: answer.preview.changed, values: answer.values }, active.matte);
       }
       if (answer && answer.preview.ms > SLOW_PREVIEW) {

@@ -64,12 +64,14 @@ export const makePrompt = (id, objectId, prompt) => sendJson("POST", `${object(i
 export const loadSession = (id, objectId, saved) => sendJson("POST", `${object(id, objectId)}/session`, saved);
 export const loadProject = (id, saved) => sendJson("POST", `${image(id)}/project`, saved);
 
-/** A rectangle of a matte: {rect, values}. */
-export async function getAlpha(id, objectId, rect) {
-  const response = await ask("GET", `${object(id, objectId)}/alpha`, { query: { rect: rect.join(",") } });
-  const sent = response.headers.get("X-Pyiseg-Rect");
-  const given = sent ? sent.split(",").map(Number) : rect;
-  return { rect: given, values: await inflate(await response.arrayBuffer()) };
+/** A rectangle of a matte, the whole of it if left out: {rect, values, version}. */
+export async function getAlpha(id, objectId, rect = undefined) {
+  const response = await ask("GET", `${object(id, objectId)}/alpha`, { query: { rect: rect?.join(",") } });
+  return {
+    rect: response.headers.get("X-Pyiseg-Rect").split(",").map(Number),
+    version: Number(response.headers.get("X-Pyiseg-Version")),
+    values: await inflate(await response.arrayBuffer()),
+  };
 }
 
 /** A file to download: {blob, name}. Without an object it is of all objects. */

@@ -47,6 +47,7 @@ export class Keyboard {
 
   #onCanvas(event) {
     const { opened, actions, tools } = this.page;
+    delete this.canvas.dataset.pointed;
     if (!opened || event.defaultPrevented) return;
     const arrow = ARROWS[event.key];
     const plain = !event.ctrlKey && !event.metaKey && !event.altKey;

@@ -119,6 +119,7 @@ class Page {
   }
 
   async #recover(id = this.opened?.id) {
+    if (this.opened?.id === id && (await this.opened.refresh())) return false; // only an object is gone
     const kept = id && (await recall(id));
     if (!kept) {
       this.close();

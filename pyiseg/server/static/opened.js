@@ -2,7 +2,6 @@
 
 import * as api from "./api.js";
 import { Matte } from "./matte.js";
-import { isEmpty } from "./rect.js";
 import { ImageSocket } from "./socket.js";
 
 // Told apart by people who see colors differently, and seen on light and on dark images.
@@ -39,38 +38,25 @@ export class OpenedImage extends EventTarget {
     return Promise.all(this.objects.map((object) => object.fetching));
   }
 
-  /** Ask for all again: steps of other tabs may have been missed. */
+  /** Ask for all again: steps of other tabs may have been missed. Returns whether the image is still there. */
   async refresh() {
-    const versions = () => this.objects.map(({ version }) => version).join();
     try {
-      let before, answer;
-      do { // until no step came in between, which is newer than the answer
-        before = versions();
-        answer = await api.getImage(this.id);
-      } while (before !== versions());
-      this.merge(answer.objects);
+      this.merge((await api.getImage(this.id)).objects);
+      return true;
     } catch (error) {
       if (error.isGone) this.#tell("gone");
+      return false;
     }
   }
 
-  /** Take the server's list of objects. A matte follows from its prompts: it is fetched if those are not the known ones. */
+  /** Take the server's list of objects, and fetch the mattes that are older here than there. */
   merge(answers) {
     const known = new Map(this.objects.map((object) => [object.id, object]));
-    this.objects = answers.map((answer) => {
-      const object = known.get(answer.id);
-      if (!object) return this.#make(answer);
-      const isNew = JSON.stringify(object.prompts) !== JSON.stringify(answer.prompts);
-      Object.assign(object, answer);
-      if (isNew) this.#fetch(object);
-      return object;
-    });
-    if (!this.objects.includes(this.active)) {
-      this.active = this.objects.at(-1) ?? null;
-      this.#tell("matte", null);
-    }
-    if (this.objects.length !== known.size) this.#tell("matte", null);
+    const isSame = answers.length === known.size && answers.every(({ id, color }) => known.get(id)?.color === color);
+    this.objects = answers.map((answer) => this.#take(known.get(answer.id), answer));
+    if (!this.objects.includes(this.active)) this.active = this.objects.at(-1) ?? null;
     this.#tell("objects");
+    if (!isSame) this.#tell("matte", null);
   }
 
   activate(object) {
@@ -83,14 +69,9 @@ export class OpenedImage extends EventTarget {
   /** A new object, with a mask to begin with if a file is given. */
   async add({ mask = undefined, name = this.#freeName(), color = this.#freeColor() } = {}) {
     const answer = await api.makeObject(this.id, name, color, mask);
-    let object = this.objects.find(({ id }) => id === answer.id);
-    if (object) {
-      Object.assign(object, answer);
-      if (answer.bounds) this.#fetch(object); // the list came over the socket, when there was no matte yet
-    } else {
-      object = this.#make(answer);
-      this.objects.push(object);
-    }
+    let object = this.objects.find(({ id }) => id === answer.id); // it may have come over the socket already
+    object = this.#take(object, answer);
+    if (!this.objects.includes(object)) this.objects.push(object);
     this.active = object;
     await object.fetching;
     this.#tell("objects");
@@ -114,19 +95,27 @@ export class OpenedImage extends EventTarget {
 
   async remove(object) {
     await api.removeObject(this.id, object.id);
-    this.merge(this.objects.filter((other) => other !== object));
+    this.objects = this.objects.filter((other) => other !== object);
+    if (this.active === object) this.active = this.objects.at(-1) ?? null;
+    this.#tell("objects");
+    this.#tell("matte", null);
   }
 
   /** Make a prompt on the active object; the first one of an image makes an object. */
   async prompt(prompt) {
     const object = this.active ?? (await (this.making ??= this.add().finally(() => { this.making = null; })));
-    return { object, ...(await this.socket.request({ object: object.id, prompt })) };
+    return this.#answered(object, { prompt });
   }
 
   /** Undo, redo, reset or remove on the active object. */
   async act(action, more = {}) {
-    const object = this.active;
-    return { object, ...(await this.socket.request({ object: object.id, do: action, ...more })) };
+    return this.#answered(this.active, { do: action, ...more });
+  }
+
+  async #answered(object, request) {
+    const answer = await this.socket.request({ object: object.id, ...request });
+    await object.fetching;
+    return { object, ...answer };
   }
 
   /** What a click would give, {preview, values}; null if the server had something better to do. */
@@ -137,9 +126,8 @@ export class OpenedImage extends EventTarget {
   async loadSession(saved) {
     const object = await this.add();
     try {
-      const step = await api.loadSession(this.id, object.id, saved);
-      Object.assign(object, this.#objectOf(step));
-      await this.#fetch(object);
+      this.#take(object, this.#objectOf(await api.loadSession(this.id, object.id, saved)));
+      await object.fetching;
     } catch (error) {
       await this.remove(object);
       throw error;
@@ -153,42 +141,52 @@ export class OpenedImage extends EventTarget {
     await this.settled;
   }
 
-  #make(answer) {
-    const object = { visible: true, version: 0, fetching: null, matte: new Matte(this.width, this.height), ...answer };
-    if (object.bounds) this.#fetch(object);
+  /** What the server says of an object, known here or not. `version` counts its steps, `shown` is that of the matte. */
+  #take(object, answer) {
+    if (!object) {
+      object = { visible: true, shown: 0, fetching: null, matte: new Matte(this.width, this.height), ...answer };
+      if (!answer.bounds) object.shown = answer.version; // an empty matte needs no fetching
+    } else if (answer.version >= object.version) {
+      Object.assign(object, answer);
+    } else {
+      object.name = answer.name; // what is older than what the socket brought may still have new names
+      object.color = answer.color;
+    }
+    if (object.shown < object.version) this.#fetch(object);
     return object;
   }
 
   #fetch(object) {
-    object.fetching = this.#fetchMatte(object).catch((error) => {
-      if (error.isGone) this.#tell("gone");
-      else console.error(error);
-    });
-    return object.fetching;
+    object.fetching ??= this.#fetchMatte(object)
+      .catch((error) => {
+        if (error.isGone) this.refresh(); // the object, or the image
+        else console.error(error);
+      })
+      .finally(() => { object.fetching = null; });
   }
 
   async #fetchMatte(object) {
-    let version;
-    do { // again, if a step came in between, which is newer
-      version = object.version;
-      const matte = object.bounds && (await api.getAlpha(this.id, object.id, object.bounds));
-      if (version === object.version) {
-        object.matte.clear();
-        if (matte) object.matte.set(matte.rect, matte.values);
-      }
-    } while (version !== object.version);
+    while (object.shown < object.version) {
+      let matte = await api.getAlpha(this.id, object.id, object.bounds ?? [0, 0, 0, 0]);
+      if (matte.version > object.version) matte = await api.getAlpha(this.id, object.id); // it may have grown
+      object.matte.clear();
+      object.matte.set(matte.rect, matte.values);
+      object.shown = matte.version;
+    }
     this.#tell("matte", null);
     this.#tell("objects");
   }
 
   #step({ step, values, other }) {
     const object = this.objects.find(({ id }) => id === step.id);
-    if (!object) return; // made in another tab a moment ago: the list that comes with it has its matte fetched
-    Object.assign(object, this.#objectOf(step));
-    object.version += 1;
-    if (values && !isEmpty(step.changed)) {
-      object.matte.set(step.changed, values);
-      this.#tell("matte", step.changed);
+    if (!object || step.version <= object.shown) return; // unknown ones come with a list; or it was fetched already
+    if (step.version >= object.version) Object.assign(object, this.#objectOf(step));
+    if (step.version === object.shown + 1 && !object.fetching) {
+      if (values) object.matte.set(step.changed, values);
+      object.shown = step.version;
+      if (values) this.#tell("matte", step.changed);
+    } else {
+      this.#fetch(object); // some were missed
     }
     this.#tell("objects");
     if (other) this.#tell("other", object);
@@ -196,7 +194,7 @@ export class OpenedImage extends EventTarget {
 
   #missed(answer) {
     const object = this.objects.find(({ id }) => id === answer.id);
-    if (object) this.#fetch(Object.assign(object, answer));
+    if (object) this.#take(object, answer);
   }
 
   #objectOf({ changed, ms, ...object }) {

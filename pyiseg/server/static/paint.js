@@ -3,8 +3,8 @@
 
 import { columns } from "./rect.js";
 
-const ACTIVE_TINT = 0.5;
-const OTHER_TINT = 0.38;
+const ACTIVE_TINT = 0.42;
+const OTHER_TINT = 0.34;
 const WHITE = 0xffffffff;
 
 /** A color "#rrggbb" as a pixel of an opacity from 0 to 1. */

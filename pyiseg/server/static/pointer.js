@@ -44,6 +44,7 @@ export class Pointer {
   #pressed(event) {
     if (!this.view.image) return;
     this.to.touched();
+    this.canvas.dataset.pointed = "";
     this.canvas.focus({ preventScroll: true });
     const place = this.#place(event);
     this.canvas.setPointerCapture(event.pointerId);

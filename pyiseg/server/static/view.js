@@ -196,7 +196,7 @@ export class View extends EventTarget {
     context.fillRect(...place);
     if (!this.background) {
       const side = Math.round(CHECKERS * this.ratio);
-      context.fillStyle = "#d5d8dc";
+      context.fillStyle = "#dfe2e6";
       for (let y = 0; y * side < this.canvas.height; y += 1) {
         for (let x = y % 2; x * side < this.canvas.width; x += 2) context.fillRect(x * side, y * side, side, side);
       }
