@@ -25,6 +25,7 @@ class Page {
   constructor() {
     this.opened = null;
     this.info = null;
+    this.kept = 0; // how often what was done was written down
     this.view = new View(byId("picture"));
     this.marks = new Marks(byId("stage"), this.view);
     this.tools = new Tools();
@@ -54,7 +55,10 @@ class Page {
     }
     await whileBusy(`Opening ${file.name}, ${megabytes(file.size)} …`, async () => {
       const name = file.name || "image";
-      const answer = await api.openImage(file, name);
+      const answer = await api.openImage(file, name).catch((error) => {
+        if (!error.message.includes(name)) error.message = `“${name}”: ${error.message}`;
+        throw error;
+      });
       keepFile({ id: answer.id, name, file });
       await this.show(answer, file);
     });
@@ -120,6 +124,7 @@ class Page {
 
   async #recover(id = this.opened?.id) {
     if (this.opened?.id === id && (await this.opened.refresh())) return false; // only an object is gone
+    if (this.opened?.id === id) await this.#keep(this.opened); // what was done a moment ago too
     const kept = id && (await recall(id));
     if (!kept) {
       this.close();
@@ -212,15 +217,19 @@ class Page {
 
   #keepSoon(opened) {
     clearTimeout(this.keeping);
-    this.keeping = setTimeout(async () => {
-      const work = await Promise.all(opened.objects.map(async (object) => {
-        const { name, color, prompts } = object;
-        // A mask is only seen as long as nothing was done to it.
-        if (prompts.length === 1 && prompts[0].mask) object.mask ??= await encodeMatte(object.matte);
-        return { name, color, prompts, mask: object.mask };
-      }));
-      await keepWork(opened.id, work);
-    }, KEEP_AFTER);
+    this.keeping = setTimeout(() => this.#keep(opened), KEEP_AFTER);
+  }
+
+  async #keep(opened) {
+    clearTimeout(this.keeping);
+    const work = await Promise.all(opened.objects.map(async (object) => {
+      const { name, color, prompts } = object;
+      // A mask is only seen as long as nothing was done to it.
+      if (prompts.length === 1 && prompts[0].mask) object.mask ??= await encodeMatte(object.matte);
+      return { name, color, prompts, mask: object.mask };
+    }));
+    await keepWork(opened.id, work);
+    this.kept += 1;
   }
 
   #requireImage() {

@@ -144,7 +144,7 @@ export class OpenedImage extends EventTarget {
   /** What the server says of an object, known here or not. `version` counts its steps, `shown` is that of the matte. */
   #take(object, answer) {
     if (!object) {
-      object = { visible: true, shown: 0, fetching: null, matte: new Matte(this.width, this.height), ...answer };
+      object = { visible: true, shown: -1, fetching: null, matte: new Matte(this.width, this.height), ...answer };
       if (!answer.bounds) object.shown = answer.version; // an empty matte needs no fetching
     } else if (answer.version >= object.version) {
       Object.assign(object, answer);

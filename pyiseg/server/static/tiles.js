@@ -17,11 +17,11 @@ export class Tiles {
 
   /** Forget a rectangle of the image, or everything. */
   invalidate(rect = null) {
-    if (!rect) {
-      this.tiles.clear();
-      return;
-    }
     for (const tile of this.tiles.values()) {
+      if (!rect) {
+        tile.dirty = tile.rect;
+        continue;
+      }
       // One pixel more: edges are painted from a pixel's neighbors.
       const changed = intersection(grown(atLevel(rect, tile.level), 1), tile.rect);
       if (changed) tile.dirty = tile.dirty ? union(tile.dirty, changed) : changed;
