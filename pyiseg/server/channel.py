@@ -54,7 +54,8 @@ class Channel:
 
     def offer(self, object_id: str, message: dict[str, Any], packed: bytes) -> None:
         """Send what someone else did with an object, or note that it was missed."""
-        if object_id in self._missed or self._bytes + len(packed) > limits.MOST_UNSENT:
+        too_much = self._bytes > 0 and self._bytes + len(packed) > limits.MOST_UNSENT
+        if too_much or object_id in self._missed:
             self._missed[object_id] = None
             self._wake()
         else:

@@ -173,7 +173,7 @@ class Store:
             found.users -= 1
             if found.closed and found.users == 0:
                 found.close()
-            self._make_room(0)
+            self._make_room(0, found)  # what grew is not what leaves
 
     @contextmanager
     def room_for(self, pixels: int) -> Iterator[None]:
@@ -204,9 +204,7 @@ class Store:
         while len(self._images) >= self.limits.max_images and self._let_oldest_go():
             pass
         self._images[image.id] = image
-        image.users += 1  # not itself
-        self._make_room(0)
-        image.users -= 1
+        self._make_room(0, image)
 
     def check_room(self, image: OpenImage) -> None:
         """Refuse to let an image's objects grow where the memory limit is reached and nothing else can leave.
@@ -231,12 +229,13 @@ class Store:
         """
         self._let_go(self.find(id))
 
-    def _make_room(self, wanted: int) -> None:
-        while self.used + wanted > self.limits.memory_limit and self._let_oldest_go():
+    def _make_room(self, wanted: int, but: OpenImage | None = None) -> None:
+        while self.used + wanted > self.limits.memory_limit and self._let_oldest_go(but):
             pass
 
-    def _let_oldest_go(self) -> bool:
-        oldest = next((image for image in self._images.values() if not (image.users or image.pinned)), None)
+    def _let_oldest_go(self, but: OpenImage | None = None) -> bool:
+        idle = (image for image in self._images.values() if not (image.users or image.pinned or image is but))
+        oldest = next(idle, None)
         if oldest is not None:
             self._let_go(oldest)
         return oldest is not None
