@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -17,15 +18,16 @@ import pyiseg
 def drop(user: UserPage, name: str, content: bytes, kind: str) -> None:
     """Drop a file on the page."""
     user.page.evaluate(
-        """([name, bytes, type]) => {
+        """([name, content, type]) => {
             const dataTransfer = new DataTransfer();
-            dataTransfer.items.add(new File([new Uint8Array(bytes)], name, { type }));
+            const bytes = Uint8Array.from(atob(content), (letter) => letter.charCodeAt(0));
+            dataTransfer.items.add(new File([bytes], name, { type }));
             for (const event of ["dragenter", "dragover", "drop"]) {
                 document.getElementById("stage").dispatchEvent(
                     new DragEvent(event, { dataTransfer, bubbles: true, cancelable: true }));
             }
         }""",
-        [name, list(content), kind],
+        [name, base64.b64encode(content).decode(), kind],
     )
 
 

@@ -41,7 +41,7 @@ export class Panel {
     const share = element("span", { className: "share" });
     const eye = element("button", { type: "button", className: "quiet eye" });
     const remove = element("button", { type: "button", className: "quiet" }, icon("delete"));
-    const item = element("li", {}, swatch, name, share, eye, remove);
+    const item = element("li", {}, swatch, element("div", { className: "label" }, name, share), eye, remove);
     Object.assign(item, { swatch, name, share, eye, removeButton: remove });
     const now = () => item.object; // the object of that id may be another one after a reload
     item.addEventListener("pointerdown", () => this.actions.activate(now()));
@@ -72,7 +72,7 @@ export class Panel {
     item.name.ariaLabel = `Name of ${object.name}${active ? ", the active object" : ""}`;
     item.swatch.value = object.color;
     item.swatch.ariaLabel = `Color of ${object.name}`;
-    item.share.textContent = object.matte.selected ? percent(object.matte.share) : "";
+    item.share.textContent = object.matte.selected ? `${percent(object.matte.share)} of the image` : "Nothing selected";
     const shown = object.visible ? "eye" : "hidden";
     if (item.eye.dataset.icon !== shown) {
       item.eye.replaceChildren(icon(shown));

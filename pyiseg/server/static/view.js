@@ -168,8 +168,7 @@ export class View extends EventTarget {
 
   #draw() {
     const { context, canvas } = this;
-    const style = getComputedStyle(canvas);
-    context.fillStyle = style.getPropertyValue("--stage");
+    context.fillStyle = getComputedStyle(canvas.parentElement).backgroundColor;
     context.fillRect(0, 0, canvas.width, canvas.height);
     if (!this.image) return;
     context.imageSmoothingEnabled = this.scale !== 1 && this.scale < PIXELATED;
