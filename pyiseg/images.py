@@ -9,7 +9,7 @@ import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -131,19 +131,23 @@ def write(path: str | os.PathLike[str], pixels: Pixels) -> None:
         ValueError: The suffix is not a known one, or it is no path.
         OSError: The file cannot be written.
     """
+    target = check_writable(path)
+    with atomic_write(target) as file:
+        encode(file, pixels, target.suffix.lower())
+
+
+def encode(file: BinaryIO, pixels: Pixels, suffix: str, **options: Any) -> None:
+    """Write an image into an open file; ``options``, of Pillow's encoder, take the place of those of `write`."""
     from PIL import Image
 
-    target = check_writable(path)
-    suffix = target.suffix.lower()
-    options: dict[str, Any] = {".png": {}, ".webp": {"lossless": True, "exact": True}}.get(
+    lossless: dict[str, Any] = {".png": {}, ".webp": {"lossless": True, "exact": True}}.get(
         suffix, {"compression": "tiff_deflate"}
     )
     # A matte holds no colors, and a profile of colors does not belong to gray.
     profile = color_profiles.srgb() if pixels.ndim == 3 else None
     if profile is not None:
-        options["icc_profile"] = profile
-    with atomic_write(target) as file:
-        Image.fromarray(pixels).save(file, format=Image.registered_extensions()[suffix], **options)
+        lossless["icc_profile"] = profile
+    Image.fromarray(pixels).save(file, format=Image.registered_extensions()[suffix], **{**lossless, **options})
 
 
 def check_writable(path: str | os.PathLike[str]) -> Path:

@@ -21,6 +21,7 @@ from pyiseg.image import Image
 from pyiseg.model import Model, load_model
 from pyiseg.paths import local_path
 from pyiseg.prompts import Click, Number, Prompt
+from pyiseg.session_formats import SessionFormats
 from pyiseg.steps import History, Steps
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ class _LeftOut(str):
 _LEFT_OUT_MODEL, _LEFT_OUT_DEVICE = _LeftOut("default"), _LeftOut("cpu")
 
 
-class Session:
+class Session(SessionFormats):
     """Select something in an image: by clicks, boxes and scribbles, from nothing or from a mask.
 
     The costly part, encoding the image, happens once, here (or before, in `pyiseg.Image`); each click after that is

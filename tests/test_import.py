@@ -26,6 +26,7 @@ ROOMS = (
     "labels",
     "session_parts",
     "session",
+    "session_formats",
     "steps",
     "crops",
     "crop",
@@ -33,6 +34,7 @@ ROOMS = (
     "backend",
     "tensorrt",
     "runtime",
+    "formats",
 )
 
 
@@ -51,7 +53,9 @@ def test_import_loads_numpy_and_the_extension_only() -> None:
     assert {name for name in foreign if "editable" not in name} == set()
     assert "pyiseg.runtime.cpu" not in ours
     assert not any(
-        name.startswith(("pyiseg.batch", "pyiseg.evaluation", "pyiseg.cli.main", "pyiseg.demo", "pyiseg.server"))
+        name.startswith(
+            ("pyiseg.batch", "pyiseg.evaluation", "pyiseg.formats", "pyiseg.cli.main", "pyiseg.demo", "pyiseg.server")
+        )
         for name in ours
     )
 

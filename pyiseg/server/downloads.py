@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping
+from contextlib import AsyncExitStack
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
 import numpy as np
@@ -20,7 +21,7 @@ from pyiseg.server.errors import ApiError
 from pyiseg.server.http import Api
 from pyiseg.server.objects import Object, loaded
 from pyiseg.server.store import OpenImage
-from pyiseg.server.work import in_thread
+from pyiseg.server.work import in_opening_thread, in_thread
 
 PROJECT, VERSION = "pyiseg objects", 1
 OBJECT_FORMATS = (
@@ -34,11 +35,30 @@ OBJECT_FORMATS = (
     "yolo",
     "session",
 )
+SEGMENTATIONS = ("rle", "polygons")
 IMAGE_FORMATS = ("label-map", "coco", "labelme", "yolo", "svg", "project")
 
 Selected = list[tuple[str, npt.NDArray[np.uint8]]]
 File = tuple[bytes, str, str]
 """Content, media type, and what the file's name ends with."""
+
+
+class Outlines(NamedTuple):
+    """How outlines are to be written.
+
+    Attributes:
+        tolerance: Pixels that they may be off.
+        segmentation: Of COCO, "rle" or "polygons".
+    """
+
+    tolerance: float
+    segmentation: str
+
+    @classmethod
+    def of(cls, query: Mapping[str, str]) -> Outlines:
+        """Return what a query asks for."""
+        tolerance = bodies.number_of(query, "tolerance", 1.0, 0, 1000)
+        return cls(tolerance, bodies.one_of(query, "segmentation", SEGMENTATIONS, "rle"))
 
 
 class Downloads:
@@ -56,7 +76,7 @@ class Downloads:
         query = request.query_params
         kind = bodies.one_of(query, "format", OBJECT_FORMATS)
         estimate = bodies.one_of(query, "foreground", foreground.CHOICES, "image")
-        tolerance = bodies.number_of(query, "tolerance", 1.0, 0, 1000)
+        outlines = Outlines.of(query)
         with self._store.use(request.path_params["image"]) as entry:
             made = entry.object(request.path_params["object"])
 
@@ -68,7 +88,7 @@ class Downloads:
                 alpha = made.session.alpha
                 if kind.startswith("matte"):
                     return matte(kind, alpha)
-                return outlined(kind, entry, [(made.name, alpha)], [made.color], tolerance)
+                return outlined(kind, entry, [(made.name, alpha)], [made.color], outlines)
 
             async with made.lock:
                 file = await in_thread(write)
@@ -78,35 +98,37 @@ class Downloads:
         """Send all objects of an image."""
         query = request.query_params
         kind = bodies.one_of(query, "format", IMAGE_FORMATS)
-        tolerance = bodies.number_of(query, "tolerance", 1.0, 0, 1000)
+        outlines = Outlines.of(query)
         with self._store.use(request.path_params["image"]) as entry:
-            objects = list(entry.objects.values())
-            if not objects and kind != "project":
-                raise ValueError("there are no objects on this image; select something first")
+            async with entry.lock, AsyncExitStack() as locked:
+                objects = list(entry.objects.values())
+                if not objects and kind != "project":
+                    raise ValueError("there are no objects on this image; select something first")
+                for made in objects:
+                    await locked.enter_async_context(made.lock)
 
-            def write() -> File:
-                if kind == "project":
-                    return project(objects), "application/json", "-project.json"
-                if kind == "label-map":
-                    return label_map(objects)
-                selected = [(made.name, made.session.alpha) for made in objects]
-                return outlined(kind, entry, selected, [made.color for made in objects], tolerance)
+                def write() -> File:
+                    if kind == "project":
+                        return project(objects), "application/json", "-project.json"
+                    if kind == "label-map":
+                        return label_map(objects)
+                    selected = [(made.name, made.session.alpha) for made in objects]
+                    return outlined(kind, entry, selected, [made.color for made in objects], outlines)
 
-            async with entry.lock:
                 return _attached(await in_thread(write), _stem(entry.name))
 
     async def load_project(self, request: Request) -> Response:
         """Put the objects of a project in the place of those on the image."""
         with self._store.use(request.path_params["image"]) as entry:
-            content = bodies.json_object(await bodies.read_body(request, self._api.limits.max_bytes, "the project"))
-            listed = self._checked(content)
+            body = await bodies.read_body(request, self._api.limits.max_bytes, "the project")
+            listed = self._checked(await in_thread(bodies.json_object, body))
             self._store.check_room(entry)
 
             def make() -> list[Object]:
                 return [self._object(entry, number, value) for number, value in enumerate(listed)]
 
             async with entry.lock:
-                made = await in_thread(make)
+                made = await in_opening_thread(make)  # all prompts are made again, which may take long
                 old = list(entry.objects.values())
                 for before in old:
                     async with before.lock:
@@ -172,24 +194,31 @@ def label_map(objects: list[Object]) -> File:
     from pyiseg import formats
 
     labels = pyiseg.label_map(made.session for made in objects)
-    return formats.label_map_png(labels, colors=[made.color for made in objects]), "image/png", "-labels.png"
+    return formats.label_map_png(labels, colors=_rgb(made.color for made in objects)), "image/png", "-labels.png"
 
 
-def outlined(kind: str, entry: OpenImage, selected: Selected, colors: list[str], tolerance: float) -> File:
+def outlined(kind: str, entry: OpenImage, selected: Selected, colors: list[str], how: Outlines) -> File:
     """Return outlines of selections as a file."""
     from pyiseg import formats
 
     shape, name = entry.image.shape, entry.name
     if kind == "svg":
-        text = formats.svg(selected, shape, colors=colors, tolerance=tolerance)
+        text = formats.svg(selected, shape, colors=_rgb(colors), tolerance=how.tolerance)
         return text.encode(), "image/svg+xml", ".svg"
     if kind == "yolo":
-        return formats.yolo_segmentation(selected, tolerance=tolerance).encode(), "text/plain", ".txt"
+        return formats.yolo_segmentation(selected, tolerance=how.tolerance).encode(), "text/plain", ".txt"
     if kind == "labelme":
-        found = formats.labelme(selected, file_name=name, shape=shape, tolerance=tolerance)
+        found = formats.labelme(selected, file_name=name, shape=shape, tolerance=how.tolerance)
         return json.dumps(found).encode(), "application/json", "-labelme.json"
-    found = formats.coco_dataset([formats.AnnotatedImage(name, shape, selected)])
+    found = formats.coco_dataset(
+        [formats.AnnotatedImage(name, shape, selected)], segmentation=how.segmentation, tolerance=how.tolerance
+    )
     return json.dumps(found).encode(), "application/json", "-coco.json"
+
+
+def _rgb(colors: Iterable[str]) -> list[tuple[int, int, int]]:
+    """Red, green and blue of colors in the form #rrggbb."""
+    return [(int(color[1:3], 16), int(color[3:5], 16), int(color[5:7], 16)) for color in colors]
 
 
 def project(objects: list[Object]) -> bytes:
@@ -200,11 +229,13 @@ def project(objects: list[Object]) -> bytes:
 
 def _attached(file: File, stem: str) -> Response:
     content, kind, end = file
-    name = stem + end
+    name = "".join("_" if char in '/\\"' else char for char in stem).lstrip(".") + end
     plain = "".join(char if char.isascii() and (char.isalnum() or char in "-_. ()") else "_" for char in name)
     disposition = f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe='')}"
     return Response(content, 200, {"Content-Disposition": disposition}, kind)
 
 
 def _stem(name: str) -> str:
-    return name.rsplit(".", 1)[0] or name
+    """A file's name without what says its format."""
+    stem, _, suffix = name.rpartition(".")
+    return stem if suffix.isalnum() and stem.strip(". ") else name

@@ -194,8 +194,9 @@ class Api:
             made = entry.object(request.path_params["object"])
             height, width = entry.image.shape
             saved = await bodies.read_body(request, saving.MOST_BYTES + 2 * height * width, "the saved session")
-            bodies.json_object(saved)
-            step, _ = await self.step(entry, made, lambda: made.replace(saved))
+            await in_thread(bodies.json_object, saved)
+            self.store.check_room(entry)
+            step, _ = await self.step(entry, made, lambda: made.replace(saved), run=in_opening_thread)
             return JSONResponse(step)
 
     async def alpha(self, request: Request) -> Response:
@@ -237,7 +238,7 @@ class Api:
         return known[what]
 
     async def step(
-        self, entry: OpenImage, made: Object, action: Callable[[], Outcome], by: Any = None
+        self, entry: OpenImage, made: Object, action: Callable[[], Outcome], by: Any = None, run: Any = in_thread
     ) -> tuple[dict[str, Any], bytes]:
         """Make a step of an object, in its turn, and tell all sockets on the image.
 
@@ -246,6 +247,7 @@ class Api:
             made: The object.
             action: Makes the step.
             by: The channel of whoever asked for it, which is told nothing here.
+            run: Calls a function in a thread.
 
         Returns:
             What the asker is told, ``STEP`` in docs/server.md, and alpha within what changed, deflated.
@@ -257,7 +259,7 @@ class Api:
         async with made.lock:
             if made.id not in entry.objects:
                 raise ApiError(404, "NotFound", "the object was removed meanwhile; make another")
-            outcome, nbytes = await in_thread(work)
+            outcome, nbytes = await run(work)
             # Nothing is waited for from here on, so that all sockets get the steps of an object in their order.
             entry.measured(made, nbytes)
             step = {**made.described(), "changed": list(outcome.changed), "ms": outcome.ms}

@@ -6,7 +6,7 @@ from typing import Any
 
 import pyiseg
 from pyiseg import foreground
-from pyiseg.server.downloads import IMAGE_FORMATS, OBJECT_FORMATS
+from pyiseg.server.downloads import IMAGE_FORMATS, OBJECT_FORMATS, SEGMENTATIONS
 from pyiseg.server.http import PIXEL_FORMATS
 from pyiseg.server.limits import Limits
 from pyiseg.server.schemas import SCHEMAS, ref
@@ -61,6 +61,7 @@ def _operations(limits: Limits) -> list[tuple[str, str, dict[str, Any]]]:
     name = _query("name", {"type": "string", "maxLength": 200}, "A name for people")
     color = _query("color", SCHEMAS["Color"], "Its color; one of eight in turn without")
     tolerance = _query("tolerance", _number(0, 1000, 1.0), "Pixels that outlines may be off; 0 is exact")
+    segmentation = _query("segmentation", {"enum": list(SEGMENTATIONS), "default": "rle"}, "Of COCO")
     step = _json(ref("Step"))
     return [
         ("get", "/api/info", _operation("What the server is, and what it takes", {200: _json(ref("Info"))})),
@@ -97,7 +98,11 @@ def _operations(limits: Limits) -> list[tuple[str, str, dict[str, Any]]]:
             _operation(
                 "All objects of an image in one file",
                 {200: {kind: {} for kind in ("image/png", "image/svg+xml", "application/json", "text/plain")}},
-                [_query("format", {"enum": list(IMAGE_FORMATS)}, "Of the file", required=True), tolerance],
+                [
+                    _query("format", {"enum": list(IMAGE_FORMATS)}, "Of the file", required=True),
+                    tolerance,
+                    segmentation,
+                ],
                 errors=(404,),
             ),
         ),
@@ -185,6 +190,7 @@ def _operations(limits: Limits) -> list[tuple[str, str, dict[str, Any]]]:
                     _query("format", {"enum": list(OBJECT_FORMATS)}, "Of the file", required=True),
                     _query("foreground", {"enum": list(foreground.CHOICES)}, "Colors of a cut-out's soft edges"),
                     tolerance,
+                    segmentation,
                 ],
                 errors=(404,),
             ),

@@ -44,7 +44,7 @@ def test_every_route_is_in_it(toy: Path) -> None:
 
 
 def test_every_route_is_in_the_documentation() -> None:
-    text = (ROOT / "docs" / "server.md").read_text()
+    text = (ROOT / "docs" / "server.md").read_text(encoding="utf-8")
     for path, item in description(Limits())["paths"].items():
         for method in item:
             if method != "parameters":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import io
 import json
 import threading
@@ -64,7 +65,9 @@ class Client(httpx.Client):
             yield Socket(connection)
 
 
-_SOCKET: dict[str, Any] = {"max_size": None, "compression": None, "proxy": None}
+_SOCKET: dict[str, Any] = {"max_size": None, "compression": None}
+if "proxy" in inspect.signature(connect).parameters:  # from websockets 15 on
+    _SOCKET["proxy"] = None
 
 
 class Socket:
