@@ -97,7 +97,7 @@ def test_of_an_image_without_objects(client: Client, kind: str) -> None:
     if kind == "project":
         answer = client.get(f"{image}/download", params={"format": kind})
         assert answer.json()["objects"] == []
-        assert answer.headers["content-disposition"].startswith('attachment; filename="____script_-project.json"; ')
+        assert answer.headers["content-disposition"].startswith('attachment; filename="___script_-project.json"; ')
     else:
         assert client.error(400, "GET", f"{image}/download?format={kind}").startswith("there are no objects")
 
