@@ -112,12 +112,30 @@ def test_tab_reaches_everything_that_can_be_done(opened: UserPage) -> None:
     reached: list[str] = []
     for _ in range(60):
         opened.press("Tab")
-        name = opened.get("document.activeElement.id || document.activeElement.ariaLabel || document.activeElement.textContent")
+        name = opened.get(
+            "document.activeElement.id || document.activeElement.ariaLabel || document.activeElement.textContent"
+        )
         if name in reached:
             break
         reached.append(name)
-    for wanted in ("open", "download", "theme", "undo", "stage", "add", "add-mask", "reset", "local", "preview", "Brush",
-                   "Remove", "Matte", "Color of Object 1", "Delete Object 1", "help-button"):
+    for wanted in (
+        "open",
+        "download",
+        "theme",
+        "undo",
+        "stage",
+        "add",
+        "add-mask",
+        "reset",
+        "local",
+        "preview",
+        "Brush",
+        "Remove",
+        "Matte",
+        "Color of Object 1",
+        "Delete Object 1",
+        "help-button",
+    ):
         assert wanted in reached, wanted
 
 
@@ -130,7 +148,9 @@ def test_everything_has_a_name_and_each_label_once(opened: UserPage) -> None:
             .map((element) => element.outerHTML)"""
     )
     assert nameless == []
-    assert opened.page.locator("[id]").count() == opened.get("new Set([...document.querySelectorAll('[id]')].map((e) => e.id)).size")
+    assert opened.page.locator("[id]").count() == opened.get(
+        "new Set([...document.querySelectorAll('[id]')].map((e) => e.id)).size"
+    )
     broken = opened.page.evaluate(
         """() => [...document.querySelectorAll("[aria-labelledby], [aria-controls], [aria-describedby]")]
             .flatMap((e) => ["aria-labelledby", "aria-controls", "aria-describedby"].map((name) => e.getAttribute(name)))

@@ -85,8 +85,14 @@ def test_a_hidden_object_is_not_in_the_overlay(two: UserPage) -> None:
     two.page.get_by_label("Show Object 1 in the overlay").click()
     two.page.get_by_label("Show Object 2 in the overlay").click()
     hidden = two.seen()[..., :3].astype(int)
-    image = np.array(PIL.Image.open(io.BytesIO(two.page.request.get(
-        f"{two.url}api/images/{two.get('pyiseg.page.opened.id')}/pixels?format=png").body())).convert("RGB"), dtype=int)
+    image = np.array(
+        PIL.Image.open(
+            io.BytesIO(
+                two.page.request.get(f"{two.url}api/images/{two.get('pyiseg.page.opened.id')}/pixels?format=png").body()
+            )
+        ).convert("RGB"),
+        dtype=int,
+    )
     assert np.abs(hidden - image).max() <= 1
     two.page.get_by_label("Show Object 1 in the overlay").click()
     assert np.abs(two.seen()[..., :3].astype(int) - image).max() > 50

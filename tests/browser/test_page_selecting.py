@@ -45,7 +45,9 @@ def test_overlay_and_cutout_show_the_image_through_the_matte(opened: UserPage, s
     alpha = session.click(*OTTER)
     inside, outside = alpha == 255, alpha == 0
     eroded = inside & np.roll(inside, 3, 0) & np.roll(inside, -3, 0) & np.roll(inside, 3, 1) & np.roll(inside, -3, 1)
-    beyond = outside & np.roll(outside, 3, 0) & np.roll(outside, -3, 0) & np.roll(outside, 3, 1) & np.roll(outside, -3, 1)
+    beyond = (
+        outside & np.roll(outside, 3, 0) & np.roll(outside, -3, 0) & np.roll(outside, 3, 1) & np.roll(outside, -3, 1)
+    )
     overlay = opened.seen()[..., :3].astype(int)
     assert np.array_equal(overlay[beyond], before[beyond])
     assert (overlay[eroded][:, 2] > before[eroded][:, 2]).mean() > 0.95  # the first object is blue

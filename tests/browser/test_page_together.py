@@ -39,7 +39,9 @@ def test_two_tabs_stay_equal(visit: Callable[..., UserPage], otter: Path, sessio
 
     second.click(*STONE, button="right")
     expected = session.click(*STONE, fg=False)
-    first.until("pyiseg.page.opened.active.prompts.length === 2 && pyiseg.page.opened.active.shown === pyiseg.page.opened.active.version")
+    first.until(
+        "pyiseg.page.opened.active.prompts.length === 2 && pyiseg.page.opened.active.shown === pyiseg.page.opened.active.version"
+    )
     first.says("Object 1 was changed in another window")
     assert np.array_equal(first.alpha(), expected)
 
@@ -71,7 +73,9 @@ def test_a_mask_of_another_tab_is_seen(visit: Callable[..., UserPage], otter: Pa
     assert np.array_equal(first.alpha(), mask)
 
 
-def test_an_image_that_the_server_let_go_is_opened_again(visit: Callable[..., UserPage], otter: Path, session: pyiseg.Session) -> None:
+def test_an_image_that_the_server_let_go_is_opened_again(
+    visit: Callable[..., UserPage], otter: Path, session: pyiseg.Session
+) -> None:
     user = visit()
     user.expected = CUT
     user.open(otter)
@@ -87,7 +91,9 @@ def test_an_image_that_the_server_let_go_is_opened_again(visit: Callable[..., Us
     assert np.array_equal(user.alpha(), expected)
 
 
-def test_a_server_that_comes_back(visit: Callable[..., UserPage], own: Server, otter: Path, session: pyiseg.Session, tmp_path: Path) -> None:
+def test_a_server_that_comes_back(
+    visit: Callable[..., UserPage], own: Server, otter: Path, session: pyiseg.Session, tmp_path: Path
+) -> None:
     from pyiseg.server import create_app
 
     user = visit(url=own.url)
@@ -105,7 +111,9 @@ def test_a_server_that_comes_back(visit: Callable[..., UserPage], own: Server, o
     assert user.get("document.getElementById('light').dataset.state") == "lost"
     user.page.mouse.click(*user.place(*OTTER))
     user.notes("There is no connection to the server")
-    again = Server(create_app(), own.port)  # it knows nothing of the image: the page has its file, its mask and its prompts
+    again = Server(
+        create_app(), own.port
+    )  # it knows nothing of the image: the page has its file, its mask and its prompts
     try:
         user.notes("The server had let this image go. It was opened again")
         user.shows("otter.png")
@@ -130,7 +138,9 @@ def test_a_reload_after_the_server_forgot(visit: Callable[..., UserPage], otter:
     assert np.array_equal(user.alpha(), session.click(*OTTER))
 
 
-def test_a_lost_connection_alone_loses_nothing(visit: Callable[..., UserPage], otter: Path, session: pyiseg.Session) -> None:
+def test_a_lost_connection_alone_loses_nothing(
+    visit: Callable[..., UserPage], otter: Path, session: pyiseg.Session
+) -> None:
     first = visit()
     first.expected = CUT
     first.open(otter)
@@ -141,6 +151,8 @@ def test_a_lost_connection_alone_loses_nothing(visit: Callable[..., UserPage], o
     first.until("document.getElementById('light').dataset.state === 'lost'")
     second.click(*STONE, button="right")
     first.notes("Connected to the server again")
-    first.until("pyiseg.page.opened.active.prompts.length === 2 && pyiseg.page.opened.active.shown === pyiseg.page.opened.active.version")
+    first.until(
+        "pyiseg.page.opened.active.prompts.length === 2 && pyiseg.page.opened.active.shown === pyiseg.page.opened.active.version"
+    )
     session.click(*OTTER)
     assert np.array_equal(first.alpha(), session.click(*STONE, fg=False))

@@ -36,7 +36,12 @@ class Server:
         import uvicorn
 
         config = uvicorn.Config(
-            app, port=port, log_level="critical", lifespan="off", ws_per_message_deflate=False, timeout_graceful_shutdown=1
+            app,
+            port=port,
+            log_level="critical",
+            lifespan="off",
+            ws_per_message_deflate=False,
+            timeout_graceful_shutdown=1,
         )
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._server.run, daemon=True)
@@ -176,7 +181,9 @@ class UserPage:
         self.page.locator("#stage").focus()
         self.press("9")
         self.until("pyiseg.page.view.scale === 1")
-        self.page.evaluate("() => new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve)))")
+        self.page.evaluate(
+            "() => new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve)))"
+        )
         view = self.get("[pyiseg.page.view.left, pyiseg.page.view.top]")
         height, width = self.get("[pyiseg.page.opened.height, pyiseg.page.opened.width]")
         assert min(view) >= 0, "the window is too small for this image at 100 %"

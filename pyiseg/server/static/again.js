@@ -12,8 +12,8 @@ export async function makeAgain(imageId, { name, color, prompts, mask }) {
 }
 
 /** Open an image again with all that was done on it. Returns the server's IMAGE, and the objects that failed. */
-export async function openAgain({ name, file, example, objects }) {
-  const opened = example ? await api.openExample() : await api.openImage(file, name);
+export async function openAgain({ name, file, objects }) {
+  const opened = await api.openImage(file, name);
   const failed = [];
   for (const object of objects) {
     try {

@@ -49,7 +49,7 @@ const image = (id) => `images/${encodeURIComponent(id)}`;
 const object = (id, objectId) => `${image(id)}/objects/${encodeURIComponent(objectId)}`;
 
 export const getInfo = () => json("GET", "info");
-export const openExample = () => json("POST", "example");
+export const getExample = async () => new File([await (await ask("GET", "../static/otter.jpg")).blob()], "otter.jpg");
 export const openImage = (file, name) =>
   json("POST", "images", { query: { name }, body: file, type: "application/octet-stream" });
 export const getImage = (id) => json("GET", image(id));

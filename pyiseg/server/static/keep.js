@@ -38,7 +38,7 @@ async function quietly(work) {
   }
 }
 
-/** Keep the file of an image, {id, name, file} or {id, name, example: true}. */
+/** Keep the file of an image, {id, name, file}. */
 export async function keepFile(record) {
   held.set(record.id, { ...held.get(record.id), ...record });
   await quietly(async () => {
@@ -59,7 +59,7 @@ export async function keepWork(id, objects) {
 
 /** What is kept of an image, or null if its file is not. */
 export async function recall(id) {
-  if (held.get(id)?.file || held.get(id)?.example) return { objects: [], ...held.get(id) };
+  if (held.get(id)?.file) return { objects: [], ...held.get(id) };
   const file = await quietly(() => store("files", "readonly", (files) => files.get(id)));
   if (!file) return null;
   const work = await quietly(() => store("work", "readonly", (works) => works.get(id)));

@@ -44,7 +44,6 @@ class Page {
 
   async start() {
     this.info = await api.getInfo();
-    byId("example").hidden = !this.info.example;
     addEventListener("hashchange", () => attempt(() => this.#openFromHash()));
     await this.#openFromHash();
   }
@@ -61,14 +60,6 @@ class Page {
       });
       keepFile({ id: answer.id, name, file });
       await this.show(answer, file);
-    });
-  }
-
-  async openExample() {
-    await whileBusy("Opening the example …", async () => {
-      const answer = await api.openExample();
-      keepFile({ id: answer.id, name: answer.name, example: true });
-      await this.show(answer);
     });
   }
 
@@ -266,7 +257,7 @@ class Page {
     on("redo", this.actions.redo);
     on("reset", this.actions.reset);
     on("add", () => this.actions.add());
-    on("example", () => attempt(() => this.openExample()));
+    on("example", () => attempt(async () => this.openFile(await api.getExample())));
     on("zoom-in", () => this.view.zoom(1.25));
     on("zoom-out", () => this.view.zoom(0.8));
     on("zoom-fit", () => this.view.fit());

@@ -61,8 +61,8 @@ export class View extends EventTarget {
   fit() {
     this.fitted = true;
     if (this.image) {
-      const margin = 2 * MARGIN * this.ratio;
       const { width, height } = this.canvas;
+      const margin = 2 * Math.min(MARGIN * this.ratio, 0.03 * width);
       const fits = Math.min((width - margin) / this.image.width, (height - margin) / this.image.height);
       this.#place(Math.min(Math.max(fits, 1e-3), this.ratio * 4), width / 2, height / 2, 0.5, 0.5);
     }
