@@ -1,7 +1,7 @@
 """Take the pictures of the web page that the README and docs show: python -m tools.page_screenshots docs/images.
 
 The page is served on this machine and used in Debian's Chromium as a user would: the otter and the stone are two
-objects. Needs `pip install -e '.[serve,browser-test]'` and `apt-get install chromium fonts-inter`; look at what comes out.
+objects. Needs `pip install -e '.[browser-test]'` and `apt-get install chromium fonts-inter`. Look at what comes out.
 """
 
 from __future__ import annotations

@@ -15,15 +15,6 @@ from support.paths import ROOT
 
 import pyiseg
 
-NeededApp = Callable[[], Any]
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """All in one process: a browser for each would take longer than the tests."""
-    for item in items:
-        if Path(item.path).is_relative_to(Path(__file__).parent):
-            item.add_marker(pytest.mark.xdist_group("browser"))
-
 
 def missing() -> str | None:
     """Why there is no browser to test in."""

@@ -14,6 +14,7 @@ from support.browser import Server, UserPage
 import pyiseg
 
 OTTER, STONE = (340, 248), (90, 350)
+CAUGHT_UP = "(({ prompts, shown, version }) => prompts.length === 2 && shown === version)(pyiseg.page.opened.active)"
 CUT = ("WebSocket connection", "Failed to load resource", "ERR_CONNECTION")
 
 
@@ -39,9 +40,7 @@ def test_two_tabs_stay_equal(visit: Callable[..., UserPage], otter: Path, sessio
 
     second.click(*STONE, button="right")
     expected = session.click(*STONE, fg=False)
-    first.until(
-        "pyiseg.page.opened.active.prompts.length === 2 && pyiseg.page.opened.active.shown === pyiseg.page.opened.active.version"
-    )
+    first.until(CAUGHT_UP)
     first.says("Object 1 was changed in another window")
     assert np.array_equal(first.alpha(), expected)
 
@@ -151,8 +150,6 @@ def test_a_lost_connection_alone_loses_nothing(
     first.until("document.getElementById('light').dataset.state === 'lost'")
     second.click(*STONE, button="right")
     first.notes("Connected to the server again")
-    first.until(
-        "pyiseg.page.opened.active.prompts.length === 2 && pyiseg.page.opened.active.shown === pyiseg.page.opened.active.version"
-    )
+    first.until(CAUGHT_UP)
     session.click(*OTTER)
     assert np.array_equal(first.alpha(), session.click(*STONE, fg=False))

@@ -13,6 +13,8 @@ export class Actions {
     this.page = page;
     this.previewing = false;
     this.lastHover = null;
+    this.requested = Promise.resolve(); // all that was asked for so far
+    this.acts = Promise.resolve(); // the last undo, redo or reset of it
     this.answered = 0; // steps that the server has answered
   }
 
@@ -22,6 +24,12 @@ export class Actions {
 
   /** Run a request to the server; if it has let the image go, open that again and do it there. */
   #run(work) {
+    const done = this.#attempt(work);
+    this.requested = Promise.all([this.requested, done]);
+    return done;
+  }
+
+  #attempt(work) {
     return attempt(async () => {
       if (!this.#opened) return;
       try {
@@ -37,7 +45,9 @@ export class Actions {
     const { marks } = this.page;
     marks.preview(null);
     marks.set({ pending: prompt });
+    const before = this.acts; // in the order that the user did it
     await this.#run(async (opened) => {
+      await before;
       const answer = await opened.prompt(prompt);
       const made = answer.step.prompts.at(-1) ?? prompt;
       this.#report(describe(made, answer.step.prompts.length), answer);
@@ -58,7 +68,9 @@ export class Actions {
   }
 
   #act(action, words) {
-    return this.#run(async (opened) => {
+    const before = this.requested; // what can be undone is known when those are answered, keys may come faster
+    this.acts = this.#run(async (opened) => {
+      await before;
       const object = opened.active;
       if (!object || (action === "undo" && !object.can_undo) || (action === "redo" && !object.can_redo)) {
         say(`Nothing to ${action}`);
@@ -71,6 +83,7 @@ export class Actions {
       const what = action !== "reset" && before.length !== after.length ? `: ${describe(differing.at(-1), differing.length)}` : "";
       this.#report(words + what, answer);
     });
+    return this.acts;
   }
 
   #report(what, { object, step, roundTrip }) {

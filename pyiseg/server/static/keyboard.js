@@ -147,7 +147,7 @@ export class Keyboard {
     const { tools, view, actions } = page;
     const does = {
       "+": () => view.zoom(1.25), "=": () => view.zoom(1.25), "-": () => view.zoom(0.8), "−": () => view.zoom(0.8),
-      0: () => view.fit(), 9: () => view.zoom(1 / view.scale), 1: () => tools.choose(1), 2: () => tools.choose(2), 3: () => tools.choose(3),
+      0: () => view.fit(), 9: () => view.actualSize(), 1: () => tools.choose(1), 2: () => tools.choose(2), 3: () => tools.choose(3),
       x: () => { tools.set({ fg: !tools.fg }); say(tools.fg ? "Clicks select" : "Clicks remove"); },
       l: () => { tools.set({ local: !tools.local }); say(tools.local ? "Clicks change only what is connected" : "Clicks may change the whole selection"); },
       p: () => tools.set({ preview: !tools.preview }), m: () => byId("show-marks").click(),

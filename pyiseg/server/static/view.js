@@ -69,6 +69,12 @@ export class View extends EventTarget {
     this.request();
   }
 
+  /** A pixel of the image for each of the device. */
+  actualSize() {
+    this.zoom(1 / this.scale);
+    this.scale = 1; // exactly, or nothing would be shown pixel for pixel
+  }
+
   /** Zoom by a factor, keeping what lies at a place of the canvas (CSS pixels; its middle if left out). */
   zoom(factor, x = this.canvas.width / this.ratio / 2, y = this.canvas.height / this.ratio / 2) {
     if (!this.image) return;
