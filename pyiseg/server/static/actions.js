@@ -45,9 +45,9 @@ export class Actions {
     const { marks } = this.page;
     marks.preview(null);
     marks.set({ pending: prompt });
-    const before = this.acts; // in the order that the user did it
+    const earlier = this.acts; // in the order that the user did it
     await this.#run(async (opened) => {
-      await before;
+      await earlier;
       const answer = await opened.prompt(prompt);
       const made = answer.step.prompts.at(-1) ?? prompt;
       this.#report(describe(made, answer.step.prompts.length), answer);
@@ -68,9 +68,9 @@ export class Actions {
   }
 
   #act(action, words) {
-    const before = this.requested; // what can be undone is known when those are answered, keys may come faster
+    const earlier = this.requested; // what can be undone is known when those are answered, keys may come faster
     this.acts = this.#run(async (opened) => {
-      await before;
+      await earlier;
       const object = opened.active;
       if (!object || (action === "undo" && !object.can_undo) || (action === "redo" && !object.can_redo)) {
         say(`Nothing to ${action}`);
