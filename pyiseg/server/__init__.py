@@ -6,6 +6,11 @@ API is written down in docs/server.md and, at ``/openapi.json``, by the app itse
 
 from __future__ import annotations
 
-from pyiseg.server.app import create_app
+try:
+    from pyiseg.server.app import create_app
+except ModuleNotFoundError as error:
+    raise ModuleNotFoundError(
+        f"pyiseg.server needs {error.name}: pip install 'pyiseg[serve]'", name=error.name
+    ) from error
 
 __all__ = ["create_app"]

@@ -16,6 +16,11 @@ _UNUSUAL = 1013
 """Code of a closed socket: try again later."""
 
 
+def text_of(message: dict[str, Any]) -> str:
+    """Return a message as it is sent."""
+    return json.dumps(message, separators=(",", ":"))
+
+
 class Channel:
     """The sending side of a socket. Messages are put into it without waiting, and sent by `run`.
 
@@ -41,9 +46,12 @@ class Channel:
 
     def post(self, message: dict[str, Any], packed: bytes = b"") -> None:
         """Send a message and, where there are any, bytes after it. Used for what is small or was asked for."""
+        self.post_text(text_of(message), packed)
+
+    def post_text(self, text: str, packed: bytes = b"") -> None:
+        """Send a message that is a text already."""
         if self._leave is not None:
             return
-        text = json.dumps(message, separators=(",", ":"))
         if self._bytes + len(text) > 4 * limits.MOST_UNSENT:
             self.leave(_UNUSUAL, "Slow", "too much waits to be sent on this socket; open it again")
             return
@@ -52,14 +60,14 @@ class Channel:
             self._put(packed)
         self._wake()
 
-    def offer(self, object_id: str, message: dict[str, Any], packed: bytes) -> None:
+    def offer(self, object_id: str, text: str, packed: bytes) -> None:
         """Send what someone else did with an object, or note that it was missed."""
-        too_much = self._bytes > 0 and self._bytes + len(packed) > limits.MOST_UNSENT
+        too_much = self._bytes > 0 and self._bytes + len(text) + len(packed) > limits.MOST_UNSENT
         if too_much or object_id in self._missed:
             self._missed[object_id] = None
             self._wake()
         else:
-            self.post(message, packed)
+            self.post_text(text, packed)
 
     def leave(self, code: int, kind: str, message: str) -> None:
         """Close the socket, with an error as the last message; what else waits is not sent."""

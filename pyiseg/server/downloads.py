@@ -120,7 +120,8 @@ class Downloads:
     async def load_project(self, request: Request) -> Response:
         """Put the objects of a project in the place of those on the image."""
         with self._store.use(request.path_params["image"]) as entry:
-            body = await bodies.read_body(request, self._api.limits.max_bytes, "the project")
+            with self._store.uploading():
+                body = await bodies.read_body(request, self._api.limits.max_bytes, "the project")
             listed = self._checked(await in_thread(bodies.json_object, body))
             self._store.check_room(entry)
 

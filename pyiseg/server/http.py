@@ -83,7 +83,7 @@ class Api:
         """Take an image file, and encode it."""
         name = bodies.name_of(request.query_params.get("name"), "image")
         max_pixels = self.limits.max_pixels
-        with bodies.temporary_folder() as folder:
+        with self.store.uploading(), bodies.temporary_folder() as folder:
             path = Path(folder) / "image"
             if not await bodies.save_body(request, path, self.limits.max_bytes, f"'{name}'"):
                 raise ValueError("the body is empty; send the bytes of an image file")
@@ -122,7 +122,8 @@ class Api:
             color = query.get("color")
             color = bodies.color_of(color, "") if color is not None else entry.next_color()
             path, shape = Path(folder) / "mask", entry.image.shape
-            size = await bodies.save_body(request, path, self.limits.max_bytes, "the mask")
+            with self.store.uploading():
+                size = await bodies.save_body(request, path, self.limits.max_bytes, "the mask")
             self.store.check_room(entry)
             async with entry.lock:
                 if len(entry.objects) >= self.limits.max_objects:
@@ -193,7 +194,8 @@ class Api:
         with self.store.use(request.path_params["image"]) as entry:
             made = entry.object(request.path_params["object"])
             height, width = entry.image.shape
-            saved = await bodies.read_body(request, saving.MOST_BYTES + 2 * height * width, "the saved session")
+            with self.store.uploading():
+                saved = await bodies.read_body(request, saving.MOST_BYTES + 2 * height * width, "the saved session")
             await in_thread(bodies.json_object, saved)
             self.store.check_room(entry)
             step, _ = await self.step(entry, made, lambda: made.replace(saved), run=in_opening_thread)

@@ -11,6 +11,8 @@ WORKERS = os.cpu_count() or 1
 """Calls of the library that run at once, each in a thread."""
 OPENING = 2
 """Images that are decoded and encoded at once."""
+MOST_UPLOADS = 32
+"""Uploads under way at once."""
 MOST_NAME = 200
 """Characters of a name."""
 MOST_JSON, MOST_DEPTH = 500_000, 12

@@ -12,9 +12,9 @@ import anyio
 
 import pyiseg
 from pyiseg import session_parts
-from pyiseg.server.channel import Channel
+from pyiseg.server.channel import Channel, text_of
 from pyiseg.server.errors import ApiError
-from pyiseg.server.limits import Limits
+from pyiseg.server.limits import MOST_UPLOADS, Limits
 from pyiseg.server.objects import COLORS, Object
 
 BYTES_A_PIXEL = 10
@@ -103,15 +103,17 @@ class OpenImage:
 
     def tell(self, message: dict[str, Any], but: Channel | None = None) -> None:
         """Send a message to all sockets on this image; waits for none."""
+        text = text_of(message)  # once for all, who share its memory
         for channel in list(self.channels):
             if channel is not but:
-                channel.post(message)
+                channel.post_text(text)
 
     def tell_step(self, of: Object, step: dict[str, Any], packed: bytes, but: Channel | None = None) -> None:
         """Send a step and what it changed to all sockets on this image but one; waits for none."""
+        text = text_of({"step": step, "by": "other"})
         for channel in list(self.channels):
             if channel is not but:
-                channel.offer(of.id, {"step": step, "by": "other"}, packed)
+                channel.offer(of.id, text, packed)
 
     def close(self) -> None:
         """Let go of all sessions, once no request works on them."""
@@ -129,7 +131,7 @@ class Store:
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
         self.initial: str | None = None
-        self.sockets = 0
+        self.sockets = self._uploads = 0
         self._images: dict[str, OpenImage] = {}  # those used longest ago first
         self._reserved = 0
 
@@ -174,6 +176,21 @@ class Store:
             if found.closed and found.users == 0:
                 found.close()
             self._make_room(0, found)  # what grew is not what leaves
+
+    @contextmanager
+    def uploading(self) -> Iterator[None]:
+        """Take part in the uploads of the moment, each of which may hold as many bytes as an upload may have.
+
+        Raises:
+            ApiError: There are as many as there may be.
+        """
+        if self._uploads >= MOST_UPLOADS:
+            raise ApiError(503, "Busy", f"{self._uploads} uploads are under way; try again in a moment")
+        self._uploads += 1
+        try:
+            yield
+        finally:
+            self._uploads -= 1
 
     @contextmanager
     def room_for(self, pixels: int) -> Iterator[None]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import socket
 import threading
-from contextlib import suppress
+import time
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from support.toy_model import PHOTO
 import pyiseg
 from pyiseg import Session, session_parts
 from pyiseg.server import create_app, opening, store
+from pyiseg.server import limits as work_limits
 from pyiseg.server.errors import ApiError
 from pyiseg.server.limits import Limits
 
@@ -184,3 +187,60 @@ def test_room_is_given_back_where_opening_fails() -> None:
     assert kept.used == 0
     with pytest.raises(ApiError, match="'x' has 11 x 10 pixels, more than the 100"):
         opening.check_pixels(11, 10, "x", 100)
+
+
+def test_no_more_uploads_at_once_than_told(toy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store, "MOST_UPLOADS", 2)
+    with running(create_app(model=toy)) as client, ExitStack() as stack:
+        for _ in range(2):
+            raw = stack.enter_context(socket.create_connection(("127.0.0.1", client.port), timeout=30))
+            raw.sendall(b"POST /api/images HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 9\r\n\r\n1")
+        for _ in range(100):
+            answer = client.post("/api/images", content=b"no image")
+            if answer.status_code == 503:
+                break
+            time.sleep(0.02)
+        assert answer.json()["error"]["message"] == "2 uploads are under way; try again in a moment"
+        stack.close()  # they go away
+        for _ in range(100):
+            if client.post("/api/images", content=png(PHOTO)).status_code == 201:
+                return
+            time.sleep(0.02)
+        pytest.fail("uploads that were given up are still counted")
+
+
+def test_work_on_one_object_holds_up_no_other(toy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    working, go_on = threading.Event(), threading.Event()
+    undo = Session.undo
+
+    def slow(session: Session) -> Any:
+        working.set()
+        assert go_on.wait(30)
+        return undo(session)
+
+    monkeypatch.setattr(work_limits, "WORKERS", 2)
+    with running(create_app(model=toy)) as client:
+        image = client.open(PHOTO)
+        one, other = client.object(image), client.object(image)
+        client.expect(200, "POST", f"{one}/prompts", json={"click": [20, 20, True]})
+        monkeypatch.setattr(Session, "undo", slow)
+        found: list[Any] = []
+        asked = [
+            threading.Thread(target=lambda: found.append(client.expect(200, "POST", f"{one}/undo"))),
+            threading.Thread(
+                target=lambda: found.append(
+                    client.expect(200, "POST", f"{one}/prompts", json={"click": [60, 40, True]})
+                )
+            ),
+        ]
+        asked[0].start()
+        assert working.wait(30)
+        asked[1].start()  # on the same object: it waits for its turn
+        client.expect(200, "POST", f"{other}/prompts", json={"click": [20, 20, True]})
+        client.expect(200, "GET", "/api/info")
+        assert found == []
+        go_on.set()
+        for thread in asked:
+            thread.join(30)
+        assert sorted(step["version"] for step in found) == [2, 3]
+        assert [len(step["prompts"]) for step in sorted(found, key=lambda step: step["version"])] == [0, 1]
