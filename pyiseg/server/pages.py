@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 FOLDER = Path(__file__).with_name("static")
+EXAMPLE = Path(__file__).parents[1] / "assets" / "otter.jpg"
 KINDS = {
     ".html": "text/html; charset=utf-8",
     ".css": "text/css; charset=utf-8",
@@ -18,6 +19,7 @@ KINDS = {
     ".mjs": "text/javascript; charset=utf-8",
     ".svg": "image/svg+xml",
     ".png": "image/png",
+    ".jpg": "image/jpeg",
     ".webp": "image/webp",
     ".ico": "image/x-icon",
     ".json": "application/json",
@@ -38,8 +40,8 @@ class Page:
 
 
 def load(folder: Path = FOLDER) -> dict[str, Page]:
-    """Read all files of a folder that belong to a page, by their names with ``/`` between."""
-    files = {}
+    """Read all files of a folder that belong to a page, by their names with ``/`` between; and the example image."""
+    files = {EXAMPLE.name: page_of(EXAMPLE.read_bytes(), KINDS[EXAMPLE.suffix])}
     for path in sorted(folder.rglob("*")):
         if path.is_file() and path.suffix in KINDS:
             files[path.relative_to(folder).as_posix()] = page_of(path.read_bytes(), KINDS[path.suffix])
