@@ -3,10 +3,10 @@
     python benchmarks/bench_peers.py --data DATA --mobile-sam encoder.onnx decoder.onnx -o benchmarks/results/peers.json
     python benchmarks/bench_peers.py --data DATA --mobile-sam encoder.onnx decoder.onnx -o … --times 12
 
-DATA holds GrabCut/ and Berkeley/, each with images/ and masks/. All methods do one case, then all of them the next; each
-gives masks of the image's own size, and the robot user (`forte`, 20 clicks at most) clicks into what is wrong of each.
-A run that was interrupted goes on with the same command. With `--every N` the slowest method, OpenCV's GrabCut, does
-every N-th case of Berkeley only, which the result states.
+DATA holds GrabCut/ and Berkeley/, each with images/ and masks/. All methods do one case, then all of them the next;
+each gives masks of the image's own size, and the robot user (`forte`, 20 clicks at most) clicks into what is wrong of
+each. A run that was interrupted goes on with the same command. With `--every N` the slowest method, OpenCV's GrabCut,
+does every N-th case of Berkeley only, which the result states.
 
 `--times N` adds times to a result that is there: N cases of GrabCut, each method one click after the other in turns,
 on a machine with nothing else to do. `docs/evaluation.md` says where MobileSAM's files come from; they are not shipped.
@@ -95,7 +95,7 @@ def run_set(name: str, options: argparse.Namespace, peers: Sequence[Peer]) -> di
         fingerprint={
             "data set": name,
             "method": {peer.name: peer.settings for peer in peers},
-            "choice of cases": options.every,
+            "choice of cases": options.every if name == "berkeley" else 1,
             "robot": ROBOT,
             "version of a package": versions(),
         },

@@ -19,6 +19,7 @@ ROOMS = (
     "__init__",
     "__main__",
     "cli",
+    "benchmark",
     "demo",
     "evaluation",
     "batch",

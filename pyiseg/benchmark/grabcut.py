@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import cv2
 import numpy as np
 
@@ -69,7 +71,10 @@ class _Labels:
             # The centers of the color models are chosen at random: the same clicks are to give the same mask.
             cv2.setRNGSeed(0)
             mode = cv2.GC_EVAL if self._begun else cv2.GC_INIT_WITH_MASK
-            cv2.grabCut(self._bgr, self._labels, None, *self._models, self._iterations[self._begun], mode)
+            background, foreground = self._models
+            # No rectangle: its type does not say that there need not be one.
+            box: Any = None
+            cv2.grabCut(self._bgr, self._labels, box, background, foreground, self._iterations[self._begun], mode)
             self._begun = True
         return self._mask()
 

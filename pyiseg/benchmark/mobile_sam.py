@@ -5,6 +5,7 @@ Meant for MobileSAM (Zhang et al. 2023); any pair of the form that the export sc
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import numpy as np
 from PIL import Image
 
 from pyiseg.benchmark.peers import Mask, Pixels
+from pyiseg.settings import NUM_THREADS
 
 LONG_SIDE = 1024
 """Of what the encoder sees; the rest of its square is zeros."""
@@ -71,7 +73,7 @@ class MobileSam:
         size = int(width * scale + 0.5), int(height * scale + 0.5)
         small = np.asarray(Image.fromarray(rgb).resize(size, Image.Resampling.BILINEAR), dtype=np.float32)
         padded = np.zeros((1, 3, LONG_SIDE, LONG_SIDE), np.float32)
-        normalized = (small - np.float32(MEAN)) / np.float32(DEVIATION)
+        normalized = (small - np.array(MEAN, np.float32)) / np.array(DEVIATION, np.float32)
         padded[0, :, : size[1], : size[0]] = normalized.transpose(2, 0, 1)
         name = self._encoder.get_inputs()[0].name
         embedding = self._encoder.run(None, {name: padded})[0]
@@ -115,10 +117,15 @@ class _Embedded:
 def _opened(path: Path) -> Any:
     import onnxruntime as ort
 
+    from pyiseg import _core
+
+    options = ort.SessionOptions()
+    if os.environ.get(NUM_THREADS):
+        options.intra_op_num_threads = _core.get_num_threads()
     if not path.is_file():
         raise ValueError(f"no file at '{path}'; {EXPECTED}")
     try:
-        return ort.InferenceSession(path, providers=["CPUExecutionProvider"])
+        return ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # ONNX Runtime's errors have no common base but this
         raise ValueError(f"'{path}' is no ONNX network that can be run ({str(error)[:200]}); {EXPECTED}") from None
 

@@ -1,4 +1,4 @@
-"""The command line: ``pyiseg cut``, ``demo``, ``evaluate``, ``report``, ``engines``, ``info``.
+"""The command line: ``pyiseg cut``, ``demo``, ``evaluate``, ``report``, ``engines``, ``benchmark``, ``info``.
 
 Errors are one line on standard error and exit code 2.
 """
@@ -19,6 +19,7 @@ from typing import NoReturn
 
 import pyiseg
 from pyiseg import Click, Session, backend, images, saving
+from pyiseg.cli import benchmark as benchmark_cli
 from pyiseg.cli import engines as engines_cli
 from pyiseg.cli import prompts as prompts_cli
 from pyiseg.paths import local_path
@@ -252,6 +253,7 @@ def _parser() -> argparse.ArgumentParser:
     report.set_defaults(run=_report, command="report")
 
     engines_cli.add_to(commands, model, _say)
+    benchmark_cli.add_to(commands, [model, device], _path, _say)
 
     info = commands.add_parser("info", parents=[model], help="show version, devices and model")
     info.set_defaults(run=_info)

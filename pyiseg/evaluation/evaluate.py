@@ -16,10 +16,10 @@ from pyiseg.evaluation.metrics import (
     clicks_to_reach,
     corrected_reach,
     corrected_share,
-    iou,
     mean_with_interval,
     wrong_region,
 )
+from pyiseg.evaluation.overlap import iou
 from pyiseg.evaluation.robot import ROBOTS
 from pyiseg.model import Model
 from pyiseg.prompts import Click

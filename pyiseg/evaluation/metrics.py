@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pyiseg.evaluation.overlap import iou
+from pyiseg.evaluation.overlap import iou as iou  # one of the metrics, for those that import it from here
 from pyiseg.prompts import Click
 
 
