@@ -136,8 +136,10 @@ def _measure(
             progress(f"{label}: {peer.name} skipped, {reason}")
         else:
             peers.append(peer)
-    wanted = scenes.expected(size)
+    if "pyiseg" in methods and not peers:
+        return
     try:
+        wanted = scenes.expected(size)
         whole = scenes.scene(demo.PHOTO, demo.CLICKS, size)
         turns: list[SessionTurn | PeerTurn] = []
         if "pyiseg" not in methods:
