@@ -1,15 +1,17 @@
 """Accuracy and times of pyiseg beside OpenCV's GrabCut and a MobileSAM pair, on the same images with the same robot.
 
     python benchmarks/bench_peers.py --data DATA --mobile-sam encoder.onnx decoder.onnx -o benchmarks/results/peers.json
-    python benchmarks/bench_peers.py --data DATA --mobile-sam encoder.onnx decoder.onnx -o … --times 12
+    python benchmarks/bench_peers.py --data DATA --mobile-sam encoder.onnx decoder.onnx -o … --times 8 --plot PNG
 
 DATA holds GrabCut/ and Berkeley/, each with images/ and masks/. All methods do one case, then all of them the next;
 each gives masks of the image's own size, and the robot user (`forte`, 20 clicks at most) clicks into what is wrong of
 each. A run that was interrupted goes on with the same command. With `--every N` the slowest method, OpenCV's GrabCut,
-does every N-th case of Berkeley only, which the result states.
+does every N-th case of Berkeley only, which the result states. With `--update` only methods whose model or settings are
+others than in the result that is there are measured: what new weights need.
 
-`--times N` adds times to a result that is there: N cases of GrabCut, each method one click after the other in turns,
-on a machine with nothing else to do. `docs/evaluation.md` says where MobileSAM's files come from; they are not shipped.
+`--times N` adds times to a result that is there: of N cases of GrabCut, the methods in turns for each, on a machine
+with nothing else to do; with `--plot` it draws accuracy against time. docs/benchmark.md says where MobileSAM's files
+come from; they are not shipped.
 """
 
 from __future__ import annotations
@@ -37,6 +39,8 @@ from pyiseg.evaluation.runner import read_cases, versions
 
 FOLDERS = {"grabcut": "GrabCut", "berkeley": "Berkeley"}
 LIMIT, ROBOT = 20, "forte"
+SUMMED_AFTER = (1, 3, 5, LIMIT)
+"""Clicks after which the boundary IoU is kept."""
 # What a table needs of a summary.
 KEPT = ("cases", "limit", "noc85", "noc90", "noc95", "failures85", "failures90", "failures95", "auc", "auc_ci95")
 
@@ -73,13 +77,25 @@ def summary(runs: dict[str, Any]) -> dict[str, Any]:
     mean = whole["mean_iou"]
     return {name: whole[name] for name in KEPT} | {
         "mean_iou": mean,
-        "boundary_iou": {str(n): whole["mean_boundary_iou"][n - 1] for n in (1, 3, 5, LIMIT)},
+        "boundary_iou": {str(n): whole["mean_boundary_iou"][n - 1] for n in SUMMED_AFTER},
         "above_99": whole["share_above"][str(LIMIT)][-1],
     }
 
 
-def run_set(name: str, options: argparse.Namespace, peers: Sequence[Peer]) -> dict[str, Any]:
-    """Measure one data set; resumable."""
+def kept(options: argparse.Namespace, peers: Sequence[Peer]) -> dict[str, Any]:
+    """Of the result that is there, the runs of methods that have not changed, by data set and method."""
+    if not options.update:
+        return {name: {} for name in FOLDERS}
+    before = json.loads(options.output.read_text())
+    if (before["robot"], before["every"]) != (ROBOT, options.every):
+        raise ValueError(f"{options.output} was measured with --every {before['every']}: pass that with --update")
+    same = [peer.name for peer in peers if before["methods"].get(peer.name) == json.loads(json.dumps(peer.settings))]
+    return {name: {peer: before["sets"][name]["runs"][peer] for peer in same} for name in FOLDERS}
+
+
+def run_set(name: str, options: argparse.Namespace, peers: Sequence[Peer], before: dict[str, Any]) -> dict[str, Any]:
+    """Measure one data set, but for methods whose runs are there; resumable."""
+    peers, asked = [peer for peer in peers if peer.name not in before], peers
     cases = read_cases(name, options.data / FOLDERS[name])
     slow = {case.name for case in cases[:: options.every if name == "berkeley" else 1]}
 
@@ -105,8 +121,9 @@ def run_set(name: str, options: argparse.Namespace, peers: Sequence[Peer]) -> di
     if outcome.failed:
         raise ValueError(f"{len(outcome.failed)} cases of {name} could not be run: {outcome.failed[0].error}")
     by_peer = {
-        peer.name: {case: found[peer.name] for case, found in outcome.results.items() if peer.name in found}
-        for peer in peers
+        peer.name: before.get(peer.name)
+        or {case: found[peer.name] for case, found in outcome.results.items() if peer.name in found}
+        for peer in asked
     }
     return {"summary": {peer: summary(runs) for peer, runs in by_peer.items()}, "runs": by_peer}
 
@@ -147,6 +164,7 @@ def main() -> int:
     parser.add_argument("--mobile-sam", type=Path, nargs=2, metavar=("ENCODER", "DECODER"))
     parser.add_argument("--model", type=Path, action="append", default=[], help="another model folder to measure too")
     parser.add_argument("--every", type=int, default=1, metavar="N", help="GrabCut does every N-th case of Berkeley")
+    parser.add_argument("--update", action="store_true", help="measure only methods that differ from the result's")
     parser.add_argument("--times", type=int, metavar="N", help="add times of N cases to the result that is there")
     parser.add_argument("--plot", type=Path, metavar="PNG", help="draw accuracy against time, from the result")
     parser.add_argument("-o", "--output", type=Path, required=True)
@@ -163,12 +181,13 @@ def main() -> int:
         elif options.plot:
             result = json.loads(options.output.read_text())
         else:
+            before = kept(options, peers)
             result = {
                 "machine": describe(),
                 "robot": ROBOT,
                 "methods": {peer.name: peer.settings for peer in peers},
                 "every": options.every,
-                "sets": {name: run_set(name, options, peers) for name in FOLDERS},
+                "sets": {name: run_set(name, options, peers, before[name]) for name in FOLDERS},
             }
             result["differences"] = {
                 name: {peer.name: difference(result, name, "pyiseg", peer.name) for peer in peers[1:]}

@@ -89,7 +89,7 @@ def add_to(commands: Any, parents: list[argparse.ArgumentParser], path: Callable
         nargs=2,
         type=path,
         metavar=("ENCODER", "DECODER"),
-        help="and beside a MobileSAM pair: its two ONNX files, which do not come along (docs/evaluation.md)",
+        help="and beside a MobileSAM pair: its two ONNX files, which do not come along (docs/benchmark.md)",
     )
     parser.add_argument("-o", "--output", type=path, metavar="FILE", help="the result as JSON")
     parser.add_argument("--plot", type=path, metavar="FILE", help="latency against megapixels, as PNG")

@@ -1,4 +1,4 @@
-"""pyiseg benchmark: what it writes and prints, how it is interrupted, and what it refuses. Nothing here looks at times."""
+"""pyiseg benchmark: what it writes and prints, how it is interrupted, and what it refuses; never how long it takes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ pytest.importorskip("cv2")
 pytest.importorskip("matplotlib")
 pytest.importorskip("onnx")
 
-from support import sam_pair  # noqa: E402 - needs onnx
+from support import sam_pair
 
 
 @pytest.fixture
