@@ -193,7 +193,7 @@ def main() -> int:
                 name: {peer.name: difference(result, name, "pyiseg", peer.name) for peer in peers[1:]}
                 for name in FOLDERS
             }
-        write_json(options.output, result)
+        write_json(options.output, result, indent=None)
         for name in FOLDERS:
             options.output.with_name(f"{options.output.name}.{name}.partial.jsonl").unlink(missing_ok=True)
         if options.plot:

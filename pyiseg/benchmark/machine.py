@@ -49,11 +49,11 @@ def check_output(path: Path | None) -> None:
         raise ValueError(f"-o {path} is a folder; pass the path of a JSON file")
 
 
-def write_json(path: Path, content: dict[str, Any]) -> None:
-    """Write a result whole: temporary file, then rename."""
+def write_json(path: Path, content: dict[str, Any], indent: int | None = 1) -> None:
+    """Write a result whole: temporary file, then rename. An indent of None puts a large one on one line."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_write(path) as file:
-        file.write(f"{json.dumps(content, indent=1)}\n".encode())
+        file.write(f"{json.dumps(content, indent=indent)}\n".encode())
 
 
 def _vectors() -> str:
