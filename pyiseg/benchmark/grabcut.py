@@ -9,7 +9,7 @@ import numpy as np
 
 from pyiseg.benchmark.peers import Mask, Pixels
 
-FIRST, LATER = 3, 1
+ITERATIONS = 3
 CERTAIN = 1 / 128
 PROBABLE = 1 / 6
 
@@ -19,28 +19,27 @@ class GrabCut:
 
     A disc around each click, of a radius of 1/128 of the image's long side, is certain: foreground, or background.
     Around the first click that selects, a disc of 1/6 of the long side is probable foreground, since color models need
-    more than one spot to learn from; the rest of the image is probable background. The first click runs three
-    iterations, each later one another iteration that goes on from the labels and color models of those before, as an
-    interactive program does it.
+    more than one spot to learn from; the rest of the image is probable background. Each click begins anew with all
+    clicks so far: to go on from the labels and color models of the click before takes a third of the time, but those
+    do not recover from a wrong answer.
 
     Args:
-        first, later: Iterations of the first click, and of each later one.
+        iterations: Of each click.
     """
 
     name = "OpenCV GrabCut"
 
-    def __init__(self, first: int = FIRST, later: int = LATER) -> None:
-        for iterations in (first, later):
-            if iterations < 1:
-                raise ValueError(f"iterations is {iterations}; it must be at least 1")
+    def __init__(self, iterations: int = ITERATIONS) -> None:
+        if iterations < 1:
+            raise ValueError(f"iterations is {iterations}; it must be at least 1")
         self.settings: dict[str, object] = {
             "opencv": cv2.__version__,
-            "iterations of the first click": first,
-            "iterations of later clicks": later,
+            "iterations": iterations,
+            "begins": "anew at each click",
             "certain disc": CERTAIN,
             "first disc": PROBABLE,
         }
-        self._iterations = first, later
+        self._iterations = iterations
 
     def open(self, rgb: Pixels) -> _Labels:
         """See :meth:`pyiseg.benchmark.peers.Peer.open`; here it does no more than to reorder the colors."""
@@ -48,36 +47,38 @@ class GrabCut:
 
 
 class _Labels:
-    def __init__(self, rgb: Pixels, iterations: tuple[int, int]) -> None:
+    def __init__(self, rgb: Pixels, iterations: int) -> None:
         self._bgr = np.ascontiguousarray(rgb[:, :, ::-1])
-        self._labels = np.full(rgb.shape[:2], cv2.GC_PR_BGD, np.uint8)
-        self._models = np.zeros((1, 65)), np.zeros((1, 65))
+        self._clicks: list[tuple[int, int, bool]] = []
         self._iterations = iterations
-        self._long_side = max(rgb.shape[:2])
-        self._begun = False
-        self._selects = False
 
     def click(self, x: int, y: int, fg: bool) -> Mask:
-        if fg and not self._selects:
-            wide = max(2, round(self._long_side * PROBABLE))
-            probable = cv2.circle(np.zeros_like(self._labels), (x, y), wide, 1, -1) > 0
-            self._labels[probable & (self._labels == cv2.GC_PR_BGD)] = cv2.GC_PR_FGD
-            self._selects = True
-        certain = cv2.GC_FGD if fg else cv2.GC_BGD
-        cv2.circle(self._labels, (x, y), max(2, round(self._long_side * CERTAIN)), certain, -1)
+        self._clicks.append((x, y, fg))
+        labels = self._told()
+        mask = _selected(labels)
         # Without a pixel of both kinds there is nothing to tell apart, and OpenCV raises an error.
-        mask = self._mask()
-        if mask.any() and not mask.all():
-            # The centers of the color models are chosen at random: the same clicks are to give the same mask.
-            cv2.setRNGSeed(0)
-            mode = cv2.GC_EVAL if self._begun else cv2.GC_INIT_WITH_MASK
-            background, foreground = self._models
-            # No rectangle: its type does not say that there need not be one.
-            box: Any = None
-            cv2.grabCut(self._bgr, self._labels, box, background, foreground, self._iterations[self._begun], mode)
-            self._begun = True
-        return self._mask()
+        if mask.all() or not mask.any():
+            return mask
+        # The centers of the color models are chosen at random: the same clicks are to give the same mask.
+        cv2.setRNGSeed(0)
+        background, foreground = np.zeros((1, 65)), np.zeros((1, 65))
+        # No rectangle: its type does not say that there need not be one.
+        box: Any = None
+        cv2.grabCut(self._bgr, labels, box, background, foreground, self._iterations, cv2.GC_INIT_WITH_MASK)
+        return _selected(labels)
 
-    def _mask(self) -> Mask:
-        mask: Mask = (self._labels == cv2.GC_FGD) | (self._labels == cv2.GC_PR_FGD)
-        return mask
+    def _told(self) -> Pixels:
+        """What the clicks say of each pixel, uint8, shape (H, W)."""
+        labels = np.full(self._bgr.shape[:2], cv2.GC_PR_BGD, np.uint8)
+        long_side: int = max(labels.shape)
+        for x, y, _ in [click for click in self._clicks if click[2]][:1]:
+            cv2.circle(labels, (x, y), max(2, round(long_side * PROBABLE)), cv2.GC_PR_FGD, -1)
+        for x, y, fg in self._clicks:
+            certain = cv2.GC_FGD if fg else cv2.GC_BGD
+            cv2.circle(labels, (x, y), max(2, round(long_side * CERTAIN)), certain, -1)
+        return labels
+
+
+def _selected(labels: Pixels) -> Mask:
+    mask: Mask = (labels == cv2.GC_FGD) | (labels == cv2.GC_PR_FGD)
+    return mask
