@@ -19,32 +19,27 @@ from typing import Any
 import numpy as np
 from cat import CLICKS, PHOTO
 from machine import describe, median_p95, write_json
-from PIL import Image
 
 import pyiseg
-from pyiseg import images
+from pyiseg.benchmark import memory
+from pyiseg.benchmark.scenes import Scene, scene
 
 SIZES = ((640, 480), (4000, 3000), (8192, 6144))
 
 
-def scene(size: tuple[int, int]) -> tuple[np.ndarray, list[pyiseg.Click]]:
+def quarter(size: tuple[int, int]) -> Scene:
     """The photograph at a quarter of an image's sides, on gray, and clicks on it."""
-    width, height = size[0] // 4, size[1] // 4
-    canvas = np.full((size[1], size[0], 3), 128, np.uint8)
-    photo = Image.fromarray(images.to_rgb(PHOTO))
-    scale = width / photo.width, height / photo.height
-    canvas[height : 2 * height, width : 2 * width] = photo.resize((width, height))
-    return canvas, [pyiseg.Click(width + int(c.x * scale[0]), height + int(c.y * scale[1]), c.fg) for c in CLICKS]
+    return scene(PHOTO, CLICKS, size, share=4)
 
 
 def bench(size: tuple[int, int], rounds: int) -> dict[str, Any]:
     """Time one image size."""
-    rgb, clicks = scene(size)
-    image = pyiseg.Image(rgb)
+    shown = quarter(size)
+    image = pyiseg.Image(shown.rgb)
     whole, part, share = list[float](), list[float](), list[float]()
     for number in range(rounds + 1):
         one, other = pyiseg.Session(image), pyiseg.Session(image)
-        for click in clicks:
+        for click in shown.clicks:
             start = time.perf_counter()
             alpha = one.click(*click)
             middle = time.perf_counter()
@@ -75,21 +70,15 @@ def peak(size: tuple[int, int]) -> dict[str, float]:
 def held(size: tuple[int, int]) -> int:
     """Return by how many bytes the peak of this process grows by a session with some clicks."""
     pyiseg.Session(np.zeros((480, 640, 3), np.uint8)).click(5, 5)  # libraries and the model
-    rgb, clicks = scene(size)
-    before = memory("VmRSS")
-    session = pyiseg.Session(rgb)
-    for click in clicks:
+    shown = quarter(size)
+    before = memory.resident()
+    session = pyiseg.Session(shown.rgb)
+    for click in shown.clicks:
         session.click(*click)
         assert session.changed.area
         session.alpha_in(session.changed)
     session.undo()
-    return memory("VmHWM") - before
-
-
-def memory(name: str) -> int:
-    """Return a figure of this process's memory in bytes: VmRSS is what is held, VmHWM the most that was."""
-    line = next(x for x in Path("/proc/self/status").read_text().splitlines() if x.startswith(name))
-    return int(line.split()[1]) * 1024
+    return memory.peak() - before
 
 
 def main() -> None:

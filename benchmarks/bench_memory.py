@@ -10,17 +10,18 @@ the libraries and the loaded model, which the first session brings, and the imag
 from __future__ import annotations
 
 import argparse
-import gc
 import json
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from bench_session import small_image
 from machine import describe, write_json
 
-from pyiseg import Image, Session
+from pyiseg import Click, Image, Session
+from pyiseg.benchmark.memory import resident
 
 SIZES = ((640, 480), (4000, 3000))
 # How many sessions a mean is of: the smaller a session, the more, as the operating system counts in pages and an
@@ -28,14 +29,7 @@ SIZES = ((640, 480), (4000, 3000))
 SESSIONS = {"session": 10, "shared": 200, "zoomed": 20}
 
 
-def resident() -> int:
-    """Return the resident memory of this process in bytes."""
-    gc.collect()
-    line = next(x for x in Path("/proc/self/status").read_text().splitlines() if x.startswith("VmRSS"))
-    return int(line.split()[1]) * 1024
-
-
-def opened(image: Any, clicks: list[tuple[int, int, bool]]) -> Session:
+def opened(image: Any, clicks: Sequence[Click]) -> Session:
     """Return a session after some clicks, of which the first is obeyed."""
     session = Session(image)
     for click in clicks:
@@ -53,7 +47,8 @@ def measure(kind: str, width: int, height: int) -> int:
             "zoomed": on one image, with as many clicks as zoom in.
         width, height: Of the image.
     """
-    rgb, clicks = small_image((width, height))
+    scene = small_image((width, height))
+    rgb, clicks = scene.rgb, scene.clicks
     if kind != "zoomed":
         clicks = clicks[:1]
     image: Any = rgb if kind == "session" else Image(rgb)

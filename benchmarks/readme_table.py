@@ -1,7 +1,7 @@
-"""Write the README's tables from benchmarks/results: no figure there is typed by hand.
+"""Write the tables of the README and the model card from benchmarks/results: no figure there is typed by hand.
 
 python benchmarks/readme_table.py            # write
-python benchmarks/readme_table.py --check    # fail if the README says anything else
+python benchmarks/readme_table.py --check    # fail if a page says anything else
 """
 
 from __future__ import annotations
@@ -10,12 +10,36 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import peers_table
+
 from pyiseg.files import read_json
 from pyiseg.model import load_model
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
-BEGIN, END = "<!-- results: written by benchmarks/readme_table.py -->", "<!-- end of results -->"
+
+
+def pages() -> dict[str, dict[str, str]]:
+    """What stands in which page, by the name of the block that it is written into."""
+    peers, times = _read("peers.json"), _read("benchmark.json")
+    return {
+        "README.md": {"results": table(), "peers": peers_table.short(peers, times)},
+        "docs/model-card.md": {"peers": peers_table.long(peers, times)},
+    }
+
+
+def written(text: str, name: str, content: str) -> str:
+    """Return a page's text with the content of a block replaced.
+
+    Raises:
+        ValueError: It has no such block, or more than one.
+    """
+    begin, end = f"<!-- {name}: written by benchmarks/readme_table.py -->", f"<!-- end of {name} -->"
+    if text.count(begin) != 1 or text.count(end) != 1 or text.index(begin) > text.index(end):
+        raise ValueError(f"the lines {begin!r} and {end!r} are to stand in it once each, in that order")
+    before, rest = text.split(begin)
+    _, after = rest.split(end)
+    return f"{before}{begin}\n{content}\n{end}{after}"
 
 
 def table() -> str:
@@ -54,7 +78,6 @@ def table() -> str:
                 ("another one that has zoomed in", "zoomed_bytes"),
             )
         ),
-        f"| OpenCV GrabCut, 3 iterations from all clicks at once, same run | {_ms(small, 'opencv_grabcut')} | |",
         "",
         f"Times on {machine['cores']} cores ({machine['processor']}, {machine['vectors']}), "
         f"onnxruntime {machine['versions']['onnxruntime']}.",
@@ -64,23 +87,25 @@ def table() -> str:
 
 def main() -> int:
     """Write or check; return the exit code."""
-    path = ROOT / "README.md"
-    text = path.read_text()
-    before, rest = text.split(BEGIN)
-    _, after = rest.split(END)
-    wanted = f"{before}{BEGIN}\n{table()}\n{END}{after}"
     model = load_model()
-    for name in ("grabcut.json", "berkeley.json"):
-        measured = _read(name)["model"]
+    own = [(name, _read(name)["model"]) for name in ("grabcut.json", "berkeley.json")]
+    own.append(("peers.json", _read("peers.json")["methods"]["pyiseg"]))
+    for name, measured in own:
         if measured["sha256"] != model.sha256 or measured["serving"] != model.serving:
             print(f"benchmarks/results/{name} was measured with another model than the one that ships", file=sys.stderr)
             return 1
-    if "--check" in sys.argv:
-        if wanted != text:
-            print("README.md differs from benchmarks/results: run python benchmarks/readme_table.py", file=sys.stderr)
-        return int(wanted != text)
-    path.write_text(wanted)
-    return 0
+    wrong = 0
+    for name, blocks in pages().items():
+        path = ROOT / name
+        text = wanted = path.read_text()
+        for block, content in blocks.items():
+            wanted = written(wanted, block, content)
+        if "--check" not in sys.argv:
+            path.write_text(wanted)
+        elif wanted != text:
+            print(f"{name} differs from benchmarks/results: run python benchmarks/readme_table.py", file=sys.stderr)
+            wrong = 1
+    return wrong
 
 
 def _read(name: str) -> dict[str, Any]:

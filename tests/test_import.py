@@ -20,6 +20,7 @@ ROOMS = (
     "__main__",
     "cli",
     "server",
+    "benchmark",
     "demo",
     "evaluation",
     "batch",

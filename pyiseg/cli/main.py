@@ -1,4 +1,5 @@
-"""The command line: ``pyiseg cut``, ``batch``, ``demo``, ``evaluate``, ``report``, ``engines``, ``serve``, ``info``.
+"""The command line: ``pyiseg cut``, ``batch``, ``demo``, ``evaluate``, ``report``, ``engines``, ``benchmark``,
+``serve``, ``info``.
 
 Errors are one line on standard error and exit code 2.
 """
@@ -20,6 +21,7 @@ import pyiseg
 from pyiseg import Click, Session, backend, images, saving
 from pyiseg._interrupts import CODE as INTERRUPTED
 from pyiseg.cli import batch as batch_cli
+from pyiseg.cli import benchmark as benchmark_cli
 from pyiseg.cli import engines as engines_cli
 from pyiseg.cli import prompts as prompts_cli
 from pyiseg.cli import serve as serve_cli
@@ -267,6 +269,7 @@ def _parser() -> argparse.ArgumentParser:
     batch_cli.add_to(commands, [model, device], _path, _count, _say)
 
     engines_cli.add_to(commands, model, _say)
+    benchmark_cli.add_to(commands, [model, device], _path, _say)
 
     serve_cli.add_to(commands, model, device, _path, _say)
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,12 +16,13 @@ from pyiseg.evaluation.metrics import (
     clicks_to_reach,
     corrected_reach,
     corrected_share,
-    iou,
     mean_with_interval,
     wrong_region,
 )
+from pyiseg.evaluation.overlap import iou
 from pyiseg.evaluation.robot import ROBOTS
 from pyiseg.model import Model
+from pyiseg.prompts import Click
 from pyiseg.session import Session
 
 THRESHOLDS = (0.85, 0.90, 0.95)
@@ -59,6 +60,21 @@ class Run:
     reach: list[tuple[float, float]] = field(default_factory=list)
 
 
+class Clickable(Protocol):
+    """What a robot user clicks on; a :class:`pyiseg.Session` is one."""
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Height and width of the image."""
+
+    @property
+    def mask(self) -> NDArray[np.bool_]:
+        """What is selected after the last click, bool, shape (H, W)."""
+
+    def click(self, x: int, y: int, fg: bool) -> object:
+        """Make a click."""
+
+
 def run_case(
     case: Case, model: str | Model = "default", device: str = "cpu", limit: int = 20, robot: str = "forte"
 ) -> Run:
@@ -73,13 +89,28 @@ def run_case(
     Raises:
         ValueError: Image or mask cannot be read, or differ in size.
     """
+    return run_on(case, lambda: Session(case.image, model=model, device=device), limit, robot)
+
+
+def run_on(case: Case, begin: Callable[[], Clickable], limit: int = 20, robot: str = "forte") -> Run:
+    """Let the robot user click on one case with any method.
+
+    Args:
+        case: What to select.
+        begin: Opens the case's image; its time is that of the session.
+        limit, robot: As for :func:`run_case`.
+
+    Raises:
+        ValueError: The mask cannot be read, or differs in size from what was opened.
+    """
     truth, void = case.truth()
     started = time.perf_counter()
-    session = Session(case.image, model=model, device=device)
+    session = begin()
     session_ms = _since(started)
     if truth.shape != session.shape:
         raise ValueError(f"mask {case.mask} has shape {truth.shape}, its image {case.image} {session.shape}")
     mask = np.zeros_like(truth)
+    made: list[Click] = []
     ious: list[float] = []
     click_ms: list[float] = []
     corrected: list[float] = []
@@ -87,20 +118,21 @@ def run_case(
     reach: list[tuple[float, float]] = []
     at_512 = REACH_SIDE / max(truth.shape)
     while len(ious) < limit:
-        click = ROBOTS[robot](mask, truth, void, session.clicks)
+        click = ROBOTS[robot](mask, truth, void, made)
         if click is None:
             break
         region = wrong_region(mask, truth, void, click)
         started = time.perf_counter()
         session.click(*click)
         click_ms.append(_since(started))
+        made.append(click)
         mask = session.mask
         ious.append(iou(mask, truth, void))
         corrected.append(round(corrected_share(region, mask, truth), 4))
         boundary_ious.append(round(boundary_iou(mask, truth, void), 4))
         got, most = corrected_reach(region, mask, truth, click)
         reach.append((round(got * at_512, 1), round(most * at_512, 1)))
-    return Run(case.name, ious, list(session.clicks), session_ms, click_ms, corrected, boundary_ious, reach)
+    return Run(case.name, ious, made, session_ms, click_ms, corrected, boundary_ious, reach)
 
 
 def summarize(runs: Iterable[Run], limit: int = 20) -> dict[str, Any]:

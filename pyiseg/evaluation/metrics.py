@@ -9,21 +9,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from pyiseg.evaluation.overlap import iou as iou  # one of the metrics, for those that import it from here
 from pyiseg.prompts import Click
-
-
-def iou(prediction: NDArray[np.bool_], truth: NDArray[np.bool_], void: NDArray[np.bool_] | None = None) -> float:
-    """Intersection over union of two masks; 1 where both are empty.
-
-    Args:
-        prediction, truth: bool, shape (H, W).
-        void: Pixels that are not judged, bool, shape (H, W); none when left out.
-    """
-    union, both = prediction | truth, prediction & truth
-    if void is not None:
-        union, both = union & ~void, both & ~void
-    total = int(union.sum())
-    return int(both.sum()) / total if total else 1.0
 
 
 def boundary_iou(

@@ -38,12 +38,12 @@ def iou_plot(path: Path, title: str, reports: Mapping[str, Report]) -> None:
         title: Over the plot.
         reports: Of one data set, by the name in the legend.
     """
-    figure, axes = _figure(title, "clicks", "mean IoU")
+    figure, axes = new_figure(title, "clicks", "mean IoU")
     lowest = 1.0
     for index, (label, report) in enumerate(reports.items()):
         curve = report.summary["mean_iou"]
         lowest = min(lowest, *curve)
-        axes.plot(range(1, len(curve) + 1), curve, label=f"{plain(label)}, {auc_text(report)}", **_style(index))
+        axes.plot(range(1, len(curve) + 1), curve, label=f"{plain(label)}, {auc_text(report)}", **line_style(index))
     bottom = max(0.0, 0.05 * int((lowest - 0.02) / 0.05))
     # A line at 1 is not to lie on the frame.
     axes.set_ylim(bottom - 0.02 * (1 - bottom), 1 + 0.02 * (1 - bottom))
@@ -57,16 +57,18 @@ def corrected_plot(path: Path, title: str, reports: Mapping[str, Report]) -> Non
     Args:
         path, title, reports: As for :func:`iou_plot`.
     """
-    figure, axes = _figure(title, "click", "corrected share of the clicked region")
+    figure, axes = new_figure(title, "click", "corrected share of the clicked region")
     for index, (label, report) in enumerate(reports.items()):
         curve, cases = report.summary["corrected"], report.summary["corrected_cases"]
         enough = sum(count >= FEW for count in cases)
         clicks = range(1, len(curve) + 1)
         if enough:
-            axes.plot(clicks[:enough], curve[:enough], label=plain(label), **_style(index))
+            axes.plot(clicks[:enough], curve[:enough], label=plain(label), **line_style(index))
         if enough < len(curve):
             joined = max(0, enough - 1)
-            axes.plot(clicks[joined:], curve[joined:], alpha=0.3, label="" if enough else plain(label), **_style(index))
+            axes.plot(
+                clicks[joined:], curve[joined:], alpha=0.3, label="" if enough else plain(label), **line_style(index)
+            )
     if any(line.get_alpha() for line in axes.lines):
         axes.plot([], [], label=f"pale: fewer than {FEW} images", alpha=0.3, color=COLORS[-1], linewidth=2)
     axes.set_ylim(-0.02, 1.02)
@@ -128,7 +130,8 @@ def plain(text: str) -> str:
     return f" {shown}" if shown.startswith("_") else shown  # legends leave out what begins so
 
 
-def _figure(title: str, x: str, y: str) -> tuple[Figure, Axes]:
+def new_figure(title: str, x: str, y: str) -> tuple[Figure, Axes]:
+    """A figure of one plot, with the names of its axes."""
     figure = Figure(figsize=(7.2, 4.6), layout="constrained")
     axes = figure.subplots()
     _dress(axes, x, y)
@@ -146,7 +149,8 @@ def _dress(axes: Axes, x: str, y: str) -> None:
     axes.spines[["top", "right"]].set_visible(False)
 
 
-def _style(index: int) -> dict[str, Any]:
+def line_style(index: int) -> dict[str, Any]:
+    """Color and marker of the line of this number."""
     return {
         "color": COLORS[index % len(COLORS)],
         "marker": MARKERS[index % len(MARKERS)],
