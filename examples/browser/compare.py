@@ -13,6 +13,7 @@ import dataclasses
 import functools
 import json
 import os
+import signal
 import statistics
 import sys
 import time
@@ -174,6 +175,7 @@ def main() -> None:
     parser.add_argument("--chromium", default="chromium")
     parser.add_argument("--json", type=Path, help="write all rows to this file")
     args = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the browser is ended too
     if args.native_threads:
         os.environ["PYISEG_NUM_THREADS"] = str(args.native_threads)
         _core.set_num_threads(args.native_threads)

@@ -193,7 +193,19 @@ def test_what_it_cannot_do_is_refused(
 @needs_page
 @needs_chromium
 def test_alpha_in_chromium_is_the_librarys_within_a_255th() -> None:
-    command = [sys.executable, str(EXAMPLE / "compare.py"), "--cases", "cat", "synthetic", "--threads", "1", "2"]
+    # Ended by a signal that it can answer, it ends the browser.
+    command = [
+        "timeout",
+        "280",
+        sys.executable,
+        str(EXAMPLE / "compare.py"),
+        "--cases",
+        "cat",
+        "synthetic",
+        "--threads",
+        "1",
+        "2",
+    ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, cwd=ROOT)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "1 threads (isolated: False)" in done.stdout
