@@ -91,9 +91,15 @@ class Networks:
 
     def _open(self, model: Model, name: str) -> ort.InferenceSession:
         try:
-            return ort.InferenceSession(
-                model.files[name], _options(self._num_threads), providers=["CPUExecutionProvider"]
+            # Without falling back to the same provider, of which it prints a notice.
+            network = ort.InferenceSession(
+                model.files[name],
+                _options(self._num_threads),
+                providers=["CPUExecutionProvider"],
+                enable_fallback=0,
             )
+            _names((*network.get_inputs(), *network.get_outputs()))  # of a damaged file they may be no text
+            return network
         except Exception as error:
             _reraise_foreign(error)
             raise ModelError(f"ONNX Runtime {ort.__version__} cannot load '{self._folder / name}': {error}") from error
@@ -169,7 +175,9 @@ def _reraise_foreign(error: Exception) -> None:
 
     Its errors have no common base; those that its bindings do not name arrive as RuntimeError itself.
     """
-    if not (type(error) is RuntimeError or type(error).__module__.startswith("onnxruntime")):
+    # A message with bytes of a damaged file in it arrives as UnicodeDecodeError.
+    own = type(error) in (RuntimeError, UnicodeDecodeError) or type(error).__module__.startswith("onnxruntime")
+    if not own:
         raise error
 
 
