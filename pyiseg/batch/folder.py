@@ -28,7 +28,7 @@ from pyiseg.model import Model, load_model
 from pyiseg.paths import local_path, shown
 from pyiseg.prompts import Prompt
 from pyiseg.session import Session
-from pyiseg.settings import NUM_THREADS, check_num_threads
+from pyiseg.settings import check_num_threads
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".avif", ".heic", ".ppm", ".pgm")
 """What is taken for an image of the folder when those without prompts are counted; a list may name any file."""
@@ -165,8 +165,7 @@ class _Run:
         planned = {item.prompts.image: files_of(options, item.names) for item in self.items}
         self.output = OutputFolder(self.output_path, planned, together_of(options))
         self.device = backend.resolve(device)
-        # Networks of its own, whose threads are shared out among the jobs.
-        self.model = dataclasses.replace(load_model(model))
+        self.model = load_model(model)
         self.stop = threading.Event()
         self._opening, self._opened = threading.Lock(), False
         self._fresh = set[str]()
@@ -256,16 +255,9 @@ class _Run:
             if not self._opened and self.device == "cpu":
                 from pyiseg.runtime.ort import networks_of
 
-                # Of what this process may use, each job has a thread of its own, and the rest is for all of them.
-                networks_of(self.model, None if self.count == 1 else max(1, _threads() - self.count + 1))
+                # In as many threads as for a session, shared by all jobs: ONNX Runtime's bits depend on their number.
+                networks_of(self.model)
             self._opened = True
-
-
-def _threads() -> int:
-    """Return how many threads there may be."""
-    if stated := os.environ.get(NUM_THREADS):
-        return int(stated)
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _folder(folder: str | os.PathLike[str]) -> Path:

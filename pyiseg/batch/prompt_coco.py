@@ -66,7 +66,7 @@ def read(content: bytes, source: str) -> PromptList:
         key: {name: number for number, name in named.items() if isinstance(number, int)}
         for key, named in (("images", names), ("categories", labels))
     }
-    prompts = found.list(notes, ids)
+    prompts = found.prompt_list(notes, ids)
     # Those that no annotation has are counted too, so that numbers of classes are those of the whole data set.
     in_order = dict.fromkeys([*(label or UNNAMED for label in labels.values()), *prompts.categories])
     return dataclasses.replace(prompts, categories=tuple(in_order))

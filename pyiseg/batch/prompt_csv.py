@@ -75,7 +75,9 @@ def read(content: bytes, source: str) -> PromptList:
         except ValueError as error:
             wrong.add(where, error)
     wrong.check()
-    return found.list([f"{source}: the columns {', '.join(map(shown, unknown))} are not used"] if unknown else [])
+    return found.prompt_list(
+        [f"{source}: the columns {', '.join(map(shown, unknown))} are not used"] if unknown else []
+    )
 
 
 def _decoded(content: bytes, source: str) -> str:

@@ -136,7 +136,7 @@ class Collector:
         prompts.append(placed)
         objects[key] = (name, category or before, prompts)
 
-    def list(self, notes: Iterable[str] = (), ids: Mapping[str, Mapping[str, int]] | None = None) -> PromptList:
+    def prompt_list(self, notes: Iterable[str] = (), ids: Mapping[str, Mapping[str, int]] | None = None) -> PromptList:
         """Return what was added."""
         images = tuple(
             ImagePrompts(
@@ -217,7 +217,7 @@ def _from_mapping(prompts: Mapping[Any, Any]) -> PromptList:
             except (ValueError, TypeError) as error:
                 wrong.add(where, error)
     wrong.check()
-    listed = found.list()
+    listed = found.prompt_list()
     if not listed.images:
         raise ValueError("prompts holds no prompt, so there is nothing to select")
     return listed

@@ -181,6 +181,16 @@ def test_two_jobs_write_the_bits_of_one(folder: Path, toy: Path) -> None:
     assert first == contents(folder.parent / "2") == contents(folder.parent / "5")
 
 
+def test_two_jobs_write_the_bits_of_one_and_of_sessions_with_the_model_that_ships(tmp_path: Path) -> None:
+    folder = make(tmp_path / "photos", ["a.png", "b.png"], height=300, width=400)
+    prompts = {name: [Box(230, 70, 370, 230)] for name in ("a.png", "b.png")}
+    for jobs in (1, 2):
+        run_folder(folder, tmp_path / f"{jobs}", prompts, options=OutputOptions(("matte-png",)), jobs=jobs)
+    assert contents(tmp_path / "1") == contents(tmp_path / "2")
+    with Session(folder / "a.png") as session:
+        np.testing.assert_array_equal(session.box(230, 70, 370, 230), read(tmp_path / "2" / "a.png"))
+
+
 def test_images_fail_by_name_and_the_rest_goes_on(folder: Path, toy: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = folder.parent / "out"
     (folder / "b.png").write_bytes(b"no image")
