@@ -133,6 +133,7 @@ export class Actions {
         run: () => attempt(async () => {
           const id = await makeAgain(opened.id, { name, color, prompts, mask });
           await opened.refresh();
+          await opened.settled; // steps made over HTTP come over the socket too, as if another window had made them
           const again = opened.objects.find((other) => other.id === id);
           if (again) opened.activate(Object.assign(again, { mask }));
           say(`${name} is back`);
