@@ -58,7 +58,7 @@ def measure(case: Case, peers: Sequence[Peer]) -> dict[str, Any]:
     for peer in peers:
         run = run_on(case, lambda peer=peer: Clicked(peer, rgb), LIMIT, ROBOT)
         found[peer.name] = {
-            "ious": [round(value, 4) for value in run.ious],
+            "ious": [round(value, 6) for value in run.ious],
             "boundary_ious": run.boundary_ious,
             "clicks": [[click[0], click[1], int(click[2])] for click in run.clicks],
             "open_ms": round(run.session_ms, 1),
