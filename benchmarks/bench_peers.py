@@ -1,7 +1,7 @@
 """Accuracy and times of pyiseg beside OpenCV's GrabCut and a MobileSAM pair, on the same images with the same robot.
 
     python benchmarks/bench_peers.py --data DATA --mobile-sam encoder.onnx decoder.onnx -o benchmarks/results/peers.json
-    python benchmarks/bench_peers.py --data DATA --mobile-sam encoder.onnx decoder.onnx -o … --times 8 --plot PNG
+    python benchmarks/bench_peers.py --data DATA --mobile-sam encoder.onnx decoder.onnx -o … --times 6 --plot PNG
 
 DATA holds GrabCut/ and Berkeley/, each with images/ and masks/. All methods do one case, then all of them the next;
 each gives masks of the image's own size, and the robot user (`forte`, 20 clicks at most) clicks into what is wrong of
@@ -57,7 +57,7 @@ def measure(case: Case, peers: Sequence[Peer]) -> dict[str, Any]:
     for peer in peers:
         run = run_on(case, lambda peer=peer: Clicked(peer, rgb), LIMIT, ROBOT)
         found[peer.name] = {
-            "ious": [round(value, 4) for value in run.ious],
+            "ious": [round(value, 6) for value in run.ious],
             "boundary_ious": run.boundary_ious,
             "clicks": [[click[0], click[1], int(click[2])] for click in run.clicks],
             "open_ms": round(run.session_ms, 1),

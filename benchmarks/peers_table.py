@@ -54,7 +54,18 @@ def long(peers: Mapping[str, Any], times: Mapping[str, Any]) -> str:
     sizes = _sizes(times)
     parts += ["| new image / click | " + " | ".join(sizes) + " |", "| --- |" + " --- |" * len(sizes)]
     parts += [f"| {_title(peers, name)} | " + " | ".join(_by_size(times, name)) + " |" for name in peers["methods"]]
-    return "\n".join([*parts, "", _machine(times), *_subset(peers)])
+    parts += ["", _machine(times), *_subset(peers), *_differences(peers)]
+    return "\n".join(parts)
+
+
+def _differences(peers: Mapping[str, Any]) -> list[str]:
+    """Clicks to 90 % against each other method, case by case."""
+    found = [
+        f"{other['noc90']:+.2f} ± {other['ci95']:.2f} against {name} on {title} ({other['cases']} cases)"
+        for data, title in (("grabcut", "GrabCut"), ("berkeley", "Berkeley"))
+        for name, other in peers["differences"][data].items()
+    ]
+    return [f"Case by case pyiseg's clicks to 90 % are {', '.join(found)}; ± is half of the 95 % interval."]
 
 
 def _cells(found: Mapping[str, Any]) -> list[str]:

@@ -53,7 +53,8 @@ def accuracy_plot(path: Path, result: Mapping[str, Any]) -> None:
         path: PNG to write.
         result: What `benchmarks/bench_peers.py` writes, with times.
     """
-    figure, axes = new_figure("Accuracy against time", "seconds of computing: new image and clicks", "mean IoU")
+    seconds_of = f"seconds of computing: new image and clicks (markers: {', '.join(map(str, MARKED))} clicks)"
+    figure, axes = new_figure("Accuracy against time", seconds_of, "mean IoU")
     figure.set_size_inches(SIZE)
     for index, (name, times) in enumerate(result["times"]["methods"].items()):
         for data, title in TITLES.items():
@@ -68,5 +69,4 @@ def accuracy_plot(path: Path, result: Mapping[str, Any]) -> None:
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.set_ylim(None, 1)
     figure.legend(loc="outside right center", fontsize=10, frameon=False)
-    figure.text(0.01, 0.005, f"markers: after {', '.join(map(str, MARKED))} clicks", fontsize=9, color="#555555")
     write_figure(path, figure)

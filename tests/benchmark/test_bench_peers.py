@@ -174,6 +174,9 @@ def test_tables_say_what_the_results_do(monkeypatch: pytest.MonkeyPatch) -> None
     peers = {
         "every": 3,
         "methods": dict.fromkeys(METHODS),
+        "differences": {
+            name: {"MobileSAM": {"cases": 50, "noc90": -0.74, "ci95": 0.616}} for name in ("grabcut", "berkeley")
+        },
         "sets": {
             "grabcut": {"summary": {name: summary(50, 1.7) for name in METHODS}},
             "berkeley": {"summary": {name: summary(34 if "Cut" in name else 100, 2.77) for name in METHODS}},
@@ -197,6 +200,7 @@ def test_tables_say_what_the_results_do(monkeypatch: pytest.MonkeyPatch) -> None
     row = "| **pyiseg** | 50 | 1.50 / 1.70 / 3.25 | 4 | 0.976 ± 0.004 | 80 % | 0.50 / 0.70 / 0.80 |"
     assert f"{row} 0.878 / 0.950 / 0.970 |" in long
     assert "| OpenCV GrabCut ¹ | 1,234 / 26 ms | – |" in long
+    assert "-0.74 ± 0.62 against MobileSAM on Berkeley (50 cases); ± is half" in long
     for table in (short, long.split("\n")):
         columns = [line.count("|") for line in table if line.startswith("|")]
         heads = [number for number, line in enumerate(table) if line.startswith("| ---")]
