@@ -158,3 +158,22 @@ def test_a_program_keeps_its_own_handling() -> None:
         done = subprocess.run([sys.executable, *given], capture_output=True, text=True, check=True, cwd=ROOT)
         assert done.stdout == "True\n"
     assert not _interrupts.is_command()
+
+
+@pytest.mark.parametrize("module", ["export.to_onnx", "export.validate"])
+def test_ctrl_c_while_a_command_of_export_is_imported(module: str, tmp_path: Path) -> None:
+    awaited = "torch" if module == "export.to_onnx" else "cv2"
+    (tmp_path / "sitecustomize.py").write_text(
+        "import os, signal, sys\n"
+        "class Finder:\n"
+        "    def find_spec(self, name, *_):\n"
+        f"        if name == {awaited!r}:\n"
+        "            sys.meta_path.remove(self)\n"
+        "            os.kill(os.getpid(), signal.SIGINT)\n"
+        "sys.meta_path.insert(0, Finder())\n"
+    )
+    path = os.pathsep.join(filter(None, [str(tmp_path), str(ROOT), os.environ.get("PYTHONPATH", "")]))
+    command = [sys.executable, "-m", module, "--help"]
+    environment = os.environ | {"PYTHONPATH": path}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, cwd=ROOT)
+    assert (done.returncode, done.stderr) == (-signal.SIGINT, "export: interrupted\n")  # 130 for shells
