@@ -15,6 +15,7 @@ from PIL import Image
 from support.paths import ROOT
 from support.toy_model import PHOTO
 
+from export.cli import run_main
 from pyiseg import _interrupts, cli
 from pyiseg.cli.console import Interruption
 
@@ -177,3 +178,13 @@ def test_ctrl_c_while_a_command_of_export_is_imported(module: str, tmp_path: Pat
     environment = os.environ | {"PYTHONPATH": path}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, cwd=ROOT)
     assert (done.returncode, done.stderr) == (-signal.SIGINT, "export: interrupted\n")  # 130 for shells
+
+
+def test_ctrl_c_in_a_command_of_export(capsys: pytest.CaptureFixture[str]) -> None:
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(SystemExit) as stop:
+        run_main("train", interrupted)
+    assert stop.value.code == 130
+    assert capsys.readouterr().err == "export.train: interrupted\n"
