@@ -15,6 +15,7 @@ from PIL import Image
 from support.paths import ROOT
 from support.toy_model import PHOTO
 
+from export.cli import run_main
 from pyiseg import _interrupts, cli
 from pyiseg.cli.console import Interruption
 
@@ -158,3 +159,32 @@ def test_a_program_keeps_its_own_handling() -> None:
         done = subprocess.run([sys.executable, *given], capture_output=True, text=True, check=True, cwd=ROOT)
         assert done.stdout == "True\n"
     assert not _interrupts.is_command()
+
+
+@pytest.mark.parametrize("module", ["export.to_onnx", "export.validate"])
+def test_ctrl_c_while_a_command_of_export_is_imported(module: str, tmp_path: Path) -> None:
+    awaited = "torch" if module == "export.to_onnx" else "cv2"
+    (tmp_path / "sitecustomize.py").write_text(
+        "import os, signal, sys\n"
+        "class Finder:\n"
+        "    def find_spec(self, name, *_):\n"
+        f"        if name == {awaited!r}:\n"
+        "            sys.meta_path.remove(self)\n"
+        "            os.kill(os.getpid(), signal.SIGINT)\n"
+        "sys.meta_path.insert(0, Finder())\n"
+    )
+    path = os.pathsep.join(filter(None, [str(tmp_path), str(ROOT), os.environ.get("PYTHONPATH", "")]))
+    command = [sys.executable, "-m", module, "--help"]
+    environment = os.environ | {"PYTHONPATH": path}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, cwd=ROOT)
+    assert (done.returncode, done.stderr) == (-signal.SIGINT, "export: interrupted\n")  # 130 for shells
+
+
+def test_ctrl_c_in_a_command_of_export(capsys: pytest.CaptureFixture[str]) -> None:
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(SystemExit) as stop:
+        run_main("train", interrupted)
+    assert stop.value.code == 130
+    assert capsys.readouterr().err == "export.train: interrupted\n"
