@@ -41,7 +41,7 @@ EXPORT_COMMANDS = (
     "validation_list",
     "weight_parts",
 )
-TOOLS = ("gpu_train", "pack", "prompt_pictures", "weight_parts")
+TOOLS = ("draw_figures", "gpu_train", "pack", "page_screenshots", "prompt_pictures", "weight_parts")
 
 
 def python_surface() -> Iterator[str]:

@@ -1,5 +1,4 @@
-"""The command line: ``pyiseg cut``, ``batch``, ``demo``, ``evaluate``, ``report``, ``engines``, ``benchmark``,
-``serve``, ``info``.
+"""The command line, ``pyiseg COMMAND``: cut, batch, demo, evaluate, report, engines, benchmark, serve and info.
 
 Errors are one line on standard error and exit code 2.
 """
@@ -19,13 +18,13 @@ from typing import NoReturn
 
 import pyiseg
 from pyiseg import Click, Session, backend, images, saving
-from pyiseg._interrupts import CODE as INTERRUPTED
 from pyiseg.cli import batch as batch_cli
 from pyiseg.cli import benchmark as benchmark_cli
 from pyiseg.cli import engines as engines_cli
 from pyiseg.cli import prompts as prompts_cli
 from pyiseg.cli import serve as serve_cli
 from pyiseg.cli.console import Interruption, say_error
+from pyiseg.interrupts import CODE as INTERRUPTED
 from pyiseg.paths import local_path
 from pyiseg.settings import check_num_threads
 from pyiseg.streams import streams

@@ -1,4 +1,4 @@
-"""Open an uploaded image: only formats that are for pixels, and its size is checked before it is decoded."""
+"""Open an uploaded image; its size is checked before it is decoded."""
 
 from __future__ import annotations
 
@@ -8,9 +8,6 @@ from typing import Any
 import pyiseg
 from pyiseg.model import Model
 from pyiseg.server.errors import ApiError
-
-FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "TIFF", "BMP", "GIF", "PPM", "TGA", "JPEG2000", "AVIF", "ICO")
-"""Of Pillow's formats those that hold pixels alone; others run programs (EPS) or open further files."""
 
 
 def size_of(path: Path, name: str, max_pixels: int) -> tuple[int, int]:
@@ -25,10 +22,21 @@ def size_of(path: Path, name: str, max_pixels: int) -> tuple[int, int]:
         ApiError: It has more.
         ValueError: It is no image of a known format.
     """
-    with _opened(path, name) as image:
-        width, height = image.size
-    check_pixels(width, height, name, max_pixels)
-    return width, height
+    from pyiseg import pil_images
+
+    try:
+        with open(path, "rb") as file:
+            return pil_images.open_image(file, f"'{name}'", max_pixels).size
+    except pil_images.TooLargeError as error:
+        if error.size is not None:
+            height, width = error.size
+            check_pixels(width, height, name, max_pixels)
+        raise ApiError(413, "TooLarge", str(error)) from None
+    except pil_images.NotAnImageError:
+        raise
+    except Exception as error:  # Pillow's readers have no common error
+        told = without_path(error, path, name)
+        raise ValueError(f"'{name}' {pil_images.DAMAGED}: {told}") from error
 
 
 def check_pixels(width: int, height: int, name: str, max_pixels: int) -> None:
@@ -52,8 +60,10 @@ def open_image(path: Path, name: str, model: Model, device: str) -> pyiseg.Image
     Raises:
         ValueError: It is damaged; the message has the client's name of it.
     """
-    with _opened(path, name) as image:
-        return pyiseg.Image(image, model=model, device=device)
+    try:
+        return pyiseg.Image(path, model=model, device=device)
+    except ValueError as error:
+        raise ValueError(without_path(error, path, f"'{name}'")) from error
 
 
 def open_mask(path: Path, max_pixels: int) -> Any:
@@ -74,18 +84,3 @@ def open_mask(path: Path, max_pixels: int) -> Any:
 def without_path(error: Exception, path: Path, name: str) -> str:
     """Return an error's text with a name in the place of a file on the server."""
     return str(error).replace(f"'{path}'", name).replace(str(path), name)
-
-
-def _opened(path: Path, name: str) -> Any:
-    from PIL import Image, UnidentifiedImageError
-
-    Image.init()
-    try:
-        return Image.open(path, formats=[known for known in FORMATS if known in Image.OPEN])
-    except UnidentifiedImageError:
-        raise ValueError(f"'{name}' is not an image that Pillow can read; convert it to PNG or JPEG") from None
-    except Image.DecompressionBombError as error:
-        raise ApiError(413, "TooLarge", f"'{name}' is too large: {error}; shrink it first") from None
-    except Exception as error:  # Pillow's readers have no common error
-        told = without_path(error, path, name)
-        raise ValueError(f"'{name}' cannot be decoded, the file may be damaged or incomplete: {told}") from error
