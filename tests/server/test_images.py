@@ -120,10 +120,10 @@ def test_formats_that_are_opened(client: Client, kind: str) -> None:
     ("content", "told"),
     [
         (b"", "the body is empty"),
-        (b"<html>", "'x' is not an image that Pillow can read"),
-        (saved(PHOTO, "EPS"), "'x' is not an image that Pillow can read"),
-        (saved(PHOTO, "PDF"), "'x' is not an image that Pillow can read"),
-        (png(PHOTO)[:400], "image cannot be decoded"),
+        (b"<html>", "'x' is not an image of a format that is read here"),
+        (saved(PHOTO, "EPS"), "'x' is not an image of a format that is read here"),
+        (saved(PHOTO, "PDF"), "'x' is not an image of a format that is read here"),
+        (png(PHOTO)[:400], "'x' cannot be decoded, the file may be damaged"),
     ],
 )
 def test_what_is_no_image_is_refused(client: Client, content: bytes, told: str) -> None:

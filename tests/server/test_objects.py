@@ -89,7 +89,7 @@ def test_an_object_begins_with_a_mask(client: Client, image: str, toy: Path) -> 
     [
         (png(np.zeros((5, 6), np.uint8)), "the mask has 6 x 5 pixels"),
         (png(PHOTO), "the mask is in color"),
-        (b"no image", "'mask' is not an image that Pillow can read"),
+        (b"no image", "'mask' is not an image of a format that is read here"),
     ],
 )
 def test_a_mask_that_is_none_is_refused(client: Client, image: str, content: bytes, told: str) -> None:

@@ -116,7 +116,7 @@ def test_what_is_wrong_is_told_before_the_server_starts(
     monkeypatch.setattr(uvicorn.Server, "run", never)
     (tmp_path / "text.jpg").write_text("no image")
     assert "no image at" in error_of(capsys, str(tmp_path / "none.jpg"))
-    assert "is not an image that" in error_of(capsys, str(tmp_path / "text.jpg"), "--model", str(toy))
+    assert "is not an image of a format" in error_of(capsys, str(tmp_path / "text.jpg"), "--model", str(toy))
     assert f"port {taken} is in use; pass another one with --port" in error_of(capsys, "--port", str(taken))
     assert "there is no host 'no such host' to listen on" in error_of(capsys, "--host", "no such host")
     assert "cannot listen on 192.0.2.1, port 8000" in error_of(capsys, "--host", "192.0.2.1", "--port", "8000")

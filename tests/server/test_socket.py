@@ -263,7 +263,8 @@ def test_going_away_in_the_middle_of_a_step_loses_nothing(client: Client) -> Non
     with client.socket(image) as socket:
         step = socket.ask(seq=1, object=id, prompt={"click": [60, 40, True]})["step"]
         assert len(step["prompts"]) == step["version"]
-    assert client.expect(200, "GET", image)["objects"][0]["version"] == step["version"]
+    # A step that was under way when its socket went may be made after this one.
+    assert client.expect(200, "GET", image)["objects"][0]["version"] >= step["version"]
 
 
 def test_two_hundred_sockets_and_no_more_than_told(toy: Path) -> None:

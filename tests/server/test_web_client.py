@@ -56,7 +56,7 @@ def test_it_shows_the_server_s_errors(client: Client, tmp_path: Path) -> None:
     photo.write_bytes(b"no image")
     done = run(client, str(photo), str(tmp_path / "x.pgm"))
     assert done.returncode != 0
-    assert "is not an image that" in done.stderr
+    assert "is not an image of a format" in done.stderr
 
 
 FOLLOWING = """
