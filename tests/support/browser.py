@@ -78,6 +78,7 @@ class UserPage:
         """Go to the page, and wait for it to know its server."""
         self.page.goto(self.url + path)
         self.until("window.pyiseg?.page.info")
+        self._painted()  # Chromium drops keys that come before anything is seen
 
     def until(self, condition: str) -> Any:
         """Wait for a condition in JavaScript, and return it. The page's CSP forbids Playwright's own waiting."""
@@ -90,6 +91,9 @@ class UserPage:
         value = self.page.evaluate(waiting, LONGEST * 1000)
         assert value != "__late__", f"not in {LONGEST} s: {condition}; the page says {self.said!r}, {self.notices!r}"
         return value
+
+    def _painted(self) -> None:
+        self.page.evaluate("() => new Promise((go) => requestAnimationFrame(() => requestAnimationFrame(go)))")
 
     def get(self, expression: str) -> Any:
         """Return the value of an expression."""
@@ -181,9 +185,7 @@ class UserPage:
         self.page.locator("#stage").focus()
         self.press("9")
         self.until("pyiseg.page.view.scale === 1")
-        self.page.evaluate(
-            "() => new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve)))"
-        )
+        self._painted()
         view = self.get("[pyiseg.page.view.left, pyiseg.page.view.top]")
         height, width = self.get("[pyiseg.page.opened.height, pyiseg.page.opened.width]")
         assert min(view) >= 0, "the window is too small for this image at 100 %"
