@@ -7,10 +7,10 @@ Example:
     >>> rgba = session.cutout()  # uint8 (H, W, 4)
 """
 
-from pyiseg import _interrupts
+from pyiseg import interrupts
 
-if _interrupts.is_command():  # before what takes long to import
-    _interrupts.leave_at_once()
+if interrupts.is_command():  # before what takes long to import
+    interrupts.leave_at_once()
 
 from pyiseg.backend import available_devices
 from pyiseg.errors import DeviceError, ModelError, PyisegError

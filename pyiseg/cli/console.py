@@ -10,7 +10,7 @@ from contextlib import suppress
 from types import FrameType
 from typing import Any
 
-from pyiseg import _interrupts
+from pyiseg import interrupts
 
 
 def say_error(text: str) -> None:
@@ -32,7 +32,7 @@ class Interruption:
     def __enter__(self) -> Interruption:
         # Elsewhere than in the main thread no signal arrives, and other programs keep their own handlers.
         with suppress(ValueError):
-            if signal.getsignal(signal.SIGINT) in (signal.default_int_handler, _interrupts.leave):
+            if signal.getsignal(signal.SIGINT) in (signal.default_int_handler, interrupts.leave):
                 self._before = signal.signal(signal.SIGINT, self._note)
         self._hook = sys.unraisablehook
         sys.unraisablehook = self._unraisable

@@ -18,10 +18,10 @@ from typing import NoReturn
 
 import pyiseg
 from pyiseg import Click, Session, backend, images, saving
-from pyiseg._interrupts import CODE as INTERRUPTED
 from pyiseg.cli import engines as engines_cli
 from pyiseg.cli import prompts as prompts_cli
 from pyiseg.cli.console import Interruption, say_error
+from pyiseg.interrupts import CODE as INTERRUPTED
 from pyiseg.paths import local_path
 from pyiseg.settings import check_num_threads
 from pyiseg.streams import streams
