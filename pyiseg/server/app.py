@@ -138,7 +138,7 @@ def _routes(api: Api, page: bool) -> list[BaseRoute]:
         ("GET", f"{_OBJECT}/download", downloads.object),
     ]
     if page:
-        files = pages.Pages(pages.load())
+        files = pages.Pages({**pages.load(), **pages.example()})
         table += [("GET", "/", files.index), ("GET", "/static/{name:path}", files.file)]
     by_path: dict[str, dict[str, Any]] = {}
     for method, path, endpoint in table:

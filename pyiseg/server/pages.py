@@ -19,7 +19,6 @@ KINDS = {
     ".mjs": "text/javascript; charset=utf-8",
     ".svg": "image/svg+xml",
     ".png": "image/png",
-    ".jpg": "image/jpeg",
     ".webp": "image/webp",
     ".ico": "image/x-icon",
     ".json": "application/json",
@@ -40,12 +39,17 @@ class Page:
 
 
 def load(folder: Path = FOLDER) -> dict[str, Page]:
-    """Read all files of a folder that belong to a page, by their names with ``/`` between; and the example image."""
-    files = {EXAMPLE.name: page_of(EXAMPLE.read_bytes(), KINDS[EXAMPLE.suffix])}
+    """Read all files of a folder that belong to a page, by their names with ``/`` between."""
+    files = {}
     for path in sorted(folder.rglob("*")):
         if path.is_file() and path.suffix in KINDS:
             files[path.relative_to(folder).as_posix()] = page_of(path.read_bytes(), KINDS[path.suffix])
     return files
+
+
+def example() -> dict[str, Page]:
+    """Read the example image, which the page opens as users open their own."""
+    return {EXAMPLE.name: page_of(EXAMPLE.read_bytes(), "image/jpeg")}
 
 
 def page_of(content: bytes, kind: str) -> Page:

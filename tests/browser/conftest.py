@@ -28,9 +28,9 @@ def missing() -> str | None:
     return None
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Any]:
-    """The browser."""
+    """The browser, of one file: as long as Playwright runs, other tests in this thread cannot start an event loop."""
     reason = missing()
     if reason and os.environ.get("PYISEG_REQUIRE_BROWSER") == "1":
         pytest.fail(reason)
@@ -44,7 +44,7 @@ def chromium() -> Iterator[Any]:
         running.close()
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def served(chromium: Any) -> Iterator[Server]:
     """A server with the model that ships."""
     from pyiseg.server import create_app
@@ -82,7 +82,7 @@ def user(visit: Callable[..., UserPage]) -> UserPage:
     return visit()
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def otter(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The otter, 600 x 400: it fits into a window pixel for pixel."""
     path = tmp_path_factory.mktemp("images") / "otter.png"
@@ -90,7 +90,7 @@ def otter(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A photo of 12 megapixels."""
     path = tmp_path_factory.mktemp("images") / "large.jpg"
