@@ -64,7 +64,7 @@ class Image:
                 own.flags.writeable = False
         view = self._model.view((pixels.shape[0], pixels.shape[1]))
         self._device, self._encoded = backend.encode(chosen, self._model, view, pixels, fall_back=device == "auto")
-        self._held_crops = HeldCrops(HELD_CROPS)  # of all sessions on it; `pyiseg.crops` uses it
+        self._held_crops = HeldCrops(HELD_CROPS)  # of all sessions on it; `pyiseg.crop_holder` uses it
 
     @property
     def rgb(self) -> npt.NDArray[np.uint8]:

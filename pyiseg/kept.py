@@ -120,6 +120,10 @@ class Kept:
         return any(patch.bounds.common(rect) for patch in self._patches)
 
 
+NOTHING = Kept()
+"""Where nothing is kept, it is this very object."""
+
+
 def nonzero_bounds(alpha: Alpha, rect: Rect, least: int = 1) -> Rect | None:
     """Return the smallest rectangle around what is selected; None where nothing is.
 

@@ -30,6 +30,8 @@ ROOMS = (
     "session_formats",
     "steps",
     "crops",
+    "crop_renderer",
+    "crop_holder",
     "crop",
     "image",
     "backend",
