@@ -139,10 +139,10 @@ def _info(options: argparse.Namespace) -> None:
     _say(f"folder   {model.folder}")
     _say(f"size     {sum(map(len, model.files.values())) / 1e6:.1f} MB")
     for key, value in model.training.items():
-        # A whole configuration is for programs, which find it in model.json.
+        # A whole configuration is for programs, which find it in model.json, and so is what is long.
         nested = isinstance(value, dict) and any(isinstance(inner, (dict, list)) for inner in value.values())
         shown = "see model.json" if nested else value if isinstance(value, str) else json.dumps(value)
-        _say(f"training {key}: {shown}")
+        _say(f"training {key}: {shown if len(shown) <= 80 else f'{shown[:80]}… (see model.json)'}")
 
 
 def _opened(options: argparse.Namespace, begin: Callable[[argparse.Namespace], Session]) -> Session:
