@@ -207,12 +207,19 @@ def test_exchanged_files_of_the_pair_are_named(pair: list[str], capsys: pytest.C
     assert "a decoder with the inputs image_embeddings, point_coords, point_labels" in error
 
 
-@pytest.mark.parametrize(("package", "option"), [("cv2", "--peers"), ("matplotlib", "--plot")])
+@pytest.mark.parametrize(("package", "option"), [("cv2", "--peers"), ("matplotlib", "--plot"), ("cv2", "--plot")])
 def test_what_an_option_needs(
     package: str, option: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setitem(sys.modules, package, None)
-    monkeypatch.delitem(sys.modules, "pyiseg.benchmark.grabcut", raising=False)
+    for importer in (
+        "benchmark.grabcut",
+        "benchmark.plots",
+        "evaluation.plots",
+        "evaluation.evaluate",
+        "evaluation.metrics",
+    ):
+        monkeypatch.delitem(sys.modules, f"pyiseg.{importer}", raising=False)
     assert cli.main(["benchmark", option, *(["b.png"] if option == "--plot" else [])]) == 2
     assert f"pyiseg benchmark {option} needs {package}: pip install 'pyiseg[evaluate]'" in capsys.readouterr().err
 
