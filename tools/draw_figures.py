@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import io
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -25,6 +24,8 @@ import pyiseg
 from pyiseg import _core
 from pyiseg.demo import CLICKS, PHOTO
 from pyiseg.drawing import draw_clicks, over_checkerboard
+from pyiseg.files import read_json
+from pyiseg.pil_images import open_image
 from tools.draw_diagrams import draw_network, draw_pipeline
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -39,7 +40,7 @@ def save(figure: Figure, path: Path, dpi: int = 130) -> None:
     """Write a figure as WebP, whole."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=dpi, facecolor="white")
-    image = Image.open(buffer).convert("RGB")
+    image = open_image(buffer, str(path)).convert("RGB")
     image.save(path, quality=88, method=6)
     if path.stat().st_size > _MOST:
         raise ValueError(f"{path} has {path.stat().st_size} bytes; draw it smaller, {_MOST} is the most")
@@ -175,7 +176,7 @@ def draw_accuracy(path: Path) -> None:
         figure = Figure(figsize=(9.2, 3.7), layout="constrained")
         left, right = figure.subplots(1, 2)
         for name, title, color in (("grabcut", "GrabCut", FOREGROUND), ("berkeley", "Berkeley", BACKGROUND)):
-            report = json.loads((ROOT / "benchmarks" / "results" / f"{name}.json").read_text())
+            report = read_json(ROOT / "benchmarks" / "results" / f"{name}.json")
             mean = report["summary"]["mean_iou"]
             count = np.arange(1, len(mean) + 1)
             runs = [run["ious"] for run in report["runs"]]

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import PIL.Image
+from pyiseg.pil_images import open_image
 
 WIDE: dict[str, Any] = {"viewport": {"width": 1280, "height": 800}}
 PHONE: dict[str, Any] = {
@@ -83,7 +83,7 @@ class Window:
     def save(self, path: Path) -> None:
         """Write what is seen, as a JPEG of good quality."""
         self.page.evaluate("() => new Promise((go) => requestAnimationFrame(() => requestAnimationFrame(go)))")
-        image = PIL.Image.open(io.BytesIO(self.page.screenshot())).convert("RGB")
+        image = open_image(io.BytesIO(self.page.screenshot()), str(path)).convert("RGB")
         image.save(path, quality=88, optimize=True, subsampling=0)
         size = path.stat().st_size
         print(f"{path}: {image.width} x {image.height}, {size} bytes")

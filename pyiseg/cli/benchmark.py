@@ -103,7 +103,8 @@ def _check_files(output: Path | None, plot: Path | None) -> None:
             raise ValueError(f"cannot write '{file}': it is to be a {suffix} file in a folder that exists")
     if plot is not None:
         with _extra("--plot"):
-            import pyiseg.benchmark.plots  # noqa: F401
+            import cv2  # noqa: F401  # what draws comes with the evaluation
+            import matplotlib  # noqa: F401
 
 
 def _peers(options: argparse.Namespace) -> list[Peer]:
