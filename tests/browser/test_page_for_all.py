@@ -139,6 +139,50 @@ def test_tab_reaches_everything_that_can_be_done(opened: UserPage) -> None:
         assert wanted in reached, wanted
 
 
+def test_single_keys_can_be_switched_off(opened: UserPage) -> None:
+    """WCAG 2.1.4: who speaks to a computer presses letters that are not meant."""
+    opened.press("?")
+    opened.page.get_by_label("Single letters and digits are shortcuts").uncheck()
+    opened.press("Escape")
+    opened.page.reload()
+    opened.shows("otter.png")
+    opened.page.locator("#stage").focus()
+    opened.press("x", "n", "v", "2")
+    assert opened.get("[pyiseg.page.tools.fg, pyiseg.page.tools.tool, pyiseg.page.view.mode]") == [
+        True,
+        "select",
+        "overlay",
+    ]
+    with opened.step():
+        opened.press("Enter")  # on the canvas it is no shortcut
+    assert opened.get("pyiseg.page.opened.objects.length") == 1
+    with opened.step():
+        opened.press("Control+z")
+    opened.press("?")
+    opened.page.get_by_label("Single letters and digits are shortcuts").check()
+    opened.press("Escape")
+    opened.press("x")
+    assert opened.get("pyiseg.page.tools.fg") is False
+
+
+def test_downloads_close_when_the_focus_leaves_them(opened: UserPage) -> None:
+    opened.press("d")
+    menu = opened.page.get_by_role("dialog", name="Downloads")
+    assert menu.is_visible()
+    opened.page.get_by_role("button", name="Open session…").focus()
+    opened.page.locator("#theme").focus()
+    assert menu.is_hidden()
+
+
+def test_space_does_not_stay_pressed(opened: UserPage) -> None:
+    opened.page.locator("#stage").focus()
+    opened.page.keyboard.down(" ")
+    assert opened.get("pyiseg.page.pointer.spaceHeld")
+    opened.page.locator("#theme").focus()  # where the key is let go
+    opened.get("dispatchEvent(new KeyboardEvent('keyup', { key: ' ' }))")
+    assert not opened.get("pyiseg.page.pointer.spaceHeld")
+
+
 def test_everything_has_a_name_and_each_label_once(opened: UserPage) -> None:
     opened.click(*OTTER)
     nameless = opened.page.evaluate(
@@ -248,6 +292,17 @@ def test_touch(phone: UserPage, session: pyiseg.Session) -> None:
     touch(phone, "touchEnd")
     assert abs(phone.place(300, 200)[1] - top - 30) < 6
     assert len(phone.prompts) == 3  # two fingers make no prompt
+
+
+def test_a_phone_zooms_with_one_finger_too(phone: UserPage) -> None:
+    """WCAG 2.5.1: nothing needs two fingers."""
+    scale = phone.get("pyiseg.page.view.scale")
+    phone.page.locator("#handle").tap()
+    phone.page.get_by_role("button", name="Zoom in").tap()
+    assert phone.get("pyiseg.page.view.scale") > 1.2 * scale
+    phone.page.get_by_role("button", name="Zoom out").tap()
+    assert phone.get("pyiseg.page.view.scale") == pytest.approx(scale)
+    assert phone.page.get_by_role("heading", level=1).inner_text() == "pyiseg"
 
 
 def test_a_phone_has_the_panel_as_a_sheet(phone: UserPage) -> None:

@@ -195,6 +195,12 @@ def test_alpha_as_png_and_of_nothing(client: Client, image: str) -> None:
     assert client.alpha(at, (7, 7, 7, 7)).shape == (0, 0)
 
 
+@pytest.mark.parametrize("key", ["name", "color"])
+def test_null_changes_nothing_unsaid(client: Client, image: str, key: str) -> None:
+    told = client.error(400, "PATCH", client.object(image), json={key: None})
+    assert told == f"{key} is null; leave it out, and it stays as it is"
+
+
 @pytest.mark.parametrize("index", [-4, 3, "0", None, True, 1.5])
 def test_removing_what_is_not_there(client: Client, image: str, index: Any) -> None:
     at = client.object(image)

@@ -77,7 +77,7 @@ export async function getAlpha(id, objectId, rect = undefined) {
 /** A file to download: {blob, name}. Without an object it is of all objects. */
 export async function download(id, objectId, query) {
   const response = await ask("GET", `${objectId ? object(id, objectId) : image(id)}/download`, { query });
-  const named = /filename\*?=(?:UTF-8'')?"?([^";]+)"?/i.exec(response.headers.get("Content-Disposition") ?? "");
+  const named = /filename\*=UTF-8''([^;]+)/i.exec(response.headers.get("Content-Disposition") ?? ""); // the other is ASCII
   return { blob: await response.blob(), name: named ? decodeURIComponent(named[1]) : null };
 }
 
