@@ -165,6 +165,30 @@ def test_single_keys_can_be_switched_off(opened: UserPage) -> None:
     assert opened.get("pyiseg.page.tools.fg") is False
 
 
+def test_the_focus_stays_where_something_was_taken_away(opened: UserPage) -> None:
+    for x in (300, 340, 380):
+        opened.click(x, 248)
+    opened.page.get_by_role("button", name="Take back: Click 2").focus()
+    for _ in range(3):
+        with opened.step():
+            opened.press("Enter")
+    assert opened.prompts == []
+    assert opened.get("document.activeElement.id") == "stage"
+    opened.page.get_by_role("button", name="Delete Object 1").focus()
+    opened.press("Enter")
+    opened.says("Deleted Object 1")
+    assert opened.get("document.activeElement.id") == "stage"
+
+
+def test_many_prompts_do_not_push_the_options_away(opened: UserPage) -> None:
+    with opened.step(25):
+        for x in range(25):
+            opened.page.mouse.click(*opened.place(200 + 8 * x, 248))
+    last = opened.page.get_by_role("button", name="Take back: Click 25").bounding_box()
+    options = opened.page.get_by_label("Preview while the pointer rests").bounding_box()
+    assert last["y"] + last["height"] < options["y"] < 780
+
+
 def test_downloads_close_when_the_focus_leaves_them(opened: UserPage) -> None:
     opened.press("d")
     menu = opened.page.get_by_role("dialog", name="Downloads")

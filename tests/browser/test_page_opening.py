@@ -185,3 +185,23 @@ def test_an_empty_file_is_not_sent(user: UserPage, tmp_path: Path) -> None:
     empty.touch()
     user.page.set_input_files("#file-input", empty)
     user.notes("“empty.jpg” is empty; choose another file.")
+
+
+def test_how_much_of_a_file_is_sent_is_told(user: UserPage, large: Path) -> None:
+    network = user.page.context.new_cdp_session(user.page)
+    network.send("Network.enable")
+    slow = {"offline": False, "latency": 20, "downloadThroughput": -1, "uploadThroughput": 300_000}
+    network.send("Network.emulateNetworkConditions", slow)
+    user.page.set_input_files("#file-input", large)
+    user.until(r"/Opening large.jpg, .* [1-9]\d? % sent/.test(document.getElementById('busy').textContent)")
+    assert user.get("getComputedStyle(document.getElementById('empty')).visibility") == "hidden"
+    user.shows("large.jpg")
+
+
+def test_a_server_that_is_not_there_is_told(user: UserPage, otter: Path) -> None:
+    user.expected = ("ERR_INTERNET_DISCONNECTED",)
+    user.page.context.set_offline(True)
+    user.page.set_input_files("#file-input", otter)
+    user.notes("“otter.png”: The server cannot be reached. Check that it runs, then try again.")
+    user.page.context.set_offline(False)
+    user.open(otter)

@@ -56,9 +56,10 @@ class Page {
     }
     if (file.size === 0) throw new api.ApiError("ValueError", `“${file.name}” is empty; choose another file.`);
     this.wanted = file;
-    await whileBusy(`Opening ${file.name}, ${megabytes(file.size)} …`, async () => {
+    await whileBusy(`Opening ${file.name}, ${megabytes(file.size)} …`, async (tell) => {
+      const progress = (share) => tell(share < 1 ? `${Math.floor(100 * share)} % sent` : "");
       const name = file.name || "image";
-      const answer = await api.openImage(file, name).catch((error) => {
+      const answer = await api.openImage(file, name, progress).catch((error) => {
         if (!error.message.includes(name)) error.message = `“${name}”: ${error.message}`;
         throw error;
       });

@@ -61,20 +61,24 @@ export async function attempt(work) {
 
 const working = []; // texts of all that takes its time now
 
-/** Cover the canvas while something takes its time. */
+/** Cover the canvas while something takes its time. The work is given a function that tells how far it is. */
 export async function whileBusy(text, work) {
   const busy = document.getElementById("busy");
   const show = () => {
     busy.hidden = working.length === 0;
-    busy.querySelector("p").textContent = working.at(-1) ?? "";
+    busy.querySelector("p").textContent = working.at(-1)?.text ?? "";
   };
-  working.push(text);
+  const own = { text };
+  working.push(own);
   show();
   live.textContent = text;
   try {
-    return await work();
+    return await work((further) => {
+      own.text = `${text} ${further}`;
+      show();
+    });
   } finally {
-    working.splice(working.indexOf(text), 1);
+    working.splice(working.indexOf(own), 1);
     show();
   }
 }
