@@ -348,7 +348,9 @@ def test_a_phone_has_the_panel_as_a_sheet(phone: UserPage) -> None:
 @pytest.mark.parametrize("width", [320, 390, 768, 1280])
 def test_nothing_reaches_out_of_the_window(visit: Callable[..., UserPage], otter: Path, width: int) -> None:
     user = visit(viewport={"width": width, "height": 844})
-    user.open(otter)
+    long_name = otter.with_name(f"{'photo of the river ' * 8}.png")
+    long_name.write_bytes(otter.read_bytes())
+    user.open(long_name)
     user.page.evaluate("pyiseg.page.actions.add()")
     user.says("Object 1 is new")
     user.page.evaluate("pyiseg.page.opened.change(pyiseg.page.opened.active, { name: 'Very long '.repeat(18) })")
@@ -366,6 +368,6 @@ def test_nothing_reaches_out_of_the_window(visit: Callable[..., UserPage], otter
     small = user.page.evaluate(
         """() => [...document.querySelectorAll(".tools button, .bar button")]
             .filter((element) => element.checkVisibility()).map((element) => element.getBoundingClientRect())
-            .filter(({ width, height }) => width < 24 || height < 24).length"""
+            .filter(({ width, height }) => width < 30 || height < 30).length"""
     )
-    assert small == 0  # WCAG 2.5.8
+    assert small == 0  # WCAG 2.5.8 asks for 24

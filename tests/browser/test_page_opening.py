@@ -195,6 +195,7 @@ def test_how_much_of_a_file_is_sent_is_told(user: UserPage, large: Path) -> None
     user.page.set_input_files("#file-input", large)
     user.until(r"/Opening large.jpg, .* [1-9]\d? % sent/.test(document.getElementById('busy').textContent)")
     assert user.get("getComputedStyle(document.getElementById('empty')).visibility") == "hidden"
+    assert user.page.text_content("#message").startswith("Opening large.jpg")
     user.shows("large.jpg")
 
 

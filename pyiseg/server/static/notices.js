@@ -71,7 +71,8 @@ export async function whileBusy(text, work) {
   const own = { text };
   working.push(own);
   show();
-  live.textContent = text;
+  const before = message.textContent;
+  say(text);
   try {
     return await work((further) => {
       own.text = `${text} ${further}`;
@@ -80,5 +81,6 @@ export async function whileBusy(text, work) {
   } finally {
     working.splice(working.indexOf(own), 1);
     show();
+    if (message.textContent === text) message.textContent = before; // it failed, as a notice says
   }
 }
