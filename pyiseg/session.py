@@ -216,12 +216,7 @@ class Session(SessionFormats):
         Returns:
             Alpha as it was before, bit for bit. A fresh array.
         """
-        with self._at_work():
-            now, before = self._history.steps, self._history.before
-            alpha = steps.matte(self._crops, before)
-            self._history.undo()
-            self._before = now
-            return alpha
+        return self._undo_and(self._matte_of)
 
     def redo(self) -> npt.NDArray[np.uint8]:
         """Do again what was undone last. With nothing undone since the last prompt, nothing happens.
@@ -229,12 +224,7 @@ class Session(SessionFormats):
         Returns:
             Alpha as it was after it, bit for bit. A fresh array.
         """
-        with self._at_work():
-            now, following = self._history.steps, self._history.following
-            alpha = steps.matte(self._crops, following)
-            self._history.redo()
-            self._before = now
-            return alpha
+        return self._redo_and(self._matte_of)
 
     @property
     def can_undo(self) -> bool:
@@ -261,18 +251,7 @@ class Session(SessionFormats):
             IndexError: There is no such prompt.
             pyiseg.ModelError, pyiseg.DeviceError: As for `click`.
         """
-        with self._at_work():
-            before = self._history.steps
-            count = len(before)
-            if isinstance(index, bool) or not isinstance(index, (int, np.integer)) or not -count <= index < count:
-                there = f"pass 0 to {count - 1}" if count else "the session has none"
-                raise IndexError(f"there is no prompt {index!r}: {there}")
-            place = int(index) % count
-            left = steps.without(self._crops, before, place)
-            alpha = steps.matte(self._crops, left)
-            self._history.add(left, removed=place)
-            self._before = before
-            return alpha
+        return self._remove_and(index, self._matte_of)
 
     def reset(self) -> npt.NDArray[np.uint8]:
         """Forget all prompts, also those that were undone. This cannot be undone.
@@ -280,11 +259,7 @@ class Session(SessionFormats):
         Returns:
             Alpha, all zeros. A fresh array.
         """
-        with self._at_work():
-            self._crops.release()  # first: it may fail, and then all is as it was
-            self._before = self._history.steps
-            self._history.clear()
-            return steps.matte(self._crops, ())
+        return self._reset_and(self._matte_of)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write what was done, undone steps too, to a small file that `load` opens again; without the image.
@@ -492,17 +467,52 @@ class Session(SessionFormats):
 
     def _add(self, prompt: Prompt) -> npt.NDArray[np.uint8]:
         """Make a prompt's step, and render it."""
-        return self._add_and(prompt, lambda made: steps.matte(self._crops, made))
+        return self._add_and(prompt, self._matte_of)
+
+    # What follows renders before it changes anything, so that nothing that goes wrong leaves a trace. `render` is given
+    # the steps that will be in force.
 
     def _add_and(self, prompt: Prompt, render: Callable[[Steps], Rendered]) -> Rendered:
         with self._at_work():
+            made = steps.after(self._crops, self._history.steps, prompt)
+            return self._go_on(made, render, lambda: self._history.add(made))
+
+    def _undo_and(self, render: Callable[[Steps], Rendered]) -> Rendered:
+        with self._at_work():
+            return self._go_on(self._history.before, render, self._history.undo)
+
+    def _redo_and(self, render: Callable[[Steps], Rendered]) -> Rendered:
+        with self._at_work():
+            return self._go_on(self._history.following, render, self._history.redo)
+
+    def _remove_and(self, index: int, render: Callable[[Steps], Rendered]) -> Rendered:
+        with self._at_work():
             before = self._history.steps
-            made = steps.after(self._crops, before, prompt)
-            rendered = render(made)
-            # Last, so that nothing that goes wrong above leaves a trace.
-            self._history.add(made)
-            self._before = before
-            return rendered
+            count = len(before)
+            if isinstance(index, bool) or not isinstance(index, (int, np.integer)) or not -count <= index < count:
+                there = f"pass 0 to {count - 1}" if count else "the session has none"
+                raise IndexError(f"there is no prompt {index!r}: {there}")
+            place = int(index) % count
+            left = steps.without(self._crops, before, place)
+            return self._go_on(left, render, lambda: self._history.add(left, removed=place))
+
+    def _reset_and(self, render: Callable[[Steps], Rendered]) -> Rendered:
+        def clear() -> None:
+            self._crops.release()  # first: it may fail, and then all is as it was
+            self._history.clear()
+
+        with self._at_work():
+            return self._go_on((), render, clear)
+
+    def _go_on(self, made: Steps, render: Callable[[Steps], Rendered], change: Callable[[], None]) -> Rendered:
+        before = self._history.steps
+        rendered = render(made)
+        change()
+        self._before = before
+        return rendered
+
+    def _matte_of(self, made: Steps) -> npt.NDArray[np.uint8]:
+        return steps.matte(self._crops, made)
 
     def _on_device(self, made: Steps) -> Array:
         last = made[-1] if made else None

@@ -1,4 +1,4 @@
-"""What other parts of the library ask of sessions and images and users need not: memory, and previews by rectangle."""
+"""What other parts of the library ask of sessions and images and users need not: memory, and rectangles of mattes."""
 
 from __future__ import annotations
 
@@ -70,6 +70,34 @@ def preview_changed(session: Session, prompt: prompts.Prompt) -> tuple[Rect, npt
         made = steps.after(crops, now, checked)
         rect = steps.changed(crops, now, made) or Rect(0, 0, 0, 0)
         return rect, steps.matte_in(crops, made, rect)
+
+
+def undo_changed(session: Session) -> Rect:
+    """Take back what was done last, as `pyiseg.Session.undo` does, without rendering the matte.
+
+    Returns:
+        Where alpha changed, as `pyiseg.Session.changed` is.
+    """
+    return session._undo_and(lambda made: _changed_by(session, made))
+
+
+def redo_changed(session: Session) -> Rect:
+    """Do again what was undone last, as `pyiseg.Session.redo` does; otherwise as `undo_changed`."""
+    return session._redo_and(lambda made: _changed_by(session, made))
+
+
+def remove_changed(session: Session, index: int) -> Rect:
+    """Take back any prompt, as `pyiseg.Session.remove` does; otherwise as `undo_changed`."""
+    return session._remove_and(index, lambda made: _changed_by(session, made))
+
+
+def reset_changed(session: Session) -> Rect:
+    """Forget all prompts, as `pyiseg.Session.reset` does; otherwise as `undo_changed`."""
+    return session._reset_and(lambda made: _changed_by(session, made))
+
+
+def _changed_by(session: Session, made: steps.Steps) -> Rect:
+    return steps.changed(session._crops, session._history.steps, made) or Rect(0, 0, 0, 0)
 
 
 def _step_nbytes(step: Step, before: Step | None) -> int:

@@ -21,6 +21,7 @@ from starlette.websockets import WebSocket
 import pyiseg
 from pyiseg import backend, images
 from pyiseg.model import Model, load_model
+from pyiseg.paths import shown
 from pyiseg.server import opening, pages
 from pyiseg.server.downloads import Downloads
 from pyiseg.server.errors import response_to
@@ -177,6 +178,13 @@ def _listed(name: str, values: Iterable[str]) -> list[str]:
 
 
 async def _http_error(request: Request, error: Exception) -> Response:
+    """Say of a path or method that is none what there is instead."""
+    if isinstance(error, HTTPException) and error.status_code == 404:
+        where = f"there is nothing at {shown(request.url.path)}; openapi.json lists what there is"
+        error = HTTPException(404, where, error.headers)
+    elif isinstance(error, HTTPException) and error.status_code == 405:
+        known = (error.headers or {}).get("Allow", "")
+        error = HTTPException(405, f"{request.method} is not taken here; send {known}", error.headers)
     return response_to(error)
 
 

@@ -188,7 +188,7 @@ def number_of(query: Mapping[str, str], name: str, default: float, low: float, h
     except ValueError:
         value = float("nan")
     if not low <= value <= high:
-        raise ValueError(f"{name} is {shortened(text)}; pass a number from {low:g} to {high:g}")
+        raise ValueError(f"{name} is {shortened(text)}; pass a number from {low:.10g} to {high:.10g}")
     return value
 
 

@@ -187,7 +187,8 @@ def matte(kind: str, alpha: npt.NDArray[np.uint8]) -> File:
     """Return a matte as a file."""
     from pyiseg import formats
 
-    return formats.matte_png(alpha, bits=16 if kind == "matte16-png" else 8), "image/png", "-matte.png"
+    bits, end = (16, "-matte16.png") if kind == "matte16-png" else (8, "-matte.png")
+    return formats.matte_png(alpha, bits=bits), "image/png", end
 
 
 def label_map(objects: list[Object]) -> File:

@@ -25,6 +25,8 @@ from pyiseg.server.work import in_opening_thread, in_thread
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
+MOST_SIDE = 1_000_000
+"""Of pixels that are asked for."""
 PIXEL_FORMATS = ("jpeg", "webp", "png")
 _SAVED: dict[str, dict[str, int]] = {
     "jpeg": {"quality": 92},
@@ -110,7 +112,7 @@ class Api:
         with self.store.use(request.path_params["image"]) as entry:
             default = "webp" if entry.image.rgba is not None else "jpeg"
             kind = bodies.one_of(query, "format", PIXEL_FORMATS, default)
-            max_side = int(bodies.number_of(query, "max_side", max(entry.image.shape), 1, 1_000_000))
+            max_side = int(bodies.number_of(query, "max_side", max(entry.image.shape), 1, MOST_SIDE))
             content = await in_thread(encoded_pixels, entry.image, kind, max_side)
         return Response(content, media_type=f"image/{kind}")
 
@@ -148,6 +150,9 @@ class Api:
             changes = await bodies.read_json(request)
             made = entry.object(request.path_params["object"])
             _check_keys(changes, ("name", "color"))
+            for key, value in changes.items():
+                if value is None:
+                    raise ValueError(f"{key} is null; leave it out, and it stays as it is")
             name, color = (
                 bodies.name_of(changes.get("name"), made.name),
                 bodies.color_of(changes.get("color"), made.color),

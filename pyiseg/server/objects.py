@@ -30,8 +30,8 @@ EMPTY = Rect(0, 0, 0, 0)
 COLORS = ("#3a86ff", "#ff006e", "#ffbe0b", "#38b000", "#8338ec", "#fb5607", "#00b4d8", "#9d4edd")
 """Of objects that are not given one, in turn."""
 
-Action = Callable[[pyiseg.Session], "npt.NDArray[np.uint8] | Rect"]
-"""Does something with a session, and returns its whole new alpha, or where that changed."""
+Action = Callable[[pyiseg.Session], Rect]
+"""Does something with a session, and returns where its alpha changed."""
 
 
 @dataclass(frozen=True)
@@ -118,19 +118,19 @@ class Object:
     def remove(self, index: Any) -> Outcome:
         """Take back any prompt."""
         self._check_room()
-        return self._step(lambda session: session.remove(index))
+        return self._step(lambda session: session_parts.remove_changed(session, index))
 
     def undo(self) -> Outcome:
         """Take back what was done last."""
-        return self._step(pyiseg.Session.undo)
+        return self._step(session_parts.undo_changed)
 
     def redo(self) -> Outcome:
         """Do again what was undone last."""
-        return self._step(pyiseg.Session.redo)
+        return self._step(session_parts.redo_changed)
 
     def reset(self) -> Outcome:
         """Forget all prompts."""
-        return self._step(pyiseg.Session.reset)
+        return self._step(session_parts.reset_changed)
 
     def preview(self, prompt: Prompt) -> Outcome:
         """Return what a click would change, and change nothing."""
@@ -184,13 +184,14 @@ class Object:
     def _step(self, action: Action) -> Outcome:
         start = time.perf_counter()
         session, before = self._session, self._bounds
-        made = action(session)
+        changed = action(session)
         self.version += 1  # also where the rest fails: clients then see that they missed something
-        changed = made if isinstance(made, Rect) else session.changed
         # Outside of what changed and of the old bounds alpha is 0.
-        looked_at = changed if before is None else before if changed == EMPTY else before.union(changed)
-        alpha = session.alpha_in(looked_at) if isinstance(made, Rect) else made[looked_at.slices]
-        self._bounds = None if alpha.size == 0 else nonzero_bounds(alpha, looked_at)
+        kept = changed == EMPTY or (before is not None and _holds(before, changed))
+        looked_at = changed if kept or before is None else before.union(changed)
+        alpha = session.alpha_in(looked_at)
+        if not kept:
+            self._bounds = nonzero_bounds(alpha, looked_at)
         packed = b"" if changed == EMPTY else _packed(alpha[changed.within(looked_at).slices])
         self._remember()
         return Outcome(changed, packed, _milliseconds(start))
@@ -222,6 +223,16 @@ class Object:
                     f"the scribbles of this object would have {points} points, more than the {limits.max_points} they "
                     "may: draw with fewer",
                 )
+
+
+def _holds(bounds: Rect, changed: Rect) -> bool:
+    """Whether what changed touches none of the sides of the bounds from inside, so that they stay."""
+    return (
+        bounds.top < changed.top
+        and bounds.left < changed.left
+        and changed.bottom < bounds.bottom
+        and changed.right < bounds.right
+    )
 
 
 def loaded(saved: bytes, image: pyiseg.Image) -> pyiseg.Session:

@@ -7,7 +7,7 @@ from typing import Any
 import pyiseg
 from pyiseg import foreground
 from pyiseg.server.downloads import IMAGE_FORMATS, OBJECT_FORMATS, SEGMENTATIONS
-from pyiseg.server.http import PIXEL_FORMATS
+from pyiseg.server.http import MOST_SIDE, PIXEL_FORMATS
 from pyiseg.server.limits import Limits
 from pyiseg.server.schemas import SCHEMAS, ref
 
@@ -86,7 +86,11 @@ def _operations(limits: Limits) -> list[tuple[str, str, dict[str, Any]]]:
                 "The image as the library sees it",
                 {200: {f"image/{kind}": {} for kind in PIXEL_FORMATS}},
                 [
-                    _query("max_side", {"type": "integer", "minimum": 1}, "Shrink it to this long side"),
+                    _query(
+                        "max_side",
+                        {"type": "integer", "minimum": 1, "maximum": MOST_SIDE},
+                        "Shrink it to this long side",
+                    ),
                     _query("format", {"enum": list(PIXEL_FORMATS)}, "JPEG, or WebP where it is transparent, without"),
                 ],
                 errors=(404,),

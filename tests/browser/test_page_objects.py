@@ -147,6 +147,13 @@ def test_downloads_of_an_object(two: UserPage, sessions: list[pyiseg.Session]) -
     assert json.loads(content)["annotations"]
 
 
+def test_a_downloaded_file_has_the_objects_own_name(two: UserPage) -> None:
+    two.get("pyiseg.page.opened.change(pyiseg.page.opened.active, { name: 'Ölkännchen 猫' })")
+    two.page.get_by_label("Name of Ölkännchen 猫").wait_for()
+    names = [download(two, "This object", kind)[0] for kind in ("Matte, PNG", "Matte, 16-bit PNG")]
+    assert names == ["otter-Ölkännchen 猫-matte.png", "otter-Ölkännchen 猫-matte16.png"]
+
+
 def test_downloads_of_all_objects(two: UserPage, sessions: list[pyiseg.Session]) -> None:
     _, content = download(two, "All objects", "Label map, PNG")
     assert np.array_equal(decoded(content), pyiseg.label_map(sessions))
@@ -180,5 +187,6 @@ def test_what_is_no_session(opened: UserPage, tmp_path: Path) -> None:
         wrong.write_text(content)
         opened.page.set_input_files("#session-input", wrong)
         opened.page.get_by_role("alert").wait_for()
+        assert "“wrong.json”" in opened.notices[-1]
         opened.page.get_by_role("button", name="Dismiss this notice").last.click()
         opened.until("pyiseg.page.opened.objects.length === 0")

@@ -156,3 +156,53 @@ def test_12_megapixels_only_the_changed_rectangle_travels(user: UserPage, large:
         seen = rows.size / 4 ** user.get("pyiseg.page.view.level")
         assert user.get("pyiseg.page.view.tiles.painted") - painted < 1.1 * seen + 20_000
     assert np.array_equal(user.alpha(), session.alpha)
+
+
+def test_back_and_forward_between_images(user: UserPage, otter: Path, session: pyiseg.Session) -> None:
+    user.open(otter)
+    user.click(340, 248)
+    user.page.get_by_role("button", name="Open", exact=True).focus()
+    user.get("document.getElementById('example').click()")
+    user.shows("otter.jpg")
+    user.page.go_back()
+    user.shows("otter.png")
+    user.says("Opened otter.png")
+    assert np.array_equal(user.alpha(), session.click(340, 248))
+    user.page.go_forward()
+    user.shows("otter.jpg")
+
+
+def test_of_two_files_the_last_is_shown(user: UserPage, large: Path, otter: Path) -> None:
+    user.page.set_input_files("#file-input", large)
+    user.page.set_input_files("#file-input", otter)
+    user.until("pyiseg.page.opened && document.getElementById('busy').hidden")  # both have come
+    user.shows("otter.png")
+    assert user.get("pyiseg.page.view.photo.width") == 600
+
+
+def test_an_empty_file_is_not_sent(user: UserPage, tmp_path: Path) -> None:
+    empty = tmp_path / "empty.jpg"
+    empty.touch()
+    user.page.set_input_files("#file-input", empty)
+    user.notes("“empty.jpg” is empty; choose another file.")
+
+
+def test_how_much_of_a_file_is_sent_is_told(user: UserPage, large: Path) -> None:
+    network = user.page.context.new_cdp_session(user.page)
+    network.send("Network.enable")
+    slow = {"offline": False, "latency": 20, "downloadThroughput": -1, "uploadThroughput": 300_000}
+    network.send("Network.emulateNetworkConditions", slow)
+    user.page.set_input_files("#file-input", large)
+    user.until(r"/Opening large.jpg, .* [1-9]\d? % sent/.test(document.getElementById('busy').textContent)")
+    assert user.get("getComputedStyle(document.getElementById('empty')).visibility") == "hidden"
+    assert user.page.text_content("#message").startswith("Opening large.jpg")
+    user.shows("large.jpg")
+
+
+def test_a_server_that_is_not_there_is_told(user: UserPage, otter: Path) -> None:
+    user.expected = ("ERR_INTERNET_DISCONNECTED",)
+    user.page.context.set_offline(True)
+    user.page.set_input_files("#file-input", otter)
+    user.notes("“otter.png”: The server cannot be reached. Check that it runs, then try again.")
+    user.page.context.set_offline(False)
+    user.open(otter)

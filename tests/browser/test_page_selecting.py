@@ -195,3 +195,15 @@ def test_a_preview_changes_nothing(opened: UserPage, session: pyiseg.Session) ->
     opened.until("pyiseg.page.marks.previewed || !pyiseg.page.tools.preview")  # switched off on a slow machine
     assert np.array_equal(opened.alpha(), session.click(*OTTER))
     assert len(opened.prompts) == 1
+
+
+def test_a_preview_is_of_the_click_that_would_be_made(opened: UserPage) -> None:
+    opened.click(*OTTER)
+    opened.page.get_by_label("Only what is connected").check()
+    opened.page.get_by_label("Preview while the pointer rests").check()
+    opened.get(
+        "(window.asked = [], pyiseg.page.opened.socket.request = async (m) => { asked.push(m); return null; }, 0)"
+    )
+    opened.page.mouse.move(*opened.place(*STONE))
+    opened.until("window.asked.length > 0")
+    assert opened.get("Object.keys(window.asked.at(-1).preview)") == ["local"]

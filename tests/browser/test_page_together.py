@@ -72,7 +72,10 @@ def test_a_mask_of_another_tab_is_seen(visit: Callable[..., UserPage], otter: Pa
     assert np.array_equal(first.alpha(), mask)
 
 
-def test_an_image_that_the_server_let_go_is_opened_again(
+RESTS = "It is opened again when you go on"
+
+
+def test_an_image_that_the_server_let_go_is_opened_again_when_it_is_used(
     visit: Callable[..., UserPage], otter: Path, session: pyiseg.Session
 ) -> None:
     user = visit()
@@ -80,14 +83,90 @@ def test_an_image_that_the_server_let_go_is_opened_again(
     user.open(otter)
     session.click(*OTTER)
     user.click(*OTTER)
-    before = user.get("pyiseg.page.opened.id")
+    user.page.get_by_role("button", name="New", exact=True).click()
+    user.says("Object 2 is new")
+    user.click(*STONE)
+    user.press("[")
+    user.says("Object 1 is active")
+    user.get("pyiseg.page.view.zoom(1.1)")
+    before, scale = user.get("[pyiseg.page.opened.id, pyiseg.page.view.scale]")
     user.page.request.delete(f"{user.url}api/images/{before}")
-    user.until(f"pyiseg.page.opened.id !== '{before}'")
-    user.notes("The server had let this image go. It was opened again")
-    user.shows("otter.png")
-    expected = session.click(*STONE, fg=False)
-    user.click(*STONE, button="right")
-    assert np.array_equal(user.alpha(), expected)
+    user.notes(RESTS)
+    assert user.get("document.getElementById('light').dataset.state") == "idle"
+    assert user.get("pyiseg.page.opened.id") == before
+    user.click(*STONE, button="right")  # it is done on what is opened again, on the object that was active
+    assert user.get("pyiseg.page.opened.id") != before
+    user.notes("It was opened again")
+    assert RESTS not in "".join(user.notices)
+    assert user.get("pyiseg.page.opened.active.name") == "Object 1"
+    assert np.array_equal(user.alpha(), session.click(*STONE, fg=False))
+    assert user.get("pyiseg.page.view.scale") == scale
+
+
+def test_two_people_under_a_small_memory_limit_do_not_drive_each_other_out(
+    visit: Callable[..., UserPage], chromium: Any, otter: Path, session: pyiseg.Session
+) -> None:
+    from pyiseg.server import create_app
+
+    server = Server(create_app(memory_limit=10_500_000))  # one with its object holds 7 MB, and opening takes 2.4 MB
+    try:
+        people = [visit(url=server.url) for _ in range(2)]
+        for user in people:
+            user.expected = CUT
+            user.open(otter)
+            user.click(*OTTER)
+        first, second = people
+        first.notes(RESTS)
+        image = second.get("pyiseg.page.opened.id")
+        second.page.wait_for_timeout(500)  # a page that took its place back would have done it
+        assert second.get("pyiseg.page.opened.socket.isOpen")
+        first.click(*STONE, button="right")
+        second.notes(RESTS)
+        session.click(*OTTER)
+        assert np.array_equal(first.alpha(), session.click(*STONE, fg=False))
+        assert second.get("pyiseg.page.opened.id") == image
+        second.click(*STONE, button="right")
+        assert np.array_equal(second.alpha(), first.alpha())
+    finally:
+        server.stop()
+
+
+def test_windows_on_an_image_that_left_meet_again(visit: Callable[..., UserPage], otter: Path) -> None:
+    first = visit()
+    first.expected = CUT
+    first.open(otter)
+    first.click(*OTTER)
+    first.until("pyiseg.page.kept > 0")
+    second = visit(path=first.get("location.hash"), context=first.page.context)
+    second.expected = CUT
+    second.shows("otter.png")
+    first.page.request.delete(f"{first.url}api/images/{first.get('pyiseg.page.opened.id')}")
+    second.notes(RESTS)
+    first.notes(RESTS)
+    second.click(*STONE, button="right")  # it has no file of its own: the browser keeps the first one's
+    second.notes("It was opened again")
+    first.press("Escape")
+    first.notes("Another window has opened it again")
+    first.shows("otter.png")
+    first.until(CAUGHT_UP)
+    assert first.get("location.hash") == second.get("location.hash")
+    assert np.array_equal(first.alpha(), second.alpha())
+
+
+def test_why_a_server_refuses_a_connection_is_told(visit: Callable[..., UserPage], otter: Path) -> None:
+    from pyiseg.server import create_app
+
+    server = Server(create_app(max_sockets=1))
+    try:
+        first = visit(url=server.url)
+        first.open(otter)
+        second = visit(url=server.url, path=first.get("location.hash"))
+        second.notes("1 sockets are open, as many as this server takes")
+        first.page.close()
+        second.notes("Connected to the server again")
+        assert second.page.get_by_role("alert").count() == 0  # what was wrong is over
+    finally:
+        server.stop()
 
 
 def test_a_server_that_comes_back(
@@ -116,6 +195,7 @@ def test_a_server_that_comes_back(
     try:
         user.notes("The server had let this image go. It was opened again")
         user.shows("otter.png")
+        user.until("![...document.querySelectorAll('.notice')].some((notice) => notice.role === 'alert')")
         assert np.array_equal(user.alpha(), expected)
         assert [next(iter(prompt)) for prompt in user.prompts] == ["mask", "click"]
     finally:

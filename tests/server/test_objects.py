@@ -71,6 +71,35 @@ def test_undo_redo_remove_and_reset(client: Client, image: str, toy: Path) -> No
     assert client.expect(200, "POST", f"{at}/undo")["changed"] == [0, 0, 0, 0]
 
 
+def test_no_step_renders_more_than_where_it_changed(
+    client: Client, image: str, toy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of 12 megapixels an undo would otherwise take as long as all of them."""
+    at, session = client.object(image), Session(PHOTO, model=toy)
+    wanted = {"reset": session.alpha}
+    steps: list[tuple[str, Any]] = [("prompts", {"box": [10, 10, 70, 50]}), ("prompts", {"local": [50, 30, False]})]
+    session.box(10, 10, 70, 50)
+    wanted["box"], wanted["local"] = session.alpha, session.click(50, 30, False, local=True)
+    wanted["removed"] = session.remove(0)
+    steps += [("undo", None), ("redo", None), ("remove", {"index": 0}), ("undo", None), ("reset", None)]
+    results = ("box", "local", "box", "local", "removed", "local", "reset")
+
+    def whole(*_: Any) -> None:
+        raise AssertionError("the whole matte was rendered")
+
+    monkeypatch.setattr("pyiseg.steps.matte", whole)
+    for (what, body), result in zip(steps, results, strict=True):
+        step = client.expect(200, "POST", f"{at}/{what}", **({} if body is None else {"json": body}))
+        np.testing.assert_array_equal(client.alpha(at), wanted[result])
+        assert step["bounds"] == bounds_of(wanted[result]), what
+
+
+def bounds_of(alpha: Any) -> list[int] | None:
+    """Where alpha is not 0."""
+    rows, columns = np.flatnonzero(alpha.any(1)), np.flatnonzero(alpha.any(0))
+    return [int(rows[0]), int(columns[0]), int(rows[-1]) + 1, int(columns[-1]) + 1] if rows.size else None
+
+
 def test_an_object_begins_with_a_mask(client: Client, image: str, toy: Path) -> None:
     mask = np.zeros((HEIGHT, WIDTH), np.uint8)
     mask[10:30, 20:50] = 255
@@ -166,6 +195,12 @@ def test_alpha_as_png_and_of_nothing(client: Client, image: str) -> None:
     assert client.alpha(at, (7, 7, 7, 7)).shape == (0, 0)
 
 
+@pytest.mark.parametrize("key", ["name", "color"])
+def test_null_changes_nothing_unsaid(client: Client, image: str, key: str) -> None:
+    told = client.error(400, "PATCH", client.object(image), json={key: None})
+    assert told == f"{key} is null; leave it out, and it stays as it is"
+
+
 @pytest.mark.parametrize("index", [-4, 3, "0", None, True, 1.5])
 def test_removing_what_is_not_there(client: Client, image: str, index: Any) -> None:
     at = client.object(image)
@@ -195,7 +230,7 @@ def test_an_unexpected_error_tells_nothing_of_the_server(
         raise RuntimeError("in /home/someone/secret.py")
 
     at = client.object(image)
-    monkeypatch.setattr(Session, "undo", fails)
+    monkeypatch.setattr("pyiseg.session_parts.undo_changed", fails)
     found = client.expect(500, "POST", f"{at}/undo")
     assert found["error"]["type"] == "InternalError"
     assert "secret" not in str(found)

@@ -103,3 +103,25 @@ def test_answers_are_as_described(client: Client) -> None:
     check(client, "DELETE", image, 204)
     check(client, "DELETE", image, 404)
     check(client, "GET", "/api/info", 403, headers={"Host": "evil.example"})
+
+
+def test_paths_and_methods_that_are_none_are_told(client: Client) -> None:
+    told = client.error(404, "GET", "/api/image")
+    assert told == "there is nothing at '/api/image'; openapi.json lists what there is"
+    answer = client.put("/api/images")
+    assert answer.status_code == 405
+    assert answer.headers["allow"] == "POST"
+    assert answer.json()["error"] == {"type": "HTTPError", "message": "PUT is not taken here; send POST"}
+
+
+def test_what_is_described_is_what_is_refused(client: Client) -> None:
+    described = client.expect(200, "GET", "/openapi.json")
+    [most] = [
+        parameter["schema"]["maximum"]
+        for parameter in described["paths"]["/api/images/{image}/pixels"]["get"]["parameters"]
+        if parameter["name"] == "max_side"
+    ]
+    at = client.open(PHOTO)
+    client.expect(200, "GET", f"{at}/pixels?max_side={most}")
+    told = client.error(400, "GET", f"{at}/pixels?max_side={most + 1}")
+    assert told == f"max_side is '{most + 1}'; pass a number from 1 to {most}"

@@ -67,7 +67,7 @@ def test_what_can_never_fit_is_refused(toy: Path) -> None:
 
 def test_an_image_in_use_stays_and_another_has_to_wait(toy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     working, go_on = threading.Event(), threading.Event()
-    undo = Session.undo
+    undo = session_parts.undo_changed
 
     def slow(session: Session) -> Any:
         working.set()
@@ -79,7 +79,7 @@ def test_an_image_in_use_stays_and_another_has_to_wait(toy: Path, monkeypatch: p
         image = client.open(PHOTOS[0])
         at = client.object(image)
         client.expect(200, "POST", f"{at}/prompts", json={"click": [20, 20, True]})
-        monkeypatch.setattr(Session, "undo", slow)
+        monkeypatch.setattr(session_parts, "undo_changed", slow)
         found: list[Any] = []
         thread = threading.Thread(target=lambda: found.append(client.post(f"{at}/undo")))
         thread.start()
@@ -96,7 +96,7 @@ def test_an_image_in_use_stays_and_another_has_to_wait(toy: Path, monkeypatch: p
 
 def test_closing_an_image_in_use_waits_for_the_request(toy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     working, go_on = threading.Event(), threading.Event()
-    undo = Session.undo
+    undo = session_parts.undo_changed
 
     def slow(session: Session) -> Any:
         working.set()
@@ -106,7 +106,7 @@ def test_closing_an_image_in_use_waits_for_the_request(toy: Path, monkeypatch: p
     with running(create_app(model=toy)) as client:
         image = client.open(PHOTOS[0])
         at = client.object(image)
-        monkeypatch.setattr(Session, "undo", slow)
+        monkeypatch.setattr(session_parts, "undo_changed", slow)
         found: list[Any] = []
         thread = threading.Thread(target=lambda: found.append(client.post(f"{at}/undo")))
         thread.start()
@@ -211,7 +211,7 @@ def test_no_more_uploads_at_once_than_told(toy: Path, monkeypatch: pytest.Monkey
 
 def test_work_on_one_object_holds_up_no_other(toy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     working, go_on = threading.Event(), threading.Event()
-    undo = Session.undo
+    undo = session_parts.undo_changed
 
     def slow(session: Session) -> Any:
         working.set()
@@ -223,7 +223,7 @@ def test_work_on_one_object_holds_up_no_other(toy: Path, monkeypatch: pytest.Mon
         image = client.open(PHOTO)
         one, other = client.object(image), client.object(image)
         client.expect(200, "POST", f"{one}/prompts", json={"click": [20, 20, True]})
-        monkeypatch.setattr(Session, "undo", slow)
+        monkeypatch.setattr(session_parts, "undo_changed", slow)
         found: list[Any] = []
         asked = [
             threading.Thread(target=lambda: found.append(client.expect(200, "POST", f"{one}/undo"))),

@@ -115,7 +115,10 @@ export class Actions {
 
   add(mask = undefined) {
     return this.#run(async (opened) => {
-      const object = await opened.add({ mask });
+      const object = await opened.add({ mask }).catch((error) => {
+        if (mask && !error.isGone) error.message = `“${mask.name}”: ${error.message}`;
+        throw error;
+      });
       object.mask = mask; // to make it again with
       say(mask ? `${object.name} begins with the mask ${mask.name}; ${percent(object.matte.share)} of the image selected` : `${object.name} is new; click to select`);
     });
@@ -150,9 +153,8 @@ export class Actions {
     if (!pixel || !tools.preview || this.previewing || !this.#opened?.active) return;
     this.previewing = true;
     try {
-      const [prompt] = Object.values(tools.click(...pixel));
       const { active } = this.#opened;
-      const answer = await this.#opened.preview(prompt);
+      const answer = await this.#opened.preview(tools.click(...pixel));
       if (answer && this.lastHover === pixel && answer.preview.version === active.shown) {
         marks.preview({ rect: answer.preview.changed, values: answer.values }, active.matte);
       }

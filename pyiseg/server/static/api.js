@@ -21,6 +21,8 @@ export function socketUrl(imageId) {
   return url;
 }
 
+const unreachable = () => new ApiError("ConnectionError", "The server cannot be reached. Check that it runs, then try again.");
+
 async function ask(method, path, { query = {}, body = undefined, type = undefined } = {}) {
   const url = new URL(path, BASE);
   for (const [key, value] of Object.entries(query)) if (value !== undefined) url.searchParams.set(key, value);
@@ -28,19 +30,36 @@ async function ask(method, path, { query = {}, body = undefined, type = undefine
   try {
     response = await fetch(url, { method, body, headers: type ? { "Content-Type": type } : {} });
   } catch {
-    throw new ApiError("ConnectionError", "The server cannot be reached. Check that it runs, then try again.");
+    throw unreachable();
   }
-  if (response.ok) return response;
+  if (!response.ok) throw answered(response, await response.text());
+  return response;
+}
+
+/** The error that an answer tells. */
+function answered({ status, statusText }, text) {
   let error = {};
   try {
-    ({ error } = await response.json());
+    ({ error } = JSON.parse(text));
   } catch {
     // A proxy between us may answer in its own way.
   }
-  throw new ApiError(
-    error?.type ?? "HTTPError", error?.message ?? `The server answered ${response.status} ${response.statusText}`.trim(),
-    response.status,
-  );
+  return new ApiError(error?.type ?? "HTTPError", error?.message ?? `The server answered ${status} ${statusText}`.trim(), status);
+}
+
+/** Post a large file; `progress` is told the share that is sent, which fetch does not know. */
+function upload(path, query, file, progress) {
+  const url = new URL(path, BASE);
+  for (const [key, value] of Object.entries(query)) url.searchParams.set(key, value);
+  const request = new XMLHttpRequest();
+  request.open("POST", url);
+  request.setRequestHeader("Content-Type", "application/octet-stream");
+  request.upload.addEventListener("progress", ({ loaded, total }) => progress(total ? loaded / total : 1));
+  return new Promise((resolve, reject) => {
+    request.onload = () => (request.status < 300 ? resolve(JSON.parse(request.responseText)) : reject(answered(request, request.responseText)));
+    request.onerror = request.onabort = () => reject(unreachable());
+    request.send(file);
+  });
 }
 
 const json = async (...asked) => (await ask(...asked)).json();
@@ -50,8 +69,7 @@ const object = (id, objectId) => `${image(id)}/objects/${encodeURIComponent(obje
 
 export const getInfo = () => json("GET", "info");
 export const getExample = async () => new File([await (await ask("GET", "../static/otter.jpg")).blob()], "otter.jpg");
-export const openImage = (file, name) =>
-  json("POST", "images", { query: { name }, body: file, type: "application/octet-stream" });
+export const openImage = (file, name, progress = () => {}) => upload("images", { name }, file, progress);
 export const getImage = (id) => json("GET", image(id));
 export const getPixels = async (id, longestSide) =>
   (await ask("GET", `${image(id)}/pixels`, { query: { max_side: longestSide } })).blob();
@@ -77,7 +95,7 @@ export async function getAlpha(id, objectId, rect = undefined) {
 /** A file to download: {blob, name}. Without an object it is of all objects. */
 export async function download(id, objectId, query) {
   const response = await ask("GET", `${objectId ? object(id, objectId) : image(id)}/download`, { query });
-  const named = /filename\*?=(?:UTF-8'')?"?([^";]+)"?/i.exec(response.headers.get("Content-Disposition") ?? "");
+  const named = /filename\*=UTF-8''([^;]+)/i.exec(response.headers.get("Content-Disposition") ?? ""); // the other is ASCII
   return { blob: await response.blob(), name: named ? decodeURIComponent(named[1]) : null };
 }
 

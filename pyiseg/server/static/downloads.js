@@ -27,6 +27,9 @@ export class Downloads {
     addEventListener("pointerdown", ({ target }) => {
       if (!this.menu.contains(target) && !this.button.contains(target)) this.toggle(false);
     });
+    this.menu.addEventListener("focusout", ({ relatedTarget: to }) => {
+      if (to && to !== this.button && !this.menu.contains(to)) this.toggle(false);
+    });
     this.menu.addEventListener("keydown", (event) => {
       if (event.key !== "Escape") return;
       this.toggle(false);

@@ -44,10 +44,12 @@ export async function keepFile(record) {
   await quietly(async () => {
     await store("files", "readwrite", (files) => files.put({ ...record, at: Date.now() }));
     const all = await store("work", "readonly", (works) => works.getAll());
-    const files = await store("files", "readonly", (kept) => kept.getAllKeys());
+    const files = await store("files", "readonly", (kept) => kept.getAll());
     const times = new Map(all.map(({ id, at }) => [id, at]));
-    const old = files.filter((id) => id !== record.id).sort((a, b) => (times.get(b) ?? 0) - (times.get(a) ?? 0));
-    for (const id of old.slice(MOST - 1)) await forget(id);
+    const lastUsed = ({ id, at }) => Math.max(times.get(id) ?? 0, at);
+    const old = files.filter(({ id }) => id !== record.id).sort((a, b) => lastUsed(b) - lastUsed(a));
+    const moved = old.filter(({ movedTo }) => movedTo);
+    for (const { id } of [...old.filter(({ movedTo }) => !movedTo).slice(MOST - 1), ...moved.slice(10 * MOST)]) await forget(id);
   });
 }
 
@@ -59,15 +61,41 @@ export async function keepWork(id, objects) {
 
 /** What is kept of an image, or null if its file is not. */
 export async function recall(id) {
-  if (held.get(id)?.file) return { objects: [], ...held.get(id) };
   const file = await quietly(() => store("files", "readonly", (files) => files.get(id)));
+  if (file?.movedTo) return { movedTo: file.movedTo, file: held.get(id)?.file };
+  if (held.get(id)?.file) return { objects: [], ...held.get(id) };
   if (!file) return null;
   const work = await quietly(() => store("work", "readonly", (works) => works.get(id)));
   return { ...file, objects: work?.objects ?? [] };
 }
 
-export async function forget(id) {
+/** An image was opened again, and has another id now: other windows find it there. */
+export async function move(id, movedTo) {
+  held.delete(id);
+  await quietly(() => store("files", "readwrite", (files) => files.put({ id, movedTo, at: Date.now() })));
+  await quietly(() => store("work", "readwrite", (works) => works.delete(id)));
+}
+
+async function forget(id) {
   held.delete(id);
   await quietly(() => store("files", "readwrite", (files) => files.delete(id)));
   await quietly(() => store("work", "readwrite", (works) => works.delete(id)));
+}
+
+/** A setting of the user, a text, or null. */
+export function recallSetting(name) {
+  try {
+    return localStorage.getItem(`pyiseg-${name}`);
+  } catch {
+    return null; // storage may be forbidden; then the setting lasts as long as the page
+  }
+}
+
+export function keepSetting(name, value) {
+  try {
+    if (value === null) localStorage.removeItem(`pyiseg-${name}`);
+    else localStorage.setItem(`pyiseg-${name}`, value);
+  } catch {
+    // As above.
+  }
 }

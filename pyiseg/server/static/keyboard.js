@@ -1,6 +1,7 @@
 // Everything by keyboard: a crosshair on the canvas, and keys for what buttons do.
 
 import { byId, element } from "./elements.js";
+import { keepSetting, recallSetting } from "./keep.js";
 import { say } from "./notices.js";
 
 const STEP = 8; // CSS pixels that an arrow key moves the crosshair, at least a pixel of the image
@@ -27,7 +28,8 @@ export class Keyboard {
     this.canvas.addEventListener("keydown", (event) => this.#onCanvas(event));
     this.canvas.addEventListener("blur", () => page.marks.set({ crosshair: null }));
     addEventListener("keydown", (event) => this.#anywhere(event));
-    addEventListener("keyup", (event) => this.#space(event, false));
+    addEventListener("keyup", (event) => event.key === " " && this.#holdSpace(false));
+    addEventListener("blur", () => this.#holdSpace(false)); // its keyup goes elsewhere
     this.#help();
   }
 
@@ -140,10 +142,11 @@ export class Keyboard {
       return;
     }
     if (event.ctrlKey || event.metaKey || event.altKey) return;
-    if (key === " ") {
-      this.#space(event, true);
-      return;
+    if (key === " " && event.target === this.canvas) {
+      event.preventDefault();
+      this.#holdSpace(true);
     }
+    if (!byId("single-keys").checked && key !== "?") return;
     const { tools, view, actions } = page;
     const does = {
       "+": () => view.zoom(1.25), "=": () => view.zoom(1.25), "-": () => view.zoom(0.8), "−": () => view.zoom(0.8),
@@ -160,9 +163,7 @@ export class Keyboard {
   }
 
   /** Held, it lets the mouse move the image. */
-  #space(event, held) {
-    if (event.key !== " " || event.target !== this.canvas) return;
-    event.preventDefault();
+  #holdSpace(held) {
     this.page.pointer.spaceHeld = held;
     this.canvas.dataset.tool = held ? "move" : this.page.tools.tool;
   }
@@ -174,5 +175,8 @@ export class Keyboard {
     )));
     byId("help-button").addEventListener("click", () => byId("help").showModal());
     byId("help-close").addEventListener("click", () => byId("help").close());
+    const single = byId("single-keys"); // those who speak to their computer press keys they do not mean
+    single.checked = recallSetting("single-keys") !== "off";
+    single.addEventListener("change", () => keepSetting("single-keys", single.checked ? null : "off"));
   }
 }

@@ -6,10 +6,10 @@ import * as api from "./api.js";
 import { Downloads } from "./downloads.js";
 import { byId } from "./elements.js";
 import { listenForFiles } from "./files.js";
-import { keepFile, keepWork, forget, recall } from "./keep.js";
+import { keepFile, keepWork, move, recall } from "./keep.js";
 import { Keyboard } from "./keyboard.js";
 import { Marks } from "./marks.js";
-import { attempt, fail, notify, say, whileBusy } from "./notices.js";
+import { attempt, fail, notify, say, settle, whileBusy } from "./notices.js";
 import { OpenedImage } from "./opened.js";
 import { Panel } from "./panel.js";
 import { Photo } from "./photo.js";
@@ -26,6 +26,7 @@ class Page {
     this.opened = null;
     this.info = null;
     this.kept = 0; // how often what was done was written down
+    this.wanted = null; // the file or id that was asked for last: it is shown, whichever comes first
     this.view = new View(byId("picture"));
     this.marks = new Marks(byId("stage"), this.view);
     this.tools = new Tools();
@@ -40,6 +41,7 @@ class Page {
     this.pointer = new Pointer(byId("stage"), this.view, this.#pointerActions());
     this.keyboard = new Keyboard(this);
     this.#wireButtons();
+    for (const type of ["pointerdown", "keydown"]) addEventListener(type, () => this.#wake(), { capture: true });
   }
 
   async start() {
@@ -52,14 +54,17 @@ class Page {
     if (this.info && file.size > this.info.max_bytes) {
       throw new api.ApiError("ValueError", `“${file.name}” has ${megabytes(file.size)}; this server takes at most ${megabytes(this.info.max_bytes)}.`);
     }
-    await whileBusy(`Opening ${file.name}, ${megabytes(file.size)} …`, async () => {
+    if (file.size === 0) throw new api.ApiError("ValueError", `“${file.name}” is empty; choose another file.`);
+    this.wanted = file;
+    await whileBusy(`Opening ${file.name}, ${megabytes(file.size)} …`, async (tell) => {
+      const progress = (share) => tell(share < 1 ? `${Math.floor(100 * share)} % sent` : "");
       const name = file.name || "image";
-      const answer = await api.openImage(file, name).catch((error) => {
+      const answer = await api.openImage(file, name, progress).catch((error) => {
         if (!error.message.includes(name)) error.message = `“${name}”: ${error.message}`;
         throw error;
       });
       keepFile({ id: answer.id, name, file });
-      await this.show(answer, file);
+      if (this.wanted === file) await this.show(answer, file);
     });
   }
 
@@ -71,19 +76,26 @@ class Page {
       throw new api.ApiError("ValueError", `“${file.name}” is no saved session: it is not JSON.`);
     }
     await whileBusy(`Opening ${file.name}: its prompts are made again …`, async () => {
-      if (saved?.format === "pyiseg objects") await this.opened.loadProject(saved);
-      else await this.opened.loadSession(saved);
+      const loading = saved?.format === "pyiseg objects" ? this.opened.loadProject(saved) : this.opened.loadSession(saved);
+      await loading.catch((error) => {
+        if (!error.isGone) error.message = `“${file.name}”: ${error.message}`;
+        throw error;
+      });
       say(`Opened ${file.name}`);
     });
   }
 
   /** Show an image that the server has opened; with its file, if that is at hand, the server need not send it back. */
-  async show(answer, file = null) {
-    this.opened?.close();
+  async show(answer, file = null, again = false) {
+    // Another image is another page of the browser's history: Back shows the one before.
+    const before = this.opened;
+    before?.close();
+    this.resting = false;
     const opened = new OpenedImage(answer);
     this.opened = opened;
     this.#listen(opened);
-    history.replaceState(null, "", `#image=${encodeURIComponent(opened.id)}`);
+    const hash = `#image=${encodeURIComponent(opened.id)}`;
+    if (location.hash !== hash) history[before && !again ? "pushState" : "replaceState"](null, "", hash);
     document.title = `${opened.name} · pyiseg`;
     byId("empty").hidden = true;
     byId("file").hidden = false;
@@ -94,7 +106,11 @@ class Page {
     byId("download").disabled = false;
     byId("timing").textContent = "";
     this.keyboard.forget();
-    this.view.show(opened);
+    if (again) {
+      const { name, color } = before?.active ?? {};
+      opened.active = opened.objects.find((object) => object.name === name && object.color === color) ?? opened.active;
+    }
+    this.view.show(opened, Boolean(again && before));
     this.update();
     if (!document.activeElement || document.activeElement === document.body || byId("empty").contains(document.activeElement)) {
       byId("stage").focus({ preventScroll: true });
@@ -116,7 +132,19 @@ class Page {
   async #recover(id = this.opened?.id) {
     if (this.opened?.id === id && (await this.opened.refresh())) return false; // only an object is gone
     if (this.opened?.id === id) await this.#keep(this.opened); // what was done a moment ago too
+    // One window after the other: the first opens it again, and the others look at that.
+    return navigator.locks ? navigator.locks.request(`pyiseg ${id}`, () => this.#openKept(id)) : this.#openKept(id);
+  }
+
+  async #openKept(id) {
     const kept = id && (await recall(id));
+    if (kept?.movedTo) {
+      const answer = await api.getImage(kept.movedTo).catch(() => null);
+      if (!answer) return this.#recover(kept.movedTo);
+      await this.show(answer, kept.file, true);
+      notify("The server had let this image go. Another window has opened it again.");
+      return true;
+    }
     if (!kept) {
       this.close();
       notify("The server no longer has this image, and this page does not have its file. Open it again.", { error: true });
@@ -124,12 +152,26 @@ class Page {
     }
     return attempt(() => whileBusy("The server has let this image go. It is being opened again, and its prompts are made again …", async () => {
       const { answer, failed } = await openAgain(kept);
-      await forget(id);
       await keepFile({ ...kept, id: answer.id });
-      await this.show(answer, kept.file);
+      await move(id, answer.id);
+      await this.show(answer, kept.file, true);
       failed.forEach((message) => notify(message, { error: true }));
       notify("The server had let this image go. It was opened again, and its prompts were made again.");
     }));
+  }
+
+  /** The image had to leave: it is opened again as soon as it is used, or it would drive out those of others at once. */
+  #rest() {
+    this.resting = true;
+    this.#light("idle", "The server has let this image go; it is opened again when you go on");
+    notify("The server has let this image go, for the memory of others. It is opened again when you go on.", { about: "rest" });
+  }
+
+  #wake() {
+    if (!this.resting) return;
+    this.resting = false;
+    settle("rest");
+    this.recover();
   }
 
   close() {
@@ -172,8 +214,12 @@ class Page {
   async #openFromHash() {
     const id = new URLSearchParams(location.hash.slice(1)).get("image") ?? this.info.initial;
     if (!id || id === this.opened?.id) return;
+    this.wanted = id;
     try {
-      await whileBusy("Opening the image …", async () => this.show(await api.getImage(id)));
+      await whileBusy("Opening the image …", async () => {
+        const answer = await api.getImage(id);
+        if (this.wanted === id) await this.show(answer);
+      });
     } catch (error) {
       if (!error.isGone) throw error;
       await this.#recover(id);
@@ -192,13 +238,15 @@ class Page {
     on("other", (object) => say(`${object.name} was changed in another window`));
     on("connected", (wasLost) => {
       this.#light("connected", "Connected to the server");
+      settle("connection");
       if (wasLost) notify("Connected to the server again.");
     });
     on("lost", () => {
       this.#light("lost", "The connection is lost; it is being tried again");
-      notify("The connection to the server was lost. It is being tried again.", { error: true });
+      notify("The connection to the server was lost. It is being tried again.", { error: true, about: "connection" });
     });
-    on("gone", () => this.recover());
+    on("refused", (why) => notify(`The server ended the connection: ${why}`, { error: true, about: "connection" }));
+    on("gone", (leftNow) => (leftNow ? this.#rest() : this.recover()));
   }
 
   #light(state, title) {
@@ -258,8 +306,7 @@ class Page {
     on("reset", this.actions.reset);
     on("add", () => this.actions.add());
     on("example", () => attempt(async () => this.openFile(await api.getExample())));
-    on("zoom-in", () => this.view.zoom(1.25));
-    on("zoom-out", () => this.view.zoom(0.8));
+    for (const button of document.querySelectorAll("[data-zoom]")) button.addEventListener("click", () => this.view.zoom(Number(button.dataset.zoom)));
     on("zoom-fit", () => this.view.fit());
     for (const button of document.querySelectorAll("[data-view]")) button.addEventListener("click", () => this.setView(button.dataset.view));
     for (const id of ["checkers", "plain", "background-color"]) {

@@ -17,13 +17,13 @@ export function say(text, spoken = text) {
 
 /**
  * Show a notice over the canvas: errors until they are dismissed, others for some seconds.
- * `action` may be {label, run}: a button in the notice.
+ * `action` may be {label, run}: a button in the notice. `about` names what it is about, for `settle`.
  */
-export function notify(text, { error = false, action = null } = {}) {
+export function notify(text, { error = false, action = null, about = "" } = {}) {
   const repeated = [...stack.children].find((notice) => notice.dataset.text === text);
   repeated?.remove();
   const notice = element("div", { className: error ? "notice error" : "notice", role: error ? "alert" : "status" });
-  notice.dataset.text = text;
+  Object.assign(notice.dataset, { text, about });
   const remove = () => notice.remove();
   notice.append(icon(error ? "warning" : "info"), element("p", { textContent: text }));
   if (action) {
@@ -40,7 +40,12 @@ export function notify(text, { error = false, action = null } = {}) {
   if (!error) setTimeout(remove, SHORT);
 }
 
-export const fail = (error) => notify(error.message, { error: true });
+/** What some notices are about is over: they go. */
+export function settle(about) {
+  for (const notice of [...stack.children]) if (notice.dataset.about === about) notice.remove();
+}
+
+export const fail = (error) => notify(error.message, { error: true, about: error.type === "ConnectionError" ? "connection" : "" });
 
 /** Run what may fail; what went wrong is shown. Returns whether it went well. */
 export async function attempt(work) {
@@ -54,15 +59,28 @@ export async function attempt(work) {
   }
 }
 
-/** Cover the canvas while something takes its time. */
+const working = []; // texts of all that takes its time now
+
+/** Cover the canvas while something takes its time. The work is given a function that tells how far it is. */
 export async function whileBusy(text, work) {
   const busy = document.getElementById("busy");
-  busy.querySelector("p").textContent = text;
-  busy.hidden = false;
-  live.textContent = text;
+  const show = () => {
+    busy.hidden = working.length === 0;
+    busy.querySelector("p").textContent = working.at(-1)?.text ?? "";
+  };
+  const own = { text };
+  working.push(own);
+  show();
+  const before = message.textContent;
+  say(text);
   try {
-    return await work();
+    return await work((further) => {
+      own.text = `${text} ${further}`;
+      show();
+    });
   } finally {
-    busy.hidden = true;
+    working.splice(working.indexOf(own), 1);
+    show();
+    if (message.textContent === text) message.textContent = before; // it failed, as a notice says
   }
 }

@@ -9,7 +9,7 @@ const COLORS = ["#2f81f7", "#f0883e", "#2ea879", "#d45bb6", "#e3b341", "#8957e5"
 
 /**
  * Events: "objects" (the list, or which one is active, or a name), "matte" (detail: rectangle), "other" (detail: an
- * object that another tab changed), and those of the connection: "connected", "lost", "gone".
+ * object that another tab changed), and those of the connection: "connected", "lost", "gone", "refused".
  */
 export class OpenedImage extends EventTarget {
   constructor(answer) {
@@ -22,7 +22,7 @@ export class OpenedImage extends EventTarget {
     this.socket.addEventListener("step", ({ detail }) => this.#step(detail));
     this.socket.addEventListener("objects", ({ detail }) => this.merge(detail));
     this.socket.addEventListener("missed", ({ detail }) => detail.forEach((answer) => this.#missed(answer)));
-    for (const type of ["lost", "gone"]) this.socket.addEventListener(type, () => this.#tell(type));
+    for (const type of ["lost", "gone", "refused"]) this.socket.addEventListener(type, ({ detail }) => this.#tell(type, detail));
     this.socket.addEventListener("connected", ({ detail }) => {
       this.#tell("connected", detail);
       this.refresh(); // what others did before the connection stood
@@ -118,9 +118,9 @@ export class OpenedImage extends EventTarget {
     return { object, ...answer };
   }
 
-  /** What a click would give, {preview, values}; null if the server had something better to do. */
-  preview(click) {
-    return this.active ? this.socket.request({ object: this.active.id, preview: { click } }) : Promise.resolve(null);
+  /** What a prompt would give, {preview, values}; null if the server had something better to do. */
+  preview(prompt) {
+    return this.active ? this.socket.request({ object: this.active.id, preview: prompt }) : Promise.resolve(null);
   }
 
   async loadSession(saved) {

@@ -22,6 +22,7 @@ export class Panel {
     const active = opened?.active ?? null;
     for (const [id, item] of this.items) {
       if (objects.some((object) => object.id === id)) continue;
+      if (item.contains(document.activeElement)) byId("stage").focus();
       item.remove();
       this.items.delete(id);
     }
@@ -93,6 +94,8 @@ export class Panel {
     if (key === this.listed) return;
     this.listed = key;
     this.marks.set({ highlighted: null });
+    const focused = [...list.children].findIndex((item) => item.contains(document.activeElement));
+    const grows = prompts.length > list.children.length;
     list.replaceChildren(...prompts.map((prompt, index) => {
       const fg = isForeground(prompt);
       const words = describe(prompt, index + 1);
@@ -106,5 +109,8 @@ export class Panel {
       remove.addEventListener("blur", () => this.marks.set({ highlighted: null }));
       return item;
     }));
+    if (grows) list.scrollTop = list.scrollHeight;
+    // Who takes one back by keyboard is not thrown out of the list.
+    if (focused >= 0) (list.children[Math.min(focused, prompts.length - 1)]?.querySelector("button") ?? byId("stage")).focus();
   }
 }

@@ -7,9 +7,12 @@ const WAITS = [300, 1000, 2000, 5000, 10_000]; // before each new try, in ms
 const PING = 20_000; // proxies close what is silent
 const GONE = 4404;
 
+const gone = () => new ApiError("NotFound", "The server has let this image go; open it again.", 404);
+
 /**
- * Events: "connected" (detail: whether it had been lost before), "lost", "gone" (the server no longer has the image),
- * "step" ({step, values, other}: of this page or another one), "objects" (a list), "missed" (objects of which steps of
+ * Events: "connected" (detail: whether it had been lost before), "lost", "gone" (the server no longer has the image; detail:
+ * whether it left while it was looked at),
+ * "refused" (detail: why the server ends the connection, in its words), "step" ({step, values, other}: of this page or another one), "objects" (a list), "missed" (objects of which steps of
  * others were left out, because this connection is slow).
  */
 export class ImageSocket extends EventTarget {
@@ -21,6 +24,7 @@ export class ImageSocket extends EventTarget {
     this.failures = 0;
     this.wasLost = false;
     this.closed = false;
+    this.gone = false; // the image, from the server
     this.#connect();
   }
 
@@ -30,6 +34,7 @@ export class ImageSocket extends EventTarget {
 
   /** Send a request; the answer is {step or preview, values, roundTrip in ms}, or null if it was skipped. */
   request(message) {
+    if (this.gone) return Promise.reject(gone());
     if (!this.isOpen) {
       return Promise.reject(new ApiError("ConnectionError", "There is no connection to the server; it is being tried again."));
     }
@@ -84,6 +89,7 @@ export class ImageSocket extends EventTarget {
     if (message.objects) this.#tell("objects", message.objects);
     if (message.missed) this.#tell("missed", message.missed);
     if (message.step) this.#tell("step", { step: message.step, values, other: message.by === "other" });
+    if (message.error && !("seq" in message) && message.error.type !== "NotFound") this.#tell("refused", message.error.message);
     const waiting = this.waiting.get(message.seq);
     if (!waiting) return;
     this.waiting.delete(message.seq);
@@ -95,14 +101,14 @@ export class ImageSocket extends EventTarget {
   #ended(code) {
     clearInterval(this.pinging);
     const reason = code === GONE
-      ? new ApiError("NotFound", "The server has let this image go; open it again.")
+      ? gone()
       : new ApiError("ConnectionError", "The connection was lost before the server answered; this step may not have been made.");
     for (const { reject } of this.waiting.values()) reject(reason);
     this.waiting.clear();
     if (this.closed) return;
     if (code === GONE) {
-      this.closed = true;
-      this.#tell("gone");
+      this.closed = this.gone = true;
+      this.#tell("gone", !this.wasLost);
       return;
     }
     if (!this.wasLost) this.#tell("lost");

@@ -33,12 +33,13 @@ export class View extends EventTarget {
     return window.devicePixelRatio || 1;
   }
 
-  /** Show another image, or none. */
-  show(image) {
+  /** Show another image, or none; where it is the same one, opened again, what is seen of it stays. */
+  show(image, again = false) {
     this.image = image;
     this.photo = null;
     this.tiles = image && new Tiles(image.width, image.height, (...painted) => this.#paint(...painted));
-    this.fit();
+    if (again) this.request();
+    else this.fit();
   }
 
   setPhoto(photo) {
