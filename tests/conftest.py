@@ -5,7 +5,12 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import hypothesis
 import pytest
+
+# A machine with other work is slow at times, which is no error.
+hypothesis.settings.register_profile("pyiseg", deadline=None)
+hypothesis.settings.load_profile("pyiseg")
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # side by side, before anything reads it: a thread each
     os.environ.setdefault("OMP_NUM_THREADS", "1")
