@@ -18,7 +18,7 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         NotebookClient(notebook, timeout=120, resources={"metadata": {"path": folder}}).execute()
     images = sum("image/png" in out.get("data", ()) for cell in notebook.cells for out in cell.get("outputs", ()))
-    assert images == 4, f"{images} images were shown, and there are 4"
+    assert images == 5, f"{images} images were shown, and there are 5"
     if sys.argv[1:]:
         nbformat.write(notebook, sys.argv[1])
     print(f"notebook: {len(notebook.cells)} cells, {images} images")
