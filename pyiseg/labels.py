@@ -45,10 +45,29 @@ def label_map(sessions: Iterable[Session]) -> npt.NDArray[np.uint16]:
                 f"sessions[{number}] is of {session.shape[1]} x {session.shape[0]} pixels, sessions[0] of "
                 f"{shape[1]} x {shape[0]}; pass sessions on one image"
             )
-    strongest, labels = np.full(shape, 127, np.uint8), np.zeros(shape, np.uint16)
-    for label, session in enumerate(listed, 1):
-        alpha = session.alpha
-        stronger = alpha > strongest
-        labels[stronger] = label
-        strongest[stronger] = alpha[stronger]
-    return labels
+    found = Labels(shape)
+    for session in listed:
+        found.add(session.alpha)
+    return found.map
+
+
+class Labels:
+    """A map of labels, of one selection after the other; see `label_map`.
+
+    Args:
+        shape: Height and width.
+
+    Attributes:
+        map: uint16, shape (H, W); of all selections so far.
+    """
+
+    def __init__(self, shape: tuple[int, int]) -> None:
+        self.map = np.zeros(shape, np.uint16)
+        self._strongest, self._count = np.full(shape, 127, np.uint8), 0
+
+    def add(self, alpha: npt.NDArray[np.uint8]) -> None:
+        """Add a selection: uint8, shape (H, W)."""
+        self._count += 1
+        stronger = alpha > self._strongest
+        self.map[stronger] = self._count
+        self._strongest[stronger] = alpha[stronger]

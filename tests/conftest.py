@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # side by side, before anything reads it: a thread each
@@ -15,6 +16,10 @@ from support.fake_tensorrt import with_fp16
 
 from pyiseg import Model, Session, load_model
 from pyiseg.tensorrt.cache import EngineCache
+
+# A machine with other work is slow at times, which is no error.
+hypothesis.settings.register_profile("pyiseg", deadline=None)
+hypothesis.settings.load_profile("pyiseg")
 
 
 @pytest.fixture(scope="session")

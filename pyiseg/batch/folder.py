@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import pyiseg
-from pyiseg import backend
+from pyiseg import _core, backend
 from pyiseg.batch import jobs
 from pyiseg.batch.jobs import Failure
-from pyiseg.batch.names import OutputNames, allot, outside
+from pyiseg.batch.names import IMAGES, OutputNames, allot, outside, similar_name
 from pyiseg.batch.output_folder import FAILURES, OutputError, OutputFolder
 from pyiseg.batch.outputs import OutputOptions, files_of, refine
 from pyiseg.batch.prompt_list import ImagePrompts, ObjectPrompts, PromptList, Prompts, WrongEntries, read_prompts
@@ -29,9 +29,6 @@ from pyiseg.paths import local_path, shown
 from pyiseg.prompts import Prompt
 from pyiseg.session import Session
 from pyiseg.settings import check_num_threads
-
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".avif", ".heic", ".ppm", ".pgm")
-"""What is taken for an image of the folder when those without prompts are counted; a list may name any file."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,7 +69,9 @@ class _Item:
             ValueError: There is no such image.
         """
         if not self.file.is_file():
-            raise ValueError(f"there is no such image in '{self.file.parent}'")
+            near = similar_name(self.file)
+            hint = f"; write {shown(near)} if that is meant" if near else ""
+            raise ValueError(f"there is no such image in '{self.file.parent}'{hint}")
         found = self.file.stat()
         listed = [
             [thing.name, thing.category, self.classes.get(thing.category), [_plain(p.prompt) for p in thing.prompts]]
@@ -108,7 +107,8 @@ def run_folder(
             the names of objects.
         options: What is written; None for cut-outs as PNG.
         model, device: As for `pyiseg.Session`.
-        jobs: How many images are worked on at a time; outputs are the same bits for any number.
+        jobs: How many images are worked on at a time. With the bundled model outputs are the same bits for any number;
+            networks that an earlier version has exported may differ by 1/255 in a few pixels.
         follow_links: Whether images that are links to files outside of the folder are used. A list from a stranger may
             name them.
         progress: As for `pyiseg.batch.jobs.run`; by default a bar on a terminal and a line every few seconds elsewhere.
@@ -165,7 +165,9 @@ class _Run:
         planned = {item.prompts.image: files_of(options, item.names) for item in self.items}
         self.output = OutputFolder(self.output_path, planned, together_of(options))
         self.device = backend.resolve(device)
-        self.model = load_model(model)
+        loaded = load_model(model)
+        # With jobs a model of its own: networks are opened once a model, and sessions elsewhere keep all threads.
+        self.model = loaded if count == 1 else dataclasses.replace(loaded)
         self.stop = threading.Event()
         self._opening, self._opened = threading.Lock(), False
         self._fresh = set[str]()
@@ -255,8 +257,8 @@ class _Run:
             if not self._opened and self.device == "cpu":
                 from pyiseg.runtime.ort import networks_of
 
-                # In as many threads as for a session, shared by all jobs: ONNX Runtime's bits depend on their number.
-                networks_of(self.model)
+                # A job's own thread computes too; the others are shared by all jobs.
+                networks_of(self.model, max(1, _core.get_num_threads() - self.count + 1) if self.count > 1 else None)
             self._opened = True
 
 
@@ -286,7 +288,7 @@ def _without_prompts(folder: Path, output: Path, listed: set[str]) -> list[str]:
         at = Path(root)
         folders[:] = [name for name in folders if not name.startswith(".") and (at / name).resolve() != own]
         for name in files:
-            if name.lower().endswith(SUFFIXES) and not name.startswith("."):
+            if name.lower().endswith(IMAGES) and not name.startswith("."):
                 image = (at / name).relative_to(folder).as_posix()
                 if image not in listed:
                     found.append(image)

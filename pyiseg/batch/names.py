@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 import unicodedata
@@ -14,6 +15,9 @@ from pyiseg.paths import shown
 
 LONGEST_NAME = 200
 """Characters that the name of an object or category may have."""
+
+IMAGES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".avif", ".heic", ".ppm", ".pgm")
+"""Suffixes of what is taken for an image where none is named; a list may name any file."""
 
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")  # halves of surrogate pairs too, which no encoding has
 # Bytes of a file's name before what is appended to it; most file systems take 255 in all.
@@ -82,6 +86,31 @@ def outside(folder: Path, name: str) -> bool:
         name: As `image_name` returned it.
     """
     return not Path(os.path.realpath(folder / name)).is_relative_to(folder)
+
+
+def similar_name(file: Path) -> str:
+    """Return which image beside a file that is not there may be meant by it, or nothing.
+
+    Its name differs in case or in its suffix, as where a list leaves suffixes out. A folder is listed once, as long as
+    nothing in it changes.
+    """
+    try:
+        known = _by_stem(file.parent, file.parent.stat().st_mtime_ns)
+    except OSError:
+        return ""
+    found = [*known.get(file.name.lower(), ()), *known.get(file.stem.lower(), ())]
+    return next((name for name in found if name.lower() == file.name.lower()), found[0] if found else "")
+
+
+@functools.lru_cache(maxsize=16)
+def _by_stem(folder: Path, changed: int) -> dict[str, list[str]]:
+    """Return the images of a folder by their names without suffix in lower case."""
+    known = dict[str, list[str]]()
+    for name in sorted(os.listdir(folder)):
+        stem, suffix = os.path.splitext(name.lower())
+        if suffix in IMAGES:
+            known.setdefault(stem, []).append(name)
+    return known
 
 
 @dataclass(frozen=True)

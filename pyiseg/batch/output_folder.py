@@ -14,7 +14,7 @@ from typing import IO, Any
 
 from pyiseg.batch.names import image_name, outside
 from pyiseg.errors import PyisegError
-from pyiseg.files import atomic_write
+from pyiseg.files import atomic_write, read_json
 from pyiseg.paths import shown
 
 STATE = ".pyiseg-batch"
@@ -143,8 +143,8 @@ class OutputFolder:
     def _read(self) -> dict[str, list[str]]:
         """Read which files are ours. What is damaged is not: its files are taken for a stranger's."""
         found = dict[str, list[str]]()
-        with suppress(OSError, ValueError, RecursionError):
-            kept = json.loads((self.path / STATE / "files.json").read_bytes())
+        with suppress(OSError, ValueError):
+            kept = read_json(self.path / STATE / "files.json")
             for image, files in kept.items() if isinstance(kept, dict) else ():
                 found[image] = [name for name in files if _is_plain(name)] if isinstance(files, list) else []
         return found

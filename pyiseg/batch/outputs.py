@@ -11,14 +11,15 @@ import numpy.typing as npt
 
 from pyiseg import foreground, formats
 from pyiseg.batch.names import OutputNames
+from pyiseg.formats.by_name import CUTOUTS, MATTES, OUTLINES
 from pyiseg.prompts import shortened
 
 Alpha = npt.NDArray[np.uint8]
 
-OF_OBJECTS = {"cutout-png": ".png", "cutout-webp": ".webp", "matte-png": ".png", "matte16-png": ".png"}
+OF_OBJECTS = {**CUTOUTS, **MATTES}
 """Formats with a file for each object, and their suffixes."""
 
-OF_IMAGES = {"label-map": ".png", "labelme": ".json", "yolo": ".txt", "svg": ".svg"}
+OF_IMAGES = {"label-map": ".png", **OUTLINES}
 """Formats with a file for each image."""
 
 FORMATS = (*OF_OBJECTS, *OF_IMAGES, "coco")
@@ -73,7 +74,7 @@ class OutputOptions:
     @property
     def needs_outlines(self) -> bool:
         """Whether a format needs all the selections of an image at once."""
-        return any(name in self.formats for name in ("labelme", "yolo", "svg"))
+        return any(name in self.formats for name in OUTLINES)
 
     def as_json(self) -> dict[str, Any]:
         """Return all of it as JSON can hold it."""

@@ -9,13 +9,14 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from pyiseg import foreground, formats, images
 from pyiseg.batch.names import OutputNames
 from pyiseg.batch.output_folder import OutputFolder
 from pyiseg.batch.outputs import OF_OBJECTS, Alpha, OutputOptions, folder_of, path_of
+from pyiseg.formats import by_name
+from pyiseg.formats.saving import encoded
 from pyiseg.image import Image
+from pyiseg.labels import Labels
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,7 @@ def write_image(to: ImageFiles, image: Image, selected: Iterable[Selected]) -> M
 def _write_all(to: ImageFiles, image: Image, selected: Iterable[Selected], made: Made) -> None:
     wanted = to.options.formats
     whole: list[Selected] = []
-    labels = _Labels(image.shape) if "label-map" in wanted else None
+    labels = Labels(image.shape) if "label-map" in wanted else None
 
     def put(name: str, content: bytes) -> None:
         to.output.write(name, content)
@@ -131,27 +132,30 @@ def _write_all(to: ImageFiles, image: Image, selected: Iterable[Selected], made:
     for kind in wanted:
         if kind not in OF_OBJECTS and kind != "coco":
             path = path_of(to.options, kind, to.names.image)
-            put(path, labels.png() if labels and kind == "label-map" else _of_image(kind, to, path, image.shape, whole))
+            if labels is not None and kind == "label-map":
+                put(path, formats.label_map_png(labels.map))
+            else:
+                put(path, _of_image(kind, to, path, image.shape, whole))
 
 
 def _of_object(kind: str, image: Image, alpha: Alpha, colors: str) -> bytes:
-    if kind.startswith("matte"):
-        return formats.matte_png(alpha, bits=16 if kind == "matte16-png" else 8)
+    if kind in by_name.MATTES:
+        return by_name.matte(kind, alpha)
     rgba = images.cut_out(image.rgb, image.rgba, alpha)
     if colors == "estimate":
         rgba[..., :3] = foreground.estimate(rgba[..., :3], alpha)
-    return formats.cutout_png(rgba) if kind == "cutout-png" else formats.cutout_webp(rgba)
+    return by_name.cutout(kind, rgba)
 
 
 def _of_image(kind: str, to: ImageFiles, path: str, shape: tuple[int, int], things: list[Selected]) -> bytes:
-    objects = [(thing.category, thing.alpha) for thing in things]
-    tolerance = to.options.tolerance
-    if kind == "labelme":
-        file_name = _seen_from(to.output.path / path, to.file, to.source)
-        return _json(formats.labelme(objects, file_name=file_name, shape=shape, tolerance=tolerance))
-    if kind == "yolo":
-        return formats.yolo_segmentation(objects, names=list(to.classes), tolerance=tolerance).encode()
-    return formats.svg(objects, shape, tolerance=tolerance).encode()
+    return by_name.outlines(
+        kind,
+        [(thing.category, thing.alpha) for thing in things],
+        shape,
+        file_name=_seen_from(to.output.path / path, to.file, to.source),
+        names=list(to.classes),
+        tolerance=to.options.tolerance,
+    )
 
 
 def _seen_from(file: Path, image: Path, name: str) -> str:
@@ -162,23 +166,6 @@ def _seen_from(file: Path, image: Path, name: str) -> str:
         ).as_posix()
     except ValueError:  # on another drive
         return name
-
-
-class _Labels:
-    """A map of labels, as `pyiseg.label_map` makes it, of one object after the other."""
-
-    def __init__(self, shape: tuple[int, int]) -> None:
-        self._strongest, self._labels = np.full(shape, 127, np.uint8), np.zeros(shape, np.uint16)
-        self._count = 0
-
-    def add(self, alpha: Alpha) -> None:
-        self._count += 1
-        stronger = alpha > self._strongest
-        self._labels[stronger] = self._count
-        self._strongest[stronger] = alpha[stronger]
-
-    def png(self) -> bytes:
-        return formats.label_map_png(self._labels)
 
 
 def write_together(
@@ -200,7 +187,7 @@ def write_together(
     files = {}
     names = list(classes)
     if "coco" in options.formats:
-        files[f"{folder_of(options, 'coco')}coco.json"] = _json(_coco(made, names, ids))
+        files[f"{folder_of(options, 'coco')}coco.json"] = encoded(_coco(made, names, ids))
     if "yolo" in options.formats:
         listed = "".join(f"  {number}: {_yaml(name)}\n" for number, name in enumerate(names))
         folder = folder_of(options, "yolo")
@@ -244,7 +231,3 @@ def _coco(
 def _yaml(name: str) -> str:
     """Return a text as YAML has it in quotation marks, which is as JSON has it but for line separators."""
     return json.dumps(name, ensure_ascii=not name.isprintable())
-
-
-def _json(data: Any) -> bytes:
-    return (json.dumps(data, ensure_ascii=False) + "\n").encode()

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from pyiseg.evaluation.plots import line_style, new_figure, write_figure
 
@@ -41,7 +41,11 @@ def latency_plot(path: Path, result: Mapping[str, Any]) -> None:
     sizes = [entry["megapixels"] for entry in result["sizes"]]
     axes.set_xticks(sizes, [f"{size:.2g}" for size in sizes], minor=False)
     axes.set_xticks([], minor=True)
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    numbers = FuncFormatter(lambda value, _: f"{value:g}")
+    axes.yaxis.set_major_formatter(numbers)
+    low, high = axes.get_ylim()
+    # Within a factor of ten, at most one number stands at the larger ticks.
+    axes.yaxis.set_minor_formatter(numbers if high < 10 * low else NullFormatter())
     figure.legend(loc="outside right center", fontsize=10, frameon=False)
     write_figure(path, figure)
 

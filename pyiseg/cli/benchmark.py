@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from pyiseg.cli.console import needs_extra
+from pyiseg.interrupts import CODE as INTERRUPTED
 
 if TYPE_CHECKING:
     from pyiseg.benchmark.peers import Peer
 
 DEFAULT_SIZES = ("640x480", "2", "12", "50")
-INTERRUPTED = 130
 
 
 def benchmark(options: argparse.Namespace, echo: Callable[[str], None]) -> int:
@@ -102,7 +103,7 @@ def _check_files(output: Path | None, plot: Path | None) -> None:
         if file is not None and (file.suffix != suffix or file.is_dir() or not file.parent.is_dir()):
             raise ValueError(f"cannot write '{file}': it is to be a {suffix} file in a folder that exists")
     if plot is not None:
-        with _extra("--plot"):
+        with needs_extra("benchmark --plot"):
             import cv2  # noqa: F401  # what draws comes with the evaluation
             import matplotlib  # noqa: F401
 
@@ -110,17 +111,8 @@ def _check_files(output: Path | None, plot: Path | None) -> None:
 def _peers(options: argparse.Namespace) -> list[Peer]:
     from pyiseg.benchmark import methods
 
-    with _extra("--peers"):
+    with needs_extra("benchmark --peers"):
         return methods.peers(options.mobile_sam and tuple(options.mobile_sam))
-
-
-@contextmanager
-def _extra(option: str) -> Iterator[None]:
-    """What an option needs is not installed with pyiseg itself."""
-    try:
-        yield
-    except ImportError as error:
-        raise ValueError(f"pyiseg benchmark {option} needs {error.name}: pip install 'pyiseg[evaluate]'") from error
 
 
 def _progress(text: str) -> None:

@@ -6,11 +6,29 @@ import _thread
 import signal
 import sys
 import threading
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any
 
 from pyiseg import interrupts
+
+
+@contextmanager
+def needs_extra(what: str, extra: str = "evaluate") -> Iterator[None]:
+    """Say which optional dependency to install where a package is missing.
+
+    Args:
+        what: The command, or its option, that needs it.
+        extra: The name of the dependency among those of pyiseg.
+
+    Raises:
+        ValueError: An import failed.
+    """
+    try:
+        yield
+    except ImportError as error:
+        raise ValueError(f"pyiseg {what} needs {error.name}: pip install 'pyiseg[{extra}]'") from error
 
 
 def say_error(text: str) -> None:

@@ -11,8 +11,7 @@ import os
 import re
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
@@ -23,7 +22,7 @@ from pyiseg.cli import benchmark as benchmark_cli
 from pyiseg.cli import engines as engines_cli
 from pyiseg.cli import prompts as prompts_cli
 from pyiseg.cli import serve as serve_cli
-from pyiseg.cli.console import Interruption, say_error
+from pyiseg.cli.console import Interruption, needs_extra, say_error
 from pyiseg.interrupts import CODE as INTERRUPTED
 from pyiseg.paths import local_path
 from pyiseg.settings import check_num_threads
@@ -106,26 +105,17 @@ def _demo(options: argparse.Namespace) -> None:
 
 
 def _evaluate(options: argparse.Namespace) -> int:
-    with _extra_of(options):
+    with needs_extra(options.command):
         from pyiseg.cli import evaluate as command
 
         return command.run(options, _say)
 
 
 def _report(options: argparse.Namespace) -> int:
-    with _extra_of(options):
+    with needs_extra(options.command):
         from pyiseg.cli import evaluate as command
 
         return command.compare(options, _say)
-
-
-@contextmanager
-def _extra_of(options: argparse.Namespace) -> Iterator[None]:
-    """What only the evaluation needs is not installed with pyiseg itself."""
-    try:
-        yield
-    except ImportError as error:
-        raise ValueError(f"pyiseg {options.command} needs {error.name}: pip install 'pyiseg[evaluate]'") from error
 
 
 def _info(options: argparse.Namespace) -> None:

@@ -12,6 +12,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from pyiseg.cli.console import needs_extra
+
 Echo = Callable[[str], None]
 
 PORT = 8000
@@ -34,13 +36,11 @@ def run(options: argparse.Namespace, echo: Echo) -> int:
     Raises:
         ValueError, OSError, pyiseg.PyisegError: An option is wrong, the photo cannot be opened, or the port is in use.
     """
-    try:
+    with needs_extra("serve", "serve"):
         import uvicorn
 
         from pyiseg.server import create_app
         from pyiseg.server.security import ANY_ADDRESS, LOCAL
-    except ImportError as error:
-        raise ValueError(f"pyiseg serve needs {error.name}: pip install 'pyiseg[serve]'") from error
     hosts = [*LOCAL, *options.allow_host]
     with listening(options.host, options.port) as listener:
         port = listener.getsockname()[1]

@@ -96,8 +96,10 @@ def checked_objects(objects: Iterable[Any], shape: tuple[int, int] | None = None
     """
     found: list[tuple[str, Mask]] = []
     for number, given in enumerate(objects):
-        if not isinstance(given, (tuple, list)) or len(given) != 2 or not isinstance(given[0], str) or not given[0]:
+        if not isinstance(given, (tuple, list)) or len(given) != 2:
             raise ValueError(f"objects[{number}] is no pair of a name and a mask; pass [('dog', mask), ...]")
+        if not isinstance(given[0], str) or not given[0]:
+            raise ValueError(f"the name of objects[{number}] is {given[0]!r:.60}; pass text, as in ('dog', mask)")
         name, mask = given[0], as_mask(given[1], f"the mask of objects[{number}]")
         shape = shape or (mask.shape[0], mask.shape[1])
         if mask.shape != shape:

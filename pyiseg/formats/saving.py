@@ -22,16 +22,24 @@ def save(path: str | os.PathLike[str], content: bytes | str | Mapping[str, Any])
         ValueError: It is no path, or the content is something else, or no content that JSON can hold.
         OSError: The file cannot be written.
     """
-    if isinstance(content, Mapping):
-        try:
-            data = json.dumps(content, ensure_ascii=False, allow_nan=False).encode()
-        except TypeError as error:
-            raise ValueError(f"content is not what JSON can hold: {error}") from error
-    elif isinstance(content, str):
-        data = content.encode()
-    elif isinstance(content, bytes):
-        data = content
-    else:
-        raise ValueError(f"content is a {type(content).__name__}; pass bytes, text or a dict")
+    data = encoded(content)
     with atomic_write(local_path(path)) as file:
         file.write(data)
+
+
+def encoded(content: bytes | str | Mapping[str, Any]) -> bytes:
+    """Return the bytes of a file with what a function of `pyiseg.formats` returns.
+
+    Raises:
+        ValueError: It is something else, or no content that JSON can hold.
+    """
+    if isinstance(content, bytes):
+        return content
+    if isinstance(content, str):
+        return content.encode()
+    if not isinstance(content, Mapping):
+        raise ValueError(f"content is a {type(content).__name__}; pass bytes, text or a dict")
+    try:
+        return json.dumps(content, ensure_ascii=False, allow_nan=False).encode()
+    except TypeError as error:
+        raise ValueError(f"content is not what JSON can hold: {error}") from error

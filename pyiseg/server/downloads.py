@@ -14,7 +14,10 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 import pyiseg
-from pyiseg import foreground
+from pyiseg import foreground, formats
+from pyiseg.formats import by_name
+from pyiseg.formats.coco import SEGMENTATIONS
+from pyiseg.formats.saving import encoded
 from pyiseg.prompts import shortened
 from pyiseg.server import bodies
 from pyiseg.server.errors import ApiError
@@ -35,8 +38,14 @@ OBJECT_FORMATS = (
     "yolo",
     "session",
 )
-SEGMENTATIONS = ("rle", "polygons")
 IMAGE_FORMATS = ("label-map", "coco", "labelme", "yolo", "svg", "project")
+
+OUTLINED = {
+    "svg": ("image/svg+xml", ".svg"),
+    "yolo": ("text/plain", ".txt"),
+    "labelme": ("application/json", "-labelme.json"),
+}
+"""Media types of outlines, and what the names of their files end with."""
 
 Selected = list[tuple[str, npt.NDArray[np.uint8]]]
 File = tuple[bytes, str, str]
@@ -176,46 +185,32 @@ class Downloads:
 
 def cutout(kind: str, rgba: npt.NDArray[np.uint8]) -> File:
     """Return a cut-out as a file."""
-    from pyiseg import formats
-
-    if kind == "cutout-webp":
-        return formats.cutout_webp(rgba), "image/webp", "-cutout.webp"
-    return formats.cutout_png(rgba), "image/png", "-cutout.png"
+    suffix = by_name.CUTOUTS[kind]
+    return by_name.cutout(kind, rgba), f"image/{suffix[1:]}", f"-cutout{suffix}"
 
 
 def matte(kind: str, alpha: npt.NDArray[np.uint8]) -> File:
     """Return a matte as a file."""
-    from pyiseg import formats
-
-    bits, end = (16, "-matte16.png") if kind == "matte16-png" else (8, "-matte.png")
-    return formats.matte_png(alpha, bits=bits), "image/png", end
+    return by_name.matte(kind, alpha), "image/png", "-matte16.png" if kind == "matte16-png" else "-matte.png"
 
 
 def label_map(objects: list[Object]) -> File:
     """Return which object each pixel belongs to, as a file."""
-    from pyiseg import formats
-
     labels = pyiseg.label_map(made.session for made in objects)
     return formats.label_map_png(labels, colors=_rgb(made.color for made in objects)), "image/png", "-labels.png"
 
 
 def outlined(kind: str, entry: OpenImage, selected: Selected, colors: list[str], how: Outlines) -> File:
     """Return outlines of selections as a file."""
-    from pyiseg import formats
-
     shape, name = entry.image.shape, entry.name
-    if kind == "svg":
-        text = formats.svg(selected, shape, colors=_rgb(colors), tolerance=how.tolerance)
-        return text.encode(), "image/svg+xml", ".svg"
-    if kind == "yolo":
-        return formats.yolo_segmentation(selected, tolerance=how.tolerance).encode(), "text/plain", ".txt"
-    if kind == "labelme":
-        found = formats.labelme(selected, file_name=name, shape=shape, tolerance=how.tolerance)
-        return json.dumps(found).encode(), "application/json", "-labelme.json"
-    found = formats.coco_dataset(
-        [formats.AnnotatedImage(name, shape, selected)], segmentation=how.segmentation, tolerance=how.tolerance
-    )
-    return json.dumps(found).encode(), "application/json", "-coco.json"
+    if kind == "coco":
+        found = formats.coco_dataset(
+            [formats.AnnotatedImage(name, shape, selected)], segmentation=how.segmentation, tolerance=how.tolerance
+        )
+        return encoded(found), "application/json", "-coco.json"
+    media, end = OUTLINED[kind]
+    content = by_name.outlines(kind, selected, shape, file_name=name, colors=_rgb(colors), tolerance=how.tolerance)
+    return content, media, end
 
 
 def _rgb(colors: Iterable[str]) -> list[tuple[int, int, int]]:

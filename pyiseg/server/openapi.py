@@ -6,7 +6,8 @@ from typing import Any
 
 import pyiseg
 from pyiseg import foreground
-from pyiseg.server.downloads import IMAGE_FORMATS, OBJECT_FORMATS, SEGMENTATIONS
+from pyiseg.formats.coco import SEGMENTATIONS
+from pyiseg.server.downloads import IMAGE_FORMATS, OBJECT_FORMATS
 from pyiseg.server.http import MOST_SIDE, PIXEL_FORMATS
 from pyiseg.server.limits import Limits
 from pyiseg.server.schemas import SCHEMAS, ref

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import json
 import re
 from pathlib import Path
@@ -17,6 +18,8 @@ from pyiseg import Box, Click, ModelError, Scribble, Session, formats
 from pyiseg.batch.folder import run_folder
 from pyiseg.batch.outputs import FORMATS, OutputOptions
 from pyiseg.batch.prompt_list import WrongPromptsError
+from pyiseg.runtime import ort
+from pyiseg.runtime.ort import Networks
 
 
 @pytest.fixture
@@ -184,9 +187,9 @@ def test_two_jobs_write_the_bits_of_one(folder: Path, toy: Path) -> None:
 def test_two_jobs_write_the_bits_of_one_and_of_sessions_with_the_model_that_ships(tmp_path: Path) -> None:
     folder = make(tmp_path / "photos", ["a.png", "b.png"], height=300, width=400)
     prompts = {name: [Box(230, 70, 370, 230)] for name in ("a.png", "b.png")}
-    for jobs in (1, 2):
+    for jobs in (1, 2, 3):
         run_folder(folder, tmp_path / f"{jobs}", prompts, options=OutputOptions(("matte-png",)), jobs=jobs)
-    assert contents(tmp_path / "1") == contents(tmp_path / "2")
+    assert contents(tmp_path / "1") == contents(tmp_path / "2") == contents(tmp_path / "3")
     with Session(folder / "a.png") as session:
         np.testing.assert_array_equal(session.box(230, 70, 370, 230), read(tmp_path / "2" / "a.png"))
 
@@ -212,6 +215,33 @@ def test_images_fail_by_name_and_the_rest_goes_on(folder: Path, toy: Path, capsy
     outcome = run_folder(folder, out, table(folder), model=toy)
     assert (outcome.failed, outcome.kept) == ([], ["a.png", "day 1/d.jpg"])
     assert not (out / "failures.csv").exists()
+
+
+@pytest.mark.parametrize(
+    ("listed", "meant"), [("B.PNG", "b.png"), ("b", "b.png"), ("b.tif", "b.png"), ("day 1/d", "d.jpg"), ("bb.png", "")]
+)
+def test_an_image_that_is_not_there_may_be_another(folder: Path, toy: Path, listed: str, meant: str) -> None:
+    if (folder / listed).exists():
+        pytest.skip("this file system does not tell cases apart")
+    outcome = run_folder(folder, folder.parent / "out", {listed: [Click(5, 5)]}, model=toy)
+    hint = f"; write '{meant}' if that is meant" if meant else ""
+    assert [failure.error for failure in outcome.failed] == [
+        f"there is no such image in '{(folder / listed).parent}'{hint}"
+    ]
+
+
+@pytest.mark.parametrize(("jobs", "expected"), [(1, None), (2, 3), (9, 1)])
+def test_jobs_share_the_threads_and_leave_those_of_other_sessions(
+    folder: Path, toy: Path, jobs: int, expected: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = []
+    monkeypatch.setattr(ort, "Networks", lambda model, threads: opened.append(threads) or Networks(model, threads))
+    monkeypatch.setattr("pyiseg._core.get_num_threads", lambda: 4)
+    model = dataclasses.replace(pyiseg.load_model(toy))
+    run_folder(folder, folder.parent / "out", table(folder), model=model, jobs=jobs)
+    assert opened == [expected]
+    Session(folder / "a.png", model=model)
+    assert opened == [None] if jobs == 1 else [expected, None]
 
 
 def test_images_without_prompts_are_named(folder: Path, toy: Path) -> None:

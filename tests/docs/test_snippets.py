@@ -25,7 +25,7 @@ from support.paths import ROOT
 
 from pyiseg.demo import PHOTO
 
-NAMED = ("index", "quickstart", "how-it-works", "prompts", "troubleshooting", "sam")
+NAMED = ("index", "quickstart", "how-it-works", "prompts", "formats", "batch", "server", "troubleshooting", "sam")
 PAGES = [
     ROOT / "README.md",
     *(ROOT / "docs" / f"{name}.md" for name in NAMED),

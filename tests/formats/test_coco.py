@@ -160,6 +160,7 @@ def test_numbers_of_ones_own() -> None:
         (["a.png"], r"images\[0\] is a str; pass formats.AnnotatedImage objects"),
         ([AnnotatedImage("a.png", (2, 2), [("x", of("#"))])], r"'x', has shape \(1, 1\), not \(2, 2\)"),
         ([AnnotatedImage("a.png", (2, 2), [of("#")])], r"objects\[0\] is no pair of a name and a mask"),  # type: ignore[list-item]
+        ([AnnotatedImage("a.png", (2, 2), [("", of("#"))])], r"the name of objects\[0\] is ''; pass text"),
         ([AnnotatedImage("a.png", (2, 0), [])], r"shape is \(2, 0\)"),
     ],
 )
