@@ -10,11 +10,15 @@ import pytest
 if "PYTEST_XDIST_WORKER" in os.environ:  # side by side, before anything reads it: a thread each
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+from hypothesis import settings
 from support import toy_model
 from support.fake_tensorrt import with_fp16
 
 from pyiseg import Model, Session, load_model
 from pyiseg.tensorrt.cache import EngineCache
+
+settings.register_profile("pyiseg", deadline=None)  # a busy machine takes its time, which is no failure
+settings.load_profile("pyiseg")
 
 
 @pytest.fixture(scope="session")
