@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Iterable
 from typing import Any
 
@@ -77,7 +78,7 @@ def checked_shape(shape: Any) -> tuple[int, int]:
     try:
         height, width = (int(side) for side in shape)
         right = (height, width) == tuple(shape) and min(height, width) >= 1
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):  # the last of infinity
         right = False
     if not right:
         raise ValueError(f"shape is {shape!r}; pass height and width of the image, (H, W), at least 1 each")
@@ -135,6 +136,7 @@ def _plane(array: Any, name: str) -> npt.NDArray[Any]:
 
 def _distance(value: Any, name: str, way_out: str) -> float:
     number = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
-    if not number or not math.isfinite(value) or value < 0:
+    # Not math.isfinite alone, which fails with whole numbers beyond floating point.
+    if not number or not 0 <= value <= sys.float_info.max or math.isnan(value):
         raise ValueError(f"{name} is {value!r}; pass {way_out}, not below 0")
     return float(value)

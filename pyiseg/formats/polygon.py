@@ -17,6 +17,10 @@ from pyiseg.formats.simplify import simplified
 Points = npt.NDArray[np.float64]
 
 
+FARTHEST = 1e15
+"""A coordinate is at most this far from 0, so that nothing overflows."""
+
+
 @dataclass(frozen=True, eq=False)
 class Polygon:
     """A connected region by its outlines.
@@ -135,11 +139,16 @@ def _left_of(outline: Points, point: Points) -> tuple[int, Points]:
 def _checked_ring(ring: Any, number: int) -> Points:
     try:
         points = np.asarray(ring, np.float64)
-    except (TypeError, ValueError):
-        points = np.empty(0)
-    if points.ndim != 2 or points.shape[1] != 2 or not np.isfinite(points).all():
+        shape = points.shape
+    except (TypeError, ValueError, OverflowError):
+        points, shape = np.empty(0), None
+    if points.ndim != 2 or points.shape[1] != 2:
+        told = "is no array of numbers" if shape is None else f"has shape {shape}"
+        raise ValueError(f"an outline of polygons[{number}] {told}; pass finite numbers x, y, of shape (N, 2)")
+    if not (np.abs(points) <= FARTHEST).all():  # nor NaN
         raise ValueError(
-            f"an outline of polygons[{number}] has shape {np.shape(ring)}; pass finite numbers x, y, of shape (N, 2)"
+            f"an outline of polygons[{number}] has a coordinate that is not finite, or beyond {FARTHEST:g}; no image "
+            "is as large"
         )
     return points
 

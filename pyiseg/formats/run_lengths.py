@@ -44,21 +44,30 @@ def mask_from_rle(rle: Mapping[str, Any]) -> Mask:
 
     Raises:
         ValueError: It is no such encoding, or its runs do not add up to the size.
+        MemoryError: There is not enough for the size; look at that of a stranger's encoding first.
     """
     if not isinstance(rle, Mapping) or "size" not in rle or "counts" not in rle:
         raise ValueError(f"rle is {str(rle)[:60]}; pass {{'size': [H, W], 'counts': ...}}")
     height, width = checked_shape(rle["size"])
     counts = rle["counts"]
     if isinstance(counts, (str, bytes)):
-        lengths = _unpacked(counts.encode("latin-1", "replace") if isinstance(counts, str) else counts)
+        lengths: npt.NDArray[Any] = _unpacked(
+            counts.encode("latin-1", "replace") if isinstance(counts, str) else counts
+        )
     else:
-        lengths = np.asarray(counts)
+        try:
+            lengths = np.asarray(counts)
+        except ValueError:  # lists of different lengths
+            lengths = np.empty((0, 0))
         if lengths.ndim != 1 or lengths.dtype.kind not in "iu":
             raise ValueError("the counts of the rle are no list of whole numbers, and no text")
-    if (lengths < 0).any() or lengths.sum() != height * width:
+    # By floating point first: whole numbers may add up to what they should by passing 2^64, and NumPy then writes
+    # beyond the end. Where this is right, none passes it.
+    about = float(lengths.sum(dtype=np.float64))
+    if (lengths < 0).any() or about > 2.0 * height * width or lengths.sum(dtype=np.int64) != height * width:
         raise ValueError(
-            f"the counts of the rle add up to {lengths.sum()} pixels, not to the {height} x {width} of its size, or "
-            "one is below 0; it is damaged, or of another image"
+            f"the counts of the rle add up to {about:.17g} pixels, not to the {height} x {width} of its size, or one "
+            "is below 0; it is damaged, or of another image"
         )
     columns = np.repeat(np.arange(lengths.size) % 2 == 1, lengths).reshape(width, height)
     return np.ascontiguousarray(columns.T)

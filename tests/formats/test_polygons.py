@@ -181,5 +181,18 @@ def test_polygons_that_are_none() -> None:
         mask_from_polygons([], (0, 4))
     with pytest.raises(ValueError, match=r"an outline of polygons\[0\] has shape \(3,\); pass finite numbers"):
         mask_from_polygons([Polygon(np.zeros(3))], (3, 4))
-    with pytest.raises(ValueError, match="pass finite numbers"):
+    with pytest.raises(ValueError, match="not finite"):
         mask_from_polygons([Polygon(np.full((3, 2), np.nan))], (3, 4))
+
+
+@pytest.mark.parametrize("value", [10**400, 1e308, -1e16, float("nan"), float("inf")])
+def test_coordinates_that_no_image_has(value: float) -> None:
+    """The first was an OverflowError, the second a warning of NumPy's."""
+    with pytest.raises(ValueError, match=r"an outline of polygons\[0\]"):
+        mask_from_polygons([Polygon([[0, -value], [value, 1], [3, 5]])], (9, 7))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("tolerance", [10**400, -(10**400), float("nan"), True, "1"])
+def test_tolerances_that_are_none(tolerance: float) -> None:
+    with pytest.raises(ValueError, match="tolerance is"):
+        polygons(np.ones((3, 3), np.bool_), tolerance=tolerance)

@@ -83,3 +83,26 @@ def test_what_was_cut_off() -> None:
     for length in range(len(whole["counts"])):
         with pytest.raises(ValueError, match="the counts of the rle"):
             mask_from_rle({**whole, "counts": whole["counts"][:length]})
+
+
+@pytest.mark.parametrize(
+    "counts",
+    [
+        [2**62, 2**62, 2**62, 2**62, 63],
+        np.array([2**64 - 1, 64], np.uint64),
+        [2**63 + 1, 2**63 + 62],
+        [[63]],
+        [[1], [2, 3]],
+    ],
+    ids=["signed", "unsigned", "two", "nested", "ragged"],
+)
+def test_counts_that_add_up_by_passing_the_largest_number(counts: Any) -> None:
+    """The first three add up to 63 modulo 2^64, and ended the program: signal 11."""
+    with pytest.raises(ValueError, match="the counts of the rle"):
+        mask_from_rle({"size": [9, 7], "counts": counts})
+
+
+@pytest.mark.parametrize("size", [[float("inf"), 7], [10**30, 1], [2**32, 2**32], [9, 7, 1], 5, None])
+def test_a_size_that_is_none(size: Any) -> None:
+    with pytest.raises(ValueError, match=r"shape is|add up to"):
+        mask_from_rle({"size": size, "counts": [0]})

@@ -15,11 +15,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 from support import toy_evaluation, toy_model
 from support.engine_files import ENGINE, KEY
+from support.fuzzing import ANY, altered, both, damaged, examples
 
 import pyiseg
 from pyiseg import cli, images
@@ -31,70 +32,8 @@ from pyiseg.manifest import Manifest
 from pyiseg.saving import SavedSession
 from pyiseg.tensorrt.file import EngineRefusedError, read_engine, read_header, write_engine
 
-QUICK = settings(
-    max_examples=60,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large],
-)
-ODD = [b"1e999", b"NaN", b"[" * 2000, b"\xff", b"-"]
+QUICK = examples(60)
 SIDEWAYS = b"Exif\0\0MM\0*\0\0\0\x08\0\1\1\x12\0\3\0\0\0\1\0\6\0\0\0\0\0\0"
-LEAVES = (
-    st.none()
-    | st.booleans()
-    | st.integers(-(2**70), 2**70)
-    | st.floats()
-    | st.text(max_size=8)
-    | st.sampled_from(["../a", "/a", "a\0b", "NaN", "click.onnx", 1 << 62, -1, 0, 1e308])
-)
-ANY = st.recursive(
-    LEAVES,
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
-    max_leaves=6,
-)
-
-
-@st.composite
-def damaged(draw: st.DrawFn, whole: bytes) -> bytes:
-    """A file with bytes changed, cut out, put in, or its end cut off."""
-    content = bytearray(whole)
-    for _ in range(draw(st.integers(1, 3))):
-        at = draw(st.integers(0, max(0, len(content) - 1)))
-        kind = draw(st.sampled_from(["change", "cut", "insert", "end"]))
-        if kind == "change" and content:
-            content[at] = draw(st.integers(0, 255))
-        elif kind == "cut":
-            del content[at : at + draw(st.integers(1, 40))]
-        elif kind == "insert":
-            content[at:at] = draw(st.binary(max_size=8) | st.sampled_from(ODD))
-        else:
-            del content[at:]
-    return bytes(content)
-
-
-@st.composite
-def altered(draw: st.DrawFn, whole: Any) -> bytes:
-    """JSON with a value, anywhere in it, of another kind or gone."""
-    content = json.loads(json.dumps(whole))
-    for _ in range(draw(st.integers(1, 2))):
-        place = content
-        while True:
-            keys = list(place) if isinstance(place, dict) else range(len(place))
-            if not keys:
-                break
-            key = draw(st.sampled_from(keys))
-            if isinstance(place[key], (dict, list)) and place[key] and draw(st.integers(0, 3)):
-                place = place[key]
-                continue
-            if draw(st.integers(0, 4)) or isinstance(place, list):
-                place[key] = draw(ANY)
-            else:
-                del place[key]
-            break
-    return json.dumps(content).encode()
-
-
-def both(whole: bytes) -> st.SearchStrategy[bytes]:
-    return damaged(whole) | altered(json.loads(whole))
 
 
 def check(
@@ -115,7 +54,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @given(st.binary(max_size=60) | st.text('[]{}",:0123456789eE+-.NaInfityrulsd\\u', max_size=60).map(str.encode))
-@settings(max_examples=150, deadline=None)
+@examples(150)
 def test_json(content: bytes) -> None:
     with suppress(ValueError):
         json.dumps(parse_json(content), allow_nan=False).encode()
@@ -140,7 +79,7 @@ def test_manifests(data: st.DataObject, toy: Path) -> None:
 
 
 @given(data=st.data())
-@settings(QUICK, max_examples=25)
+@examples(25)
 def test_model_folders(data: st.DataObject, toy: Path, folder: Path) -> None:
     """All of it: the manifest, and networks that it says are right."""
     for source in toy.iterdir():
@@ -158,7 +97,7 @@ def report_of(folder: Path) -> bytes:
 
 
 @given(data=st.data())
-@settings(QUICK, max_examples=30)
+@examples(30)
 def test_reports(data: st.DataObject, folder: Path) -> None:
     path = folder / "a.json"
     path.write_bytes(data.draw(both(report_of(folder))))
@@ -172,7 +111,7 @@ def test_reports(data: st.DataObject, folder: Path) -> None:
 
 
 @given(data=st.data())
-@settings(QUICK, max_examples=6)
+@examples(6)
 def test_pages_of_reports(data: st.DataObject, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = folder / "b.json"
     path.write_bytes(data.draw(altered(json.loads(report_of(folder)))))
@@ -239,7 +178,7 @@ IMAGE = np.random.default_rng(0).integers(0, 256, (12, 16, 3), dtype=np.uint8)
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF", "PPM", "JPEG2000"])
 @given(data=st.data())
-@settings(QUICK, max_examples=20)
+@examples(20)
 def test_images(data: st.DataObject, kind: str, folder: Path) -> None:
     good = folder / "image"
     options = {"exif": SIDEWAYS} if kind in ("JPEG", "PNG") else {}

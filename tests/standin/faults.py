@@ -95,6 +95,13 @@ FAULTS = (
         {"PYISEG_STANDIN_ARENA": "0"},
     ),
     Fault(
+        "pinned memory is never freed",
+        "csrc/device/cuda_stream.h",
+        "[](void* p) { cuda_forget(cudaFreeHost(p)); }",
+        "[](void*) {}",
+        ADDRESS,
+    ),
+    Fault(
         "pinned memory is freed while a copy still reads it",
         "csrc/device/click_graph.h",
         "finish();  // a copy may still be reading the pinned memory",
@@ -243,6 +250,7 @@ def noticed(driver: Path, settings: Mapping[str, str], seed: int) -> str:
     for pattern, meaning in (
         (r"WARNING: (ThreadSanitizer): ([\w -]+?) \(", r"\1: \2"),
         (r"ERROR: (AddressSanitizer): ([\w-]+)", r"\1: \2"),
+        (r"ERROR: (LeakSanitizer): detected (memory leaks)", r"\1: \2"),
         (r"runtime error: (store to misaligned address|load of misaligned address)", r"UndefinedBehaviorSanitizer: \1"),
         (r"^(\w+)(?:, \w+)? differs at", r"results of `\1` differ"),
         (r"^(the \w+ of a captured click) differ", r"\1 differ"),
