@@ -10,6 +10,7 @@ from typing import Any
 from pyiseg import demo
 from pyiseg.benchmark import memory, methods, scenes
 from pyiseg.benchmark.peers import Peer, Pyiseg
+from pyiseg.files import parse_json
 
 
 def run(task: dict[str, Any]) -> dict[str, Any]:
@@ -41,4 +42,4 @@ def run(task: dict[str, Any]) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    print(json.dumps(run(json.loads(sys.argv[1]))))
+    print(json.dumps(run(parse_json(sys.argv[1]))))

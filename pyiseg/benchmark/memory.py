@@ -10,6 +10,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from pyiseg.files import parse_json
+
 MEGABYTE = 1e6
 
 
@@ -60,7 +62,7 @@ def peak_of(task: dict[str, Any]) -> dict[str, Any]:
         last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
         how = f"signal {-done.returncode}" if done.returncode < 0 else f"exit code {done.returncode}"
         return {"error": f"the process ended with {how}: {last[:200]}"}
-    found: dict[str, Any] = json.loads(done.stdout)
+    found: dict[str, Any] = parse_json(done.stdout)
     return found
 
 

@@ -15,6 +15,7 @@ from starlette.responses import JSONResponse, Response
 
 import pyiseg
 from pyiseg import foreground, formats
+from pyiseg.files import parse_json
 from pyiseg.formats import by_name
 from pyiseg.formats.coco import SEGMENTATIONS
 from pyiseg.formats.saving import encoded
@@ -220,7 +221,7 @@ def _rgb(colors: Iterable[str]) -> list[tuple[int, int, int]]:
 
 def project(objects: list[Object]) -> bytes:
     """Return all objects, with their saved sessions, as JSON."""
-    listed = [{"name": made.name, "color": made.color, "session": json.loads(made.saved())} for made in objects]
+    listed = [{"name": made.name, "color": made.color, "session": parse_json(made.saved())} for made in objects]
     return json.dumps({"format": PROJECT, "version": VERSION, "objects": listed}).encode()
 
 
