@@ -28,8 +28,9 @@ def yolo_segmentation(
 
     Returns:
         Lines ``class x1 y1 x2 y2 ...``, each ended: the class's number from 0 on, and x / W and y / H, six decimals. A
-        mask of several regions has a line for each. YOLO knows no holes: one is connected to the outline around it by
-        a line that goes there and back. Empty where nothing is selected.
+        mask of several regions has a line for each, which Ultralytics takes for objects of their own; `keep_largest`
+        leaves one. YOLO knows no holes: one is connected to the outline around it by a line that goes there and back.
+        Empty where nothing is selected.
 
     Raises:
         ValueError: A mask or name is none, masks differ in shape, or a name is not among ``names``.

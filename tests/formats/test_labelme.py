@@ -75,5 +75,5 @@ def test_what_is_none() -> None:
         labelme([], file_name="x.png", shape=(2, 2), shape_type="circle")
     with pytest.raises(ValueError, match=r"'a', has shape \(1, 3\), not \(2, 2\)"):
         labelme([("a", of("#.#"))], file_name="x.png", shape=(2, 2))
-    with pytest.raises(ValueError, match=r"objects\[0\] is no pair"):
+    with pytest.raises(ValueError, match=r"the name of objects\[0\] is ''; pass text"):
         labelme([("", of("#"))], file_name="x.png", shape=(1, 1))
