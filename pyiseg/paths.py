@@ -45,7 +45,9 @@ def local_path(path: str | os.PathLike[str], instead: str = "") -> Path:
     return Path(text)
 
 
-_WINDOWS_DEVICES = {"CON", "PRN", "AUX", "NUL", *(f"{kind}{n}" for kind in ("COM", "LPT") for n in range(1, 10))}
+# With the superscript digits, which Windows takes for digits there.
+_WINDOWS_DEVICES = {"CON", "PRN", "AUX", "NUL", "CONIN$", "CONOUT$"}
+_WINDOWS_DEVICES |= {f"{kind}{digit}" for kind in ("COM", "LPT") for digit in "0123456789¹²³"}
 
 
 def is_plain_name(name: Any) -> bool:

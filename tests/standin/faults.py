@@ -99,7 +99,6 @@ FAULTS = (
         "csrc/device/cuda_stream.h",
         "[](void* p) { cuda_forget(cudaFreeHost(p)); }",
         "[](void*) {}",
-        ADDRESS,
     ),
     Fault(
         "pinned memory is freed while a copy still reads it",
@@ -250,6 +249,7 @@ def noticed(driver: Path, settings: Mapping[str, str], seed: int) -> str:
     for pattern, meaning in (
         (r"WARNING: (ThreadSanitizer): ([\w -]+?) \(", r"\1: \2"),
         (r"ERROR: (AddressSanitizer): ([\w-]+)", r"\1: \2"),
+        (r"^\d+ bytes of (.*) are never freed$", r"\1 is never freed"),
         (r"ERROR: (LeakSanitizer): detected (memory leaks)", r"\1: \2"),
         (r"runtime error: (store to misaligned address|load of misaligned address)", r"UndefinedBehaviorSanitizer: \1"),
         (r"^(\w+)(?:, \w+)? differs at", r"results of `\1` differ"),

@@ -227,6 +227,14 @@ std::size_t allocated() {
     return m.allocated;
 }
 
+std::size_t allocated_pinned() {
+    Memory& m = memory();
+    const std::lock_guard<std::mutex> lock(m.mutex);
+    std::size_t bytes = 0;
+    for (const auto& [data, size] : m.pinned) bytes += size;
+    return bytes;
+}
+
 std::size_t used() {
     Memory& m = memory();
     const std::lock_guard<std::mutex> lock(m.mutex);

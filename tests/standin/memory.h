@@ -30,6 +30,7 @@ bool is_pinned(const void* memory, std::size_t bytes);
 
 // Bytes of all allocations that live, as they were asked for.
 std::size_t allocated();
+std::size_t allocated_pinned();
 // What the device has; of each allocation whole blocks of 512 bytes count.
 std::size_t capacity();
 std::size_t used();
