@@ -93,6 +93,6 @@ def test_what_is_public_or_a_files_own_is_not() -> None:
 
 
 def test_names_of_test_files_are_there_once() -> None:
-    """Two of one name, in folders that are no packages, end pytest with "import file mismatch" when both are asked for."""
+    """Two of one name, in folders that are no packages, end pytest with "import file mismatch"."""
     names = [path.name for path in FILES if path.name.startswith("test_")]
     assert sorted({name for name in names if names.count(name) > 1}) == []
