@@ -17,8 +17,7 @@ Array view(const Array& array, std::vector<std::int64_t> shape, std::int64_t off
     part.shape = std::move(shape);
     check_sides(part.shape);
     const std::size_t skipped = static_cast<std::size_t>(offset);  // in elements: bytes could wrap
-    if (offset < 0 || part.bytes() > array.bytes() ||
-        skipped > (array.bytes() - part.bytes()) / array.item_bytes) {
+    if (offset < 0 || part.bytes() > array.bytes() || skipped > (array.bytes() - part.bytes()) / array.item_bytes) {
         fail("a view of shape " + text(part.shape) + " from element " + std::to_string(offset) +
              " on does not lie in an array of shape " + text(array.shape));
     }

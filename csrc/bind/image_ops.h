@@ -54,8 +54,8 @@ inline void check_fixed_weights(const std::int32_t* weights, std::int64_t taps, 
     }
 }
 
-// Windows of the pixels of an axis of `result`, `out` in number, over `in` pixels. What starts and weights hold is looked
-// at in numpy arrays; those of a stream cannot be. A result over them would change them while they are read.
+// Windows of the pixels of an axis of `result`, `out` in number, over `in` pixels. What starts and weights hold is
+// looked at in numpy arrays; those of a stream cannot be. A result over them would change them while they are read.
 template <class Weight>
 Windows<Weight> check_windows(const ArrayRef& starts, const ArrayRef& weights, std::int64_t in, std::int64_t out,
                               const ArrayRef& result) {
