@@ -33,6 +33,7 @@ from pyiseg.paths import local_path
 from pyiseg.prompts import Box, Click, LocalClick, Mask, Prompt, Scribble, shortened
 
 FORMAT, VERSION = "pyiseg session", 1
+SEVERAL = "pyiseg objects"  # what `pyiseg.server` keeps of all objects of an image
 _BEGIN = f'{{"format": "{FORMAT}"'.encode()
 # What a file may hold at most, and what opening it may cost: bytes besides two for each pixel of the image, for a mask;
 # what was done; corners of a scribble; and prompts that are made again, those after each removal counted.
@@ -181,6 +182,11 @@ class SavedSession:
             content = parse_json(text)
         except ValueError:
             content = None
+        if isinstance(content, dict) and content.get("format") == SEVERAL:
+            raise ValueError(
+                f"'{self._path}' holds several objects, as the page of pyiseg serve saves them: open it there, "
+                "or save the session of one object there and pass that"
+            )
         if not isinstance(content, dict) or content.get("format") != FORMAT:
             raise ValueError(f"'{self._path}' is no saved session, or it is damaged: pass what Session.save wrote")
         if content.get("version") != VERSION or isinstance(content["version"], bool):

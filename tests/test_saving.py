@@ -125,6 +125,7 @@ def damaged_profile() -> str:
     ("change", "message"),
     [
         ({"format": "other"}, "is no saved session"),
+        ({"format": "pyiseg objects"}, "holds several objects, as the page of pyiseg serve saves them"),
         ({"version": 2}, "is a session of format 2, this version of pyiseg reads 1: install a newer pyiseg"),
         ({"version": "x" * 1000}, "is a session of format"),
         ({"image": None}, "is damaged: image is None"),

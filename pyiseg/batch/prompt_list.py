@@ -193,6 +193,10 @@ def read_prompts(prompts: str | os.PathLike[str] | Mapping[str, Prompts] | Promp
 def _content(path: Path) -> bytes:
     if path.is_dir():
         raise ValueError(f"'{path}' is a folder; pass the CSV or JSON file with the prompts")
+    if not path.exists():
+        raise FileNotFoundError(
+            f"no list of prompts at '{path}'; check the path (the working folder is '{Path.cwd()}')"
+        )
     with open(path, "rb") as file:
         content = file.read(MOST_BYTES + 1)
     if len(content) > MOST_BYTES:

@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 import pyiseg
-from pyiseg import foreground, formats
+from pyiseg import foreground, formats, saving
 from pyiseg.files import parse_json
 from pyiseg.formats import by_name
 from pyiseg.formats.coco import SEGMENTATIONS
@@ -27,7 +27,7 @@ from pyiseg.server.objects import Object, loaded
 from pyiseg.server.store import OpenImage
 from pyiseg.server.work import in_opening_thread, in_thread
 
-PROJECT, VERSION = "pyiseg objects", 1
+PROJECT, VERSION = saving.SEVERAL, 1
 OBJECT_FORMATS = (
     "cutout-png",
     "cutout-webp",

@@ -85,6 +85,8 @@ class Api:
         """Take an image file, and encode it."""
         name = bodies.name_of(request.query_params.get("name"), "image")
         max_pixels = self.limits.max_pixels
+        if request.headers.get("content-type", "").startswith("multipart/"):
+            raise ValueError("the body is a form; send the file's bytes alone, as curl --data-binary @photo.jpg does")
         with self.store.uploading(), bodies.temporary_folder() as folder:
             path = Path(folder) / "image"
             if not await bodies.save_body(request, path, self.limits.max_bytes, f"'{name}'"):

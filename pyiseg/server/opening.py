@@ -32,8 +32,9 @@ def size_of(path: Path, name: str, max_pixels: int) -> tuple[int, int]:
             height, width = error.size
             check_pixels(width, height, name, max_pixels)
         raise ApiError(413, "TooLarge", str(error)) from None
-    except pil_images.NotAnImageError:
-        raise
+    except pil_images.NotAnImageError as error:
+        # Without its other ways out, which are for programs in Python.
+        raise pil_images.NotAnImageError(str(error).partition(", or open it")[0]) from None
     except Exception as error:  # Pillow's readers have no common error
         told = without_path(error, path, name)
         raise ValueError(f"'{name}' {pil_images.DAMAGED}: {told}") from error

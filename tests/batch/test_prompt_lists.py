@@ -357,5 +357,5 @@ def test_files_without_prompts_are_refused(tmp_path: Path) -> None:
         read_prompts(tmp_path / "p.csv")
     with pytest.raises(ValueError, match="is a folder; pass the CSV or JSON file"):
         read_prompts(tmp_path)
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(FileNotFoundError, match="no list of prompts at"):
         read_prompts(tmp_path / "gone.csv")

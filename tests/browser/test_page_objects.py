@@ -178,6 +178,31 @@ def test_a_session_is_saved_and_opened_again(two: UserPage, sessions: list[pyise
     two.page.set_input_files("#session-input", tmp_path / "one.json")
     two.says("Opened one.json")
     assert np.array_equal(two.alpha(2), sessions[0].alpha)
+    assert "another window" not in str(two.get("document.getElementById('live').textContent"))
+
+
+def test_a_file_that_replaces_objects_can_be_taken_back(
+    two: UserPage, sessions: list[pyiseg.Session], tmp_path: Path
+) -> None:
+    name, content = download(two, "Session", "Save session")
+    (tmp_path / name).write_bytes(content)
+    two.press("Control+z")
+    two.until("pyiseg.page.opened.active.prompts.length === 0")
+    changed = two.alpha(1)
+    two.page.set_input_files("#session-input", tmp_path / name)
+    two.says(f"Opened {name}")
+    assert np.array_equal(two.alpha(1), sessions[1].alpha)
+    two.page.get_by_role("status").filter(has_text="have taken the place").get_by_role("button", name="Undo").click()
+    two.says("What was selected before is back")
+    assert np.array_equal(two.alpha(1), changed)
+
+
+def test_one_objects_session_opens_in_python(two: UserPage, sessions: list[pyiseg.Session], tmp_path: Path) -> None:
+    two.press("[")
+    name, content = download(two, "This object", "Session of this object")
+    (tmp_path / name).write_bytes(content)
+    again = pyiseg.Session.load(tmp_path / name, pyiseg.Image(sessions[0].image))
+    assert np.array_equal(again.alpha, sessions[0].alpha)
 
 
 def test_what_is_no_session(opened: UserPage, tmp_path: Path) -> None:

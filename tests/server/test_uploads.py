@@ -134,6 +134,11 @@ def test_what_is_no_image_is_refused(client: Client, content: bytes, told: str) 
     assert client.expect(200, "GET", "/api/info")["memory_used"] == before
 
 
+def test_a_form_is_refused(client: Client) -> None:
+    message = client.error(400, "POST", "/api/images", files={"f": ("photo.png", png(PHOTO))})
+    assert message == "the body is a form; send the file's bytes alone, as curl --data-binary @photo.jpg does"
+
+
 @pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
 @pytest.mark.parametrize("size", [(20_000, 5_001), (1_000_000, 1_000_000), (2**31 - 1, 2**31 - 1)])
 def test_a_bomb_is_refused_before_it_is_decoded(client: Client, size: tuple[int, int]) -> None:

@@ -7,7 +7,7 @@ import { attempt, say, whileBusy } from "./notices.js";
 const ENDINGS = {
   "cutout-png": ".cutout.png", "cutout-webp": ".cutout.webp", "matte-png": ".matte.png", "matte16-png": ".matte16.png",
   svg: ".svg", coco: ".coco.json", labelme: ".labelme.json", yolo: ".txt", "label-map": ".labels.png",
-  project: ".pyiseg.json",
+  session: ".session.json", project: ".pyiseg.json",
 };
 
 export class Downloads {

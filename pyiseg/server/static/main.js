@@ -75,13 +75,33 @@ class Page {
     } catch {
       throw new api.ApiError("ValueError", `“${file.name}” is no saved session: it is not JSON.`);
     }
+    const { opened } = this, all = saved?.format === "pyiseg objects";
     await whileBusy(`Opening ${file.name}: its prompts are made again …`, async () => {
-      const loading = saved?.format === "pyiseg objects" ? this.opened.loadProject(saved) : this.opened.loadSession(saved);
-      await loading.catch((error) => {
+      const replaced = all && opened.objects.length > 0 ? await api.download(opened.id, null, { format: "project" }) : null;
+      this.loading = opened; // its steps are made over HTTP, and come over the socket as if another window had made them
+      try {
+        await (all ? opened.loadProject(saved) : opened.loadSession(saved));
+      } catch (error) {
         if (!error.isGone) error.message = `“${file.name}”: ${error.message}`;
         throw error;
-      });
+      } finally {
+        this.loading = null;
+      }
       say(`Opened ${file.name}`);
+      if (replaced) this.#offerBack(opened, await replaced.blob.text(), file.name);
+    });
+  }
+
+  /** What was selected before a file took its place is not lost. */
+  #offerBack(opened, before, name) {
+    notify(`The objects of ${name} have taken the place of those that were here.`, {
+      action: {
+        label: "Undo",
+        run: () => attempt(() => whileBusy("Bringing back what was selected …", async () => {
+          await opened.loadProject(JSON.parse(before));
+          say("What was selected before is back");
+        })),
+      },
     });
   }
 
@@ -235,7 +255,7 @@ class Page {
       this.#keepSoon(opened);
     });
     on("matte", (rect) => this.view.changed(rect));
-    on("other", (object) => say(`${object.name} was changed in another window`));
+    on("other", (object) => this.loading === opened || say(`${object.name} was changed in another window`));
     on("connected", (wasLost) => {
       this.#light("connected", "Connected to the server");
       settle("connection");
