@@ -199,7 +199,7 @@ def test_a_file_that_replaces_objects_can_be_taken_back(
 
 def test_one_objects_session_opens_in_python(two: UserPage, sessions: list[pyiseg.Session], tmp_path: Path) -> None:
     two.press("[")
-    name, content = download(two, "This object", "Session of this object")
+    name, content = download(two, "This object", "Session JSON")
     (tmp_path / name).write_bytes(content)
     again = pyiseg.Session.load(tmp_path / name, pyiseg.Image(sessions[0].image))
     assert np.array_equal(again.alpha, sessions[0].alpha)
