@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import hypothesis
@@ -16,6 +17,10 @@ from support.fake_tensorrt import with_fp16
 
 from pyiseg import Model, Session, load_model
 from pyiseg.tensorrt.cache import EngineCache
+
+# Whoever runs the tests in the background may have Ctrl-C ignored, which every process that they start would inherit.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # A machine with other work is slow at times, which is no error.
 hypothesis.settings.register_profile("pyiseg", deadline=None)
