@@ -85,8 +85,9 @@ def test_the_default_model_computes_in_fp16() -> None:
     spec = next(spec for spec in engine_specs(model, (384, 512)) if spec.network == "click")
     built = tensorrt.find_package("tensorrt_rtx").build(model, spec, (8, 9), describe=True)
     every, weighted = engines.precisions(built.layers)
-    assert weighted["FP16"] > 3 * weighted["FP32"]
-    assert every["FP32"] > 0  # norms, and sums over the image
+    # In FP32 are pooling and the comparison with clicked places, which are sums over the image, as matrix products.
+    assert weighted["FP16"] >= 3 * weighted["FP32"]
+    assert every["FP32"] > 0  # norms too
 
 
 def test_fp16_files_that_compute_in_fp32_are_refused(
