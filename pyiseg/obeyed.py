@@ -8,15 +8,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
+from pyiseg.crop import Click, Clicks
 from pyiseg.geometry import Rect, View
-
-Click: TypeAlias = tuple[int, int, bool]
-Alpha: TypeAlias = npt.NDArray[np.uint8]
+from pyiseg.kept import Alpha
 
 # The grid obeys a click with no opposite one nearer than this, in grid pixels: bilinear rendering reaches one grid
 # pixel and pinning one more, from either click; one for a click that was moved away from another.
@@ -28,7 +25,7 @@ def reach(view: View) -> float:
     return max(side / cells for side, cells in zip(view.image, view.grid, strict=True)) / 2
 
 
-def at_risk(clicks: Sequence[Click], rect: Rect, view: View, form: str, overlaid: Sequence[Rect]) -> list[Click]:
+def at_risk(clicks: Clicks, rect: Rect, view: View, form: str, overlaid: Sequence[Rect]) -> list[Click]:
     """Return the clicks in force that rendering may leave disobeyed; of all others it is known that it does not.
 
     Args:
@@ -38,7 +35,7 @@ def at_risk(clicks: Sequence[Click], rect: Rect, view: View, form: str, overlaid
         form: The guided filter's.
         overlaid: Where something else than that prediction may be shown.
     """
-    rows = in_force(clicks)
+    rows = last_on_each_pixel(clicks)
     if form != "residual":
         return rows  # it pins on the grid, whose guide is another one
     least = _APART * 2 * reach(view)
@@ -53,7 +50,7 @@ def at_risk(clicks: Sequence[Click], rect: Rect, view: View, form: str, overlaid
     return [row for row in rows if risky(*row)]
 
 
-def around(clicks: Sequence[Click], reach: float) -> list[Rect]:
+def around(clicks: Clicks, reach: float) -> list[Rect]:
     """Return rectangles around what clicks may correct, which may leave the image.
 
     Args:
@@ -64,12 +61,12 @@ def around(clicks: Sequence[Click], reach: float) -> list[Rect]:
     return [Rect(y - wide, x - wide, y + wide + 1, x + wide + 1) for x, y, _ in clicks]
 
 
-def in_force(clicks: Sequence[Click]) -> list[Click]:
+def last_on_each_pixel(clicks: Clicks) -> list[Click]:
     """Return the last click on each pixel, in the order they were made."""
     return list({(x, y): (x, y, fg) for x, y, fg in clicks}.values())
 
 
-def obey(alpha: Alpha, rect: Rect, clicks: Sequence[Click], reach: float) -> None:
+def obey(alpha: Alpha, rect: Rect, clicks: Clicks, reach: float) -> None:
     """Put clicked pixels on their clicks' side where they are not.
 
     With such a pixel goes what lies within ``reach`` of it, as far as no opposite click is as near.
@@ -80,7 +77,7 @@ def obey(alpha: Alpha, rect: Rect, clicks: Sequence[Click], reach: float) -> Non
         clicks: Rows x, y, fg on the image, in the order they were made; of several on one pixel the last counts.
         reach: In pixels.
     """
-    rows = in_force(clicks)
+    rows = last_on_each_pixel(clicks)
     wrong = [(x, y, fg) for x, y, fg in rows if rect.has(x, y) and (alpha[y - rect.top, x - rect.left] >= 128) != fg]
     for (x, y, fg), disc in zip(wrong, around(wrong, reach), strict=True):
         part = disc.common(rect)

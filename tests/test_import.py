@@ -32,6 +32,7 @@ ROOMS = (
     "crops",
     "crop_renderer",
     "crop_holder",
+    "obeyed",
     "crop",
     "image",
     "backend",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
@@ -24,7 +25,7 @@ class WrongAnswerError(PyisegError):
     """What was timed is not what it must be, so that its times say nothing."""
 
 
-class Turn:
+class Turn(ABC):
     """What all methods have in common: times by what was done, and answers that must stay the same."""
 
     def __init__(self, name: str) -> None:
@@ -42,8 +43,8 @@ class Turn:
         """Median and 95th percentile of all that was timed, see :func:`pyiseg.benchmark.machine.median_p95`."""
         return {name: median_p95(seconds) for name, seconds in self.seconds.items()}
 
-    def _run(self) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def _run(self) -> None: ...
 
     def _timed(self, name: str, work: Callable[[], T]) -> T:
         start = time.perf_counter()

@@ -26,7 +26,7 @@ KINDS = {
     ".woff2": "font/woff2",
     ".txt": "text/plain; charset=utf-8",
 }
-PLACEHOLDER = b"<!doctype html><title>pyiseg</title><p>This pyiseg has no page; its API is at /openapi.json.\n"
+NO_PAGE = b"<!doctype html><title>pyiseg</title><p>This pyiseg has no page; its API is at /openapi.json.\n"
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class Pages:
 
     async def index(self, request: Request) -> Response:
         """Send the page."""
-        return self._send(request, self._files.get("index.html") or page_of(PLACEHOLDER, KINDS[".html"]))
+        return self._send(request, self._files.get("index.html") or page_of(NO_PAGE, KINDS[".html"]))
 
     async def file(self, request: Request) -> Response:
         """Send a file of the page."""
