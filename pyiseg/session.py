@@ -3,31 +3,25 @@
 from __future__ import annotations
 
 import os
-import threading
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, NoReturn, SupportsIndex, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, SupportsIndex
 
 import numpy as np
 import numpy.typing as npt
 
 from pyiseg import foreground as foregrounds
 from pyiseg import images, pil_images, prompts, saving, steps
-from pyiseg.crops import Crops
-from pyiseg.errors import DeviceError
 from pyiseg.geometry import Rect
 from pyiseg.image import Image
 from pyiseg.model import Model, load_model
 from pyiseg.paths import local_path
 from pyiseg.prompts import Click, Number, Prompt
 from pyiseg.session_formats import SessionFormats
-from pyiseg.steps import History, Steps
+from pyiseg.session_state import SessionState
 
 if TYPE_CHECKING:
     from pyiseg._core import Array
-
-Rendered = TypeVar("Rendered")
 
 
 class _LeftOut(str):
@@ -91,11 +85,8 @@ class Session(SessionFormats):
             _check_same(image, model, device, max_pixels)
         else:
             image = Image(image, model=model, device=device, max_pixels=max_pixels)
-        self._crops = Crops(image)
-        self._lock = threading.Lock()
-        self._history = History()
-        self._before: Steps = ()  # what `changed` compares with
-        self._closed = False
+        self._image = image
+        self._state = SessionState(image)
         if mask is not None:
             self._add(prompts.checked_mask(mask, self.shape))
 
@@ -175,7 +166,7 @@ class Session(SessionFormats):
             >>> shown[rect.slices] = session.alpha_in(rect)
         """
         checked = prompts.checked(prompt, self.shape)
-        self._add_and(checked, lambda _: None)
+        self._state.add(checked, lambda _: None)
         return self.changed
 
     def preview(
@@ -191,8 +182,9 @@ class Session(SessionFormats):
         """
         click = prompts.checked_click(x, y, fg, self.shape)
         prompt = prompts.LocalClick(*click) if local else click
-        with self._at_work():
-            return steps.matte(self._crops, steps.after(self._crops, self._history.steps, prompt))
+        state = self._state
+        with state.at_work():
+            return state.matte(steps.after(state.crops, state.history.steps, prompt))
 
     def click_on_device(self, x: Number, y: Number, fg: bool | np.bool_ = True) -> Array:
         """Do what `click` does, but leave the matte on the GPU.
@@ -207,8 +199,8 @@ class Session(SessionFormats):
             ValueError, pyiseg.ModelError: As for `click`.
             pyiseg.DeviceError: The session runs on the CPU; or the device failed.
         """
-        self._needs_gpu("click_on_device")
-        return self._add_and(prompts.checked_click(x, y, fg, self.shape), self._on_device)
+        self._state.check_on_gpu("click_on_device")
+        return self._state.add(prompts.checked_click(x, y, fg, self.shape), self._state.matte_on_device)
 
     def undo(self) -> npt.NDArray[np.uint8]:
         """Take back what was done last: a prompt, or the removal of one. With nothing left, nothing happens.
@@ -216,7 +208,7 @@ class Session(SessionFormats):
         Returns:
             Alpha as it was before, bit for bit. A fresh array.
         """
-        return self._undo_and(self._matte_of)
+        return self._state.undo(self._state.matte)
 
     def redo(self) -> npt.NDArray[np.uint8]:
         """Do again what was undone last. With nothing undone since the last prompt, nothing happens.
@@ -224,19 +216,19 @@ class Session(SessionFormats):
         Returns:
             Alpha as it was after it, bit for bit. A fresh array.
         """
-        return self._redo_and(self._matte_of)
+        return self._state.redo(self._state.matte)
 
     @property
     def can_undo(self) -> bool:
         """Whether `undo` would take anything back."""
-        with self._at_work():
-            return self._history.before is not self._history.steps
+        with self._state.at_work():
+            return self._state.history.before is not self._state.history.steps
 
     @property
     def can_redo(self) -> bool:
         """Whether `redo` would bring anything back."""
-        with self._at_work():
-            return self._history.undone > 0
+        with self._state.at_work():
+            return self._state.history.undone > 0
 
     def remove(self, index: int) -> npt.NDArray[np.uint8]:
         """Take back any prompt; those after it are made again without it. `undo` brings it back.
@@ -251,7 +243,7 @@ class Session(SessionFormats):
             IndexError: There is no such prompt.
             pyiseg.ModelError, pyiseg.DeviceError: As for `click`.
         """
-        return self._remove_and(index, self._matte_of)
+        return self._state.remove(index, self._state.matte)
 
     def reset(self) -> npt.NDArray[np.uint8]:
         """Forget all prompts, also those that were undone. This cannot be undone.
@@ -259,7 +251,7 @@ class Session(SessionFormats):
         Returns:
             Alpha, all zeros. A fresh array.
         """
-        return self._reset_and(self._matte_of)
+        return self._state.reset(self._state.matte)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write what was done, undone steps too, to a small file that `load` opens again; without the image.
@@ -272,8 +264,8 @@ class Session(SessionFormats):
             OSError: It cannot be written.
         """
         target = saving.check_writable(path)
-        with self._at_work():
-            image, history = self._crops.image, self._history
+        image, history = self._image, self._state.history
+        with self._state.at_work():
             saving.write(target, image.rgb, image.model, image.device, history.changes, history.undone)
 
     @classmethod
@@ -305,30 +297,18 @@ class Session(SessionFormats):
             OSError: It cannot be read.
         """
         session = cls(image, model=model, device=device, max_pixels=max_pixels)
-        crops, history = session._crops, session._history
-        saved = saving.SavedSession(local_path(path), crops.image.rgb)
+        saved = saving.SavedSession(local_path(path), session.image)
         if not replay:
-            saved.check_model(crops.image.model)
-        for prompt, removed in saved.changes:
-            if prompt is not None:
-                history.add(steps.after(crops, history.steps, prompt))
-            elif removed is not None:
-                history.add(steps.without(crops, history.steps, removed), removed)
-        for _ in range(saved.undone):
-            history.undo()
+            saved.check_model(session._image.model)
+        session._state.replay(saved.changes, saved.undone)
         return session
 
     def close(self) -> None:
         """Give back what the session holds, such as memory on a GPU; it cannot be used any more. ``with`` does it."""
-        with self._lock:
-            if not self._closed:
-                self._crops.close()
-                self._history.clear()
-                self._before = ()
-                self._closed = True
+        self._state.close()
 
     def __enter__(self) -> Session:
-        self._check_open()
+        self._state.check_open()
         return self
 
     def __exit__(
@@ -339,8 +319,8 @@ class Session(SessionFormats):
     @property
     def alpha(self) -> npt.NDArray[np.uint8]:
         """Alpha after the last prompt, uint8, shape (H, W); all zeros before the first. A fresh array."""
-        with self._at_work():
-            return steps.matte(self._crops, self._history.steps)
+        with self._state.at_work():
+            return self._state.matte(self._state.history.steps)
 
     @property
     def alpha_device(self) -> Array:
@@ -354,9 +334,9 @@ class Session(SessionFormats):
         Raises:
             pyiseg.DeviceError: The session runs on the CPU; or the device failed.
         """
-        self._needs_gpu("alpha_device")
-        with self._at_work():
-            return self._on_device(self._history.steps)
+        self._state.check_on_gpu("alpha_device")
+        with self._state.at_work():
+            return self._state.matte_on_device(self._state.history.steps)
 
     def alpha_in(self, rect: tuple[int, int, int, int]) -> npt.NDArray[np.uint8]:
         """Return alpha after the last prompt within a rectangle, bit for bit as `alpha` has it, for less time.
@@ -372,8 +352,8 @@ class Session(SessionFormats):
             ValueError: It is no rectangle inside the image.
         """
         window = prompts.checked_rect(rect, self.shape)
-        with self._at_work():
-            return steps.matte_in(self._crops, self._history.steps, window)
+        with self._state.at_work():
+            return steps.matte_in(self._state.crops, self._state.history.steps, window)
 
     @property
     def changed(self) -> Rect:
@@ -382,8 +362,7 @@ class Session(SessionFormats):
         A `pyiseg.geometry.Rect`, (top, left, bottom, right); outside of it alpha is bit for bit as it was before.
         Empty, all zeros, where nothing changed, and before the first call.
         """
-        with self._at_work():
-            return steps.changed(self._crops, self._before, self._history.steps) or Rect(0, 0, 0, 0)
+        return self._state.changed
 
     @property
     def mask(self) -> npt.NDArray[np.bool_]:
@@ -407,7 +386,7 @@ class Session(SessionFormats):
         """
         foregrounds.check(foreground)
         alpha = self.alpha
-        cut = images.cut_out(self.image, self._crops.image.rgba, alpha)
+        cut = images.cut_out(self.image, self._image.rgba, alpha)
         if foreground == "estimate":
             cut[..., :3] = foregrounds.estimate(cut[..., :3], alpha)
         return cut
@@ -420,8 +399,8 @@ class Session(SessionFormats):
     @property
     def prompts(self) -> tuple[Prompt, ...]:
         """The prompts that were made and not taken back, in order: see `pyiseg.prompts`."""
-        with self._at_work():
-            return tuple(step.prompt for step in self._history.steps)
+        with self._state.at_work():
+            return tuple(step.prompt for step in self._state.history.steps)
 
     @property
     def image(self) -> npt.NDArray[np.uint8]:
@@ -430,12 +409,12 @@ class Session(SessionFormats):
         What is transparent lies over white here; `pyiseg.Image.rgba` has the original colors. An image that was given
         on a GPU is fetched when this is first asked for, or when the session zooms in.
         """
-        return self._crops.image.rgb
+        return self._image.rgb
 
     @property
     def shape(self) -> tuple[int, int]:
         """Height and width of the image, and of every alpha."""
-        return self._crops.image.shape
+        return self._image.shape
 
     @property
     def crop(self) -> Rect:
@@ -444,14 +423,14 @@ class Session(SessionFormats):
         Of an image more than six times as long as wide, a window or a crop of that; outside of the window alpha stays.
         A `pyiseg.geometry.Rect`: rows top to bottom - 1 and columns left to right - 1 of the image.
         """
-        with self._at_work():
-            last = self._history.steps[-1:]
-            return last[0].selection.rect if last and last[0].selection is not None else self._crops.whole.rect
+        with self._state.at_work():
+            last = self._state.history.steps[-1:]
+            return last[0].selection.rect if last and last[0].selection is not None else self._state.crops.whole.rect
 
     @property
     def device(self) -> str:
         """The device in use; what ``"auto"`` has come to."""
-        return self._crops.image.device
+        return self._image.device
 
     def __reduce_ex__(self, protocol: SupportsIndex) -> NoReturn:
         """Refuse to be copied or pickled: two sessions would share one history and one set of buffers."""
@@ -462,78 +441,11 @@ class Session(SessionFormats):
 
     def __repr__(self) -> str:
         height, width = self.shape
-        count = len(self._history.steps)
+        count = len(self._state.history.steps)
         return f"<pyiseg.Session of a {width} x {height} image, {count} prompts, on '{self.device}'>"
 
     def _add(self, prompt: Prompt) -> npt.NDArray[np.uint8]:
-        """Make a prompt's step, and render it."""
-        return self._add_and(prompt, self._matte_of)
-
-    # What follows renders before it changes anything, so that nothing that goes wrong leaves a trace. `render` is given
-    # the steps that will be in force.
-
-    def _add_and(self, prompt: Prompt, render: Callable[[Steps], Rendered]) -> Rendered:
-        with self._at_work():
-            made = steps.after(self._crops, self._history.steps, prompt)
-            return self._go_on(made, render, lambda: self._history.add(made))
-
-    def _undo_and(self, render: Callable[[Steps], Rendered]) -> Rendered:
-        with self._at_work():
-            return self._go_on(self._history.before, render, self._history.undo)
-
-    def _redo_and(self, render: Callable[[Steps], Rendered]) -> Rendered:
-        with self._at_work():
-            return self._go_on(self._history.following, render, self._history.redo)
-
-    def _remove_and(self, index: int, render: Callable[[Steps], Rendered]) -> Rendered:
-        with self._at_work():
-            before = self._history.steps
-            count = len(before)
-            if isinstance(index, bool) or not isinstance(index, (int, np.integer)) or not -count <= index < count:
-                there = f"pass 0 to {count - 1}" if count else "the session has none"
-                raise IndexError(f"there is no prompt {index!r}: {there}")
-            place = int(index) % count
-            left = steps.without(self._crops, before, place)
-            return self._go_on(left, render, lambda: self._history.add(left, removed=place))
-
-    def _reset_and(self, render: Callable[[Steps], Rendered]) -> Rendered:
-        def clear() -> None:
-            self._crops.release()  # first: it may fail, and then all is as it was
-            self._history.clear()
-
-        with self._at_work():
-            return self._go_on((), render, clear)
-
-    def _go_on(self, made: Steps, render: Callable[[Steps], Rendered], change: Callable[[], None]) -> Rendered:
-        before = self._history.steps
-        rendered = render(made)
-        change()
-        self._before = before
-        return rendered
-
-    def _matte_of(self, made: Steps) -> npt.NDArray[np.uint8]:
-        return steps.matte(self._crops, made)
-
-    def _on_device(self, made: Steps) -> Array:
-        last = made[-1] if made else None
-        if last is not None and isinstance(last.prompt, prompts.Mask):
-            return self._crops.to_device(last.prompt.alpha)
-        return self._crops.matte_on_device(last.clicks if last else (), last.selection if last else None)
-
-    @contextmanager
-    def _at_work(self) -> Iterator[None]:
-        """One caller at a time, and none after the session was closed."""
-        with self._lock:
-            self._check_open()
-            yield
-
-    def _check_open(self) -> None:
-        if self._closed:
-            raise ValueError("the session is closed: make another pyiseg.Session of the image")
-
-    def _needs_gpu(self, name: str) -> None:
-        if not hasattr(self._crops.whole.pipeline, "matte_on_device"):
-            raise DeviceError(f"Session.{name} needs a session on a GPU; this one was made with device={self.device!r}")
+        return self._state.add(prompt, self._state.matte)
 
 
 def _check_same(image: Image, model: str | os.PathLike[str] | Model, device: str, max_pixels: int | None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from pyiseg.geometry import Rect
 from pyiseg.image import Image
 from pyiseg.prompts import Mask
 from pyiseg.session import Session
-from pyiseg.steps import Step
+from pyiseg.steps import Step, Steps
 
 
 def image_nbytes(image: Image) -> int:
@@ -26,8 +27,8 @@ def image_nbytes(image: Image) -> int:
 
 def session_nbytes(session: Session) -> int:
     """Return the memory that a session holds beside its image, in bytes: its history, its pipeline and a crop."""
-    with session._at_work():
-        crops, history = session._crops, session._history
+    with session._state.at_work():
+        crops, history = session._state.crops, session._state.history
         # Each state goes on from the one before it: what they share is not counted again.
         total, before = 0, steps.Steps()
         for state in history.states:
@@ -46,8 +47,8 @@ def session_nbytes(session: Session) -> int:
 
 def changes_made(session: Session) -> int:
     """Return how many prompts and removals a session remembers, undone ones too."""
-    with session._at_work():
-        return len(session._history.changes)
+    with session._state.at_work():
+        return len(session._state.history.changes)
 
 
 def preview_changed(session: Session, prompt: prompts.Prompt) -> tuple[Rect, npt.NDArray[np.uint8]]:
@@ -65,11 +66,12 @@ def preview_changed(session: Session, prompt: prompts.Prompt) -> tuple[Rect, npt
         ValueError, pyiseg.ModelError, pyiseg.DeviceError: As for `pyiseg.Session.add`.
     """
     checked = prompts.checked(prompt, session.shape)
-    with session._at_work():
-        crops, now = session._crops, session._history.steps
-        made = steps.after(crops, now, checked)
-        rect = steps.changed(crops, now, made) or Rect(0, 0, 0, 0)
-        return rect, steps.matte_in(crops, made, rect)
+    state = session._state
+    with state.at_work():
+        now = state.history.steps
+        made = steps.after(state.crops, now, checked)
+        rect = state.changed_between(now, made)
+        return rect, steps.matte_in(state.crops, made, rect)
 
 
 def undo_changed(session: Session) -> Rect:
@@ -78,26 +80,28 @@ def undo_changed(session: Session) -> Rect:
     Returns:
         Where alpha changed, as `pyiseg.Session.changed` is.
     """
-    return session._undo_and(lambda made: _changed_by(session, made))
+    return session._state.undo(_changed_by(session))
 
 
 def redo_changed(session: Session) -> Rect:
     """Do again what was undone last, as `pyiseg.Session.redo` does; otherwise as `undo_changed`."""
-    return session._redo_and(lambda made: _changed_by(session, made))
+    return session._state.redo(_changed_by(session))
 
 
 def remove_changed(session: Session, index: int) -> Rect:
     """Take back any prompt, as `pyiseg.Session.remove` does; otherwise as `undo_changed`."""
-    return session._remove_and(index, lambda made: _changed_by(session, made))
+    return session._state.remove(index, _changed_by(session))
 
 
 def reset_changed(session: Session) -> Rect:
     """Forget all prompts, as `pyiseg.Session.reset` does; otherwise as `undo_changed`."""
-    return session._reset_and(lambda made: _changed_by(session, made))
+    return session._state.reset(_changed_by(session))
 
 
-def _changed_by(session: Session, made: steps.Steps) -> Rect:
-    return steps.changed(session._crops, session._history.steps, made) or Rect(0, 0, 0, 0)
+def _changed_by(session: Session) -> Callable[[Steps], Rect]:
+    """Return what tells where the steps to come differ from those in force."""
+    state = session._state
+    return lambda made: state.changed_between(state.history.steps, made)
 
 
 def _step_nbytes(step: Step, before: Step | None) -> int:

@@ -28,6 +28,7 @@ ROOMS = (
     "session_parts",
     "session",
     "session_formats",
+    "session_state",
     "steps",
     "crops",
     "crop_renderer",
