@@ -21,7 +21,8 @@ from PIL import Image
 
 from pyiseg import DeviceError, Model, Session, _core, backend, images, load_model
 from pyiseg.geometry import View
-from pyiseg.runtime.cuda import CudaImage, CudaPipeline
+from pyiseg.runtime.cuda import CudaImage
+from pyiseg.runtime.cuda_pipeline import CudaPipeline
 from pyiseg.runtime.engine import EngineProvider
 from pyiseg.tensorrt import provider as tensorrt
 from pyiseg.tensorrt.cache import EngineCache

@@ -21,7 +21,7 @@ from pyiseg.crop import Crop
 from pyiseg.geometry import Rect, View
 from pyiseg.image import HELD_CROPS
 from pyiseg.model import Zoom
-from pyiseg.runtime import cuda
+from pyiseg.runtime import cuda_pipeline
 from pyiseg.runtime import history as device_history
 from pyiseg.runtime.cuda import CudaImage
 
@@ -285,7 +285,7 @@ def test_of_many_zoomed_sessions_on_an_image_a_few_hold_their_crop(zooming: Path
 def test_a_device_zooms_in_as_the_cpu_does(
     tmp_path: Path, gpu: Devices, monkeypatch: pytest.MonkeyPatch, variant: str
 ) -> None:
-    monkeypatch.setattr(cuda, "CAPACITY", 3)
+    monkeypatch.setattr(cuda_pipeline, "CAPACITY", 3)
     monkeypatch.setattr(device_history, "ON_DEVICE", 2)
     folder = model(tmp_path / "toy", variant)
     allocated = gpu.device.allocated()

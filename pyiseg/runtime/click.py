@@ -1,9 +1,9 @@
 """Pre- and post-processing of a click: encode clicks, turn the network's output into a prediction.
 
-Serving on every device (`pyiseg.runtime.cpu`, `pyiseg.runtime.cuda`) and training (`export.training.interaction`) go
-through here. What differs is who does the work: the functions of `pyiseg._core` on NumPy arrays, or the methods of the
-same names of a native stream on its arrays, which only enqueue it. `pyiseg.runtime.guided_filter` makes alpha of
-predictions.
+Serving on every device (`pyiseg.runtime.cpu`, `pyiseg.runtime.cuda_pipeline`) and training
+(`export.training.interaction`) go through here. What differs is who does the work: the functions of `pyiseg._core` on
+NumPy arrays, or the methods of the same names of a native stream on its arrays, which only enqueue it.
+`pyiseg.runtime.guided_filter` makes alpha of predictions.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from support.toy_device import Devices, both, gpu
 from support.toy_model import CLICKS, PHOTO, photo
 
 from pyiseg import DeviceError, Image, ModelError, Session
-from pyiseg.runtime import cuda
+from pyiseg.runtime import cuda_pipeline
 from pyiseg.runtime import history as device_history
 
 __all__ = ["gpu"]  # a fixture
@@ -89,7 +89,7 @@ def test_more_clicks_than_there_is_room_for(
     tmp_path: Path, gpu: Devices, monkeypatch: pytest.MonkeyPatch, variant: str
 ) -> None:
     toy = toy_model.build(tmp_path / "toy", **VARIANTS[variant])
-    monkeypatch.setattr(cuda, "CAPACITY", 3)
+    monkeypatch.setattr(cuda_pipeline, "CAPACITY", 3)
     monkeypatch.setattr(device_history, "ON_DEVICE", 2)
     cpu, device = both(toy)
     clicks = [(7 * i % 80, 5 * i % 60, i % 3 > 0) for i in range(14)]
@@ -147,7 +147,7 @@ def test_a_capture_that_is_spoilt_once_is_tried_again(toy: Path, gpu: Devices) -
 
 
 def test_room_that_cannot_be_had_costs_nothing(toy: Path, gpu: Devices, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cuda, "CAPACITY", 2)
+    monkeypatch.setattr(cuda_pipeline, "CAPACITY", 2)
     cpu, device = both(toy)
     for click in CLICKS[:2]:
         np.testing.assert_array_equal(device.click(*click), cpu.click(*click))
@@ -224,7 +224,7 @@ class Breakable:
 
 def test_room_whose_first_run_fails_is_given_up(toy: Path, gpu: Devices, monkeypatch: pytest.MonkeyPatch) -> None:
     """A longer list of clicks is enqueued once by itself; where that fails, the captured click there was stays."""
-    monkeypatch.setattr(cuda, "CAPACITY", 2)
+    monkeypatch.setattr(cuda_pipeline, "CAPACITY", 2)
     engine = Breakable()
     gpu.engines = FakeEngines(on_enqueue=engine)
     cpu, device = both(toy)

@@ -20,7 +20,7 @@ from support.toy_model import CLICKS, PHOTO, photo
 
 from pyiseg import DeviceError, Image, Session
 from pyiseg.image import HELD_CROPS
-from pyiseg.runtime import cuda
+from pyiseg.runtime import cuda_pipeline
 from pyiseg.runtime import history as device_history
 
 __all__ = ["gpu"]  # a fixture
@@ -51,7 +51,7 @@ MOST = 8
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A model with the color guide. Clicks outgrow their room, and predictions move to the host, after a few."""
-    monkeypatch.setattr(cuda, "CAPACITY", 2)
+    monkeypatch.setattr(cuda_pipeline, "CAPACITY", 2)
     monkeypatch.setattr(device_history, "ON_DEVICE", 2)
     return toy_model.build(tmp_path / "toy", form="residual", color=True, radius=1)
 

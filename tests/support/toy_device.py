@@ -14,7 +14,8 @@ import pytest
 
 from pyiseg import Session, _core, backend
 from pyiseg.runtime.cpu import CpuImage, CpuPipeline
-from pyiseg.runtime.cuda import CudaImage, CudaPipeline
+from pyiseg.runtime.cuda import CudaImage
+from pyiseg.runtime.cuda_pipeline import CudaPipeline
 from support.devices import standin
 from support.fake_engine import FakeEngines
 from support.toy_model import PHOTO
