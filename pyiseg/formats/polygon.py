@@ -165,7 +165,7 @@ def _spans(
     counts = np.maximum(bottom - top, 0)
     line = np.repeat(np.arange(counts.size), counts)
     row = np.arange(line.size) - (np.cumsum(counts) - counts)[line] + top[line]
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):  # lines that pass no middle, not used
         slope = np.where(counts > 0, (x1 - x0) / (y1 - y0), 0)
     x = x0[line] + (row + 0.5 - y0[line]) * slope[line]
     column = np.ceil(np.clip(x, 0, width) - 0.5).astype(np.int64)

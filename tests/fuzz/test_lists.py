@@ -14,10 +14,9 @@ from support.fuzzing import ANY, LEAVES, altered, changed, damaged, examples
 from support.toy_batch import PROMPTS
 
 from pyiseg import formats
-from pyiseg.batch.names import outside
+from pyiseg.batch.names import image_name, outside
 from pyiseg.batch.prompt_list import read_prompts
 from pyiseg.formats import Polygon
-from pyiseg.paths import is_plain_name
 
 COCO = {
     "images": [{"id": 1, "file_name": "a.png"}, {"id": 2, "file_name": "day 1/c.png"}],
@@ -59,7 +58,9 @@ def read(content: bytes, path: Path) -> None:
         return
     for image in found.images:
         assert not outside(path.parent, image.image)
-        assert all(is_plain_name(part) for part in image.image.split("/")), image.image
+        assert image_name(image.image) == image.image, image.image
+        assert not {"..", "."} & set(image.image.split("/")), image.image
+        assert not any(ord(char) < 32 or char in "\x7f\\" for char in image.image), image.image
         for thing in image.objects:
             for placed in thing.prompts:
                 assert all(isinstance(value, int) for value in placed.prompt)

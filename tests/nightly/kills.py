@@ -39,13 +39,20 @@ def command(*arguments: object) -> list[str]:
     return [sys.executable, "-m", "pyiseg", *map(str, arguments)]
 
 
-def killed_until_done(part: str, given: list[str], chance: random.Random) -> int:
-    """Run a command, killing it, until it has ended by itself; return how many kills that took."""
+def undisturbed(given: list[str]) -> float:
+    """Run a command; return the seconds that it took."""
+    begun = time.perf_counter()
+    subprocess.run(given, check=True, capture_output=True, cwd=ROOT)
+    return time.perf_counter() - begun
+
+
+def killed_until_done(part: str, given: list[str], calm: float, chance: random.Random) -> int:
+    """Run a command that takes ``calm`` seconds, killing it, until it has ended by itself; return the kills."""
     kills = 0
     for _ in range(200):
         process = subprocess.Popen(given, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=ROOT)
         try:
-            said, _ = process.communicate(timeout=chance.uniform(0.3, 3) * (1 + kills / 10))
+            said, _ = process.communicate(timeout=chance.uniform(0.3, 1) * calm * (1 + kills / 20))
         except subprocess.TimeoutExpired:
             process.kill()
             process.communicate()
@@ -64,10 +71,10 @@ def batch(folder: Path, toy: Path, seconds: float, chance: random.Random) -> tup
     (folder / "prompts.csv").write_text("image,x,y,object\n" + rows)
     options = ["--format", "matte-png", "--format", "coco", "--format", "yolo", "--model", toy]
     given = command("batch", folder / "photos", "--prompts", folder / "prompts.csv", *options)
-    subprocess.run([*given, "-o", folder / "calm"], check=True, capture_output=True, cwd=ROOT)
+    seconds_calm = undisturbed([*given, "-o", str(folder / "calm")])
     calm, kills, runs = toy_batch.contents(folder / "calm"), 0, 0
     for _ in rounds(seconds):
-        kills += killed_until_done("batch", [*given, "--jobs", "2", "-o", str(folder / "out")], chance)
+        kills += killed_until_done("batch", [*given, "--jobs", "2", "-o", str(folder / "out")], seconds_calm, chance)
         if toy_batch.contents(folder / "out") != calm:
             fail("batch", "the outputs are not those of an undisturbed run")
         if left := list((folder / "out").rglob("*.part")):
@@ -85,11 +92,11 @@ def evaluate(folder: Path, toy: Path, seconds: float, chance: random.Random) -> 
         report = json.loads(path.read_text())
         return [[run["name"], run["ious"], run["clicks"]] for run in report["runs"]]
 
-    subprocess.run([*given, "-o", folder / "calm.json"], check=True, capture_output=True, cwd=ROOT)
+    seconds_calm = undisturbed([*given, "-o", str(folder / "calm.json")])
     calm, kills, runs = measured(folder / "calm.json"), 0, 0
     for _ in rounds(seconds):
         path = folder / "out.json"
-        kills += killed_until_done("evaluate", [*given, "-o", str(path)], chance)
+        kills += killed_until_done("evaluate", [*given, "-o", str(path)], seconds_calm, chance)
         if measured(path) != calm:
             fail("evaluate", "the report is not that of an undisturbed run")
         for left in folder.glob("*out.json*"):
@@ -103,7 +110,7 @@ class Writer(NamedTuple):
 
     Attributes:
         write: With a number, which says what the file holds.
-        read: Returns the number; None where there is no file yet.
+        read: Returns the number; None where there is no file.
     """
 
     write: Callable[[int], object]
@@ -116,7 +123,7 @@ def writers(folder: Path, toy: Path) -> dict[str, Writer]:
     path_image = folder / "a.png"
     found["images"] = Writer(
         lambda n: images.write(path_image, np.full((200, 300, 3), n % 256, np.uint8)),
-        lambda: int(np.unique(images.load(path_image)).item()) if path_image.exists() else None,
+        lambda: int(np.unique(images.load(path_image).rgb).item()) if path_image.exists() else None,
     )
 
     report = toy_evaluation.report()
@@ -197,6 +204,10 @@ def killed_writers(folder: Path, toy: Path, seconds: float, chance: random.Rando
     made = writers(folder, toy)
     kills = dict.fromkeys(made, 0)
     for name, writer in made.items():
+        writer.write(0)  # so that there is something to lose
+        begun = time.perf_counter()
+        writer.write(1)
+        calm = time.perf_counter() - begun
         for number in rounds(seconds / len(made)):
             child = os.fork()
             if child == 0:
@@ -208,15 +219,17 @@ def killed_writers(folder: Path, toy: Path, seconds: float, chance: random.Rando
                     os.write(2, f"{name}: {error!r}\n".encode())
                 finally:
                     os._exit(3)
-            time.sleep(chance.uniform(0, 0.03))
+            time.sleep(chance.uniform(0, 3 * calm + 0.005))
             os.kill(child, signal.SIGKILL)
             _, status = os.waitpid(child, 0)
             if not os.WIFSIGNALED(status):
                 fail(name, "writing failed after a kill")
             try:
-                writer.read()
+                found = writer.read()
             except Exception as error:
                 fail(name, f"after kill {number}: {error!r}")
+            if found is None:
+                fail(name, f"after kill {number} the file is gone")
             kills[name] += 1
     return kills
 
