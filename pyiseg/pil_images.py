@@ -7,17 +7,21 @@ programs (PostScript). How large an image is is checked before its pixels are de
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from pyiseg.gray_depth import Depth, stated_depth
 from pyiseg.png_chunks import without_notes
+from pyiseg.tiff_tiles import largest_tile
 
 if TYPE_CHECKING:
     from PIL import Image
+
+T = TypeVar("T")
 
 DAMAGED = "cannot be decoded, the file may be damaged or incomplete"
 
@@ -34,6 +38,9 @@ FORMATS = {
 }
 """Formats that files are read in, and the modules of Pillow that read them; AVIF from Pillow 11.3 on. All of them are
 told by how the file begins."""
+
+LARGE_TILE = 1 << 24
+"""Pixels that a tile of a TIFF file may have, though the image may have fewer: a tile is decoded whole."""
 
 STRIP = 1 << 20
 """Pixels that are converted at a time: an image is not held in three forms at once."""
@@ -127,11 +134,36 @@ def open_image(file: BinaryIO, name: str, max_pixels: int | None = None) -> Imag
         except (SyntaxError, IndexError, TypeError, struct.error):
             continue
         check_size((image.height, image.width), max_pixels, name)
+        if kind == "TIFF" and max_pixels is not None:
+            _check_tiles(file, max(max_pixels, LARGE_TILE), name)
         return image
     raise NotAnImageError(
         f"{name} is not an image of a format that is read here ({', '.join(FORMATS)}); convert it to PNG or JPEG, or "
         "open it yourself and pass it as an array or a PIL image"
     )
+
+
+def _check_tiles(file: BinaryIO, most: int, name: str) -> None:
+    height, width = largest_tile(file)
+    if width * height > most:
+        raise TooLargeError(
+            f"{name} is too large: it is stored in tiles of {width} x {height}, {width * height} pixels each, and the "
+            f"limit is {most}; save it in smaller tiles, or without"
+        )
+
+
+def size_of(file: BinaryIO, name: str, max_pixels: int | None = None) -> tuple[int, int]:
+    """Return height and width of what `read` gives, before its pixels are decoded and it is turned upright.
+
+    Args:
+        file: Open.
+        name: Of the image, for errors.
+        max_pixels: As for `open_image`.
+
+    Raises:
+        ValueError: It is no image, is damaged, or is too large.
+    """
+    return _read(file, name, max_pixels, lambda image: (image.height, image.width))
 
 
 def read(file: BinaryIO, name: str, max_pixels: int | None = None) -> tuple[Image.Image, Depth]:
@@ -145,10 +177,28 @@ def read(file: BinaryIO, name: str, max_pixels: int | None = None) -> tuple[Imag
     Raises:
         ValueError: It cannot be read or is too large. Damaged notes beside the pixels of a PNG file are no reason.
     """
+    image, depth = _read(file, name, max_pixels, load)
+    return image, depth
+
+
+def _read(file: BinaryIO, name: str, max_pixels: int | None, take: Callable[[Image.Image], T]) -> T:
+    """Return what ``take`` makes of an image that is opened."""
     from PIL import Image
 
     try:
-        return _read(file, name, max_pixels)
+        try:
+            return take(open_image(file, name, max_pixels))
+        except (MemoryError, TooLargeError, Image.DecompressionBombError):
+            raise
+        except Exception:
+            fewer = without_notes(file)
+            if fewer is None:
+                raise
+            image = open_image(fewer[0], name, max_pixels)
+            taken = take(image)
+            if fewer[1]:
+                image.info["icc_profile"] = b"damaged"  # whoever converts colors says so
+            return taken
     except (MemoryError, NotAnImageError, TooLargeError):
         raise
     except Image.DecompressionBombError as error:
@@ -156,23 +206,6 @@ def read(file: BinaryIO, name: str, max_pixels: int | None = None) -> tuple[Imag
     except Exception as error:
         # Pillow's decoders have no common error: OSError, SyntaxError and RuntimeError have been seen.
         raise ValueError(f"{name} {DAMAGED}: {error}") from error
-
-
-def _read(file: BinaryIO, name: str, max_pixels: int | None) -> tuple[Image.Image, Depth]:
-    from PIL import Image
-
-    try:
-        return load(open_image(file, name, max_pixels))
-    except (MemoryError, TooLargeError, Image.DecompressionBombError):
-        raise
-    except Exception:
-        fewer = without_notes(file)
-        if fewer is None:
-            raise
-        image, depth = load(open_image(fewer[0], name, max_pixels))
-        if fewer[1]:
-            image.info["icc_profile"] = b"damaged"  # whoever converts colors says so
-        return image, depth
 
 
 def load(image: Image.Image) -> tuple[Image.Image, Depth]:

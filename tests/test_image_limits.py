@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import ast
+import io
 import os
 import re
+import struct
 import subprocess
 import sys
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +20,7 @@ from support.paths import ROOT
 from support.toy_model import PHOTO
 
 import pyiseg
-from pyiseg import images, pil_images
+from pyiseg import images, pil_images, tiff_tiles
 from pyiseg.cli import main
 from pyiseg.evaluation.masks import DamagedFileError, read_pixels
 
@@ -102,6 +105,70 @@ def test_a_large_image_is_not_held_several_times(bomb: Path) -> None:
     assert not found.stderr
 
 
+def tiled_tiff(tile: int, *, order: str = "<", big: bool = False, types: tuple[int, ...] = (4,)) -> bytes:
+    """A TIFF file of 16 x 16 pixels in one tile, whose side is stated once for each of the types given.
+
+    Of several the last ones say 16.
+    """
+    pixels = zlib.compress(bytes(10_000_000), 9)
+    numbers = {256: 16, 257: 16, 258: 8, 259: 8, 262: 1, 277: 1, 325: len(pixels)}
+    entries = [(tag, 4, value) for tag, value in numbers.items()]
+    entries += [(tag, kind, 16 if at else tile) for tag in (322, 323) for at, kind in enumerate(types)]
+    size, base, words = (20, 16, "Q") if big else (12, 8, "I")
+    count = len(entries) + 1
+    start = base + (8 if big else 2) + count * size + (8 if big else 4)
+    entries.append((324, 4, start + 8))
+    begin = (b"II" if order == "<" else b"MM") + struct.pack(f"{order}H", 43 if big else 42)
+    begin += struct.pack(f"{order}HHQ", 8, 0, base) if big else struct.pack(f"{order}I", base)
+    begin += struct.pack(f"{order}{'Q' if big else 'H'}", count)
+    for tag, kind, value in sorted(entries, key=lambda entry: entry[0]):
+        packed = struct.pack(f"{order}{ {3: 'H', 4: 'I', 16: 'Q'}[kind] }", value).ljust(8 if big else 4, b"\0")
+        if len(packed) > (8 if big else 4):
+            packed = struct.pack(f"{order}I", start)
+        begin += struct.pack(f"{order}HH{words}", tag, kind, 1) + packed
+    return begin.ljust(start, b"\0") + struct.pack(f"{order}Q", tile) + pixels
+
+
+TILED: list[dict[str, Any]] = [
+    {},
+    {"order": ">"},
+    {"big": True},
+    {"big": True, "types": (16,)},
+    {"types": (3,)},
+    {"types": (16,)},
+    {"types": (4, 3)},
+]
+
+
+@pytest.mark.parametrize("how", TILED, ids=str)
+def test_tiles_far_larger_than_the_image(how: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """10 kB took 2 GB: 16 x 16 pixels in a tile of 46336 x 46336, which libtiff decodes whole."""
+    monkeypatch.setattr("PIL.TiffImagePlugin.TiffImageFile.load", lambda *_: pytest.fail("its pixels were decoded"))
+    (tmp_path / "a.tif").write_bytes(tiled_tiff(46336, **how))
+    with pytest.raises(
+        ValueError, match=r"too large: it is stored in tiles of 46336 x 46336.* limit is 100000000; save"
+    ):
+        images.load(tmp_path / "a.tif", max_pixels=100_000_000)
+    with pytest.raises(ValueError, match="tiles of 46336 x 46336"):
+        images.load_mask(tmp_path / "a.tif", (16, 16))
+    with pytest.raises(DamagedFileError, match="tiles of 46336 x 46336"):
+        read_pixels(tmp_path / "a.tif")
+
+
+def test_tiles_somewhat_larger_than_the_image(tmp_path: Path) -> None:
+    (tmp_path / "a.tif").write_bytes(tiled_tiff(512))
+    assert images.load(tmp_path / "a.tif", max_pixels=256).rgb.shape == (16, 16, 3)
+    assert images.load_mask(tmp_path / "a.tif", (16, 16)).shape == (16, 16)
+
+
+@pytest.mark.parametrize("cut", range(9, 180, 7))
+def test_tiles_of_a_file_that_is_cut_off(cut: int) -> None:
+    for big in (False, True):
+        file = io.BytesIO(tiled_tiff(46336, big=big)[:cut])
+        assert max(tiff_tiles.largest_tile(file)) in (0, 46336)
+        assert file.tell() == 0
+
+
 @pytest.mark.parametrize("mode", ["1", "L", "P", "RGB", "CMYK", "YCbCr", "LAB", "HSV", "I;16"])
 def test_strips_are_the_whole(mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
     image = Image.fromarray(PHOTO)
@@ -162,13 +229,26 @@ def test_other_formats_are_for_the_caller_to_open(kind: str, tmp_path: Path) -> 
 
 
 def test_images_are_opened_in_one_place() -> None:
-    """Elsewhere the formats must be named: Pillow's own list holds some that start programs."""
+    """Elsewhere the formats must be named: Pillow's own list holds some that start programs.
+
+    That is so in examples and in the code of the documentation, too, which are there to be taken over.
+    """
+    programs = [
+        (path, path.read_text(encoding="utf-8"))
+        for folder in ("pyiseg", "export", "tools", "benchmarks", "examples")
+        for path in (ROOT / folder).rglob("*.py")
+        if "node_modules" not in path.parts
+    ]
+    for path in (ROOT / "README.md", *(ROOT / "docs").rglob("*.md")):
+        code = re.findall(r"^```python\n(.*?)^```", path.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+        programs += [(path, part) for part in code if "Image.open" in part]
+    assert len({path.suffix for path, _ in programs}) == 2
     found = []
-    folders = ("pyiseg", "export", "tools", "benchmarks")
-    for path in sorted(path for folder in folders for path in (ROOT / folder).rglob("*.py")):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for path, text in sorted(programs):
+        for node in ast.walk(ast.parse(text)):
             if isinstance(node, ast.Call) and "formats" not in [keyword.arg for keyword in node.keywords]:
                 name = ast.unparse(node.func)
-                if name.endswith((".imread", "Image.open")):
+                opencv = (name == "cv2.imread" and path.suffix == ".md") or path.name == "opencv_loop.py"
+                if name.endswith((".imread", "Image.open")) and not opencv:
                     found.append(f"{path.relative_to(ROOT)}:{node.lineno}: {name}")
     assert found == []

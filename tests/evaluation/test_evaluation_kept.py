@@ -49,6 +49,24 @@ def test_a_report_that_cannot_be_drawn(
     assert cli.main(["report", str(out / "evaluation.json"), "-o", str(tmp_path / "later")]) == 0
 
 
+def test_a_file_of_figures_that_cannot_be_written(
+    folder: Path, toy: Path, tmp_path: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The figures were printed after it, which is to say never."""
+
+    def fail(*_: Any) -> None:
+        raise OSError(28, "No space left on device", "a.json")
+
+    monkeypatch.setattr("pyiseg.evaluation.results.write_report", fail)
+    assert evaluate(folder, toy, "-o", str(tmp_path / "a.json")) == 2
+    printed = capsys.readouterr()
+    assert "NoC" in printed.out
+    assert "No space left on device" in printed.err
+    monkeypatch.undo()
+    monkeypatch.setattr("pyiseg.evaluation.evaluate.Session", lambda *_, **__: pytest.fail("it was measured again"))
+    assert evaluate(folder, toy, "-o", str(tmp_path / "a.json")) == 0
+
+
 def test_a_name_of_its_own_is_the_only_file(folder: Path, toy: Path, tmp_path: Path) -> None:
     assert evaluate(folder, toy, "--report", str(tmp_path / "out"), "-o", str(tmp_path / "a.json")) == 0
     assert not (tmp_path / "out" / "evaluation.json").exists()
