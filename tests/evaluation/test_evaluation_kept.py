@@ -96,10 +96,12 @@ NAMES = ["$x^{$", "a $b$ \\$c$ \\frac{", "_hidden", "two\nlines\x1b[2J", "漢字
 def test_models_of_any_name(name: str, tmp_path: Path, capsys: Captured) -> None:
     """``$x^{$`` is a formula for Matplotlib, and a wrong one."""
     path = tmp_path / "a.json"
-    path.write_text(json.dumps({"format": 1, **as_plain(toy_evaluation.report(name=name))}))
+    found = toy_evaluation.report(name=name, device=name, versions={name: name})
+    path.write_text(json.dumps({"format": 1, **as_plain(found)}))
     assert cli.main(["report", str(path), str(path), "-o", str(tmp_path / "out")]) == 0, capsys.readouterr().err
     page = (tmp_path / "out" / "report.md").read_text(encoding="utf-8")
     assert "\x1b" not in page
+    assert "\nlines" not in page
     assert {path.name for path in (tmp_path / "out").iterdir()} == {
         "report.md",
         *(f"grabcut-{kind}.png" for kind in ("iou", "corrected", "share")),
