@@ -134,8 +134,7 @@ def open_image(file: BinaryIO, name: str, max_pixels: int | None = None) -> Imag
         except (SyntaxError, IndexError, TypeError, struct.error):
             continue
         check_size((image.height, image.width), max_pixels, name)
-        if kind == "TIFF" and max_pixels is not None:
-            _check_tiles(file, max(max_pixels, LARGE_TILE), name)
+        check_tiles(image, max_pixels, name)
         return image
     raise NotAnImageError(
         f"{name} is not an image of a format that is read here ({', '.join(FORMATS)}); convert it to PNG or JPEG, or "
@@ -143,8 +142,23 @@ def open_image(file: BinaryIO, name: str, max_pixels: int | None = None) -> Imag
     )
 
 
-def _check_tiles(file: BinaryIO, most: int, name: str) -> None:
+def check_tiles(image: Image.Image, max_pixels: int | None, name: str) -> None:
+    """Refuse a TIFF file that is stored in tiles which are far larger than it, and are decoded whole.
+
+    Args:
+        image: Just opened, or loaded, and then it is taken as it is.
+        max_pixels: The limit of the image; None for none.
+        name: Of the image, for errors.
+
+    Raises:
+        TooLargeError: Its tiles have more pixels than the limit, and than `LARGE_TILE`.
+    """
+    # Pillow lets the file go when it has loaded the only image in it.
+    file = getattr(image, "fp", None)
+    if image.format != "TIFF" or max_pixels is None or file is None:
+        return
     height, width = largest_tile(file)
+    most = max(max_pixels, LARGE_TILE)
     if width * height > most:
         raise TooLargeError(
             f"{name} is too large: it is stored in tiles of {width} x {height}, {width * height} pixels each, and the "

@@ -153,6 +153,8 @@ def test_tiles_far_larger_than_the_image(how: dict[str, Any], tmp_path: Path, mo
         images.load_mask(tmp_path / "a.tif", (16, 16))
     with pytest.raises(DamagedFileError, match="tiles of 46336 x 46336"):
         read_pixels(tmp_path / "a.tif")
+    with Image.open(tmp_path / "a.tif") as image, pytest.raises(ValueError, match="tiles of 46336 x 46336"):
+        images.load(image, max_pixels=100_000_000)
 
 
 def test_tiles_somewhat_larger_than_the_image(tmp_path: Path) -> None:
