@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pyiseg.gray_depth import Depth, stated_depth
+from pyiseg.jpeg_scans import count_scans
 from pyiseg.png_chunks import without_notes
 from pyiseg.tiff_tiles import largest_tile
 
@@ -41,6 +42,9 @@ told by how the file begins."""
 
 LARGE_TILE = 1 << 24
 """Pixels that a tile of a TIFF file may have, though the image may have fewer: a tile is decoded whole."""
+
+MOST_SCANS = 100
+"""Of a JPEG file; programs write some ten. It is what libtiff allows of JPEG within TIFF."""
 
 STRIP = 1 << 20
 """Pixels that are converted at a time: an image is not held in three forms at once."""
@@ -109,7 +113,7 @@ def open_image(file: BinaryIO, name: str, max_pixels: int | None = None) -> Imag
 
     Raises:
         NotAnImageError: It is of another format.
-        TooLargeError: It has too many pixels.
+        TooLargeError: It has too many pixels, or tiles or scans that ask for as much work.
         Exception: Whatever Pillow runs into in a damaged file, see `read`.
     """
     from PIL import Image
@@ -135,6 +139,11 @@ def open_image(file: BinaryIO, name: str, max_pixels: int | None = None) -> Imag
             continue
         check_size((image.height, image.width), max_pixels, name)
         check_tiles(image, max_pixels, name)
+        # Others than progressive ones need bytes for all of their pixels in each.
+        if kind == "JPEG" and image.info.get("progressive") and count_scans(file, MOST_SCANS) > MOST_SCANS:
+            raise TooLargeError(
+                f"{name} goes over its pixels in more than {MOST_SCANS} scans, which takes very long; save it anew"
+            )
         return image
     raise NotAnImageError(
         f"{name} is not an image of a format that is read here ({', '.join(FORMATS)}); convert it to PNG or JPEG, or "
