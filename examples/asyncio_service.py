@@ -26,6 +26,7 @@ import pyiseg
 from pyiseg.demo import PHOTO
 
 LONGEST_LINE = 32 * 2**20  # bytes: of an image file, in base64, some 24 MB
+FORMATS = ("JPEG", "PNG", "WEBP")  # Pillow knows others, some of which start programs (PostScript)
 LARGEST_IMAGE = 50_000_000  # pixels; looked at before they are decoded
 MOST_OPEN = 100  # images; the one that was not used for longest is closed for a new one
 
@@ -64,7 +65,7 @@ class Selections:
 
     @staticmethod
     def _load(data):
-        image = Image.open(io.BytesIO(data))
+        image = Image.open(io.BytesIO(data), formats=FORMATS)
         if image.width * image.height > LARGEST_IMAGE:
             raise ValueError(f"the image has {image.width} x {image.height} pixels, at most {LARGEST_IMAGE} are taken")
         return pyiseg.Session(image)
@@ -118,7 +119,9 @@ async def self_test():
         key = (await ask(open=base64.b64encode(PHOTO.read_bytes()).decode()))["id"]
         direct = pyiseg.Session(PHOTO)
         for click in clicks:
-            alpha = Image.open(io.BytesIO(base64.b64decode((await ask(id=key, click=click))["alpha"])))
+            alpha = Image.open(
+                io.BytesIO(base64.b64decode((await ask(id=key, click=click))["alpha"])), formats=("PNG",)
+            )
             assert (np.asarray(alpha) == direct.click(*click)).all(), "another matte than the library's own"
         assert "outside" in (await ask(id=key, click=[5000, 0, True]))["error"]
         assert "open it again" in (await ask(id="a guess", undo=True))["error"]

@@ -197,6 +197,7 @@ def _pixels_of(image: ImageLike, *, as_stored: bool, max_pixels: int | None = No
     pil = sys.modules.get("PIL.Image")
     if pil is not None and isinstance(image, pil.Image):
         pil_images.check_size((image.height, image.width), max_pixels, "image")  # before it is decoded
+        pil_images.check_tiles(image, max_pixels, "image")
         return _from_pil(image, as_stored)
     kind = f"{type(image).__module__}.{type(image).__qualname__}".removeprefix("builtins.")
     raise ValueError(

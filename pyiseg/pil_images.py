@@ -7,17 +7,22 @@ programs (PostScript). How large an image is is checked before its pixels are de
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from pyiseg.gray_depth import Depth, stated_depth
+from pyiseg.jpeg_scans import count_scans
 from pyiseg.png_chunks import without_notes
+from pyiseg.tiff_tiles import largest_tile
 
 if TYPE_CHECKING:
     from PIL import Image
+
+T = TypeVar("T")
 
 DAMAGED = "cannot be decoded, the file may be damaged or incomplete"
 
@@ -34,6 +39,12 @@ FORMATS = {
 }
 """Formats that files are read in, and the modules of Pillow that read them; AVIF from Pillow 11.3 on. All of them are
 told by how the file begins."""
+
+LARGE_TILE = 1 << 24
+"""Pixels that a tile of a TIFF file may have, though the image may have fewer: a tile is decoded whole."""
+
+MOST_SCANS = 100
+"""Of a JPEG file; programs write some ten. It is what libtiff allows of JPEG within TIFF."""
 
 STRIP = 1 << 20
 """Pixels that are converted at a time: an image is not held in three forms at once."""
@@ -86,7 +97,7 @@ def check_size(size: tuple[int, int], max_pixels: int | None, name: str) -> None
     if max_pixels is not None and width * height > max_pixels:
         raise TooLargeError(
             f"{name} is too large: {width} x {height} are {width * height} pixels, and the limit is {max_pixels}; "
-            "shrink it, or raise the limit, max_pixels (--max-megapixels of pyiseg cut)",
+            "shrink it, or raise the limit, max_pixels (--max-megapixels of pyiseg cut and batch)",
             size,
         )
 
@@ -102,7 +113,7 @@ def open_image(file: BinaryIO, name: str, max_pixels: int | None = None) -> Imag
 
     Raises:
         NotAnImageError: It is of another format.
-        TooLargeError: It has too many pixels.
+        TooLargeError: It has too many pixels, or tiles or scans that ask for as much work.
         Exception: Whatever Pillow runs into in a damaged file, see `read`.
     """
     from PIL import Image
@@ -127,11 +138,55 @@ def open_image(file: BinaryIO, name: str, max_pixels: int | None = None) -> Imag
         except (SyntaxError, IndexError, TypeError, struct.error):
             continue
         check_size((image.height, image.width), max_pixels, name)
+        check_tiles(image, max_pixels, name)
+        # Others than progressive ones need bytes for all of their pixels in each.
+        if kind == "JPEG" and image.info.get("progressive") and count_scans(file, MOST_SCANS) > MOST_SCANS:
+            raise TooLargeError(
+                f"{name} goes over its pixels in more than {MOST_SCANS} scans, which takes very long; save it anew"
+            )
         return image
     raise NotAnImageError(
         f"{name} is not an image of a format that is read here ({', '.join(FORMATS)}); convert it to PNG or JPEG, or "
         "open it yourself and pass it as an array or a PIL image"
     )
+
+
+def check_tiles(image: Image.Image, max_pixels: int | None, name: str) -> None:
+    """Refuse a TIFF file that is stored in tiles which are far larger than it, and are decoded whole.
+
+    Args:
+        image: Just opened, or loaded, and then it is taken as it is.
+        max_pixels: The limit of the image; None for none.
+        name: Of the image, for errors.
+
+    Raises:
+        TooLargeError: Its tiles have more pixels than the limit, and than `LARGE_TILE`.
+    """
+    # Pillow lets the file go when it has loaded the only image in it.
+    file = getattr(image, "fp", None)
+    if image.format != "TIFF" or max_pixels is None or file is None:
+        return
+    height, width = largest_tile(file)
+    most = max(max_pixels, LARGE_TILE)
+    if width * height > most:
+        raise TooLargeError(
+            f"{name} is too large: it is stored in tiles of {width} x {height}, {width * height} pixels each, and the "
+            f"limit is {most}; save it in smaller tiles, or without"
+        )
+
+
+def size_of(file: BinaryIO, name: str, max_pixels: int | None = None) -> tuple[int, int]:
+    """Return height and width of what `read` gives, before its pixels are decoded and it is turned upright.
+
+    Args:
+        file: Open.
+        name: Of the image, for errors.
+        max_pixels: As for `open_image`.
+
+    Raises:
+        ValueError: It is no image, is damaged, or is too large.
+    """
+    return _read(file, name, max_pixels, lambda image: (image.height, image.width))
 
 
 def read(file: BinaryIO, name: str, max_pixels: int | None = None) -> tuple[Image.Image, Depth]:
@@ -145,10 +200,28 @@ def read(file: BinaryIO, name: str, max_pixels: int | None = None) -> tuple[Imag
     Raises:
         ValueError: It cannot be read or is too large. Damaged notes beside the pixels of a PNG file are no reason.
     """
+    image, depth = _read(file, name, max_pixels, load)
+    return image, depth
+
+
+def _read(file: BinaryIO, name: str, max_pixels: int | None, take: Callable[[Image.Image], T]) -> T:
+    """Return what ``take`` makes of an image that is opened."""
     from PIL import Image
 
     try:
-        return _read(file, name, max_pixels)
+        try:
+            return take(open_image(file, name, max_pixels))
+        except (MemoryError, TooLargeError, Image.DecompressionBombError):
+            raise
+        except Exception:
+            fewer = without_notes(file)
+            if fewer is None:
+                raise
+            image = open_image(fewer[0], name, max_pixels)
+            taken = take(image)
+            if fewer[1]:
+                image.info["icc_profile"] = b"damaged"  # whoever converts colors says so
+            return taken
     except (MemoryError, NotAnImageError, TooLargeError):
         raise
     except Image.DecompressionBombError as error:
@@ -156,23 +229,6 @@ def read(file: BinaryIO, name: str, max_pixels: int | None = None) -> tuple[Imag
     except Exception as error:
         # Pillow's decoders have no common error: OSError, SyntaxError and RuntimeError have been seen.
         raise ValueError(f"{name} {DAMAGED}: {error}") from error
-
-
-def _read(file: BinaryIO, name: str, max_pixels: int | None) -> tuple[Image.Image, Depth]:
-    from PIL import Image
-
-    try:
-        return load(open_image(file, name, max_pixels))
-    except (MemoryError, TooLargeError, Image.DecompressionBombError):
-        raise
-    except Exception:
-        fewer = without_notes(file)
-        if fewer is None:
-            raise
-        image, depth = load(open_image(fewer[0], name, max_pixels))
-        if fewer[1]:
-            image.info["icc_profile"] = b"damaged"  # whoever converts colors says so
-        return image, depth
 
 
 def load(image: Image.Image) -> tuple[Image.Image, Depth]:

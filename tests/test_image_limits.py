@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import ast
+import io
 import os
 import re
+import struct
 import subprocess
 import sys
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +20,10 @@ from support.paths import ROOT
 from support.toy_model import PHOTO
 
 import pyiseg
-from pyiseg import images, pil_images
+from pyiseg import images, pil_images, tiff_tiles
 from pyiseg.cli import main
 from pyiseg.evaluation.masks import DamagedFileError, read_pixels
+from pyiseg.jpeg_scans import count_scans
 
 SIDE = 13266
 """176 megapixels, which Pillow opens, in a PNG file of 21 kB."""
@@ -102,6 +106,104 @@ def test_a_large_image_is_not_held_several_times(bomb: Path) -> None:
     assert not found.stderr
 
 
+def tiled_tiff(tile: int, *, order: str = "<", big: bool = False, types: tuple[int, ...] = (4,)) -> bytes:
+    """A TIFF file of 16 x 16 pixels in one tile, whose side is stated once for each of the types given.
+
+    Of several the last ones say 16.
+    """
+    pixels = zlib.compress(bytes(10_000_000), 9)
+    numbers = {256: 16, 257: 16, 258: 8, 259: 8, 262: 1, 277: 1, 325: len(pixels)}
+    entries = [(tag, 4, value) for tag, value in numbers.items()]
+    entries += [(tag, kind, 16 if at else tile) for tag in (322, 323) for at, kind in enumerate(types)]
+    size, base, words = (20, 16, "Q") if big else (12, 8, "I")
+    count = len(entries) + 1
+    start = base + (8 if big else 2) + count * size + (8 if big else 4)
+    entries.append((324, 4, start + 8))
+    begin = (b"II" if order == "<" else b"MM") + struct.pack(f"{order}H", 43 if big else 42)
+    begin += struct.pack(f"{order}HHQ", 8, 0, base) if big else struct.pack(f"{order}I", base)
+    begin += struct.pack(f"{order}{'Q' if big else 'H'}", count)
+    for tag, kind, value in sorted(entries, key=lambda entry: entry[0]):
+        packed = struct.pack(f"{order}{ {3: 'H', 4: 'I', 16: 'Q'}[kind] }", value).ljust(8 if big else 4, b"\0")
+        if len(packed) > (8 if big else 4):
+            packed = struct.pack(f"{order}I", start)
+        begin += struct.pack(f"{order}HH{words}", tag, kind, 1) + packed
+    return begin.ljust(start, b"\0") + struct.pack(f"{order}Q", tile) + pixels
+
+
+TILED: list[dict[str, Any]] = [
+    {},
+    {"order": ">"},
+    {"big": True},
+    {"big": True, "types": (16,)},
+    {"types": (3,)},
+    {"types": (16,)},
+    {"types": (4, 3)},
+]
+
+
+@pytest.mark.parametrize("how", TILED, ids=str)
+def test_tiles_far_larger_than_the_image(how: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """10 kB took 2 GB: 16 x 16 pixels in a tile of 46336 x 46336, which libtiff decodes whole."""
+    monkeypatch.setattr("PIL.TiffImagePlugin.TiffImageFile.load", lambda *_: pytest.fail("its pixels were decoded"))
+    (tmp_path / "a.tif").write_bytes(tiled_tiff(46336, **how))
+    with pytest.raises(
+        ValueError, match=r"too large: it is stored in tiles of 46336 x 46336.* limit is 100000000; save"
+    ):
+        images.load(tmp_path / "a.tif", max_pixels=100_000_000)
+    with pytest.raises(ValueError, match="tiles of 46336 x 46336"):
+        images.load_mask(tmp_path / "a.tif", (16, 16))
+    with pytest.raises(DamagedFileError, match="tiles of 46336 x 46336"):
+        read_pixels(tmp_path / "a.tif")
+    with Image.open(tmp_path / "a.tif") as image, pytest.raises(ValueError, match="tiles of 46336 x 46336"):
+        images.load(image, max_pixels=100_000_000)
+
+
+def test_tiles_somewhat_larger_than_the_image(tmp_path: Path) -> None:
+    (tmp_path / "a.tif").write_bytes(tiled_tiff(512))
+    assert images.load(tmp_path / "a.tif", max_pixels=256).rgb.shape == (16, 16, 3)
+    assert images.load_mask(tmp_path / "a.tif", (16, 16)).shape == (16, 16)
+
+
+@pytest.mark.parametrize("cut", range(9, 180, 7))
+def test_tiles_of_a_file_that_is_cut_off(cut: int) -> None:
+    for big in (False, True):
+        file = io.BytesIO(tiled_tiff(46336, big=big)[:cut])
+        assert max(tiff_tiles.largest_tile(file)) in (0, 46336)
+        assert file.tell() == 0
+
+
+def progressive(scans: int, **options: Any) -> bytes:
+    """A progressive JPEG file, whose last scan comes again and again."""
+    buffer = io.BytesIO()
+    Image.fromarray(PHOTO).save(buffer, "JPEG", progressive=True, **options)
+    content = buffer.getvalue()
+    last = content[content.rindex(b"\xff\xda") : -2]
+    return content[:-2] + last * (scans - content.count(b"\xff\xda")) + content[-2:]
+
+
+def test_scans_without_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """140 bytes more took 0.06 s more of an image with 100 megapixels."""
+    (tmp_path / "a.jpg").write_bytes(progressive(100))
+    assert images.load(tmp_path / "a.jpg").rgb.shape == PHOTO.shape
+    monkeypatch.setattr("PIL.JpegImagePlugin.JpegImageFile.load", lambda *_: pytest.fail("its pixels were decoded"))
+    (tmp_path / "a.jpg").write_bytes(progressive(101))
+    with pytest.raises(ValueError, match=r"a.jpg' goes over its pixels in more than 100 scans.*; save it anew"):
+        images.load(tmp_path / "a.jpg")
+    with pytest.raises(DamagedFileError, match="more than 100 scans"):
+        read_pixels(tmp_path / "a.jpg")
+
+
+def test_scans_are_those_of_the_image() -> None:
+    """Not those of a preview in its notes, nor of what stands behind it, such as a film of the same moment."""
+    notes = b"\xff\xda" * 5000
+    content = progressive(0, exif=b"Exif\0\0" + notes, comment=notes) + progressive(30) + notes
+    assert count_scans(io.BytesIO(content), 100) == 10
+    assert count_scans(io.BytesIO(progressive(200)), 100) == 101
+    for cut in range(len(content) - 30_000, 0, -997):
+        assert count_scans(io.BytesIO(content[:cut]), 100) <= 10
+    assert count_scans(io.BytesIO(b"\xff\xd8" + b"\xff" * 10_000_000), 100) == 0
+
+
 @pytest.mark.parametrize("mode", ["1", "L", "P", "RGB", "CMYK", "YCbCr", "LAB", "HSV", "I;16"])
 def test_strips_are_the_whole(mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
     image = Image.fromarray(PHOTO)
@@ -162,13 +264,26 @@ def test_other_formats_are_for_the_caller_to_open(kind: str, tmp_path: Path) -> 
 
 
 def test_images_are_opened_in_one_place() -> None:
-    """Elsewhere the formats must be named: Pillow's own list holds some that start programs."""
+    """Elsewhere the formats must be named: Pillow's own list holds some that start programs.
+
+    That is so in examples and in the code of the documentation, too, which are there to be taken over.
+    """
+    programs = [
+        (path, path.read_text(encoding="utf-8"))
+        for folder in ("pyiseg", "export", "tools", "benchmarks", "examples")
+        for path in (ROOT / folder).rglob("*.py")
+        if "node_modules" not in path.parts
+    ]
+    for path in (ROOT / "README.md", *(ROOT / "docs").rglob("*.md")):
+        code = re.findall(r"^```python\n(.*?)^```", path.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+        programs += [(path, part) for part in code if "Image.open" in part]
+    assert len({path.suffix for path, _ in programs}) == 2
     found = []
-    folders = ("pyiseg", "export", "tools", "benchmarks")
-    for path in sorted(path for folder in folders for path in (ROOT / folder).rglob("*.py")):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for path, text in sorted(programs):
+        for node in ast.walk(ast.parse(text)):
             if isinstance(node, ast.Call) and "formats" not in [keyword.arg for keyword in node.keywords]:
                 name = ast.unparse(node.func)
-                if name.endswith((".imread", "Image.open")):
+                opencv = (name == "cv2.imread" and path.suffix == ".md") or path.name == "opencv_loop.py"
+                if name.endswith((".imread", "Image.open")) and not opencv:
                     found.append(f"{path.relative_to(ROOT)}:{node.lineno}: {name}")
     assert found == []

@@ -59,11 +59,11 @@ def cases(names: list[str]) -> list[Case]:
     undo: Step = ("undo", [])
     known = {
         "cat": (
-            lambda: np.asarray(Image.open(ROOT / "tests" / "images" / "cat.jpg").convert("RGB")),
+            lambda: np.asarray(Image.open(ROOT / "tests" / "images" / "cat.jpg", formats=("JPEG",)).convert("RGB")),
             [click(225, 120), click(130, 270), click(370, 240, False), undo, undo, ("redo", []), click(60, 60, False)],
         ),
         "otter": (
-            lambda: np.asarray(Image.open(ROOT / "pyiseg" / "assets" / "otter.jpg").convert("RGB")),
+            lambda: np.asarray(Image.open(ROOT / "pyiseg" / "assets" / "otter.jpg", formats=("JPEG",)).convert("RGB")),
             [click(850, 620), click(1240, 680, False), click(600, 500), undo, click(700, 300), click(701, 300, False)],
         ),
         "synthetic": (

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pyiseg
-from pyiseg import _core, backend
+from pyiseg import _core, backend, pil_images
 from pyiseg.batch import jobs
 from pyiseg.batch.jobs import Failure
 from pyiseg.batch.names import IMAGES, OutputNames, allot, outside, similar_name
@@ -91,6 +91,7 @@ def run_folder(
     device: str = "cpu",
     jobs: int = 1,
     follow_links: bool = False,
+    max_pixels: int | None = None,
     progress: bool | None = None,
 ) -> Outcome:
     """Select objects in the images of a folder, and write what was selected.
@@ -111,6 +112,7 @@ def run_folder(
             networks that an earlier version has exported may differ by 1/255 in a few pixels.
         follow_links: Whether images that are links to files outside of the folder are used. A list from a stranger may
             name them.
+        max_pixels: As for `pyiseg.Session`: an image of more fails, before it is decoded.
         progress: As for `pyiseg.batch.jobs.run`; by default a bar on a terminal and a line every few seconds elsewhere.
 
     Returns:
@@ -129,7 +131,8 @@ def run_folder(
         >>> outcome.failed
         []
     """
-    return _Run(folder, output, prompts, options or OutputOptions(), model, device, jobs, follow_links).go(progress)
+    run = _Run(folder, output, prompts, options or OutputOptions(), model, device, jobs, follow_links, max_pixels)
+    return run.go(progress)
 
 
 class _Run:
@@ -145,11 +148,13 @@ class _Run:
         device: str,
         count: int,
         follow_links: bool,
+        max_pixels: int | None,
     ) -> None:
         if isinstance(count, bool) or not isinstance(count, int) or count < 1:
             raise ValueError(f"jobs is {count!r}; it must be a whole number of at least 1")
         check_num_threads()
-        self.folder, self.options, self.count = _folder(folder), options, count
+        pil_images.check_max_pixels(max_pixels)
+        self.folder, self.options, self.count, self.max_pixels = _folder(folder), options, count, max_pixels
         self.list = read_prompts(prompts)
         names = allot({image.image: [thing.name for thing in image.objects] for image in self.list.images})
         self.classes = {name: number for number, name in enumerate(self.list.categories)}
@@ -223,7 +228,7 @@ class _Run:
         # Made with other prompts or options; after a kill they must not be taken for what this makes.
         self.output.clear(item.prompts.image)
         try:
-            image = Image(item.file, model=self.model, device=self.device)
+            image = Image(item.file, model=self.model, device=self.device, max_pixels=self.max_pixels)
             to = ImageFiles(self.options, item.names, item.prompts.image, self.output, item.file, item.classes)
             made = write_image(to, image, self._selected(image, item.prompts.objects))
         except OutputError:

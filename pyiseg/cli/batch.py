@@ -10,6 +10,7 @@ from typing import Any
 
 from pyiseg.batch.output_folder import FAILURES
 from pyiseg.batch.outputs import FORMATS, OutputOptions
+from pyiseg.cli.prompts import pixels
 
 INCOMPLETE = 1
 """Exit code where some images failed."""
@@ -56,6 +57,7 @@ def run(options: argparse.Namespace, echo: Callable[[str], None]) -> int:
             device=options.device,
             jobs=options.jobs,
             follow_links=options.follow_links,
+            max_pixels=options.max_megapixels,
         )
     except WrongPromptsError as error:
         for line in error.lines:
@@ -134,6 +136,9 @@ def add_to(
         batch.add_argument(name, type=float, default=default, metavar=kind, help=told)
     batch.add_argument("--keep-largest", action="store_true", help="keep the largest connected part of each selection")
     batch.add_argument("--fill-holes", action="store_true", help="fill holes in selections")
+    batch.add_argument(
+        "--max-megapixels", type=pixels, metavar="N", help="refuse larger images before decoding them (default: 179)"
+    )
     batch.add_argument("--follow-links", action="store_true", help="use images that are links out of the folder, too")
     batch.set_defaults(run=lambda options: run(options, echo))
 

@@ -71,12 +71,12 @@ def run(options: argparse.Namespace, echo: Callable[[str], None]) -> int:
         ],
         unmasked=unmasked,
     )
+    echo(_text(found.summary))  # first: even where the file cannot be written, the figures are not lost
     if output is not None:
         record.write_report(output, found)
         echo(f"wrote   {output}")
     if journal is not None and not outcome.failed:
         journal.unlink(missing_ok=True)
-    echo(_text(found.summary))
     drawn = options.report is None or _drawn(options.report, found, cases, model, settings.device, echo)
     if not drawn:
         echo(f"             the figures above are in {output}: pyiseg report {output} -o FOLDER draws them again")

@@ -39,7 +39,7 @@ def add_to(cut: argparse.ArgumentParser, path: FileType) -> None:
     )
     cut.add_argument("--session", type=path, metavar="FILE", help="go on from what --save-session wrote")
     cut.add_argument(
-        "--max-megapixels", type=_pixels, metavar="N", help="refuse larger images before decoding them (default: 179)"
+        "--max-megapixels", type=pixels, metavar="N", help="refuse larger images before decoding them (default: 179)"
     )
     cut.add_argument("--save-session", type=path, metavar="FILE", help="write clicks and all that was done, to go on")
 
@@ -87,7 +87,7 @@ def _does(fg: bool) -> str:
     return "selects" if fg else "removes"
 
 
-def _pixels(text: str) -> int:
+def pixels(text: str) -> int:
     """A number of megapixels as pixels."""
     try:
         pixels = float(text) * 1e6

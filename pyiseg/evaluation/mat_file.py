@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 MOST_BYTES = 64 << 20
-"""Of a file, and of what is unpacked from it; one of SBD has some 10 kB, and 300 kB unpacked."""
+"""Of a file, and of all that is unpacked from it; one of SBD has some 10 kB, and 300 kB unpacked."""
+MOST_ELEMENTS = 10_000
+"""That lie one after another; in a file of SBD these are a few."""
 
 _HEADER = 128
 _COMPRESSED, _MATRIX = 15, 14
@@ -61,9 +63,14 @@ def matrix_in(content: bytes, variable: str, field: str) -> NDArray[Any]:
     version = struct.unpack(f"{order or '<'}H", content[124:126])[0] if len(content) >= _HEADER else 0
     if order is None or version != 0x0100:
         raise MatFileError("it is no MATLAB 5 file")
-    names = []
+    names, left = [], MOST_BYTES
     for kind, part in _elements(memoryview(content)[_HEADER:], order):
-        for inner, matrix in _unpacked(part, order) if kind == _COMPRESSED else ((kind, part),):
+        inside: Iterable[tuple[int, memoryview]] = ((kind, part),)
+        if kind == _COMPRESSED:
+            unpacked = _unpacked(part, left)
+            left -= len(unpacked)
+            inside = _elements(memoryview(unpacked), order)
+        for inner, matrix in inside:
             if inner != _MATRIX:
                 continue
             flags, _, name, rest = _head(matrix, order)
@@ -75,8 +82,11 @@ def matrix_in(content: bytes, variable: str, field: str) -> NDArray[Any]:
 
 def _elements(content: memoryview, order: str) -> Iterator[tuple[int, memoryview]]:
     """Yield type and content of the elements that lie one after another."""
-    at = 0
+    at = count = 0
     while at < len(content):
+        count += 1
+        if count > MOST_ELEMENTS:
+            raise MatFileError(f"it has more than {MOST_ELEMENTS} elements one after another")
         if len(content) - at < 8:
             raise MatFileError("it is cut off")
         first, length = struct.unpack(f"{order}II", content[at : at + 8])
@@ -94,15 +104,15 @@ def _elements(content: memoryview, order: str) -> Iterator[tuple[int, memoryview
         at = end if first == _COMPRESSED else min(len(content), end + -end % 8)
 
 
-def _unpacked(content: memoryview, order: str) -> Iterator[tuple[int, memoryview]]:
+def _unpacked(content: memoryview, most: int) -> bytes:
     unpacker = zlib.decompressobj()
     try:
-        found = unpacker.decompress(content, MOST_BYTES)
+        found = unpacker.decompress(content, max(most, 1))  # 0 would be no limit
     except zlib.error as error:
         raise MatFileError(f"its compressed part is damaged: {error}") from None
     if not unpacker.eof:
         raise MatFileError(f"its compressed part is cut off, or unpacks to more than {MOST_BYTES} bytes")
-    return _elements(memoryview(found), order)
+    return found
 
 
 def _head(matrix: memoryview, order: str) -> tuple[bytes, list[int], str, Iterator[tuple[int, memoryview]]]:

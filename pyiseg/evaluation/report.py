@@ -176,7 +176,9 @@ def _notes(reports: Mapping[str, Report]) -> str:
         summary = report.summary
         line = (
             f"- {label}: {summary['cases']} cases, at most {summary['limit']} clicks, each {_ROBOTS[report.robot]}; on "
-            f"{report.device}, " + ", ".join(f"{name} {version}" for name, version in report.versions.items()) + "."
+            f"{printable(report.device)}, "
+            + ", ".join(printable(f"{name} {version}") for name, version in report.versions.items())
+            + "."
         )
         if report.jobs > 1:
             line += f" Times are those of a busy machine: {report.jobs} cases ran side by side."

@@ -20,24 +20,24 @@ def size_of(path: Path, name: str, max_pixels: int) -> tuple[int, int]:
 
     Raises:
         ApiError: It has more.
-        ValueError: It is no image of a known format.
+        ValueError: It is no image of a known format, or is damaged.
     """
     from pyiseg import pil_images
 
     try:
         with open(path, "rb") as file:
-            return pil_images.open_image(file, f"'{name}'", max_pixels).size
+            height, width = pil_images.size_of(file, f"'{name}'", max_pixels)
+            return width, height
     except pil_images.TooLargeError as error:
         if error.size is not None:
             height, width = error.size
             check_pixels(width, height, name, max_pixels)
-        raise ApiError(413, "TooLarge", str(error)) from None
+        raise ApiError(413, "TooLarge", str(error).partition(", or pass it")[0]) from None
     except pil_images.NotAnImageError as error:
         # Without its other ways out, which are for programs in Python.
         raise pil_images.NotAnImageError(str(error).partition(", or open it")[0]) from None
-    except Exception as error:  # Pillow's readers have no common error
-        told = without_path(error, path, name)
-        raise ValueError(f"'{name}' {pil_images.DAMAGED}: {told}") from error
+    except ValueError as error:
+        raise ValueError(without_path(error, path, f"'{name}'")) from error
 
 
 def check_pixels(width: int, height: int, name: str, max_pixels: int) -> None:

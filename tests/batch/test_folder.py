@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 from support.toy_batch import IMAGES, PROMPTS, contents, make, read, table
 
 import pyiseg
@@ -18,6 +19,7 @@ from pyiseg import Box, Click, ModelError, Scribble, Session, formats
 from pyiseg.batch.folder import run_folder
 from pyiseg.batch.outputs import FORMATS, OutputOptions
 from pyiseg.batch.prompt_list import WrongPromptsError
+from pyiseg.cli import main
 from pyiseg.runtime import ort
 from pyiseg.runtime.ort import Networks
 
@@ -267,6 +269,22 @@ def test_names_of_objects_from_strangers(folder: Path, toy: Path) -> None:
     run_folder(folder, out, prompts, model=toy)
     assert sorted(contents(out)) == ["a-object.png", "a-x-2.png", "a-x.png"]
     assert sorted(path.name for path in folder.parent.iterdir()) == ["deep", "photos"]
+
+
+def test_images_that_are_too_large_fail(folder: Path, toy: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The limit was 179 megapixels whatever the caller wanted, and its message named options of another command."""
+    make(folder, ["large.png"])
+    Image.fromarray(np.zeros((61, 80), np.uint8)).save(folder / "large.png")
+    prompts, out = table(folder, "image,x,y\nlarge.png,60,30\na.png,60,30\n"), folder.parent / "out"
+    outcome = run_folder(folder, out, prompts, model=toy, max_pixels=4800)
+    assert outcome.done == ["a.png"]
+    assert "80 x 61 are 4880 pixels, and the limit is 4800; shrink it, or raise" in outcome.failed[0].error
+    command = ["batch", str(folder), "-o", str(out), "--prompts", str(prompts), "--model", str(toy)]
+    assert main([*command, "--max-megapixels", "0.0048"]) == 1
+    assert "the limit is 4800" in capsys.readouterr().out
+    assert main([*command, "--max-megapixels", "0.0049"]) == 0
+    with pytest.raises(ValueError, match=r"max_pixels is 1.5; pass a whole number"):
+        run_folder(folder, folder.parent / "other", prompts, model=toy, max_pixels=1.5)  # type: ignore[arg-type]
 
 
 def test_links_out_of_the_folder_are_refused(folder: Path, toy: Path) -> None:

@@ -49,6 +49,24 @@ def test_a_report_that_cannot_be_drawn(
     assert cli.main(["report", str(out / "evaluation.json"), "-o", str(tmp_path / "later")]) == 0
 
 
+def test_a_file_of_figures_that_cannot_be_written(
+    folder: Path, toy: Path, tmp_path: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The figures were printed after it, which is to say never."""
+
+    def fail(*_: Any) -> None:
+        raise OSError(28, "No space left on device", "a.json")
+
+    monkeypatch.setattr("pyiseg.evaluation.results.write_report", fail)
+    assert evaluate(folder, toy, "-o", str(tmp_path / "a.json")) == 2
+    printed = capsys.readouterr()
+    assert "NoC" in printed.out
+    assert "No space left on device" in printed.err
+    monkeypatch.undo()
+    monkeypatch.setattr("pyiseg.evaluation.evaluate.Session", lambda *_, **__: pytest.fail("it was measured again"))
+    assert evaluate(folder, toy, "-o", str(tmp_path / "a.json")) == 0
+
+
 def test_a_name_of_its_own_is_the_only_file(folder: Path, toy: Path, tmp_path: Path) -> None:
     assert evaluate(folder, toy, "--report", str(tmp_path / "out"), "-o", str(tmp_path / "a.json")) == 0
     assert not (tmp_path / "out" / "evaluation.json").exists()
@@ -78,10 +96,12 @@ NAMES = ["$x^{$", "a $b$ \\$c$ \\frac{", "_hidden", "two\nlines\x1b[2J", "漢字
 def test_models_of_any_name(name: str, tmp_path: Path, capsys: Captured) -> None:
     """``$x^{$`` is a formula for Matplotlib, and a wrong one."""
     path = tmp_path / "a.json"
-    path.write_text(json.dumps({"format": 1, **as_plain(toy_evaluation.report(name=name))}))
+    found = toy_evaluation.report(name=name, device=name, versions={name: name})
+    path.write_text(json.dumps({"format": 1, **as_plain(found)}))
     assert cli.main(["report", str(path), str(path), "-o", str(tmp_path / "out")]) == 0, capsys.readouterr().err
     page = (tmp_path / "out" / "report.md").read_text(encoding="utf-8")
     assert "\x1b" not in page
+    assert "\nlines" not in page
     assert {path.name for path in (tmp_path / "out").iterdir()} == {
         "report.md",
         *(f"grabcut-{kind}.png" for kind in ("iou", "corrected", "share")),

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import struct
 import subprocess
 import sys
+import zlib
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -101,6 +103,24 @@ def test_more_than_it_may_unpack_to(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr("pyiseg.evaluation.mat_file.MOST_BYTES", 900_000)
     with pytest.raises(MatFileError, match="unpacks to more than 900000 bytes"):
         read_matrix(path, "GTinst", "Segmentation")
+
+
+def test_small_files_that_take_long(tmp_path: Path) -> None:
+    """92 kB took 9 s, and thrice as many three times as long: 7.8 million elements without content in each part."""
+    path = write(tmp_path / "a.mat")
+    part = zlib.compress(struct.pack("<II", 1, 0) * (1 << 20), 9)
+    many = path.read_bytes()[:128] + struct.pack("<II", 15, len(part)) + part
+    with pytest.raises(MatFileError, match="more than 10000 elements one after another"):
+        matrix_in(many, "GTinst", "Segmentation")
+
+
+def test_parts_that_unpack_to_too_much_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write(tmp_path / "a.mat")
+    part = zlib.compress(struct.pack("<II", 1, 400_000) + bytes(400_000))
+    content = path.read_bytes()[:128] + (struct.pack("<II", 15, len(part)) + part) * 3
+    monkeypatch.setattr("pyiseg.evaluation.mat_file.MOST_BYTES", 900_000)
+    with pytest.raises(MatFileError, match="unpacks to more than 900000 bytes"):
+        matrix_in(content, "GTinst", "Segmentation")
 
 
 @pytest.mark.parametrize("packed", [False, True])

@@ -259,3 +259,28 @@ def test_an_initial_image_is_there_from_the_beginning(toy: Path) -> None:
         create_app(model=toy, initial=np.zeros((2, 2, 7), np.uint8))
     with pytest.raises(FileNotFoundError, match="no image at"):
         create_app(model=toy, initial="nothing.jpg")
+
+
+def png_with_large_notes() -> bytes:
+    """Notes of more than 1 MB, as programs keep a drawing or a workflow in them; Pillow refuses these."""
+    content = b"workflow\0\0" + zlib.compress(bytes(2_000_000))
+    note = struct.pack(">I", len(content)) + b"zTXt" + content + struct.pack(">I", zlib.crc32(b"zTXt" + content))
+    whole = saved(PHOTO, "PNG")
+    return whole[:33] + note + whole[33:]
+
+
+def test_notes_beside_the_pixels_refuse_nothing(client: Client) -> None:
+    """What `pyiseg.Session` opened, the server called damaged."""
+    made = client.expect(201, "POST", "/api/images", content=png_with_large_notes())
+    assert (made["width"], made["height"]) == (WIDTH, HEIGHT)
+
+
+def test_a_size_that_pillow_itself_refuses_is_too_large(client: Client) -> None:
+    """Of WebP it compares the size while it opens the file: the server called that damaged."""
+    frames = [Image.new("RGBA", (16, 16), color) for color in ("red", "blue")]
+    buffer = io.BytesIO()
+    frames[0].save(buffer, "WEBP", save_all=True, append_images=frames[1:])
+    content = bytearray(buffer.getvalue())
+    at = content.index(b"VP8X") + 12
+    content[at : at + 6] = (15_999).to_bytes(3, "little") * 2
+    assert "'image' is too large" in client.error(413, "POST", "/api/images", content=bytes(content))
