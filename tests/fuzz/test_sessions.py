@@ -92,12 +92,27 @@ def refused(session: Session, r: Generator) -> None:
 
 
 def obeyed(session: Session, alpha: np.ndarray) -> bool:
+    """Whether each pixel that was clicked last, and by none of the clicks that boxes and scribbles stand for, is so."""
     last: dict[tuple[int, int], bool] = {}
     for prompt in session.prompts:
-        if not isinstance(prompt, (Click, LocalClick)):
-            return True  # what boxes and scribbles stand for is not what users clicked
-        last[prompt.x, prompt.y] = prompt.fg
+        if isinstance(prompt, (Click, LocalClick)):
+            last[prompt.x, prompt.y] = prompt.fg
+        elif isinstance(prompt, Box):
+            last.pop(((prompt.x0 + prompt.x1) // 2, (prompt.y0 + prompt.y1) // 2), None)
+        elif isinstance(prompt, Scribble):
+            last = {pixel: fg for pixel, fg in last.items() if fg == prompt.fg or not crosses(prompt, *pixel)}
     return all((alpha[y, x] >= 128) == fg for (x, y), fg in last.items())
+
+
+def crosses(scribble: Scribble, x: int, y: int) -> bool:
+    """Whether a scribble's line goes over a pixel, or touches it."""
+    points = np.array(scribble.points, float)
+    for (ax, ay), (bx, by) in zip(points, np.vstack((points[1:], points[-1:])), strict=True):
+        length = (bx - ax) ** 2 + (by - ay) ** 2
+        share = 0 if length == 0 else np.clip(((x - ax) * (bx - ax) + (y - ay) * (by - ay)) / length, 0, 1)
+        if max(abs(ax + share * (bx - ax) - x), abs(ay + share * (by - ay) - y)) <= 1:
+            return True
+    return False
 
 
 @pytest.mark.parametrize("part", range(4))
