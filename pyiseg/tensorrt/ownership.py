@@ -56,7 +56,7 @@ def who_else_wrote(path: Path) -> str:
         if owner not in (0, os.geteuid()):
             return f"it belongs to {_user(owner)}"
     who = _writers(found)
-    return f"{who} may write to it" if who and not _closed(folder) else ""
+    return f"{who} may write to it" if who and not closed_to_others(folder) else ""
 
 
 def _who_replaces(path: Path) -> str:
@@ -75,7 +75,7 @@ def _who_replaces(path: Path) -> str:
                 mine = found.st_uid in _trusted()
                 wrong = "" if mine else _THEIR_LINK.format(place, _user(found.st_uid))
             elif place != way:
-                if _closed(found):
+                if closed_to_others(found):
                     wrong = ""  # nobody else comes to what is below
                 who = _writers(found, administrators=True)
                 # Where it is sticky, only the owners of a folder and of what is in it may put something in its place.
@@ -102,7 +102,7 @@ def _writers(found: os.stat_result, *, administrators: bool = False) -> str:
     return f"the group {_group(found.st_gid)}" if found.st_mode & stat.S_IWGRP and not alone else ""
 
 
-def _closed(found: os.stat_result) -> bool:
+def closed_to_others(found: os.stat_result) -> bool:
     """Whether a folder lets nobody through but its owner."""
     return not (found.st_mode & stat.S_IXOTH or (found.st_mode & stat.S_IXGRP and not _own_group(found)))
 

@@ -359,9 +359,13 @@ def open_place(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """A folder that others reach; pytest's own are closed to them, where nothing below matters."""
     from pyiseg.tensorrt import ownership
 
-    closed = ownership._closed
-    above = {(found.st_dev, found.st_ino) for found in (place.lstat() for place in (tmp_path, *tmp_path.parents))}
-    monkeypatch.setattr(ownership, "_closed", lambda found: (found.st_dev, found.st_ino) not in above and closed(found))
+    closed = ownership.closed_to_others
+    above = [place.lstat() for place in (tmp_path, *tmp_path.parents)]
+
+    def closed_to_others(found: os.stat_result) -> bool:
+        return closed(found) and not any(os.path.samestat(found, place) for place in above)
+
+    monkeypatch.setattr(ownership, "closed_to_others", closed_to_others)
     (tmp_path / "place").mkdir(mode=0o755)
     return tmp_path / "place"
 
