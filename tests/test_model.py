@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -233,6 +236,40 @@ def test_variant_come_for_all_parts_or_for_none(tmp_path: Path, early: bool, lis
     toy_model.change_manifest(folder, files=files | {name: {"bytes": 1, "sha256": ""} for name in listed})
     with pytest.raises(pyiseg.ModelError, match=rf"model\.json': 'files' {words}.*again"):
         pyiseg.load_model(folder)
+
+
+NO_THREADS = """
+import dataclasses, os, resource
+import numpy as np
+import pyiseg
+
+image = np.zeros((8, 8), np.uint8)
+pyiseg.Session(image).click(1, 1)
+another = dataclasses.replace(pyiseg.load_model(), zoom=None)
+if os.geteuid() == 0:  # whom the limit does not concern
+    os.setresuid(65534, 65534, 65534)
+resource.setrlimit(resource.RLIMIT_NPROC, (1, 1))
+try:
+    pyiseg.Session(image, model=another)
+except pyiseg.ModelError as error:
+    print(error)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs a limit to the number of threads")
+def test_where_the_system_gives_no_threads() -> None:
+    environment = {**os.environ, "PYISEG_NUM_THREADS": "4"}
+    done = subprocess.run(
+        [sys.executable, "-c", NO_THREADS], env=environment, capture_output=True, text=True, timeout=60
+    )
+    assert "onnx': it got no more threads, so let PYISEG_NUM_THREADS be 1: " in done.stdout, done.stderr
+    done = subprocess.run(
+        [sys.executable, "-c", NO_THREADS],
+        env=environment | {"PYISEG_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stdout) == (0, ""), done.stderr
 
 
 @pytest.mark.parametrize("name", ["click.onnx", "guide.onnx", "image.onnx"])

@@ -48,6 +48,7 @@ inline void check_copy(const ArrayRef& from, Space from_space, const ArrayRef& t
     }
     if (!from.contiguous || !to.contiguous) fail("a copy needs C-contiguous arrays");
     if (!to.writeable) fail("to is read-only");
+    check_apart(from, "from", to, "to");
 }
 
 template <class Stream>

@@ -4,6 +4,7 @@
 #include <condition_variable>
 #include <functional>
 #include <mutex>
+#include <system_error>
 #include <thread>
 
 #ifndef _WIN32
@@ -33,14 +34,11 @@ class Pool {
         }
         {
             std::lock_guard<std::mutex> lock(mutex_);
-            while (workers_ < threads - 1) {
-                std::thread(&Pool::wait_and_work, this, workers_, round_).detach();
-                ++workers_;
-            }
+            hire(threads - 1);
             work_ = &work;
             chunks_ = chunks;
             next_ = 0;
-            helpers_ = threads - 1;
+            helpers_ = std::min(threads - 1, workers_);
             unfinished_ = helpers_;
             ++round_;
         }
@@ -56,6 +54,14 @@ class Pool {
         pthread_atfork(nullptr, nullptr, [] { instance() = new Pool; });
 #endif
         return new Pool;
+    }
+
+    // Where the system gives no more threads, as many as it gave do the work: the results are the same bits.
+    void hire(int wanted) {
+        try {
+            for (; workers_ < wanted; ++workers_) std::thread(&Pool::wait_and_work, this, workers_, round_).detach();
+        } catch (const std::system_error&) {
+        }
     }
 
     void take_chunks() {

@@ -108,7 +108,9 @@ def list_engines(options: argparse.Namespace, echo: Echo) -> None:
         if size is None:
             continue
         total += size
-        echo(f"{_megabytes(size)}  {_title(status.key)}: {status.state}")
+        distrust = cache.distrust(path)
+        state = f"not used, for others may have written it: {distrust}" if distrust else status.state
+        echo(f"{_megabytes(size)}  {_title(status.key)}: {state}")
         echo(f"{'':8}  {path.name}")
     echo(f"{_megabytes(total)}  in {_count(cache)}")
 

@@ -102,7 +102,10 @@ class Networks:
             return network
         except Exception as error:
             _reraise_foreign(error)
-            raise ModelError(f"ONNX Runtime {ort.__version__} cannot load '{self._folder / name}': {error}") from error
+            way_out = ": it got no more threads, so let PYISEG_NUM_THREADS be 1" if "pthread" in str(error) else ""
+            raise ModelError(
+                f"ONNX Runtime {ort.__version__} cannot load '{self._folder / name}'{way_out}: {error}"
+            ) from error
 
     def _run(self, name: str, network: ort.InferenceSession, binding: ort.IOBinding) -> None:
         try:

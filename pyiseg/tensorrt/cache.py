@@ -23,7 +23,7 @@ from typing import Generic, TypeVar
 from pyiseg.errors import DeviceError
 from pyiseg.paths import local_path
 from pyiseg.tensorrt.file import OURS, EngineKey, EngineRefusedError, read_engine, read_header, write_engine
-from pyiseg.tensorrt.ownership import who_else_writes
+from pyiseg.tensorrt.ownership import who_else_writes, who_else_wrote
 
 T = TypeVar("T")
 
@@ -76,8 +76,8 @@ def default_folder() -> Path:
 class EngineCache:
     """A folder of engines. Whatever is in it may be deleted at any time.
 
-    Engines are code. In the platform's place for caches, none are used where others may write; a folder that the
-    caller or PYISEG_CACHE names is taken as it is, with a warning.
+    Engines are code. In the platform's place for caches, none are used where others may write, or that others may have
+    written; a folder that the caller or PYISEG_CACHE names is taken as it is, with a warning.
 
     Args:
         folder: Made when the first engine is written. None stands for `default_folder`.
@@ -100,6 +100,15 @@ class EngineCache:
             return ""
         use = "are used all the same, since it was named" if self._named else "are not used"
         return f"the engines in '{self.folder}' {use}: {reason}"
+
+    def distrust(self, path: Path) -> str:
+        """Say who else may have written a file of the folder, which is not used then; "" for nobody."""
+        return "" if self._named else who_else_wrote(path)
+
+    def drop_distrusted(self, path: Path) -> None:
+        """Delete a file of the folder that others may have written: what takes its place would have its permissions."""
+        if self.distrust(path):
+            path.unlink(missing_ok=True)
 
     def fetch(
         self,
@@ -147,6 +156,7 @@ class EngineCache:
             path = None
             try:
                 if self.trusted:
+                    self.drop_distrusted(self.folder / key.name)
                     path = write_engine(self.folder, key, engine, seconds, model)
             except OSError as error:
                 log.warning("the engine %s is not kept and will be built again next time: %s", key.stem, error)
@@ -176,6 +186,8 @@ class EngineCache:
         for key in keys if self.trusted else ():
             path = self.folder / key.name
             try:
+                if reason := self.distrust(path):
+                    raise EngineRefusedError(reason)
                 return Fetched(load(read_engine(path, key)), path, None), ""
             except (FileNotFoundError, NotADirectoryError):
                 continue
@@ -198,13 +210,19 @@ class EngineCache:
             from filelock import FileLock, Timeout
         except ImportError as error:
             raise DeviceError("engines cannot be built without filelock: pip install filelock") from error
+        if not self.trusted:  # nothing is kept there, and whoever may write there could hold the lock
+            yield
+            return
         path = self.folder / f".{key.name}.lock"
         lock = FileLock(path)
         engine = self.folder / key.name
         before, start = _written(engine), time.monotonic()
         # Not in a folder that cannot be written, as is said when the engine is to be kept there.
         with contextlib.suppress(OSError, NotImplementedError):
-            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            # One by one, for parents=True makes those above with whatever permissions are usual.
+            for folder in reversed((self.folder, *self.folder.parents)):
+                if not folder.exists():
+                    folder.mkdir(mode=0o700, exist_ok=True)
             try:
                 lock.acquire(timeout=0)
             except Timeout:

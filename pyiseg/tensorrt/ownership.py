@@ -6,29 +6,105 @@ import os
 import stat
 from pathlib import Path
 
+_MOST_LINKS = 40  # as many as Linux follows
+_THEIR_LINK = "the link '{}' on the way there belongs to {}: make it anew"
+_WRITABLE_ABOVE = "{0} may write to '{1}' above it: chmod go-w '{1}'"
+
 
 def who_else_writes(path: Path) -> str:
     """Say who besides the user and the administrator may change what is in a folder, and the way out.
+
+    That is also whoever may put another folder in its place: by writing to a folder above it that others reach, or by
+    owning a link that leads there. Who owns the folders above is not looked at.
 
     Args:
         path: A folder, or nothing yet.
 
     Returns:
-        "" where nobody may, where there is nothing, and on Windows, where it is not looked at.
+        "" where nobody may, and on Windows, where it is not looked at.
     """
     if os.name != "posix":
         return ""
     try:
         found = path.stat()
     except OSError:
-        return ""  # whoever reads it says so
-    if found.st_uid not in (0, os.geteuid()):
-        return f"it belongs to {_user(found.st_uid)}: use a folder of your own (PYISEG_CACHE names one)"
-    others = bool(found.st_mode & stat.S_IWOTH)
-    if others or (found.st_mode & stat.S_IWGRP and not _own_group(found)):
-        who = "everyone" if others else f"the group {_group(found.st_gid)}"
-        return f"{who} may write there: chmod go-w '{path}', once nothing in it is from others"
+        pass  # nothing yet; or whoever reads it says what is wrong
+    else:
+        if found.st_uid not in (0, os.geteuid()):
+            return f"it belongs to {_user(found.st_uid)}: use a folder of your own (PYISEG_CACHE names one)"
+        if who := _writers(found):
+            return f"{who} may write there: chmod go-w '{path}', once nothing in it is from others"
+    return _who_replaces(path)
+
+
+def who_else_wrote(path: Path) -> str:
+    """Say who besides the user and the administrator may have written a file, in a folder where nobody else writes now.
+
+    Args:
+        path: A file, or nothing yet.
+
+    Returns:
+        "" where nobody may have, and on Windows, where it is not looked at.
+    """
+    if os.name != "posix":
+        return ""
+    try:
+        link, found, folder = path.lstat(), path.stat(), path.parent.stat()
+    except OSError:
+        return ""
+    for owner in (link.st_uid, found.st_uid):
+        if owner not in (0, os.geteuid()):
+            return f"it belongs to {_user(owner)}"
+    who = _writers(found)
+    return f"{who} may write to it" if who and not closed_to_others(folder) else ""
+
+
+def _who_replaces(path: Path) -> str:
+    """Say who else may put something in the place of a path, by the folders and links on the way there."""
+    ways = [path.absolute()]
+    for way in ways:  # it grows: a link leads another way
+        wrong = ""
+        for place in (way, *way.parents):
+            try:
+                found = place.lstat()
+            except OSError:
+                continue  # nothing yet
+            if stat.S_ISLNK(found.st_mode):
+                if len(ways) < _MOST_LINKS:
+                    ways.append(place.parent / os.readlink(place) / way.relative_to(place))
+                mine = found.st_uid in _trusted()
+                wrong = "" if mine else _THEIR_LINK.format(place, _user(found.st_uid))
+            elif place != way:
+                if closed_to_others(found):
+                    wrong = ""  # nobody else comes to what is below
+                who = _writers(found, administrators=True)
+                # Where it is sticky, only the owners of a folder and of what is in it may put something in its place.
+                if who and not (found.st_mode & stat.S_ISVTX and found.st_uid in _trusted()):
+                    wrong = wrong or _WRITABLE_ABOVE.format(who, place)
+        if wrong:
+            return f"{wrong}, or let PYISEG_CACHE name the folder to use"
     return ""
+
+
+def _trusted() -> tuple[int, ...]:
+    """The user, the administrator, and 65534, which is what Linux says of owners that a container does not know."""
+    return 0, os.geteuid(), 65534
+
+
+def _writers(found: os.stat_result, *, administrators: bool = False) -> str:
+    """Who besides the owner may write to something; "" for nobody.
+
+    With ``administrators`` the group of number 0 is no one else. Images of containers let it write to home folders.
+    """
+    if found.st_mode & stat.S_IWOTH:
+        return "everyone"
+    alone = _own_group(found) or (administrators and found.st_gid == 0)
+    return f"the group {_group(found.st_gid)}" if found.st_mode & stat.S_IWGRP and not alone else ""
+
+
+def closed_to_others(found: os.stat_result) -> bool:
+    """Whether a folder lets nobody through but its owner."""
+    return not (found.st_mode & stat.S_IXOTH or (found.st_mode & stat.S_IXGRP and not _own_group(found)))
 
 
 def _own_group(found: os.stat_result) -> bool:

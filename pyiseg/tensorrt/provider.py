@@ -5,6 +5,7 @@ Only this module imports any of the packages, when it is asked for one.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib
 import os
@@ -179,7 +180,10 @@ class TensorRT:
                 self._failed[key] = str(error)
             raise
         if self.trt.portable and fetched.path is not None:
-            fetched.engine.kernels = runtime_cache_of(fetched.path)
+            kernels = runtime_cache_of(fetched.path)
+            with contextlib.suppress(OSError):
+                self.cache.drop_distrusted(kernels)  # they are code too
+                fetched.engine.kernels = kernels
         return fetched
 
     def engine_key(self, model: Model, spec: EngineSpec, target: GpuInfo | tuple[int, int]) -> EngineKey:

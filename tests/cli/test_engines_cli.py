@@ -177,6 +177,20 @@ def test_without_a_gpu(
     assert list(states(capsys.readouterr().out).values()) == ["no GPU here"]
 
 
+@pytest.mark.skipif(os.name != "posix", reason="who may write is not looked at elsewhere")
+def test_what_others_may_have_written_is_said(
+    bare: None, model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("PYISEG_CACHE", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    cache = EngineCache()
+    path = keep(cache, key_of(model))
+    cache.folder.chmod(0o755)
+    path.chmod(0o666)
+    assert cli.main(["engines", "list"]) == 0
+    assert "not used, for others may have written it: everyone may write to it\n" in capsys.readouterr().out
+
+
 def test_an_empty_cache(bare: None, cache: EngineCache, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["engines", "list"]) == cli.main(["engines", "clean"]) == 0
     assert capsys.readouterr().out == (

@@ -275,3 +275,29 @@ def test_the_gil_is_released() -> None:
 
 def test_a_build_without_cuda_has_no_such_module() -> None:
     assert hasattr(_core, "cuda") == _core.cuda_built
+
+
+NO_THREADS = """
+import os, resource
+import numpy as np
+from pyiseg import _core
+
+if os.geteuid() == 0:  # whom the limit does not concern
+    os.setresuid(65534, 65534, 65534)
+resource.setrlimit(resource.RLIMIT_NPROC, (1, 1))
+rgb, out, alone = (np.arange(400 * 400 * 3).astype(np.uint8).reshape(400, 400, 3) for _ in range(3))
+for _ in range(3):
+    _core.set_num_threads(8)
+    _core.reduce_noise(rgb, 100.0, out)
+    _core.set_num_threads(1)
+    _core.reduce_noise(rgb, 100.0, alone)
+    assert (out == alone).all()
+print("done")
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs a limit to the number of threads")
+def test_where_the_system_gives_no_threads() -> None:
+    """As in a container that may have few: an error was raised, of no documented kind."""
+    done = subprocess.run([sys.executable, "-c", NO_THREADS], capture_output=True, text=True, timeout=60)
+    assert done.stdout == "done\n", done.stderr

@@ -44,6 +44,20 @@ def test_arrays_come_back_as_they_went(device: Any) -> None:
         assert not again.any()
 
 
+@pytest.mark.parametrize(("first", "second"), [(0, 0), (0, 10), (10, 0), (0, 59), (59, 0)])
+def test_a_copy_over_what_it_reads_is_refused(device: Any, first: int, second: int) -> None:
+    stream = device.Stream()
+    values = np.arange(120, dtype=np.uint8)
+    array = stream.empty(values.shape, values.dtype)
+    stream.upload(values, array)
+    with pytest.raises(ValueError, match="from and to share memory"):
+        stream.copy(array.view((60,), first), array.view((60,), second))
+    stream.copy(array.view((60,), 0), array.view((60,), 60))
+    again = np.empty_like(values)
+    stream.download(array, again)
+    np.testing.assert_array_equal(again, np.tile(values[:60], 2))
+
+
 def test_parts_share_the_memory(device: Any) -> None:
     stream = device.Stream()
     array = stream.empty((2, 3, 4))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,8 @@ def image_of(r: Generator) -> np.ndarray:
         height, width = 1, int(r.integers(1, 900))
     elif kind == 1:
         height, width = int(r.integers(300, 700)), int(r.integers(8, 60))
+    elif kind == 2:  # larger than the grid, whose pixels hold several of the image's then
+        height, width = (int(v) for v in r.integers(400, 1000, 2))
     y, x = np.mgrid[:height, :width]
     if kind == 2:
         return r.integers(0, 256, (height, width, 3), dtype=np.uint8)
@@ -47,9 +49,18 @@ def image_of(r: Generator) -> np.ndarray:
     return pixels
 
 
-def prompt_of(r: Generator, height: int, width: int) -> Prompt:
+def prompt_of(r: Generator, height: int, width: int, made: Sequence[Prompt] = ()) -> Prompt:
+    """A prompt, often close to a click that was made, or in a corner: there single pixels are hard to obey."""
+    clicks = [prompt for prompt in made if isinstance(prompt, (Click, LocalClick))]
+
     def pixel() -> tuple[int, int]:
-        return int(r.integers(width)), int(r.integers(height))
+        x, y = int(r.integers(width)), int(r.integers(height))
+        if clicks and r.random() < 0.5:
+            near, far = clicks[int(r.integers(len(clicks)))], int(r.integers(1, 6))
+            x, y = (value + int(r.integers(-far, far + 1)) for value in (near.x, near.y))
+        elif r.random() < 0.1:
+            x, y = int(r.choice([0, width - 1])), int(r.choice([0, height - 1]))
+        return min(max(x, 0), width - 1), min(max(y, 0), height - 1)
 
     kind, fg = r.random(), bool(r.random() < 0.6)
     if kind < 0.6:
@@ -92,12 +103,27 @@ def refused(session: Session, r: Generator) -> None:
 
 
 def obeyed(session: Session, alpha: np.ndarray) -> bool:
+    """Whether each pixel that was clicked last, and by none of the clicks that boxes and scribbles stand for, is so."""
     last: dict[tuple[int, int], bool] = {}
     for prompt in session.prompts:
-        if not isinstance(prompt, (Click, LocalClick)):
-            return True  # what boxes and scribbles stand for is not what users clicked
-        last[prompt.x, prompt.y] = prompt.fg
+        if isinstance(prompt, (Click, LocalClick)):
+            last[prompt.x, prompt.y] = prompt.fg
+        elif isinstance(prompt, Box):
+            last.pop(((prompt.x0 + prompt.x1) // 2, (prompt.y0 + prompt.y1) // 2), None)
+        elif isinstance(prompt, Scribble):
+            last = {pixel: fg for pixel, fg in last.items() if fg == prompt.fg or not crosses(prompt, *pixel)}
     return all((alpha[y, x] >= 128) == fg for (x, y), fg in last.items())
+
+
+def crosses(scribble: Scribble, x: int, y: int) -> bool:
+    """Whether a scribble's line goes over a pixel, or touches it."""
+    points = np.array(scribble.points, float)
+    for (ax, ay), (bx, by) in zip(points, np.vstack((points[1:], points[-1:])), strict=True):
+        length = (bx - ax) ** 2 + (by - ay) ** 2
+        share = 0 if length == 0 else np.clip(((x - ax) * (bx - ax) + (y - ay) * (by - ay)) / length, 0, 1)
+        if max(abs(ax + share * (bx - ax) - x), abs(ay + share * (by - ay) - y)) <= 1:
+            return True
+    return False
 
 
 @pytest.mark.parametrize("part", range(4))
@@ -129,7 +155,7 @@ def test_random_sequences(part: int, tmp_path: Path) -> None:
                 alphas[now + 1 :] = [session.alpha]
                 now += 1
             else:
-                alphas[now + 1 :] = [make(session, prompt_of(r, height, width))]
+                alphas[now + 1 :] = [make(session, prompt_of(r, height, width, session.prompts))]
                 now += 1
             after = session.alpha
             np.testing.assert_array_equal(after, alphas[now])

@@ -31,6 +31,25 @@ def test_without_filelock_it_says_what_to_install(cache: EngineCache, monkeypatc
         fetch(cache, Builder())
 
 
+@pytest.mark.skipif(os.name != "posix", reason="who may write is not looked at elsewhere")
+def test_others_cannot_have_it_wait(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """In a folder that others may write to, whose engines are not used anyway."""
+    monkeypatch.delenv("PYISEG_CACHE", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(engine_cache, "WAIT_SECONDS", 0.1)
+    cache = EngineCache()
+    cache.folder.mkdir()
+    cache.folder.chmod(0o777)
+    with filelock.FileLock(cache.folder / f".{KEY.name}.lock"):
+        before = sorted(os.listdir(cache.folder))
+        assert fetch(cache, Builder()) == ENGINE
+        assert sorted(os.listdir(cache.folder)) == before
+    (record,) = caplog.records
+    assert "are not used: everyone may write there" in record.getMessage()
+
+
 PROCESS = """
 import logging, os, sys, time
 from pathlib import Path

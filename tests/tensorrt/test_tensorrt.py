@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import importlib
 import logging
+import os
 import subprocess
 import sys
 import threading
@@ -245,6 +246,22 @@ def test_a_missing_module_is_not_remembered(model: Model, cache: EngineCache, mo
         with pytest.raises(DeviceError, match="pip install filelock"):
             engines.load(model, view_of(model))
     engines.load(model, view_of(model))
+
+
+@pytest.mark.skipif(os.name != "posix", reason="who may write is not looked at elsewhere")
+def test_kernels_of_others_are_not_loaded(model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PYISEG_CACHE", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    cache, package = EngineCache(), Package("tensorrt_rtx", "1.3.0.35")
+    TensorRT(GPU, cache, opened(package)).fetch(model, plan_of(model, "guide"))
+    (path,) = (runtime_cache_of(engine) for engine in cache.files())
+    path.write_bytes(b"one, of others")
+    path.chmod(0o666)
+    cache.folder.chmod(0o755)
+    engine = TensorRT(GPU, cache, opened(package)).fetch(model, plan_of(model, "guide")).engine
+    engine.open({"image": (1, 3, 1, GUIDE_STRIP)})
+    assert path.read_bytes() == b"one"
+    assert path.stat().st_mode & 0o022 == 0
 
 
 def test_kernels_are_kept_beside_their_engine(package: Package, model: Model, cache: EngineCache) -> None:
