@@ -8,6 +8,7 @@ are given to the session in pixels of the image, and the window never waits: eac
 """
 
 import argparse
+import contextlib
 import time
 import tkinter
 from concurrent.futures import ThreadPoolExecutor
@@ -121,4 +122,5 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    with contextlib.suppress(KeyboardInterrupt):
+        main()
