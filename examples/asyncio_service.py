@@ -147,7 +147,11 @@ async def main():
     if options.self_test:
         await self_test()
     else:
-        async with await listen(options.port) as server:
+        try:
+            server = await listen(options.port)
+        except (OSError, OverflowError) as error:
+            raise SystemExit(f"cannot listen on port {options.port}: {error}; pass another --port") from None
+        async with server:
             await server.serve_forever()
 
 

@@ -2,7 +2,7 @@
 
     python examples/run_notebook.py [EXECUTED.ipynb]    # needs nbclient and ipykernel
 
-The notebook itself stays as it is, without outputs.
+The notebook itself stays as it is, without outputs; what is no notebook is not written over.
 """
 
 import sys
@@ -14,6 +14,8 @@ from nbclient import NotebookClient
 
 
 def main():
+    if sys.argv[1:] and not sys.argv[1].endswith(".ipynb"):
+        raise SystemExit(f"{sys.argv[1]} is where the notebook would be written; pass a name that ends with .ipynb")
     notebook = nbformat.read(Path(__file__).with_name("notebook.ipynb"), as_version=4)
     with tempfile.TemporaryDirectory() as folder:
         NotebookClient(notebook, timeout=120, resources={"metadata": {"path": folder}}).execute()

@@ -8,6 +8,7 @@ are given to the session in pixels of the image, and the window never waits: eac
 """
 
 import argparse
+import contextlib
 import time
 import tkinter
 from concurrent.futures import ThreadPoolExecutor
@@ -103,7 +104,16 @@ def main():
     parser.add_argument("image", nargs="?", default=PHOTO)
     parser.add_argument("--self-test", action="store_true")
     options = parser.parse_args()
-    app = App(tkinter.Tk(), options.image)
+    try:
+        root = tkinter.Tk()
+        app = App(root, options.image)
+    except tkinter.TclError as error:
+        raise SystemExit(
+            f"there is no window to draw in ({error}); on a machine without a screen put xvfb-run -a before it"
+        ) from None
+    except (OSError, ValueError) as error:  # of the image
+        root.destroy()
+        raise SystemExit(f"{error}") from None
     if options.self_test:
         self_test(app)
         app.root.destroy()
@@ -112,4 +122,5 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    with contextlib.suppress(KeyboardInterrupt):
+        main()

@@ -65,6 +65,8 @@ def parse_json(content: bytes | str) -> Any:
         values = json.loads(content, parse_constant=_refuse_constant)
     except RecursionError:
         raise ValueError(f"it is nested more than {MOST_DEPTH} deep") from None
+    except ValueError as error:
+        raise ValueError(json_fault(error)) from None
     text = content.encode("utf-8", "surrogatepass") if isinstance(content, str) else content
     check_text = bool(_LONE_SURROGATE.search(text))
     level = [values]
@@ -81,11 +83,27 @@ def parse_json(content: bytes | str) -> Any:
             elif (kind is float and not math.isfinite(value)) or (kind is int and not -LARGEST < value < LARGEST):
                 raise ValueError("it holds a number of more than 63 bits, or infinity")
             elif check_text and kind is str:
-                value.encode()
+                _check_text(value)
         if not below:
             return values
         level = below
     raise ValueError(f"it is nested more than {MOST_DEPTH} deep")
+
+
+def json_fault(error: ValueError) -> str:
+    """Return what ``json.loads`` found wrong, in words for who has the file rather than for who wrote the program."""
+    if isinstance(error, UnicodeDecodeError):
+        return "it is not UTF-8 text"
+    if not isinstance(error, json.JSONDecodeError) and "integer string conversion" in str(error):
+        return "it holds a number of thousands of digits"
+    return str(error)
+
+
+def _check_text(text: str) -> None:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ValueError("it holds half of a character, a lone surrogate") from None
 
 
 def read_json(path: Path, most: int = MOST_BYTES) -> Any:

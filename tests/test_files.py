@@ -68,7 +68,7 @@ DEEP = b"[" * 100_000 + b"]" * 100_000
     ("content", "words"),
     [
         (b"{", "Expecting"),
-        (b"\xff\xfe{}\x80", "codec"),
+        (b"\xff\xfe{}\x80", "it is not UTF-8 text"),
         (DEEP, "more than 64 deep"),
         (b'{"a":' * 65 + b"1" + b"}" * 65, "more than 64 deep"),
         (b'{"a": NaN}', "NaN, which JSON does not have"),
@@ -76,9 +76,9 @@ DEEP = b"[" * 100_000 + b"]" * 100_000
         (b"[1e999]", "infinity"),
         (b"[9223372036854775808]", "more than 63 bits"),
         (b"[-9223372036854775808]", "more than 63 bits"),
-        (b"9" * 5000, "Exceeds the limit"),
-        (b'["\\ud800"]', "surrogates not allowed"),
-        (b'{"\\udfff": 1}', "surrogates not allowed"),
+        (b"9" * 5000, "it holds a number of thousands of digits"),
+        (b'["\\ud800"]', "half of a character"),
+        (b'{"\\udfff": 1}', "half of a character"),
     ],
     ids=lambda value: value[:12].decode("ascii", "replace") if isinstance(value, bytes) else "",
 )
@@ -120,7 +120,7 @@ def test_what_is_written_can_be_read(tmp_path: Path) -> None:
     append_json_line(path, {"loss": float("nan"), "most": float("inf"), "size": (1, 2)})
     assert read_json_lines(path) == [{"loss": None, "most": None, "size": [1, 2]}]
     for wrong in (1 << 63, "\ud800"):
-        with pytest.raises(ValueError, match=r"bits|surrogates"):
+        with pytest.raises(ValueError, match=r"bits|surrogate"):
             append_json_line(path, {"a": wrong})
     assert len(read_json_lines(path)) == 1
 

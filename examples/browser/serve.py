@@ -6,6 +6,7 @@ Any static web server does instead: without those headers the networks run on on
 from __future__ import annotations
 
 import argparse
+import contextlib
 import functools
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -41,7 +42,13 @@ def main() -> None:
     parser.add_argument("folder", nargs="?", type=Path, default=DIST)
     parser.add_argument("--port", type=int, default=8000)
     args = parser.parse_args()
-    with ThreadingHTTPServer(("127.0.0.1", args.port), functools.partial(Handler, directory=args.folder)) as server:
+    if not args.folder.is_dir():
+        raise SystemExit(f"there is no folder {args.folder}; build.py makes it")
+    try:
+        server = ThreadingHTTPServer(("127.0.0.1", args.port), functools.partial(Handler, directory=args.folder))
+    except (OSError, OverflowError) as error:
+        raise SystemExit(f"cannot listen on port {args.port}: {error}; pass another --port") from None
+    with server, contextlib.suppress(KeyboardInterrupt):
         print(f"http://127.0.0.1:{args.port}/")
         server.serve_forever()
 

@@ -17,8 +17,9 @@ from collections.abc import Callable
 from typing import Any
 
 from pyiseg.batch.names import image_name, object_name
-from pyiseg.batch.prompt_csv import LARGEST
+from pyiseg.batch.prompt_csv import BOMS_16, LARGEST
 from pyiseg.batch.prompt_list import UNNAMED, Collector, Placed, PromptList, WrongEntries
+from pyiseg.files import json_fault
 from pyiseg.paths import shown
 from pyiseg.prompts import Box, shortened
 
@@ -74,7 +75,7 @@ def read(content: bytes, source: str) -> PromptList:
 
 def _parsed(content: bytes, source: str) -> Any:
     try:
-        return json.loads(content.decode("utf-8-sig"))
+        return json.loads(content.decode("utf-16" if content[:2] in BOMS_16 else "utf-8-sig"))
     except UnicodeDecodeError:
         raise ValueError(f"{source} is no JSON: it is not UTF-8 text") from None
     except json.JSONDecodeError as error:
@@ -82,7 +83,7 @@ def _parsed(content: bytes, source: str) -> Any:
     except RecursionError:
         raise ValueError(f"{source} is nested too deeply for a list of prompts") from None
     except ValueError as error:  # a whole number of thousands of digits
-        raise ValueError(f"{source} is no JSON that can be read: {error}") from None
+        raise ValueError(f"{source} is no JSON that can be read: {json_fault(error)}") from None
 
 
 def _lists(data: Any, source: str) -> list[list[Any]]:

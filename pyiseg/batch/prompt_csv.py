@@ -26,7 +26,12 @@ from pyiseg.prompts import Box, Click, LocalClick, Prompt
 CLICK, BOX = ("x", "y"), ("x0", "y0", "x1", "y1")
 COLUMNS = ("image", "object", "category", "kind", *CLICK, "fg", *BOX)
 KINDS = ("click", "local", "box")
-YES, NO = ("", "1", "true", "yes", "fg"), ("0", "false", "no", "bg")
+YES = ("", "1", "1.0", "1,0", "true", "yes", "ja", "oui", "wahr", "vrai", "fg")
+NO = ("0", "0.0", "0,0", "false", "no", "nein", "non", "falsch", "faux", "bg")
+"""Truth values as spreadsheets in English, German and French write them; 1.0 is pandas' where a cell is empty."""
+
+BOMS_16 = (b"\xff\xfe", b"\xfe\xff")
+"""The marks that UTF-16 begins with, as Windows writes it."""
 
 LARGEST = 1e7
 """A coordinate is at most this far from 0; no image is as large."""
@@ -81,7 +86,7 @@ def read(content: bytes, source: str) -> PromptList:
 
 
 def _decoded(content: bytes, source: str) -> str:
-    encoding = "utf-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
+    encoding = "utf-16" if content[:2] in BOMS_16 else "utf-8-sig"
     try:
         return content.decode(encoding)
     except UnicodeDecodeError as error:
@@ -138,7 +143,9 @@ def _prompt(row: Row, decimal_comma: bool) -> Prompt:
     values = [_number(name, row.get(name, ""), decimal_comma) for name in columns]
     fg = row.get("fg", "").lower()
     if fg not in YES + NO:
-        raise ValueError(f"fg is {shown(fg)}; write 1 or leave it empty to select, 0 to remove")
+        raise ValueError(
+            f"fg is {shown(fg)}; write 1, true or yes or leave it empty to select, 0, false or no to remove"
+        )
     if columns == BOX:
         if fg in NO:
             raise ValueError("fg is 0, and a box only selects; remove with clicks")

@@ -182,7 +182,7 @@ def read_prompts(prompts: str | os.PathLike[str] | Mapping[str, Prompts] | Promp
     path = local_path(prompts)
     content = _content(path)
     # By what it is, not by its suffix, which some mail and download programs change.
-    begins = content[:1000].removeprefix(b"\xef\xbb\xbf").lstrip()[:1]
+    begins = content[:1000].lstrip(b"\xef\xbb\xbf\xff\xfe").replace(b"\0", b"").lstrip()[:1]  # also as UTF-16
     read = prompt_coco.read if begins in (b"{", b"[") else prompt_csv.read
     found = read(content, path.name)
     if not found.images:

@@ -40,6 +40,7 @@ def run(options: argparse.Namespace, echo: Echo) -> int:
         import uvicorn
 
         from pyiseg.server import create_app
+        from pyiseg.server.connections import PatientHTTP
         from pyiseg.server.security import ANY_ADDRESS, LOCAL
     hosts = [*LOCAL, *options.allow_host]
     with listening(options.host, options.port) as listener:
@@ -58,6 +59,7 @@ def run(options: argparse.Namespace, echo: Echo) -> int:
         )
         config = uvicorn.Config(
             app,
+            http=PatientHTTP,
             log_level="warning",
             lifespan="off",
             ws_max_size=1_000_000,

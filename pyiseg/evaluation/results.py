@@ -66,6 +66,8 @@ def read_report(path: Path) -> Report:
         OSError: It cannot be read.
         ValueError: It is not a report, or one of another version; or it is no path.
     """
+    if local_path(path).is_dir():
+        raise ValueError(f"'{path}' is a folder; pass the JSON file that pyiseg evaluate -o wrote")
     if not local_path(path).is_file():
         raise FileNotFoundError(f"no file at '{path}'; check the path")
     try:

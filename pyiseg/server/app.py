@@ -27,7 +27,7 @@ from pyiseg.server.downloads import Downloads
 from pyiseg.server.errors import response_to
 from pyiseg.server.http import Api, answered
 from pyiseg.server.limits import Limits
-from pyiseg.server.openapi import description
+from pyiseg.server.openapi import description, query_keys
 from pyiseg.server.security import LOCAL, Security
 from pyiseg.server.store import Store, opened
 from pyiseg.server.websocket import serve_socket
@@ -142,8 +142,9 @@ def _routes(api: Api, page: bool) -> list[BaseRoute]:
         files = pages.Pages({**pages.load(), **pages.example()})
         table += [("GET", "/", files.index), ("GET", "/static/{name:path}", files.file)]
     by_path: dict[str, dict[str, Any]] = {}
+    keys = query_keys(api.limits)
     for method, path, endpoint in table:
-        by_path.setdefault(path, {})[method] = answered(endpoint)
+        by_path.setdefault(path, {})[method] = answered(endpoint, keys.get((method, path)))
     routes: list[BaseRoute] = [
         Route(path, _by_method(endpoints), methods=list(endpoints)) for path, endpoints in by_path.items()
     ]

@@ -12,6 +12,7 @@ from typing import Any
 import anyio
 from starlette.requests import Request
 
+from pyiseg.files import json_fault
 from pyiseg.geometry import Rect
 from pyiseg.prompts import checked_rect, shortened
 from pyiseg.server import limits
@@ -51,14 +52,19 @@ async def _chunks(request: Request, most: int, what: str) -> Any:
     stated = request.headers.get("content-length", "")
     if stated.isdecimal() and int(stated[:20]) > most:
         raise _too_large(most, what)
-    received, stream = 0, request.stream()
+    received, stream, start = 0, request.stream(), anyio.current_time()
     while True:
+        # A byte now and then would keep a place among the uploads, and the image in memory, for ever.
+        left = start + limits.SECONDS_TO_UPLOAD + received / limits.LEAST_RATE - anyio.current_time()
         try:
-            with anyio.fail_after(limits.SECONDS_TO_UPLOAD):
+            with anyio.fail_after(max(0, min(left, limits.SECONDS_TO_UPLOAD))):
                 chunk = await anext(stream, None)
         except TimeoutError:
             raise ApiError(
-                408, "Timeout", f"nothing of {what} came for {limits.SECONDS_TO_UPLOAD:.0f} seconds; send it again"
+                408,
+                "Timeout",
+                f"{what} came too slowly: nothing for {limits.SECONDS_TO_UPLOAD:.0f} seconds, or in all less than "
+                f"{limits.LEAST_RATE} bytes a second; send it again",
             ) from None
         if chunk is None:
             return
@@ -103,7 +109,7 @@ def json_object(text: bytes | str, most_depth: int = limits.MOST_DEPTH) -> dict[
     except RecursionError:
         raise ValueError(f"the JSON is nested more than {most_depth} deep") from None
     except ValueError as error:
-        raise ValueError(f"this is no JSON: {shortened(str(error))[1:-1]}") from None
+        raise ValueError(f"this is no JSON: {shortened(json_fault(error))[1:-1]}") from None
     if not isinstance(value, dict):
         raise ValueError(f"the JSON is {_shown(value)}; send an object, as in {{…}}")
     if _deeper(value, most_depth):
@@ -128,6 +134,22 @@ def _deeper(value: Any, most: int) -> bool:
 
 def _shown(value: Any) -> str:
     return {list: "a list", str: "text", bool: "a truth value", type(None): "null"}.get(type(value), "a number")
+
+
+def check_query(request: Request, known: tuple[str, ...]) -> None:
+    """Refuse a query that has a key besides the known ones, or one of them twice.
+
+    Raises:
+        ValueError: It has.
+    """
+    keys = [key for key, _ in request.query_params.multi_items()]
+    unknown = sorted(set(keys) - set(known))
+    if unknown:
+        told = f"known are {', '.join(known)}" if known else "none is taken here"
+        raise ValueError(f"the query has the unknown key {shortened(unknown[0])}; {told}")
+    twice = next((key for key in known if keys.count(key) > 1), None)
+    if twice is not None:
+        raise ValueError(f"the query has {twice} {keys.count(twice)} times; pass it once")
 
 
 def name_of(text: Any, default: str) -> str:

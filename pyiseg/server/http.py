@@ -36,11 +36,18 @@ _SAVED: dict[str, dict[str, int]] = {
 DEFLATED = "application/octet-stream"
 
 
-def answered(endpoint: Endpoint) -> Endpoint:
-    """Turn whatever goes wrong in an endpoint into a response."""
+def answered(endpoint: Endpoint, keys: tuple[str, ...] | None) -> Endpoint:
+    """Turn whatever goes wrong in an endpoint into a response.
+
+    Args:
+        endpoint: Answers requests.
+        keys: That their queries may have; None for any.
+    """
 
     async def answer(request: Request) -> Response:
         try:
+            if keys is not None:
+                bodies.check_query(request, keys)
             return await endpoint(request)
         except Exception as error:
             return response_to(error)

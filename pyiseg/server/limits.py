@@ -24,9 +24,13 @@ MOST_WAITING = 32
 MOST_UNSENT = 16_000_000
 """Bytes for one socket that wait to be sent; then it gets no more of what others do, see `pyiseg.server.channel`."""
 SECONDS_TO_SEND = 30.0
-"""A socket that takes nothing for so long is closed."""
+"""A socket, or a connection with a response, that takes nothing for so long is closed."""
+SECONDS_TO_ASK = 30.0
+"""A request's head has to come whole within this; kept by ``pyiseg serve``, see `pyiseg.server.connections`."""
 SECONDS_TO_UPLOAD = 60.0
 """An upload that brings nothing for so long is refused."""
+LEAST_RATE = 4000
+"""Bytes a second that an upload brings on average once it lasts longer than `SECONDS_TO_UPLOAD`, or it is refused."""
 
 
 @dataclass(frozen=True)

@@ -57,6 +57,16 @@ def description(limits: Limits) -> dict[str, Any]:
     }
 
 
+def query_keys(limits: Limits) -> dict[tuple[str, str], tuple[str, ...]]:
+    """Return which keys the query of each method and path may have."""
+    return {
+        (method.upper(), path): tuple(
+            one["name"] for one in operation.get("parameters", ()) if one.get("in") == "query"
+        )
+        for method, path, operation in _operations(limits)
+    }
+
+
 def _operations(limits: Limits) -> list[tuple[str, str, dict[str, Any]]]:
     image, obj = "/api/images/{image}", "/api/images/{image}/objects/{object}"
     name = _query("name", {"type": "string", "maxLength": 200}, "A name for people")

@@ -86,6 +86,29 @@ def test_unknown_columns_are_said() -> None:
     )
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
+def test_a_data_set_of_coco_as_windows_writes_it(tmp_path: Path, encoding: str) -> None:
+    """PowerShell's > writes UTF-16."""
+    found = {
+        "images": [{"id": 1, "file_name": "a.jpg"}],
+        "annotations": [{"id": 1, "image_id": 1, "bbox": [1, 2, 30, 40]}],
+    }
+    mark = "" if encoding in ("utf-8-sig", "utf-16") else "\ufeff"
+    (tmp_path / "a.json").write_bytes((mark + json.dumps(found)).encode(encoding))
+    (tmp_path / "b.json").write_text(json.dumps(found))
+    written, plain = (read_prompts(tmp_path / name) for name in ("a.json", "b.json"))
+    assert [image.image for image in written.images] == [image.image for image in plain.images] == ["a.jpg"]
+
+
+@pytest.mark.parametrize("words", ["1 0", "1.0 0.0", "TRUE FALSE", "WAHR FALSCH", "VRAI FAUX", "ja Nein", "oui non"])
+def test_truth_values_of_spreadsheets_are_known(words: str) -> None:
+    yes, no = words.split()
+    table = f"image,x,y,fg\na.jpg,1,2,{yes}\na.jpg,3,4,{no}\n"
+    assert prompt_csv.read(table.encode(), "prompts.csv") == prompt_csv.read(
+        b"image,x,y,fg\na.jpg,1,2,\na.jpg,3,4,0\n", "prompts.csv"
+    )
+
+
 @pytest.mark.parametrize(
     ("row", "words"),
     [
@@ -98,7 +121,7 @@ def test_unknown_columns_are_said() -> None:
         ("a.jpg,1e999,2,,,,,,", "x is '1e999'; no image is as large"),
         ("a.jpg,\u0661,2,,,,,,", "x is '\u0661'"),
         ("a.jpg,-1,2,,,,,,", "x is -1, outside of any image"),
-        ("a.jpg,1,2,maybe,,,,,", "fg is 'maybe'"),
+        ("a.jpg,1,2,maybe,,,,,", "fg is 'maybe'; write 1, true or yes or leave it empty to select, 0, false or no to"),
         ("a.jpg,,,0,3,4,5,6,", "a box only selects"),
         ("a.jpg,1,2,,,,,,circle", "kind is 'circle'"),
         ("a.jpg,1,2,,,,,,box", "kind is 'box', and the filled cells are x, y"),

@@ -247,6 +247,12 @@ def test_what_is_replaced_keeps_its_permissions_and_links(folder: Path, toy: Pat
     assert read(folder / "real.png").shape[2] == 4
 
 
+def test_a_folder_is_no_report(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It was "no file at …; check the path", of a path that is right."""
+    assert cli.main(["report", str(folder), "-o", str(folder / "out")]) == 2
+    assert "is a folder; pass the JSON file that pyiseg evaluate -o wrote" in capsys.readouterr().err
+
+
 def test_a_report_must_be_json(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["evaluate", "folder", ".", "-o", "photo.png"]) == 2
     assert "'photo.png': a report is a .json file" in capsys.readouterr().err

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import re
 import socket
@@ -185,6 +186,22 @@ def test_an_upload_that_stops_is_given_up(small: Client, monkeypatch: pytest.Mon
         assert raw.recv(10_000).startswith(b"HTTP/1.1 408")
 
 
+def test_an_upload_of_a_byte_now_and_then_is_given_up(small: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would keep one of the places for uploads for as long as it likes."""
+    monkeypatch.setattr(limits, "SECONDS_TO_UPLOAD", 0.5)
+    with socket.create_connection(("127.0.0.1", small.port), timeout=0.1) as raw:
+        raw.sendall(b"POST /api/images HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 9000\r\n\r\n")
+        for _ in range(100):
+            raw.sendall(b"a")
+            with contextlib.suppress(TimeoutError):
+                answer = raw.recv(10_000)
+                break
+        else:
+            pytest.fail("the server still takes it")
+    assert answer.startswith(b"HTTP/1.1 408")
+    assert b"less than 4000 bytes a second" in answer
+
+
 def test_a_client_that_goes_away_in_the_middle_breaks_nothing(small: Client) -> None:
     before = set(Path(tempfile.gettempdir()).glob("pyiseg-*"))
     with socket.create_connection(("127.0.0.1", small.port), timeout=30) as raw:
@@ -215,7 +232,7 @@ def test_a_mask_is_limited_too(small: Client) -> None:
         (b"null", "the JSON is null; send an object"),
         (b'{"click": ' + b"[" * 13 + b"]" * 13 + b"}", "the JSON is nested more than 12 deep"),
         (b'{"click": ' + b"[" * 200_000 + b"]" * 200_000 + b"}", "the JSON is nested more than 12 deep"),
-        (b'{"click": [1, ' + b"9" * 10_000 + b", true]}", "this is no JSON"),
+        (b'{"click": [1, ' + b"9" * 10_000 + b", true]}", "this is no JSON: it holds a number of thousands of digits"),
         (b'{"click": [1, 1e999, true]}', "y is inf; pass a finite number"),
         (b'{"click": [NaN, 1, true]}', "x is nan; pass a finite number"),
     ],
@@ -239,6 +256,25 @@ def test_json_that_is_too_large_is_refused(client: Client) -> None:
 def test_a_wrong_name_or_color_is_told(client: Client, query: dict[str, str], told: str) -> None:
     at = client.open(PHOTO)
     assert client.error(400, "POST", f"{at}/objects", params=query).startswith(told)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "query", "told"),
+    [
+        ("POST", "/objects", "colour=red", "the query has the unknown key 'colour'; known are name, color"),
+        ("GET", "/pixels", "maxside=9", "the query has the unknown key 'maxside'; known are max_side, format"),
+        ("GET", "/download", "format=coco&foreground=image", "the query has the unknown key 'foreground'; known are"),
+        ("GET", "", "format=png", "the query has the unknown key 'format'; none is taken here"),
+        ("GET", "/pixels", "format=png&format=jpeg", "the query has format 2 times; pass it once"),
+    ],
+)
+def test_unknown_keys_of_a_query_are_told(client: Client, method: str, path: str, query: str, told: str) -> None:
+    at = client.open(PHOTO)
+    assert client.error(400, method, f"{at}{path}?{query}").startswith(told)
+
+
+def test_the_page_takes_any_query(client: Client) -> None:
+    client.expect(200, "GET", "/?from=mail")
 
 
 def test_unknown_routes_and_methods(client: Client) -> None:

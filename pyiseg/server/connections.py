@@ -1,0 +1,68 @@
+"""Connections of ``pyiseg serve`` that nothing moves on: an app sees requests only once their heads have come."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from uvicorn.protocols.http.auto import AutoHTTPProtocol
+
+from pyiseg.server import limits
+
+_TOO_SLOW = (
+    b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-type: text/plain; charset=utf-8\r\n"
+    b"content-length: %d\r\n\r\n%s"
+)
+_CHECKS = 10
+"""In the shortest of the times: so much later a connection may end."""
+
+
+class PatientHTTP(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
+    """Uvicorn's HTTP, with an end of its patience; for ``http`` of ``uvicorn.Config``.
+
+    A connection is ended whose request's head has not come whole within `limits.SECONDS_TO_ASK`, counted from its
+    beginning or from the end of the response before, and one that takes nothing of a response for
+    `limits.SECONDS_TO_SEND`. A WebSocket has a protocol of its own, and bodies are read by `pyiseg.server.bodies`.
+    """
+
+    def connection_made(self, transport: Any) -> None:
+        """Begin to watch."""
+        super().connection_made(transport)
+        now = self.loop.time()
+        self._asking_since, self._took_at, self._unsent, self._begun = now, now, 0, False
+        self._check_later()
+
+    def data_received(self, data: bytes) -> None:
+        """Take what came."""
+        self._begun = self._begun or self._awaits_head()
+        super().data_received(data)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Watch no longer."""
+        self._check.cancel()
+        super().connection_lost(exc)
+
+    def _awaits_head(self) -> bool:
+        return self.cycle is None or bool(self.cycle.response_complete)
+
+    def _check_later(self) -> None:
+        shortest = min(limits.SECONDS_TO_ASK, limits.SECONDS_TO_SEND)
+        self._check: asyncio.TimerHandle = self.loop.call_later(shortest / _CHECKS, self._look)
+
+    def _look(self) -> None:
+        if self.transport.get_protocol() is not self:
+            return  # it is a WebSocket now
+        now, unsent = self.loop.time(), self.transport.get_write_buffer_size()
+        if unsent == 0 or unsent < self._unsent:
+            self._took_at = now
+        self._unsent = unsent
+        if not self._awaits_head() or unsent:
+            self._asking_since, self._begun = now, False
+        if now - self._took_at >= limits.SECONDS_TO_SEND:
+            self.transport.abort()  # closing it would wait for what is unsent
+        elif now - self._asking_since >= limits.SECONDS_TO_ASK and not self.transport.is_closing():
+            if self._begun:
+                told = b"the request's head did not come within %.0f seconds" % limits.SECONDS_TO_ASK
+                self.transport.write(_TOO_SLOW % (len(told), told))
+            self.transport.close()
+        self._check_later()

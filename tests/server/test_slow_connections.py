@@ -1,0 +1,123 @@
+"""Connections of ``pyiseg serve`` that nothing moves on, by real sockets: heads that never end, responses not taken."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from support.served import Client, running
+
+from pyiseg.server import connections, create_app, limits
+
+HEAD = b"GET /api/info HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+
+
+@pytest.fixture
+def impatient(toy: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Client]:
+    """A client of a server that waits for half a second."""
+    monkeypatch.setattr(limits, "SECONDS_TO_ASK", 0.5)
+    monkeypatch.setattr(limits, "SECONDS_TO_SEND", 0.5)
+    with running(create_app(model=toy), http=connections.PatientHTTP) as client:
+        yield client
+
+
+@contextlib.contextmanager
+def connected(client: Client, receives: int | None = None) -> Iterator[socket.socket]:
+    with socket.socket() as raw:
+        if receives is not None:
+            raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receives)
+        raw.settimeout(10)
+        raw.connect(("127.0.0.1", client.port))
+        yield raw
+
+
+def until_closed(raw: socket.socket) -> bytes:
+    """What comes until the server closes the connection; a timeout where it does not."""
+    got = b""
+    with contextlib.suppress(ConnectionResetError):
+        while chunk := raw.recv(1_000_000):
+            got += chunk
+    return got
+
+
+def test_a_connection_without_a_request_is_closed(impatient: Client) -> None:
+    with connected(impatient) as raw:
+        assert until_closed(raw) == b""
+
+
+def test_a_head_that_never_ends_is_answered_with_408(impatient: Client) -> None:
+    with connected(impatient) as raw:
+        raw.sendall(HEAD)
+        assert until_closed(raw).startswith(b"HTTP/1.1 408 ")
+
+
+def test_a_head_that_comes_byte_by_byte_is_given_up(impatient: Client) -> None:
+    with connected(impatient) as raw:
+        raw.setblocking(False)
+        start, closed = time.monotonic(), False
+        while not closed and time.monotonic() < start + 10:
+            with contextlib.suppress(BlockingIOError):
+                raw.send(b"X")
+            time.sleep(0.05)
+            try:
+                closed = raw.recv(1000) == b""
+            except BlockingIOError:
+                pass
+            except OSError:
+                closed = True
+        assert closed
+    impatient.expect(200, "GET", "/api/info")
+
+
+def test_the_head_of_a_second_request_has_to_end_too(impatient: Client) -> None:
+    with connected(impatient) as raw:
+        raw.sendall(HEAD + b"\r\n")
+        assert raw.recv(100_000).startswith(b"HTTP/1.1 200 ")
+        raw.sendall(HEAD)
+        assert b"HTTP/1.1 408 " in until_closed(raw)
+
+
+def test_a_request_that_takes_longer_than_that_is_answered(impatient: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    with connected(impatient) as raw:
+        raw.sendall(b"POST /api/images HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 12\r\n\r\n")
+        for _ in range(6):
+            time.sleep(0.2)
+            raw.sendall(b"ab")
+        assert b"HTTP/1.1 400 " in raw.recv(100_000)
+
+
+def test_a_socket_stays_open(impatient: Client) -> None:
+    at = impatient.open(np.zeros((40, 50, 3), np.uint8))
+    with impatient.socket(at) as opened:
+        time.sleep(1.2)
+        assert opened.ask(seq=1, ping=True)["pong"]
+
+
+def test_a_response_that_nobody_takes_is_given_up(impatient: Client) -> None:
+    noise = np.random.default_rng(1).integers(0, 256, (1200, 1200, 3), np.uint8)
+    at = impatient.open(noise)
+    ask = f"GET {at}/pixels?format=png HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode()
+    with connected(impatient, receives=4096) as raw:
+        raw.sendall(ask)
+        time.sleep(3)
+        whole = len(impatient.get(f"{at}/pixels", params={"format": "png"}).content)
+        assert len(until_closed(raw)) < whole
+
+
+def test_a_response_that_is_taken_slowly_comes_whole(impatient: Client) -> None:
+    noise = np.random.default_rng(1).integers(0, 256, (700, 700, 3), np.uint8)
+    at = impatient.open(noise)
+    ask = f"GET {at}/pixels?format=png HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n".encode()
+    whole = len(impatient.get(f"{at}/pixels", params={"format": "png"}).content)
+    with connected(impatient, receives=4096) as raw:
+        raw.sendall(ask)
+        got = 0
+        while chunk := raw.recv(120_000):
+            got += len(chunk)
+            time.sleep(0.02)
+    assert got > whole
