@@ -297,7 +297,7 @@ print("done")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs a limit to the number of threads")
-def test_where_the_system_gives_no_threads() -> None:
+def test_in_an_environment_without_more_threads() -> None:
     """As in a container that may have few: an error was raised, of no documented kind."""
     done = subprocess.run([sys.executable, "-c", NO_THREADS], capture_output=True, text=True, timeout=60)
     assert done.stdout == "done\n", done.stderr
