@@ -70,6 +70,9 @@ class UserPage:
         self.expected: tuple[str, ...] = ()
         self.frames: list[bytes | str] = []
         page.set_default_timeout(LONGEST * 1000)
+        # Playwright tells the browser to report file choosers when the first listener comes, and does not wait for it:
+        # a key that follows at once may be faster.
+        page.on("filechooser", lambda _: None)
         page.on("pageerror", lambda error: self.errors.append(str(error)))
         page.on("console", lambda message: message.type == "error" and self.errors.append(message.text))
         page.on("websocket", lambda socket: socket.on("framereceived", lambda frame: self.frames.append(frame)))
