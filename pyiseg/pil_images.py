@@ -200,8 +200,7 @@ def read(file: BinaryIO, name: str, max_pixels: int | None = None) -> tuple[Imag
     Raises:
         ValueError: It cannot be read or is too large. Damaged notes beside the pixels of a PNG file are no reason.
     """
-    image, depth = _read(file, name, max_pixels, load)
-    return image, depth
+    return _read(file, name, max_pixels, load)
 
 
 def _read(file: BinaryIO, name: str, max_pixels: int | None, take: Callable[[Image.Image], T]) -> T:

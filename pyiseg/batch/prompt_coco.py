@@ -17,7 +17,7 @@ from collections.abc import Callable
 from typing import Any
 
 from pyiseg.batch.names import image_name, object_name
-from pyiseg.batch.prompt_csv import BOMS_16, LARGEST
+from pyiseg.batch.prompt_csv import LARGEST, encoding_of
 from pyiseg.batch.prompt_list import UNNAMED, Collector, Placed, PromptList, WrongEntries
 from pyiseg.files import json_fault
 from pyiseg.paths import shown
@@ -75,7 +75,7 @@ def read(content: bytes, source: str) -> PromptList:
 
 def _parsed(content: bytes, source: str) -> Any:
     try:
-        return json.loads(content.decode("utf-16" if content[:2] in BOMS_16 else "utf-8-sig"))
+        return json.loads(content.decode(encoding_of(content)))
     except UnicodeDecodeError:
         raise ValueError(f"{source} is no JSON: it is not UTF-8 text") from None
     except json.JSONDecodeError as error:

@@ -30,9 +30,6 @@ YES = ("", "1", "1.0", "1,0", "true", "yes", "ja", "oui", "wahr", "vrai", "fg")
 NO = ("0", "0.0", "0,0", "false", "no", "nein", "non", "falsch", "faux", "bg")
 """Truth values as spreadsheets in English, German and French write them; 1.0 is pandas' where a cell is empty."""
 
-BOMS_16 = (b"\xff\xfe", b"\xfe\xff")
-"""The marks that UTF-16 begins with, as Windows writes it."""
-
 LARGEST = 1e7
 """A coordinate is at most this far from 0; no image is as large."""
 
@@ -85,10 +82,14 @@ def read(content: bytes, source: str) -> PromptList:
     )
 
 
+def encoding_of(content: bytes) -> str:
+    """Return the encoding of a list of prompts: UTF-16 where it begins with the mark of that, as Windows writes it."""
+    return "utf-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
+
+
 def _decoded(content: bytes, source: str) -> str:
-    encoding = "utf-16" if content[:2] in BOMS_16 else "utf-8-sig"
     try:
-        return content.decode(encoding)
+        return content.decode(encoding_of(content))
     except UnicodeDecodeError as error:
         line = content[: error.start].count(b"\n") + 1
         raise ValueError(f"{source}, line {line}: it is not UTF-8 text; save it as CSV UTF-8") from None

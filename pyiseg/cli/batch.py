@@ -10,7 +10,7 @@ from typing import Any
 
 from pyiseg.batch.output_folder import FAILURES
 from pyiseg.batch.outputs import FORMATS, OutputOptions
-from pyiseg.cli.prompts import pixels
+from pyiseg.cli.prompts import add_max_megapixels
 
 INCOMPLETE = 1
 """Exit code where some images failed."""
@@ -136,9 +136,7 @@ def add_to(
         batch.add_argument(name, type=float, default=default, metavar=kind, help=told)
     batch.add_argument("--keep-largest", action="store_true", help="keep the largest connected part of each selection")
     batch.add_argument("--fill-holes", action="store_true", help="fill holes in selections")
-    batch.add_argument(
-        "--max-megapixels", type=pixels, metavar="N", help="refuse larger images before decoding them (default: 179)"
-    )
+    add_max_megapixels(batch)
     batch.add_argument("--follow-links", action="store_true", help="use images that are links out of the folder, too")
     batch.set_defaults(run=lambda options: run(options, echo))
 

@@ -38,9 +38,7 @@ def add_to(cut: argparse.ArgumentParser, path: FileType) -> None:
         "--mask", type=path, metavar="FILE", help="mask to begin with: an image of the same size, white where selected"
     )
     cut.add_argument("--session", type=path, metavar="FILE", help="go on from what --save-session wrote")
-    cut.add_argument(
-        "--max-megapixels", type=pixels, metavar="N", help="refuse larger images before decoding them (default: 179)"
-    )
+    add_max_megapixels(cut)
     cut.add_argument("--save-session", type=path, metavar="FILE", help="write clicks and all that was done, to go on")
 
 
@@ -83,11 +81,18 @@ def make_all(session: Session, options: argparse.Namespace, say: Callable[[str],
         say(f"{told}: {1000 * (time.perf_counter() - start):.0f} ms")
 
 
+def add_max_megapixels(command: argparse.ArgumentParser) -> None:
+    """Add the limit to the size of images; what is parsed is in pixels."""
+    command.add_argument(
+        "--max-megapixels", type=_pixels, metavar="N", help="refuse larger images before decoding them (default: 179)"
+    )
+
+
 def _does(fg: bool) -> str:
     return "selects" if fg else "removes"
 
 
-def pixels(text: str) -> int:
+def _pixels(text: str) -> int:
     """A number of megapixels as pixels."""
     try:
         pixels = float(text) * 1e6
