@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from pyiseg.errors import PyisegError
 from pyiseg.files import atomic_write
+from pyiseg.interrupts import end_as_told
 from pyiseg.streams import streams
 
 # PyTorch itself is imported where it is needed: tools.pack runs without.
@@ -36,6 +37,7 @@ def run_main(name: str, main: Callable[[], None], *, package: str = "export") ->
             main()
         except KeyboardInterrupt:
             print(f"{package}.{name}: interrupted", file=sys.stderr)
+            end_as_told()
             sys.exit(130)
         except KeyError as error:
             sys.exit(f"{package}.{name}: error: what was read has no {' '.join(map(repr, error.args)) or 'such key'}")

@@ -1,5 +1,8 @@
 """``python -m pyiseg``: the command line."""
 
 from pyiseg.cli import main
+from pyiseg.interrupts import end_as_told
 
-raise SystemExit(main())
+code = main()
+end_as_told()
+raise SystemExit(code)

@@ -33,6 +33,16 @@ def leave(number: int, frame: object) -> None:
         os._exit(CODE)
 
 
+def end_as_told() -> None:
+    """Let the process end with the exit code that it is given, though Ctrl-C was pressed.
+
+    CPython notes when Ctrl-C meets text that runs by ``exec`` or ``eval``, as while a dataclass or a named tuple is
+    made, and a process begun by ``python -m`` then ends by the signal, whatever became of the exception. The next text
+    that runs takes the note away.
+    """
+    eval("None")
+
+
 def leave_at_once() -> None:
     """Handle Ctrl-C by `leave` from now on; not in other threads than the main one, where no handler can be set."""
     try:  # noqa: SIM105  # contextlib is not loaded yet

@@ -50,13 +50,17 @@ _WINDOWS_DEVICES = {"CON", "PRN", "AUX", "NUL", "CONIN$", "CONOUT$"}
 _WINDOWS_DEVICES |= {f"{kind}{digit}" for kind in ("COM", "LPT") for digit in "0123456789¹²³"}
 
 
+def is_device(name: str) -> bool:
+    """Whether Windows takes the name of a file, in whatever folder, for a device: ``CON``, ``con .txt``."""
+    return name.partition(".")[0].rstrip(" ").upper() in _WINDOWS_DEVICES
+
+
 def is_plain_name(name: Any) -> bool:
     """Whether a text names a file in a folder: never another folder, nor a device, on any system."""
     if not isinstance(name, str) or not name or not name.isprintable() or len(os.fsencode(name)) > 255:
         return False
-    device = name.partition(".")[0].rstrip(" ").upper() in _WINDOWS_DEVICES
     # Of a path of Windows both kinds of slash are taken away, and drives.
-    return not (device or ":" in name or name.endswith((".", " ")) or name != PureWindowsPath(name).name)
+    return not (is_device(name) or ":" in name or name.endswith((".", " ")) or name != PureWindowsPath(name).name)
 
 
 def plain_name(name: Any, what: str) -> str:

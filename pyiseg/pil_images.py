@@ -53,19 +53,36 @@ _ORIENTATION = 0x0112
 
 
 class NotAnImageError(ValueError):
-    """A file is of no format that is read."""
+    """A file is of no format that is read.
+
+    Args:
+        message: What is wrong, and what anybody can do.
+        in_python: What a program could do besides; put after the message.
+
+    Attributes:
+        message: See above, for users who do not program.
+    """
+
+    def __init__(self, message: str, in_python: str = "") -> None:
+        super().__init__(message + in_python)
+        self.message = message
 
 
 class TooLargeError(ValueError):
     """An image has more pixels than it may.
 
+    Args:
+        message, in_python: As for `NotAnImageError`.
+        size: See below.
+
     Attributes:
+        message: See above, for users who do not program.
         size: Its height and width; None where only Pillow knows.
     """
 
-    def __init__(self, message: str, size: tuple[int, int] | None = None) -> None:
-        super().__init__(message)
-        self.size = size
+    def __init__(self, message: str, size: tuple[int, int] | None = None, in_python: str = "") -> None:
+        super().__init__(message + in_python)
+        self.message, self.size = message, size
 
 
 def check_max_pixels(max_pixels: Any) -> None:
@@ -146,8 +163,8 @@ def open_image(file: BinaryIO, name: str, max_pixels: int | None = None) -> Imag
             )
         return image
     raise NotAnImageError(
-        f"{name} is not an image of a format that is read here ({', '.join(FORMATS)}); convert it to PNG or JPEG, or "
-        "open it yourself and pass it as an array or a PIL image"
+        f"{name} is not an image of a format that is read here ({', '.join(FORMATS)}); convert it to PNG or JPEG",
+        in_python=", or open it yourself and pass it as an array or a PIL image",
     )
 
 
@@ -224,7 +241,7 @@ def _read(file: BinaryIO, name: str, max_pixels: int | None, take: Callable[[Ima
     except (MemoryError, NotAnImageError, TooLargeError):
         raise
     except Image.DecompressionBombError as error:
-        raise TooLargeError(f"{name} is too large: {error}; shrink it, or pass it as an array") from None
+        raise TooLargeError(f"{name} is too large: {error}; shrink it", in_python=", or pass it as an array") from None
     except Exception as error:
         # Pillow's decoders have no common error: OSError, SyntaxError and RuntimeError have been seen.
         raise ValueError(f"{name} {DAMAGED}: {error}") from error

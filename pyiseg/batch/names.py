@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from pyiseg.paths import shown
+from pyiseg.paths import is_device, shown
 
 LONGEST_NAME = 200
 """Characters that the name of an object or category may have."""
@@ -32,7 +32,7 @@ def image_name(text: str) -> str:
 
     Raises:
         ValueError: It is no plain relative name: an absolute path, one with ``..``, a backslash or a control character,
-            a drive or a URL, or no name at all.
+            a drive or a URL, a device of Windows such as ``CON.jpg``, or no name at all.
     """
     if not text:
         raise ValueError("the image has no name")
@@ -46,6 +46,8 @@ def image_name(text: str) -> str:
             f"the image's name {shown(text)} is no name within the folder; write photo.jpg, or day1/photo.jpg for one "
             "in a folder of it"
         )
+    if any(map(is_device, parts)):
+        raise ValueError(f"the image's name {shown(text)} is that of a device on Windows; rename the image")
     if any(len(os.fsencode(part)) > 255 for part in parts) or len(text) > 1000:
         raise ValueError(f"the image's name {shown(text)} is longer than a file's name can be")
     return "/".join(parts)

@@ -21,6 +21,7 @@ from pyiseg import session_parts
 from pyiseg.geometry import Rect
 from pyiseg.kept import nonzero_bounds
 from pyiseg.prompts import Prompt, Scribble
+from pyiseg.server import heap
 from pyiseg.server.errors import ApiError
 from pyiseg.server.limits import Limits
 from pyiseg.server.opening import without_path
@@ -180,6 +181,7 @@ class Object:
     def close(self) -> None:
         """Let go of the session."""
         self._session.close()
+        heap.give_back_soon()
 
     def _step(self, action: Action) -> Outcome:
         start = time.perf_counter()

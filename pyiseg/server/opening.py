@@ -32,10 +32,9 @@ def size_of(path: Path, name: str, max_pixels: int) -> tuple[int, int]:
         if error.size is not None:
             height, width = error.size
             check_pixels(width, height, name, max_pixels)
-        raise ApiError(413, "TooLarge", str(error).partition(", or pass it")[0]) from None
+        raise ApiError(413, "TooLarge", error.message) from None
     except pil_images.NotAnImageError as error:
-        # Without its other ways out, which are for programs in Python.
-        raise pil_images.NotAnImageError(str(error).partition(", or open it")[0]) from None
+        raise pil_images.NotAnImageError(error.message) from None
     except ValueError as error:
         raise ValueError(without_path(error, path, f"'{name}'")) from error
 

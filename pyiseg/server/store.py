@@ -12,6 +12,7 @@ import anyio
 
 import pyiseg
 from pyiseg import session_parts
+from pyiseg.server import heap
 from pyiseg.server.channel import Channel, text_of
 from pyiseg.server.errors import ApiError
 from pyiseg.server.limits import MOST_UPLOADS, Limits
@@ -119,6 +120,7 @@ class OpenImage:
         """Let go of all sessions, once no request works on them."""
         for made in self.objects.values():
             made.close()
+        heap.give_back_soon()
 
 
 class Store:

@@ -60,6 +60,17 @@ def test_any_name_is_plain_or_refused(text: str) -> None:
         assert ".." not in Path(name).parts
 
 
+@pytest.mark.parametrize("name", ["CON", "con.jpg", "day 1/NUL.png", "aux/photo.jpg", "COM1 .jpg", "lpt².png"])
+def test_devices_of_windows_are_no_names_of_images(name: str) -> None:
+    with pytest.raises(ValueError, match="is that of a device on Windows; rename the image"):
+        image_name(name)
+
+
+@pytest.mark.parametrize("name", ["console.jpg", "Screenshot 9.41.00\u202fAM.png", "take 9: b.jpg"])
+def test_names_that_files_have_on_other_systems_are_taken(name: str) -> None:
+    assert image_name(name) == name
+
+
 def test_names_mirror_the_folder() -> None:
     assert allot({"a.jpg": [""], "day 1/b.c.jpg": ["dog", "cat"]}) == {
         "a.jpg": OutputNames("a", ("a",)),

@@ -110,6 +110,42 @@ def test_ctrl_c_in_a_step(step: str, tmp_path: Path, toy: Path) -> None:
         assert not (tmp_path / "cut.tif").exists()
 
 
+MET = "exec('signal.raise_signal(signal.SIGINT)')"
+"""As while a dataclass is made: Python runs text, and notes that Ctrl-C met it."""
+
+
+def test_ctrl_c_while_text_runs(tmp_path: Path, toy: Path) -> None:
+    """The line was said, and then the process ended by the signal, not with code 130."""
+    (tmp_path / "sitecustomize.py").write_text(
+        "import signal, sys\n"
+        "class Finder:\n"
+        "    def find_spec(self, name, *_):\n"
+        "        if name == 'PIL.PngImagePlugin':\n"
+        "            sys.meta_path.remove(self)\n"
+        f"            {MET}\n"
+        "sys.meta_path.insert(0, Finder())\n"
+    )
+    Image.fromarray(PHOTO).save(tmp_path / "photo.png")
+    assert ended(tmp_path, *command(tmp_path, toy)[1:]) == (130, "pyiseg: interrupted\n")
+
+
+def test_ctrl_c_while_text_runs_in_a_command_of_export(tmp_path: Path) -> None:
+    (tmp_path / "meets.py").write_text(
+        f"import signal\nfrom export.cli import run_main\nrun_main('meets', lambda: {MET})\n"
+    )
+    assert ended(tmp_path, "-m", "meets") == (130, "export.meets: interrupted\n")
+
+
+def ended(folder: Path, *given: str) -> tuple[int, str]:
+    """Exit code and standard error of Python with the modules in a folder."""
+    path = os.pathsep.join(filter(None, [str(folder), str(ROOT), os.environ.get("PYTHONPATH", "")]))
+    environment = os.environ | {"PYTHONPATH": path}
+    done = subprocess.run(
+        [sys.executable, *given], env=environment, capture_output=True, text=True, check=False, cwd=ROOT
+    )
+    return done.returncode, done.stderr
+
+
 def test_what_ctrl_c_meets_may_make_another_error_of_it(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -173,11 +209,8 @@ def test_ctrl_c_while_a_command_of_export_is_imported(module: str, tmp_path: Pat
         "            os.kill(os.getpid(), signal.SIGINT)\n"
         "sys.meta_path.insert(0, Finder())\n"
     )
-    path = os.pathsep.join(filter(None, [str(tmp_path), str(ROOT), os.environ.get("PYTHONPATH", "")]))
-    command = [sys.executable, "-m", module, "--help"]
-    environment = os.environ | {"PYTHONPATH": path}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, cwd=ROOT)
-    assert (done.returncode, done.stderr) == (-signal.SIGINT, "export: interrupted\n")  # 130 for shells
+    # By the signal, which is 130 for shells.
+    assert ended(tmp_path, "-m", module, "--help") == (-signal.SIGINT, "export: interrupted\n")
 
 
 def test_ctrl_c_in_a_command_of_export(capsys: pytest.CaptureFixture[str]) -> None:
