@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pyiseg.gray_depth import Depth, stated_depth
+from pyiseg.jpeg2000_tiles import count_tiles
 from pyiseg.jpeg_scans import count_scans
 from pyiseg.png_chunks import without_notes
 from pyiseg.tiff_tiles import largest_tile
@@ -45,6 +46,9 @@ LARGE_TILE = 1 << 24
 
 MOST_SCANS = 100
 """Of a JPEG file; programs write some ten. It is what libtiff allows of JPEG within TIFF."""
+
+MOST_TILES = 10_000
+"""Of a JPEG 2000 file, each of which takes 11 kB; 100 megapixels in tiles of 128 x 128 are 6,104."""
 
 STRIP = 1 << 20
 """Pixels that are converted at a time: an image is not held in three forms at once."""
@@ -156,8 +160,7 @@ def open_image(file: BinaryIO, name: str, max_pixels: int | None = None) -> Imag
             continue
         check_size((image.height, image.width), max_pixels, name)
         check_tiles(image, max_pixels, name)
-        # Others than progressive ones need bytes for all of their pixels in each.
-        if kind == "JPEG" and image.info.get("progressive") and count_scans(file, MOST_SCANS) > MOST_SCANS:
+        if kind == "JPEG" and count_scans(file, MOST_SCANS) > MOST_SCANS:
             raise TooLargeError(
                 f"{name} goes over its pixels in more than {MOST_SCANS} scans, which takes very long; save it anew"
             )
@@ -169,7 +172,9 @@ def open_image(file: BinaryIO, name: str, max_pixels: int | None = None) -> Imag
 
 
 def check_tiles(image: Image.Image, max_pixels: int | None, name: str) -> None:
-    """Refuse a TIFF file that is stored in tiles which are far larger than it, and are decoded whole.
+    """Refuse a file whose tiles ask for far more memory than its pixels.
+
+    Those of TIFF may be far larger than the image, and are decoded whole; those of JPEG 2000 may be very many.
 
     Args:
         image: Just opened, or loaded, and then it is taken as it is.
@@ -177,19 +182,32 @@ def check_tiles(image: Image.Image, max_pixels: int | None, name: str) -> None:
         name: Of the image, for errors.
 
     Raises:
-        TooLargeError: Its tiles have more pixels than the limit, and than `LARGE_TILE`.
+        TooLargeError: Tiles have more pixels than the limit, and than `LARGE_TILE`, or are more than `MOST_TILES`.
+        NotAnImageError: A JPEG 2000 file states its sizes wrongly.
     """
     # Pillow lets the file go when it has loaded the only image in it.
     file = getattr(image, "fp", None)
-    if image.format != "TIFF" or max_pixels is None or file is None:
+    if file is None:
         return
-    height, width = largest_tile(file)
-    most = max(max_pixels, LARGE_TILE)
-    if width * height > most:
-        raise TooLargeError(
-            f"{name} is too large: it is stored in tiles of {width} x {height}, {width * height} pixels each, and the "
-            f"limit is {most}; save it in smaller tiles, or without"
-        )
+    if image.format == "TIFF" and max_pixels is not None:
+        height, width = largest_tile(file)
+        most = max(max_pixels, LARGE_TILE)
+        if width * height > most:
+            raise TooLargeError(
+                f"{name} is too large: it is stored in tiles of {width} x {height}, {width * height} pixels each, and "
+                f"the limit is {most}; save it in smaller tiles, or without"
+            )
+    elif image.format == "JPEG2000":
+        try:
+            tiles, components = count_tiles(file)
+        except ValueError as error:
+            raise NotAnImageError(f"{name} {DAMAGED}: {error}") from None
+        if components > 4:
+            raise NotAnImageError(f"{name} {DAMAGED}: it has {components} components a pixel, where there may be 4")
+        if tiles > MOST_TILES:
+            raise TooLargeError(
+                f"{name} is stored in {tiles} tiles, and the limit is {MOST_TILES}; save it in larger tiles, or without"
+            )
 
 
 def size_of(file: BinaryIO, name: str, max_pixels: int | None = None) -> tuple[int, int]:

@@ -193,6 +193,21 @@ def test_scans_without_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
         read_pixels(tmp_path / "a.jpg")
 
 
+def test_scans_of_others_than_progressive_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A scan without pixels has 11 bytes, and takes 0.01 s of an image with 100 megapixels."""
+    buffer = io.BytesIO()
+    Image.fromarray(PHOTO).save(buffer, "JPEG", subsampling=0)
+    head = buffer.getvalue().split(b"\xff\xda")[0]
+    tables = {1: 0, 2: 0x11, 3: 0x11}
+    scan = b"".join(b"\xff\xda\0\x08\1" + bytes([which, tables[which], 0, 63, 0, 0]) for which in tables)
+    (tmp_path / "a.jpg").write_bytes(head + 33 * scan + b"\xff\xd9")
+    assert images.load(tmp_path / "a.jpg").rgb.shape == PHOTO.shape
+    monkeypatch.setattr("PIL.JpegImagePlugin.JpegImageFile.load", lambda *_: pytest.fail("its pixels were decoded"))
+    (tmp_path / "a.jpg").write_bytes(head + 34 * scan + b"\xff\xd9")
+    with pytest.raises(ValueError, match=r"a.jpg' goes over its pixels in more than 100 scans"):
+        images.load(tmp_path / "a.jpg")
+
+
 def test_scans_are_those_of_the_image() -> None:
     """Not those of a preview in its notes, nor of what stands behind it, such as a film of the same moment."""
     notes = b"\xff\xda" * 5000
