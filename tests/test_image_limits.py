@@ -106,14 +106,16 @@ def test_a_large_image_is_not_held_several_times(bomb: Path) -> None:
     assert not found.stderr
 
 
-def tiled_tiff(tile: int, *, order: str = "<", big: bool = False, types: tuple[int, ...] = (4,)) -> bytes:
+def tiled_tiff(
+    tile: int, *, order: str = "<", big: bool = False, types: tuple[int, ...] = (4,), more: int = 0
+) -> bytes:
     """A TIFF file of 16 x 16 pixels in one tile, whose side is stated once for each of the types given.
 
-    Of several the last ones say 16.
+    Of several the last ones say 16. Before them come as many more as are wanted.
     """
     pixels = zlib.compress(bytes(10_000_000), 9)
     numbers = {256: 16, 257: 16, 258: 8, 259: 8, 262: 1, 277: 1, 325: len(pixels)}
-    entries = [(tag, 4, value) for tag, value in numbers.items()]
+    entries = [(tag, 4, value) for tag, value in numbers.items()] + [(tag, 4, 0) for tag in range(more)]
     entries += [(tag, kind, 16 if at else tile) for tag in (322, 323) for at, kind in enumerate(types)]
     size, base, words = (20, 16, "Q") if big else (12, 8, "I")
     count = len(entries) + 1
@@ -138,6 +140,7 @@ TILED: list[dict[str, Any]] = [
     {"types": (3,)},
     {"types": (16,)},
     {"types": (4, 3)},
+    {"more": 250},
 ]
 
 
@@ -217,6 +220,16 @@ def test_scans_are_those_of_the_image() -> None:
     for cut in range(len(content) - 30_000, 0, -997):
         assert count_scans(io.BytesIO(content[:cut]), 100) <= 10
     assert count_scans(io.BytesIO(b"\xff\xd8" + b"\xff" * 10_000_000), 100) == 0
+
+
+@pytest.mark.parametrize("between", [b"", b"\xff\0", b"\xff\xd0", b"\xff\xd7", b"\xff\x01", b"\xff\xff", b"\xff\xd8"])
+def test_scans_behind_what_has_no_length(between: bytes) -> None:
+    """Pixels with marks to restart at, among others: none of them hides the scan that follows."""
+    scan = b"\xff\xda\0\x08\1\1\0\0\x3f\0" + bytes(3) + between
+    content = b"\xff\xd8" + 7 * scan + b"\xff\xd9"
+    assert count_scans(io.BytesIO(content), 100) == 7
+    assert count_scans(io.BytesIO(content + b"\0\2" + 7 * scan), 100) == 7
+    assert count_scans(io.BytesIO(b"\xff\xd8\xff\xfe\0\x20" + scan.ljust(30) + 7 * scan), 100) == 7  # a comment
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "P", "RGB", "CMYK", "YCbCr", "LAB", "HSV", "I;16"])

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from pyiseg import images, jpeg2000_tiles
+from pyiseg import images, jpeg2000_tiles, pil_images
 
 
 def jpeg_2000(side: int, *, boxes: tuple[bytes, ...] | None = None, components: int = 3) -> bytes:
@@ -51,22 +51,29 @@ def test_tiles_without_number(boxes: tuple[bytes, ...] | None, tmp_path: Path, m
         images.load(image)
 
 
+@pytest.mark.parametrize("components", [5, 16384])
 @pytest.mark.parametrize("boxes", BOXES[2:], ids=NAMES[2:])
-def test_components_without_number(boxes: tuple[bytes, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_components_without_number(
+    boxes: tuple[bytes, ...], components: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """49 kB took 2.9 GB: as many tiles are few, but not with 16,384 components each."""
     monkeypatch.setattr("PIL.Jpeg2KImagePlugin.Jpeg2KImageFile.load", lambda *_: pytest.fail("it was decoded"))
-    (tmp_path / "a.jp2").write_bytes(jpeg_2000(20, boxes=boxes, components=16384))
-    with pytest.raises(ValueError, match=r"a.jp2' cannot be decoded.*: it has 16384 components a pixel, where there"):
+    (tmp_path / "a.jp2").write_bytes(jpeg_2000(20, boxes=boxes, components=components))
+    with pytest.raises(
+        ValueError, match=rf"a.jp2' cannot be decoded.*: it has {components} components a pixel, where there"
+    ):
         images.load(tmp_path / "a.jp2")
 
 
-@pytest.mark.parametrize("damaged", ["sizes", "begin", "boxes"])
+@pytest.mark.parametrize("damaged", ["sizes", "length", "begin", "boxes"])
 def test_tiles_that_are_not_stated(damaged: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """OpenJPEG would look for the sizes behind what it does not know."""
     content = jpeg_2000(2, boxes=BOXES[2] if damaged != "boxes" else (struct.pack(">I4s", 8, b"free"),) * 1001)
     at = content.index(b"\xff\x4f\xff\x51")
     if damaged == "begin":
         content = content[: at + 2] + b"\xff\x30" + content[at + 2 :]
+    elif damaged == "length":
+        content = content[: at + 5] + b"\x30" + content[at + 6 :]
     elif damaged == "sizes":
         content = content[: at + 24] + bytes(4) + content[at + 28 :]
     monkeypatch.setattr("PIL.Jpeg2KImagePlugin.Jpeg2KImageFile.load", lambda *_: pytest.fail("it was decoded"))
@@ -84,3 +91,11 @@ def test_tiles_of_a_jpeg_2000_file_that_is_cut_off() -> None:
             with contextlib.suppress(ValueError):
                 assert jpeg2000_tiles.count_tiles(file) in ((0, 0), (16512, 3))
             assert file.tell() == cut // 2
+
+
+@pytest.mark.parametrize("size", [1 << 32, 1 << 63, (1 << 64) - 1])
+def test_boxes_that_open_jpeg_refuses(size: int) -> None:
+    content = jpeg_2000(2, boxes=(struct.pack(">I4sQ", 1, b"free", size),))
+    assert jpeg2000_tiles.count_tiles(io.BytesIO(content)) == (0, 0)
+    with pytest.raises(ValueError, match="cannot be decoded"):
+        pil_images.read(io.BytesIO(content), "a")
