@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import gc
 import logging
-from collections.abc import Mapping
-from contextlib import AbstractContextManager
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -32,6 +33,9 @@ CAPACITY = 64  # Clicks that a captured graph has room for; one more, and it is 
 CAPTURES = 3  # Tries to capture a click: another thread that waits for the whole device spoils one.
 
 log = logging.getLogger("pyiseg")
+
+_lock = threading.Lock()
+_capturing, _collected = 0, True  # threads at it, and whether the collector was on before
 
 
 class CudaPipeline:
@@ -251,11 +255,10 @@ class CudaPipeline:
 
     def _capture(self) -> Any:
         """A click as a graph; None where it is refused."""
-        collecting = gc.isenabled()
         for remaining in range(CAPTURES - 1, -1, -1):
-            gc.disable()  # what a collection frees meanwhile, here or in other libraries, would spoil the capture
             try:
-                return self._native.ClickGraph(self._feed, self._enqueue)
+                with _collecting_nothing():
+                    return self._native.ClickGraph(self._feed, self._enqueue)
             except (
                 Exception
             ) as error:  # Whatever it was, it did not happen when the same was enqueued without capturing.
@@ -263,9 +266,6 @@ class CudaPipeline:
                     log.warning(
                         "clicks are not captured as a CUDA graph, which costs time but changes no result: %s", error
                     )
-            finally:
-                if collecting:
-                    gc.enable()
         return None
 
     def _enqueue(self) -> None:
@@ -311,3 +311,24 @@ class CudaPipeline:
         elif prediction is not predicted:
             self.stream.copy(prediction.array, self._prediction)
         self._predicted = prediction
+
+
+@contextmanager
+def _collecting_nothing() -> Iterator[None]:
+    """Keep Python's collector off: what it frees, here or in other libraries, would spoil a capture.
+
+    It is on again once the last of all threads that capture has left, if it was before the first one came.
+    """
+    global _capturing, _collected
+    with _lock:
+        if not _capturing:
+            _collected = gc.isenabled()
+            gc.disable()
+        _capturing += 1
+    try:
+        yield
+    finally:
+        with _lock:
+            _capturing -= 1
+            if _collected and not _capturing:
+                gc.enable()

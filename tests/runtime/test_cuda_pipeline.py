@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import logging
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -143,6 +144,32 @@ def test_a_capture_that_is_spoilt_once_is_tried_again(toy: Path, gpu: Devices) -
     assert len(runs) == 5
     assert gpu.last().captured
     np.testing.assert_array_equal(device.click(*CLICKS[0]), cpu.click(*CLICKS[0]))
+    assert gc.isenabled()
+
+
+def test_captures_in_two_threads_leave_the_collector_as_it_was(toy: Path, gpu: Devices) -> None:
+    """The first to leave put it on again for the second, which might then leave it off for good."""
+    runs, second_is_in, first_is_out = threading.local(), threading.Event(), threading.Event()
+    seen = []
+
+    def meet(stream: Any) -> None:
+        runs.count = getattr(runs, "count", 0) + 1
+        if runs.count != 4:  # image, guide, a click for itself: then the capture
+            return
+        if threading.current_thread() is other:
+            second_is_in.set()
+            assert first_is_out.wait(30)
+            seen.append(gc.isenabled())
+        else:
+            other.start()
+            assert second_is_in.wait(30)
+
+    gpu.engines = FakeEngines(on_enqueue=meet)
+    other = threading.Thread(target=lambda: Session(PHOTO, model=toy, device="cuda"))
+    Session(PHOTO, model=toy, device="cuda")
+    first_is_out.set()
+    other.join()
+    assert seen == [False]
     assert gc.isenabled()
 
 
