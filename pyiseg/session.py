@@ -166,8 +166,7 @@ class Session(SessionFormats):
             >>> shown[rect.slices] = session.alpha_in(rect)
         """
         checked = prompts.checked(prompt, self.shape)
-        self._state.add(checked, lambda _: None)
-        return self.changed
+        return self._state.add(checked, self._state.changed_by)
 
     def preview(
         self, x: Number, y: Number, fg: bool | np.bool_ = True, *, local: bool = False

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,7 @@ from pyiseg.geometry import Rect
 from pyiseg.image import Image
 from pyiseg.prompts import Mask
 from pyiseg.session import Session
-from pyiseg.steps import Step, Steps
+from pyiseg.steps import Step
 
 
 def image_nbytes(image: Image) -> int:
@@ -80,28 +79,22 @@ def undo_changed(session: Session) -> Rect:
     Returns:
         Where alpha changed, as `pyiseg.Session.changed` is.
     """
-    return session._state.undo(_changed_by(session))
+    return session._state.undo(session._state.changed_by)
 
 
 def redo_changed(session: Session) -> Rect:
     """Do again what was undone last, as `pyiseg.Session.redo` does; otherwise as `undo_changed`."""
-    return session._state.redo(_changed_by(session))
+    return session._state.redo(session._state.changed_by)
 
 
 def remove_changed(session: Session, index: int) -> Rect:
     """Take back any prompt, as `pyiseg.Session.remove` does; otherwise as `undo_changed`."""
-    return session._state.remove(index, _changed_by(session))
+    return session._state.remove(index, session._state.changed_by)
 
 
 def reset_changed(session: Session) -> Rect:
     """Forget all prompts, as `pyiseg.Session.reset` does; otherwise as `undo_changed`."""
-    return session._state.reset(_changed_by(session))
-
-
-def _changed_by(session: Session) -> Callable[[Steps], Rect]:
-    """Return what tells where the steps to come differ from those in force."""
-    state = session._state
-    return lambda made: state.changed_between(state.history.steps, made)
+    return session._state.reset(session._state.changed_by)
 
 
 def _step_nbytes(step: Step, before: Step | None) -> int:

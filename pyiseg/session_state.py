@@ -138,6 +138,10 @@ class SessionState:
         """Return outside of which rectangle alpha is the same after some steps as after others; zeros: everywhere."""
         return steps.changed(self.crops, before, now) or Rect(0, 0, 0, 0)
 
+    def changed_by(self, made: Steps) -> Rect:
+        """Return outside of which rectangle alpha will be the same after some steps as it is now; a ``render``."""
+        return self.changed_between(self.history.steps, made)
+
     def matte(self, made: Steps) -> npt.NDArray[np.uint8]:
         """Render alpha after some steps, uint8, shape (H, W). A fresh array."""
         return steps.matte(self.crops, made)

@@ -103,6 +103,22 @@ def test_a_click_that_fails_leaves_the_session_as_it_was(toy: Path, watched: Dev
     assert same(session.click(*CLICKS[3]), alphas[3])
 
 
+def test_a_prompt_whose_change_cannot_be_told_is_not_made(toy: Path, watched: Devices) -> None:
+    """It was made, and then the comparison failed: the caller was told of an error, and the prompt stayed."""
+    session = Session(PHOTO, model=toy, device="watched")
+    session.click(60, 30)
+
+    def broken(*_: Any) -> Any:
+        raise pyiseg.DeviceError("broken")
+
+    watched.faults["changed"] = broken
+    with pytest.raises(pyiseg.DeviceError, match="broken"):
+        session.add(pyiseg.Click(10, 12, True))
+    watched.faults.clear()
+    assert session.prompts == ((60, 30, True),)
+    assert not session.can_redo
+
+
 @pytest.mark.parametrize("copier", [copy.copy, copy.deepcopy, pickle.dumps])
 def test_a_session_is_not_copied(session: Session, copier: Callable[[Session], object]) -> None:
     with pytest.raises(TypeError, match=r"session\.save\(file\) keeps what was done"):
