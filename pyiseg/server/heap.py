@@ -37,7 +37,11 @@ def give_back_soon() -> None:
         _awaited = True
     timer = threading.Timer(SECONDS, _now)
     timer.daemon = True  # a server that ends does not wait for it
-    timer.start()
+    try:
+        timer.start()
+    except RuntimeError:  # the system gives no more threads: next time
+        with _lock:
+            _awaited = False
 
 
 def _now() -> None:

@@ -55,3 +55,24 @@ def test_it_is_when_an_object_or_an_image_leaves(toy: Path, monkeypatch: pytest.
             client.expect(204, "DELETE", left)
             assert given.wait(30)
             given.clear()
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="nothing is given back")
+def test_where_there_are_no_more_threads_it_is_left_for_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Closing an image failed, and memory was never given back again."""
+    given = []
+    monkeypatch.setattr(heap, "give_back", lambda: given.append(1))
+    monkeypatch.setattr(heap, "SECONDS", 0.2)
+    with monkeypatch.context() as full:
+        full.setattr(threading.Thread, "start", refuse)
+        heap.give_back_soon()
+    for _ in range(3):
+        heap.give_back_soon()  # all three are one
+    for thread in threading.enumerate():
+        if isinstance(thread, threading.Timer):
+            thread.join()
+    assert given == [1]
+
+
+def refuse(thread: threading.Thread) -> None:
+    raise RuntimeError("can't start new thread")
