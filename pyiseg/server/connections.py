@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from typing import Any
 
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
-from pyiseg.server import limits
+from pyiseg.server import heap, limits
 
 _TOO_SLOW = (
     b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-type: text/plain; charset=utf-8\r\n"
@@ -22,7 +23,9 @@ class PatientHTTP(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
 
     A connection is ended whose request's head has not come whole within `limits.SECONDS_TO_ASK`, counted from its
     beginning or from the end of the response before, and one that takes nothing of a response for
-    `limits.SECONDS_TO_SEND`. A WebSocket has a protocol of its own, and bodies are read by `pyiseg.server.bodies`.
+    `limits.SECONDS_TO_SEND`, or less than `limits.LEAST_RATE` after that. Where all responses together hold more than
+    `limits.MOST_UNTAKEN`, the one with most of it is ended, however fast it is taken. A WebSocket has a protocol of its
+    own, and bodies are read by `pyiseg.server.bodies`.
     """
 
     def connection_made(self, transport: Any) -> None:
@@ -30,6 +33,7 @@ class PatientHTTP(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
         super().connection_made(transport)
         now = self.loop.time()
         self._asking_since, self._took_at, self._unsent, self._begun = now, now, 0, False
+        self._sending_since, self._to_send = now, 0
         self._check_later()
 
     def data_received(self, data: bytes) -> None:
@@ -41,6 +45,8 @@ class PatientHTTP(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
         """Watch no longer."""
         self._check.cancel()
         super().connection_lost(exc)
+        if self._unsent:
+            heap.give_back_soon()
 
     def _awaits_head(self) -> bool:
         return self.cycle is None or bool(self.cycle.response_complete)
@@ -52,13 +58,16 @@ class PatientHTTP(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
     def _look(self) -> None:
         if self.transport.get_protocol() is not self:
             return  # it is a WebSocket now
-        now, unsent = self.loop.time(), self.transport.get_write_buffer_size()
+        now, unsent = self.loop.time(), self._untaken()
         if unsent == 0 or unsent < self._unsent:
             self._took_at = now
+        if unsent == 0 or unsent > self._unsent:  # what was there before was taken, or it could not have grown
+            self._sending_since, self._to_send = now, unsent
         self._unsent = unsent
         if not self._awaits_head() or unsent:
             self._asking_since, self._begun = now, False
-        if now - self._took_at >= limits.SECONDS_TO_SEND:
+        rest = (self._to_send - unsent) / limits.LEAST_RATE - (now - self._sending_since)  # as for uploads
+        if min(self._took_at - now, rest) <= -limits.SECONDS_TO_SEND or (unsent and self._holds_most()):
             self.transport.abort()  # closing it would wait for what is unsent
         elif now - self._asking_since >= limits.SECONDS_TO_ASK and not self.transport.is_closing():
             if self._begun:
@@ -66,3 +75,27 @@ class PatientHTTP(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
                 self.transport.write(_TOO_SLOW % (len(told), told))
             self.transport.close()
         self._check_later()
+
+    def _untaken(self) -> int:
+        """Return how many bytes wait to be taken, while any of them wait here.
+
+        The system takes megabytes and then no more until a third of them is gone, so where it tells, those count too:
+        without them a client that is slow but steady seems to take nothing for long.
+        """
+        unsent = int(self.transport.get_write_buffer_size())
+        if unsent == 0 or sys.platform != "linux":
+            return unsent
+        import fcntl
+        import termios
+
+        try:
+            told = fcntl.ioctl(self.transport.get_extra_info("socket").fileno(), termios.TIOCOUTQ, bytes(4))
+        except OSError:  # closed meanwhile
+            return unsent
+        return unsent + int.from_bytes(told, sys.byteorder)
+
+    def _holds_most(self) -> bool:
+        """Whether more waits in all connections than may, and nowhere more than here."""
+        all_of_them = (one for one in self.server_state.connections if isinstance(one, PatientHTTP))
+        held = [int(one.transport.get_write_buffer_size()) for one in all_of_them]
+        return sum(held) > limits.MOST_UNTAKEN and self.transport.get_write_buffer_size() >= max(held)

@@ -30,7 +30,11 @@ SECONDS_TO_ASK = 30.0
 SECONDS_TO_UPLOAD = 60.0
 """An upload that brings nothing for so long is refused."""
 LEAST_RATE = 4000
-"""Bytes a second that an upload brings on average once it lasts longer than `SECONDS_TO_UPLOAD`, or it is refused."""
+"""Bytes a second that an upload brings on average once it lasts longer than `SECONDS_TO_UPLOAD`, or it is refused.
+
+So many are also taken of a response that lasts longer than `SECONDS_TO_SEND`, or its connection is closed."""
+MOST_UNTAKEN = 500_000_000
+"""Bytes of all responses together that wait to be taken; above that the connection with most of them is closed."""
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +14,7 @@ import numpy as np
 import pytest
 from support.served import Client, running
 
-from pyiseg.server import connections, create_app, limits
+from pyiseg.server import connections, create_app, heap, limits
 
 HEAD = b"GET /api/info HTTP/1.1\r\nHost: 127.0.0.1\r\n"
 
@@ -107,6 +109,62 @@ def test_a_response_that_nobody_takes_is_given_up(impatient: Client) -> None:
         time.sleep(3)
         whole = len(impatient.get(f"{at}/pixels", params={"format": "png"}).content)
         assert len(until_closed(raw)) < whole
+
+
+def test_a_response_that_is_taken_in_crumbs_is_given_up(impatient: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A kilobyte now and then kept a connection, and its response in memory, for as long as the client liked."""
+    monkeypatch.setattr(limits, "SECONDS_TO_SEND", 1.0)
+    monkeypatch.setattr(limits, "LEAST_RATE", 10_000_000)
+    at = impatient.open(np.random.default_rng(1).integers(0, 256, (2000, 2000, 3), np.uint8))
+    ask = f"GET {at}/pixels?format=png HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n".encode()
+    whole = len(impatient.get(f"{at}/pixels", params={"format": "png"}).content)
+    with connected(impatient, receives=65536) as raw:
+        raw.sendall(ask)
+        got = 0
+        with contextlib.suppress(ConnectionResetError):
+            while chunk := raw.recv(60_000):
+                got += len(chunk)
+                time.sleep(0.05)
+    assert got < whole
+
+
+def test_where_too_much_waits_the_largest_response_is_given_up(
+    impatient: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Sixty clients that took 1.5 kB of 22 MB now and then had a server take 1.5 GB."""
+    monkeypatch.setattr(limits, "SECONDS_TO_SEND", 60.0)
+    monkeypatch.setattr(limits, "MOST_UNTAKEN", 9_500_000)
+    given = threading.Event()
+    monkeypatch.setattr(heap, "give_back_soon", given.set)  # the C library would keep what is freed
+    noise = np.random.default_rng(1).integers(0, 256, (2200, 2200, 3), np.uint8)
+    asks = [f"{impatient.open(pixels)}/pixels?format=png" for pixels in (noise[:1700, :1700], noise)]
+    wholes = [len(impatient.get(ask).content) for ask in asks]
+    assert wholes[0] < 9_500_000 < sum(wholes) - 9_000_000, "systems take up to 4 MB of each"
+    with contextlib.ExitStack() as stack:
+        raws = [stack.enter_context(connected(impatient, receives=4096)) for _ in asks]
+        for raw, ask in zip(raws, asks, strict=True):
+            raw.sendall(f"GET {ask} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n".encode())
+        begins = [raw.recv(1) for raw in raws]
+        assert given.wait(10)
+        small, large = map(until_closed, raws)
+    assert begins == [b"H", b"H"]
+    assert len(small) > wholes[0]
+    assert len(large) < wholes[1]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems do not tell what they have")
+def test_a_response_that_is_taken_steadily_comes_whole(impatient: Client) -> None:
+    """The system had taken megabytes, and took no more until a third was gone: it looked as if nothing was taken."""
+    at = impatient.open(np.random.default_rng(1).integers(0, 256, (1400, 1400, 3), np.uint8))
+    ask = f"GET {at}/pixels?format=png HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n".encode()
+    whole = len(impatient.get(f"{at}/pixels", params={"format": "png"}).content)
+    with connected(impatient, receives=4096) as raw:
+        raw.sendall(ask)
+        got, begun = 0, time.monotonic()
+        while chunk := raw.recv(1_000_000):
+            got += len(chunk)
+            time.sleep(max(0, begun + got / 800_000 - time.monotonic()))
+    assert got > whole
 
 
 def test_a_response_that_is_taken_slowly_comes_whole(impatient: Client) -> None:
