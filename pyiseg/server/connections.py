@@ -41,6 +41,11 @@ class PatientHTTP(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
         self._begun = self._begun or self._awaits_head()
         super().data_received(data)
 
+    def on_response_complete(self) -> None:
+        """Wait for another request's head from now on."""
+        super().on_response_complete()
+        self._asking_since, self._begun = self.loop.time(), False
+
     def connection_lost(self, exc: Exception | None) -> None:
         """Watch no longer."""
         self._check.cancel()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
 import socket
 import sys
 import threading
@@ -82,6 +83,28 @@ def test_the_head_of_a_second_request_has_to_end_too(impatient: Client) -> None:
         assert raw.recv(100_000).startswith(b"HTTP/1.1 200 ")
         raw.sendall(HEAD)
         assert b"HTTP/1.1 408 " in until_closed(raw)
+
+
+def test_a_connection_without_a_second_request_is_closed(impatient: Client) -> None:
+    with connected(impatient) as raw:
+        raw.sendall(HEAD + b"\r\n")
+        came = until_closed(raw)
+        assert came.startswith(b"HTTP/1.1 200 ")
+        assert b"408" not in came
+
+
+def test_a_connection_with_short_requests_stays(impatient: Client) -> None:
+    """Between two looks: the time counted on from the connection's beginning, and 408 answered the next request."""
+    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", impatient.port, timeout=10)) as connection:
+        connection.connect()
+        first = connection.sock
+        for _ in range(40):
+            connection.request("GET", "/api/info")
+            answer = connection.getresponse()
+            answer.read()
+            assert answer.status == 200
+            time.sleep(0.04)
+        assert connection.sock is first
 
 
 def test_a_request_that_takes_longer_than_that_is_answered(impatient: Client, monkeypatch: pytest.MonkeyPatch) -> None:
