@@ -121,6 +121,30 @@ def test_parts_that_unpack_to_too_much_together(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr("pyiseg.evaluation.mat_file.MOST_BYTES", 900_000)
     with pytest.raises(MatFileError, match="unpacks to more than 900000 bytes"):
         matrix_in(content, "GTinst", "Segmentation")
+    monkeypatch.setattr("pyiseg.evaluation.mat_file.MOST_BYTES", 400_008)  # of which nothing is left for the second
+    with pytest.raises(MatFileError, match="unpacks to more than 400008 bytes"):
+        matrix_in(content, "GTinst", "Segmentation")
+
+
+def test_numbers_that_are_not_those_of_their_type(tmp_path: Path) -> None:
+    """Complex whole numbers, and values that the type of the matrix does not have."""
+
+    def flags(kind: int, more: int = 0) -> bytes:
+        return struct.pack("<IIBBH", 6, 8, kind, more, 0)
+
+    content = write(tmp_path / "a.mat").read_bytes()
+    assert flags(9) in content
+    with pytest.raises(MatFileError, match="complex numbers, not whole numbers"):
+        matrix_in(content.replace(flags(9), flags(9, 8), 1), "GTinst", "Segmentation")
+    content = write(tmp_path / "a.mat", INDEX.astype(np.uint16) + 100).read_bytes()
+    with pytest.raises(MatFileError, match="values are none of its type, uint8"):
+        matrix_in(content.replace(flags(11), flags(9), 1), "GTinst", "Segmentation")
+
+
+def test_a_small_element_that_is_too_large(tmp_path: Path) -> None:
+    content = write(tmp_path / "a.mat").read_bytes()[:128] + struct.pack("<HHQ", 14, 5, 0)
+    with pytest.raises(MatFileError, match="an element of 5 bytes lies in 4"):
+        matrix_in(content, "GTinst", "Segmentation")
 
 
 @pytest.mark.parametrize("packed", [False, True])

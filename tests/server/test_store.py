@@ -98,7 +98,10 @@ def test_closing_an_image_in_use_waits_for_the_request(toy: Path, monkeypatch: p
     working, go_on = threading.Event(), threading.Event()
     undo = session_parts.undo_changed
 
+    sessions = list[Session]()
+
     def slow(session: Session) -> Any:
+        sessions.append(session)
         working.set()
         assert go_on.wait(30)
         return undo(session)
@@ -117,6 +120,8 @@ def test_closing_an_image_in_use_waits_for_the_request(toy: Path, monkeypatch: p
         thread.join(30)
         assert found[0].status_code == 200
         assert client.expect(200, "GET", "/api/info")["memory_used"] == 0
+        with pytest.raises(ValueError, match="the session is closed"):
+            undo(sessions[0])
 
 
 def test_steps_count_and_are_refused_where_nothing_can_leave(toy: Path) -> None:

@@ -100,6 +100,10 @@ def test_groups(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         monkeypatch.setattr(grp, "getgrgid", lambda number, found=found: found)
         assert (who_else_writes(tmp_path) == "") is alone
     assert "the group staff may write there: chmod go-w" in who_else_writes(tmp_path)
+    # Of the user's name, but not the user's group.
+    monkeypatch.setattr(pwd, "getpwuid", lambda number: pwd.struct_passwd(("me", "x", user, group + 1, "", "", "")))
+    monkeypatch.setattr(grp, "getgrgid", lambda number: grp.struct_group(("me", "x", group, [])))
+    assert "the group me may write there" in who_else_writes(tmp_path)
 
 
 def usual_cache(monkeypatch: pytest.MonkeyPatch, place: Path) -> EngineCache:
@@ -125,19 +129,25 @@ def open_place(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     return tmp_path / "place"
 
 
-def of_another(monkeypatch: pytest.MonkeyPatch, *paths: Path) -> None:
+def of_another(
+    monkeypatch: pytest.MonkeyPatch,
+    *paths: Path,
+    user: int = 12345,
+    group: int | None = None,
+    looks: tuple[str, ...] = ("stat", "lstat"),
+) -> None:
     """Have paths belong to somebody else, as far as one can see."""
 
     def pretend(look: Any) -> Any:
         def looked(path: Path, **named: Any) -> os.stat_result:
             found = list(look(path, **named))
             if path in paths:
-                found[4] = 12345
+                found[4], found[5] = user, found[5] if group is None else group
             return os.stat_result(found)
 
         return looked
 
-    for name in ("stat", "lstat"):
+    for name in looks:
         monkeypatch.setattr(Path, name, pretend(getattr(Path, name)))
 
 
@@ -161,6 +171,22 @@ def test_who_writes_above_may_put_another_folder_there(
     assert cache.warning == ""
     of_another(monkeypatch, above)
     assert "everyone may write to" in cache.warning  # whom a sticky folder belongs to may move what is in it
+
+
+@posix
+def test_what_containers_have_above(monkeypatch: pytest.MonkeyPatch, open_place: Path) -> None:
+    """Homes that the group of number 0 may write to, and sticky folders of an owner that is not known there."""
+    (open_place / "home" / "caches").mkdir(parents=True, mode=0o755)
+    me = open_place.stat().st_uid
+    (open_place / "home").chmod(0o775)
+    for group, words in ((0, ""), (12345, f"may write to '{open_place / 'home'}' above it")):
+        with monkeypatch.context() as patched:
+            of_another(patched, open_place / "home", user=me, group=group)
+            assert words in who_else_writes(open_place / "home" / "caches")
+            assert words or not who_else_writes(open_place / "home" / "caches")
+    (open_place / "home").chmod(0o1777)
+    of_another(monkeypatch, open_place / "home", user=65534)
+    assert who_else_writes(open_place / "home" / "caches") == ""
 
 
 @posix
@@ -188,7 +214,10 @@ def test_links_on_the_way(monkeypatch: pytest.MonkeyPatch, open_place: Path) -> 
     assert cache.warning == ""
     (open_place / "far").chmod(0o777)
     assert f"everyone may write to '{open_place / 'far'}' above it" in cache.warning
+    (open_place / "first").symlink_to("link")
+    assert f"everyone may write to '{open_place / 'far'}' above it" in who_else_writes(open_place / "first" / "away")
     (open_place / "far").chmod(0o755)
+    assert who_else_writes(open_place / "first" / "away") == ""
     of_another(monkeypatch, link)
     assert f"the link '{link}' on the way there belongs to the user 12345: make it" in cache.warning
     monkeypatch.undo()
@@ -243,6 +272,16 @@ def test_files_of_others_are_not_used(
     assert fetch(cache, build := Builder()) == ENGINE
     assert build.built == 0
     assert EngineCache(cache.folder).distrust(path) == ""
+
+
+@posix
+@pytest.mark.parametrize("look", ["stat", "lstat"])
+def test_a_link_and_what_it_leads_to(look: str, monkeypatch: pytest.MonkeyPatch, open_place: Path) -> None:
+    (open_place / "engine").write_bytes(b"")
+    (open_place / "link").symlink_to("engine")
+    assert who_else_wrote(open_place / "link") == ""
+    of_another(monkeypatch, open_place / "link", looks=(look,))
+    assert who_else_wrote(open_place / "link") == "it belongs to the user 12345"
 
 
 @posix
