@@ -129,6 +129,22 @@ def test_a_step_that_fails_is_not_taken(gpu: Devices, folder: Path, call: str) -
         assert failed
 
 
+def test_a_reset_that_fails_forgets_nothing(gpu: Devices, folder: Path) -> None:
+    """It brings predictions on the crop to the host, which may fail, before it forgets anything."""
+    toy_model.change_manifest(folder, zoom=ZOOM)
+    clicks = tuple((x, y, True) for x, y in ((60, 60), (64, 66), (70, 62), (58, 58)))
+    session = Session(photo(240, 320), model=folder, device="cuda")
+    expected = [session.click(*click) for click in clicks]
+    assert session.crop.shape != session.shape
+    gpu.device.fail("cudaMemcpyAsync", 1, gpu.device.LAUNCH_FAILURE)
+    with pytest.raises(DeviceError, match="the device failed while"):
+        session.reset()
+    gpu.device.mend()
+    assert session.clicks == clicks
+    np.testing.assert_array_equal(session.alpha, expected[-1])
+    np.testing.assert_array_equal(session.undo(), expected[-2])
+
+
 def error_of(gpu: Devices, call: str) -> int:
     return gpu.device.OUT_OF_MEMORY if "Malloc" in call else gpu.device.LAUNCH_FAILURE
 
