@@ -61,28 +61,43 @@ def who_else_wrote(path: Path) -> str:
 
 def _who_replaces(path: Path) -> str:
     """Say who else may put something in the place of a path, by the folders and links on the way there."""
-    ways = [path.absolute()]
-    for way in ways:  # it grows: a link leads another way
+    passed: list[tuple[Path, bool]] = []  # folders on the way, and whether nobody else comes to what is in them
+    ahead, links = [*reversed(path.absolute().parts)], 0
+    while ahead:
+        name = ahead.pop()
+        if name == os.pardir:  # of a link; out of a folder that is closed, too
+            passed = passed[:-1] or passed
+            continue
+        if os.path.isabs(name):
+            passed = []
+        place, closed = (passed[-1][0] / name, passed[-1][1]) if passed else (Path(name), False)
+        try:
+            found = place.lstat()
+            target = Path(os.readlink(place)) if stat.S_ISLNK(found.st_mode) else None
+        except OSError:
+            return ""  # nothing yet
         wrong = ""
-        for place in (way, *way.parents):
-            try:
-                found = place.lstat()
-            except OSError:
-                continue  # nothing yet
-            if stat.S_ISLNK(found.st_mode):
-                if len(ways) < _MOST_LINKS:
-                    ways.append(place.parent / os.readlink(place) / way.relative_to(place))
-                mine = found.st_uid in _trusted()
-                wrong = "" if mine else _THEIR_LINK.format(place, _user(found.st_uid))
-            elif place != way:
-                if closed_to_others(found):
-                    wrong = ""  # nobody else comes to what is below
-                who = _writers(found, administrators=True)
-                # Where it is sticky, only the owners of a folder and of what is in it may put something in its place.
-                if who and not (found.st_mode & stat.S_ISVTX and found.st_uid in _trusted()):
-                    wrong = wrong or _WRITABLE_ABOVE.format(who, place)
-        if wrong:
+        if target is not None:
+            ahead += reversed(target.parts)
+            links += 1
+            if found.st_uid not in _trusted():
+                wrong = _THEIR_LINK.format(place, _user(found.st_uid))
+        else:
+            passed.append((place, closed or closed_to_others(found)))
+            wrong = _replaces_in(place, found) if ahead else ""
+        if wrong and not closed:
             return f"{wrong}, or let PYISEG_CACHE name the folder to use"
+        if links > _MOST_LINKS:
+            return ""  # nothing that the system would find
+    return ""
+
+
+def _replaces_in(place: Path, found: os.stat_result) -> str:
+    """Say who else may put something in the place of what is in a folder."""
+    who = _writers(found, administrators=True)
+    # Where it is sticky, only the owners of a folder and of what is in it may put something in its place.
+    if who and not (found.st_mode & stat.S_ISVTX and found.st_uid in _trusted()):
+        return _WRITABLE_ABOVE.format(who, place)
     return ""
 
 

@@ -227,6 +227,37 @@ def test_links_on_the_way(monkeypatch: pytest.MonkeyPatch, open_place: Path) -> 
 
 
 @posix
+@pytest.mark.parametrize("count", [1, 4, 12])
+def test_links_in_links(count: int, open_place: Path) -> None:
+    """From four on, all that lies behind them was taken for the user's alone."""
+    way = real = open_place
+    for _ in range(count):
+        (real / "real").mkdir(mode=0o755)
+        (real / "link").symlink_to("real")
+        way, real = way / "link", real / "real"
+    (real / "open" / "cache").mkdir(parents=True)
+    for folder in (real / "open", real):
+        folder.chmod(0o777)
+        assert f"everyone may write to '{folder}' above it" in who_else_writes(way / "open" / "cache")
+        folder.chmod(0o755)
+    assert who_else_writes(way / "open" / "cache") == ""
+
+
+@posix
+def test_a_link_out_of_a_closed_folder(open_place: Path) -> None:
+    """What it leads to by way of ``..`` was taken for a part of the folder, which nobody else comes to."""
+    for folder in ("home", "shared", "shared/cache"):
+        (open_place / folder).mkdir()
+        (open_place / folder).chmod(0o755)
+    (open_place / "home").chmod(0o700)
+    (open_place / "home" / "link").symlink_to("../shared")
+    assert who_else_writes(open_place / "home" / "link" / "cache") == ""
+    (open_place / "shared").chmod(0o777)
+    words = f"everyone may write to '{open_place / 'shared'}' above it"
+    assert words in who_else_writes(open_place / "home" / "link" / "cache")
+
+
+@posix
 def test_folders_above_are_made_for_the_user_alone(monkeypatch: pytest.MonkeyPatch, open_place: Path) -> None:
     before = os.umask(0)
     try:
