@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -117,6 +118,23 @@ def test_a_prompt_whose_change_cannot_be_told_is_not_made(toy: Path, watched: De
     watched.faults.clear()
     assert session.prompts == ((60, 30, True),)
     assert not session.can_redo
+
+
+def test_a_call_waits_for_the_one_that_is_at_work(toy: Path, watched: Devices) -> None:
+    """Or it would go on from the steps before, and the other's prompt would be lost."""
+    session = Session(PHOTO, model=toy, device="watched")
+    own, other = watched.last().predict, threading.Thread(target=lambda: session.click(10, 12))
+
+    def slow(*arguments: Any) -> Any:
+        if threading.current_thread() is not other:
+            other.start()
+            other.join(0.3)
+        return own(*arguments)
+
+    watched.faults["predict"] = slow
+    session.click(60, 30)
+    other.join()
+    assert session.clicks == ((60, 30, True), (10, 12, True))
 
 
 @pytest.mark.parametrize("copier", [copy.copy, copy.deepcopy, pickle.dumps])

@@ -196,6 +196,10 @@ def test_what_nobody_else_reaches_may_be_writable(monkeypatch: pytest.MonkeyPatc
     fetch(cache, Builder())
     (open_place / "home" / "caches").chmod(0o777)
     assert cache.warning == ""
+    deeper = open_place / "home" / "caches" / "more" / "cache"
+    deeper.mkdir(parents=True)
+    deeper.parent.chmod(0o777)
+    assert who_else_writes(deeper) == ""
     (open_place / "home").chmod(0o711)
     assert f"everyone may write to '{open_place / 'home' / 'caches'}' above it" in cache.warning
     (open_place / "home").chmod(0o700)
