@@ -45,6 +45,18 @@ def test_whoever_writes_into_a_result_changes_no_session(toy: Path, gpu: Devices
     np.testing.assert_array_equal(device.click(*CLICKS[1]), cpu.click(*CLICKS[1]))
 
 
+def test_whoever_writes_into_a_rendered_matte_changes_no_other(toy: Path, gpu: Devices) -> None:
+    """Of the pipeline alone: a session renders on the host where clicks might not be obeyed."""
+    session = Session(PHOTO, model=toy, device="cuda")
+    pipeline, clicks = gpu.last(), np.array([[60, 30, 1]], np.int32)
+    prediction = pipeline.predict(clicks, None)
+    expected = pipeline.matte(clicks, prediction)
+    alpha = pipeline.matte_on_device(clicks, prediction)
+    _core.cuda.Stream().upload(np.full(alpha.shape, 7, np.uint8), alpha)
+    np.testing.assert_array_equal(pipeline.matte(clicks, prediction), expected)
+    session.close()
+
+
 def test_a_copy_is_asked_for_elsewhere(toy: Path, gpu: Devices) -> None:
     session = Session(PHOTO, model=toy, device="cuda")
     with pytest.raises(BufferError, match="shared as it is; copy what you get"):
