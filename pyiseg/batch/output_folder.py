@@ -61,7 +61,6 @@ class OutputFolder:
         self._ours_folded = {folded(name): name for name in self._ours}
         self._lock: IO[bytes] | None = None
         self._resolved = Path(os.path.realpath(path))
-        self._wrote = False
         if os.path.lexists(path) and not os.path.isdir(path):
             found = "is a file" if os.path.exists(path) else "is a link that leads to nothing"
             raise ValueError(f"'{path}' {found}; name a folder to write into")
@@ -130,7 +129,6 @@ class OutputFolder:
                 file.write(content)
         except OSError as error:
             raise self.error(error, target) from error
-        self._wrote = True
 
     def error(self, error: OSError, path: Path | None = None) -> OutputError:
         """Return the error of what cannot be written, with the way out.
@@ -139,14 +137,10 @@ class OutputFolder:
             error: Why.
             path: Of the file; None for the folder.
         """
-        there = self._wrote or any(
-            os.path.lexists(self.path / name) for files in self._before.values() for name in files
-        )
-        goes_on = "and the same command goes on: what was written is kept"
+        goes_on = "and the same command goes on: what was written is kept" if self._has_results() else ""
         if error.errno in _FULL:
-            way_out = f"make room there, {goes_on if there else f'or {_ELSEWHERE}'}"
-            return OutputError(f"the disk of '{self.path}' is full; {way_out}")
-        way_out = f"mend it, {goes_on}; or {_ELSEWHERE}" if there else _ELSEWHERE
+            return OutputError(f"the disk of '{self.path}' is full; make room there, {goes_on or f'or {_ELSEWHERE}'}")
+        way_out = f"mend it, {goes_on}; or {_ELSEWHERE}" if goes_on else _ELSEWHERE
         return OutputError(f"cannot write '{path or self.path}': {_reason(error)}; {way_out}")
 
     def holds(self, files: Mapping[str, int]) -> bool:
@@ -199,6 +193,13 @@ class OutputFolder:
         """Return which files that this run or earlier ones have written for an image, or "" for all, are there."""
         planned = self._planned.get(image, ()) if image else self._together
         return [name for name in dict.fromkeys([*planned, *self._stale(image)]) if os.path.lexists(self.path / name)]
+
+    def _has_results(self) -> bool:
+        """Whether an image is done: the files of one that is not are deleted when writing them fails."""
+        with suppress(OSError), open(self.journal, "rb") as file:
+            file.readline()  # what all results depend on
+            return file.readline().endswith(b"\n")
+        return False
 
     def _release(self) -> None:
         if self._lock is not None:
@@ -272,6 +273,8 @@ def _folders(names: Iterable[str]) -> set[str]:
 
 
 def _reason(error: OSError) -> str:
+    if error.errno in (errno.EEXIST, errno.ENOTDIR):
+        return "something else stands where a folder is wanted"
     return str(error) if error.errno is None else os.strerror(error.errno)
 
 
