@@ -52,7 +52,7 @@ def check_outputs(folder: Path, output: Path, listed: PromptList) -> None:
         if is_inside(folder / image.image):
             wrong.add(
                 image.objects[0].prompts[0].where,
-                f"{shown(image.image)} lies in the output folder '{output}', and what does is no image of the run; "
+                f"{shown(image.image)} lies in the output folder '{output}', where nothing is taken for an image; "
                 "choose another output folder (-o), or leave it out",
             )
     wrong.check()

@@ -104,9 +104,11 @@ class OutputFolder:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         # From here on only what is there is ours: what a user puts where a file was only planned is the user's.
-        with suppress(OSError):
-            self._keep({image: self._there(image) for image in {"": None, **self._before, **self._planned}})
-        self._release()
+        try:
+            with suppress(OSError):
+                self._keep({image: self._there(image) for image in {"": None, **self._before, **self._planned}})
+        finally:
+            self._release()
 
     def write(self, name: str, content: bytes) -> None:
         """Write a file whole, its folder too. Threads may call it.

@@ -51,8 +51,8 @@ def test_a_list_may_not_name_what_lies_in_the_output(folder: Path, toy: Path, li
     with pytest.raises(WrongPromptsError) as raised:
         run_folder(folder, folder / "sub", prompts, model=toy)
     assert raised.value.lines == (
-        f"prompts.csv, line 3: '{listed}' lies in the output folder '{folder / 'sub'}', and what does is no image of "
-        "the run; choose another output folder (-o), or leave it out",
+        f"prompts.csv, line 3: '{listed}' lies in the output folder '{folder / 'sub'}', where nothing is taken for "
+        "an image; choose another output folder (-o), or leave it out",
     )
     assert contents(folder) == before
 
