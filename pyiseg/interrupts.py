@@ -33,6 +33,14 @@ def leave(number: int, frame: object) -> None:
         os._exit(CODE)
 
 
+def ignore() -> None:
+    """Ignore Ctrl-C from now on, as a command does whose work is done: what is left is Python's own end.
+
+    While Python ends, it gives signals back to the system, which would end the process by this one.
+    """
+    _signal.signal(_signal.SIGINT, _signal.SIG_IGN)
+
+
 def end_as_told() -> None:
     """Let the process end with the exit code that it is given, though Ctrl-C was pressed.
 

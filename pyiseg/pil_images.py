@@ -118,7 +118,7 @@ def check_size(size: tuple[int, int], max_pixels: int | None, name: str) -> None
     if max_pixels is not None and width * height > max_pixels:
         raise TooLargeError(
             f"{name} is too large: {width} x {height} are {width * height} pixels, and the limit is {max_pixels}; "
-            "shrink it, or raise the limit, max_pixels (--max-megapixels of pyiseg cut and batch)",
+            "shrink it, or raise the limit, max_pixels (--max-megapixels on the command line)",
             size,
         )
 

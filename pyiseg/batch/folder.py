@@ -17,11 +17,12 @@ from typing import Any
 import pyiseg
 from pyiseg import _core, backend, pil_images
 from pyiseg.batch import jobs
+from pyiseg.batch.inputs import check_links, check_outputs, existing_folder, similar, without_prompts
 from pyiseg.batch.jobs import Failure
-from pyiseg.batch.names import IMAGES, OutputNames, allot, outside, similar_name
+from pyiseg.batch.names import OutputNames, allot
 from pyiseg.batch.output_folder import FAILURES, OutputError, OutputFolder
 from pyiseg.batch.outputs import OutputOptions, files_of, refine
-from pyiseg.batch.prompt_list import ImagePrompts, ObjectPrompts, PromptList, Prompts, WrongEntries, read_prompts
+from pyiseg.batch.prompt_list import ImagePrompts, ObjectPrompts, PromptList, Prompts, read_prompts
 from pyiseg.batch.writing import ImageFiles, Selected, is_made, together_of, write_image, write_together
 from pyiseg.image import Image
 from pyiseg.model import Model, load_model
@@ -39,9 +40,10 @@ class Outcome:
         done: Images that were done now, by their names within the folder, in the order of the list.
         kept: Those that an earlier run had done, likewise.
         failed: Those that could not be done, and why.
-        without_prompts: Images of the folder that the list does not name, sorted.
+        without_prompts: Images of the folder that the list does not name, and could, sorted; without those of outputs.
         empty: Objects of which nothing was selected: the image's name and the object's.
         notes: What of the list was not used.
+        unlistable: Images of the folder whose names no list may have, such as ``CON.jpg``, sorted.
     """
 
     done: list[str]
@@ -50,6 +52,7 @@ class Outcome:
     without_prompts: list[str]
     empty: list[tuple[str, str]]
     notes: list[str]
+    unlistable: list[str] = dataclasses.field(default_factory=list)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,7 +72,7 @@ class _Item:
             ValueError: There is no such image.
         """
         if not self.file.is_file():
-            near = similar_name(self.file)
+            near = similar(self.prompts.image, self.file)
             hint = f"; write {shown(near)} if that is meant" if near else ""
             raise ValueError(f"there is no such image in '{self.file.parent}'{hint}")
         found = self.file.stat()
@@ -154,7 +157,7 @@ class _Run:
             raise ValueError(f"jobs is {count!r}; it must be a whole number of at least 1")
         check_num_threads()
         pil_images.check_max_pixels(max_pixels)
-        self.folder, self.options, self.count, self.max_pixels = _folder(folder), options, count, max_pixels
+        self.folder, self.options, self.count, self.max_pixels = existing_folder(folder), options, count, max_pixels
         self.list = read_prompts(prompts)
         names = allot({image.image: [thing.name for thing in image.objects] for image in self.list.images})
         self.classes = {name: number for number, name in enumerate(self.list.categories)}
@@ -163,10 +166,11 @@ class _Run:
             _Item(image, self.folder / image.image, names[image.image], in_files) for image in self.list.images
         ]
         if not follow_links:
-            _check_links(self.folder, self.list)
+            check_links(self.folder, self.list)
         self.output_path = local_path(output)
-        if self.output_path.resolve() == self.folder.resolve():
+        if os.path.realpath(self.output_path) == os.path.realpath(self.folder):
             raise ValueError(f"'{output}' is the folder of the images; name another one to write into")
+        check_outputs(self.folder, self.output_path, self.list)
         planned = {item.prompts.image: files_of(options, item.names) for item in self.items}
         self.output = OutputFolder(self.output_path, planned, together_of(options))
         self.device = backend.resolve(device)
@@ -178,7 +182,9 @@ class _Run:
         self._fresh = set[str]()
 
     def go(self, progress: bool | None) -> Outcome:
-        unprompted = _without_prompts(self.folder, self.output_path, {item.prompts.image for item in self.items})
+        unprompted, unlistable = without_prompts(
+            self.folder, self.output_path, {item.prompts.image for item in self.items}
+        )
         with self.output:
             outcome = self._all(progress)
             made = outcome.results
@@ -187,7 +193,8 @@ class _Run:
                 self.output.write(FAILURES, _failures(outcome.failed))
             else:
                 self.output.remove(FAILURES)
-                self.output.finish()
+            # Of those that failed nothing: an image that is not there may be so because a drive is not.
+            self.output.clear_stale(made)
         return Outcome(
             done=[name for name in made if name in self._fresh],
             kept=[name for name in made if name not in self._fresh],
@@ -195,6 +202,7 @@ class _Run:
             without_prompts=unprompted,
             empty=[(image, name) for image, found in made.items() for name in found["empty"]],
             notes=list(self.list.notes),
+            unlistable=unlistable,
         )
 
     def _all(self, progress: bool | None) -> jobs.Outcome[dict[str, Any]]:
@@ -220,7 +228,7 @@ class _Run:
             )
         except OSError as error:
             # Those of an image are its failure: this is the journal's.
-            raise OutputError(f"cannot write '{self.output.journal}': {error}; the same command goes on") from error
+            raise self.output.error(error, self.output.journal) from error
 
     def _one(self, item: _Item) -> dict[str, Any]:
         """Do an image."""
@@ -233,6 +241,9 @@ class _Run:
             made = write_image(to, image, self._selected(image, item.prompts.objects))
         except OutputError:
             raise
+        except (pil_images.NotAnImageError, pil_images.TooLargeError) as error:
+            # Without what a program could do with an image that is not in a folder.
+            raise ValueError(error.message) from error
         except pyiseg.PyisegError as error:
             # The model and the device work, see _open: it is this image that they cannot do.
             raise ValueError(str(error)) from error
@@ -265,39 +276,6 @@ class _Run:
                 # A job's own thread computes too; the others are shared by all jobs.
                 networks_of(self.model, max(1, _core.get_num_threads() - self.count + 1) if self.count > 1 else None)
             self._opened = True
-
-
-def _folder(folder: str | os.PathLike[str]) -> Path:
-    path = local_path(folder)
-    if not path.is_dir():
-        there = "is a file; name the folder it lies in" if path.exists() else "does not exist"
-        raise ValueError(f"the folder of images '{path}' {there}")
-    return path
-
-
-def _check_links(folder: Path, listed: PromptList) -> None:
-    wrong, resolved = WrongEntries(), folder.resolve()
-    for image in listed.images:
-        if outside(resolved, image.image):
-            wrong.add(
-                image.objects[0].prompts[0].where,
-                f"{shown(image.image)} leads out of '{folder}' by a link; if it may, add --follow-links",
-            )
-    wrong.check()
-
-
-def _without_prompts(folder: Path, output: Path, listed: set[str]) -> list[str]:
-    """Return the images of a folder that are not listed, sorted; hidden files, and those of the output, are none."""
-    found, own = list[str](), output.resolve()
-    for root, folders, files in os.walk(folder):
-        at = Path(root)
-        folders[:] = [name for name in folders if not name.startswith(".") and (at / name).resolve() != own]
-        for name in files:
-            if name.lower().endswith(IMAGES) and not name.startswith("."):
-                image = (at / name).relative_to(folder).as_posix()
-                if image not in listed:
-                    found.append(image)
-    return sorted(found)
 
 
 def _failures(failed: Sequence[Failure]) -> bytes:

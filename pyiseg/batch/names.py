@@ -139,11 +139,11 @@ def allot(images: Mapping[str, Sequence[str]]) -> dict[str, OutputNames]:
         images: The names of each image's objects; an empty one for an object without name.
     """
     stems = {image: _stem(image) for image in images}
-    common = Counter(_folded(stem) for stem in stems.values())
+    common = Counter(folded(stem) for stem in stems.values())
     of_images, of_objects, names = dict[str, int](), dict[str, int](), {}
     for image in sorted(images):
         stem = stems[image]
-        if common[_folded(stem)] > 1:
+        if common[folded(stem)] > 1:
             stem = _stem(image, keep_suffix=True)
         whole = _free(stem, of_images)
         objects = [_free(f"{whole}-{file_part(name)}" if name else whole, of_objects) for name in images[image]]
@@ -158,18 +158,19 @@ def _stem(image: str, keep_suffix: bool = False) -> str:
 
 def _free(name: str, taken: dict[str, int]) -> str:
     """Return a name that is not taken, and take it; ``taken`` has the number that each one was last tried with."""
-    found, base = name, _folded(name)
+    found, base = name, folded(name)
     number = taken.get(base, 0)
-    while _folded(found) in taken:
+    while folded(found) in taken:
         number += 1
         found = f"{name}-{number}"
-    taken[_folded(found)] = 1
+    taken[folded(found)] = 1
     if found != name:
         taken[base] = number
     return found
 
 
-def _folded(name: str) -> str:
+def folded(name: str) -> str:
+    """Return a name as file systems compare it that do not tell cases apart."""
     if name.isascii():
         return name.lower()
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())

@@ -71,6 +71,9 @@ def run(options: argparse.Namespace, echo: Callable[[str], None]) -> int:
         echo(f"skipped: {_images(len(outcome.kept))}, done by an earlier run")
     if outcome.without_prompts:
         echo(f"without prompts: {_images(len(outcome.without_prompts))}: {_named(outcome.without_prompts)}")
+    if outcome.unlistable:
+        them = "it" if len(outcome.unlistable) == 1 else "them"
+        echo(f"no list can name: {_images(len(outcome.unlistable))}: {_named(outcome.unlistable)}; rename {them} first")
     if outcome.empty:
         names = [f"{image} ({name})" for image, name in outcome.empty]
         echo(f"nothing selected: {len(names)} object{'s' if len(names) > 1 else ''}: {_named(names)}")

@@ -58,7 +58,13 @@ class Interruption:
 
     def __exit__(self, *_: object) -> None:
         sys.unraisablehook = self._hook
-        if self._before is not None:
+        self.end()
+
+    def end(self) -> None:
+        """Handle Ctrl-C as before; where the process is the command, nothing is left to interrupt: ignore it."""
+        if self._before is interrupts.leave:
+            interrupts.ignore()
+        elif self._before is not None:
             signal.signal(signal.SIGINT, self._before)
 
     def _note(self, number: int, frame: FrameType | None) -> None:

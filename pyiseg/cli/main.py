@@ -41,6 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return _run(arguments)
     except KeyboardInterrupt:  # in the moment between a command's end and this one's
+        say_error("interrupted")
         return INTERRUPTED
 
 
@@ -53,6 +54,7 @@ def _run(arguments: Sequence[str] | None) -> int:
         except BaseException as error:
             # What Ctrl-C meets may make another error of it: an import that fails, an error of a library.
             if interruption.asked or isinstance(error, KeyboardInterrupt):
+                interruption.end()  # a second one must not end the process another way
                 say_error("interrupted")
                 return INTERRUPTED
             if isinstance(error, MemoryError):

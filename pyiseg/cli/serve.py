@@ -40,7 +40,7 @@ def run(options: argparse.Namespace, echo: Echo) -> int:
         import uvicorn
 
         from pyiseg.server import create_app
-        from pyiseg.server.connections import PatientHTTP
+        from pyiseg.server.connections import PatientHTTP, told_of_the_end
         from pyiseg.server.security import ANY_ADDRESS, LOCAL
     hosts = [*LOCAL, *options.allow_host]
     with listening(options.host, options.port) as listener:
@@ -58,7 +58,7 @@ def run(options: argparse.Namespace, echo: Echo) -> int:
             allowed_hosts=hosts,
         )
         config = uvicorn.Config(
-            app,
+            told_of_the_end(app),
             http=PatientHTTP,
             log_level="warning",
             lifespan="off",

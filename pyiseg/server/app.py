@@ -22,7 +22,7 @@ import pyiseg
 from pyiseg import backend, images
 from pyiseg.model import Model, load_model
 from pyiseg.paths import shown
-from pyiseg.server import opening, pages
+from pyiseg.server import pages
 from pyiseg.server.downloads import Downloads
 from pyiseg.server.errors import response_to
 from pyiseg.server.http import Api, answered
@@ -56,8 +56,8 @@ def create_app(
     Args:
         model: ``"default"``, the path of a model folder, or a `pyiseg.Model`.
         device: ``"cpu"``, ``"cuda"``, or ``"auto"`` for the fastest that is available.
-        initial: An image that is open from the beginning and does not leave, as `pyiseg.Image` takes it. It is opened
-            here.
+        initial: An image that is open from the beginning and leaves for no other, as `pyiseg.Image` takes it. It is
+            opened here.
         max_bytes: Of an uploaded file.
         max_pixels: Of an image.
         memory_limit: Bytes that all open images may hold. Those used longest ago leave for others.
@@ -73,7 +73,7 @@ def create_app(
         An ASGI app. It needs no lifespan events, so it can be mounted anywhere. Images live in it: run one process.
 
     Raises:
-        ValueError: An option is wrong, or ``initial`` is no image.
+        ValueError: An option is wrong, or ``initial`` is no image or has more than ``max_pixels``.
         FileNotFoundError: ``initial`` is a path at which there is no file.
         pyiseg.ModelError, pyiseg.DeviceError: The model or the device cannot be used.
 
@@ -163,9 +163,7 @@ def _by_method(endpoints: dict[str, Any]) -> Any:
 def _open_initial(store: Store, initial: images.ImageLike, model: Model, device: str) -> None:
     start = time.perf_counter()
     name = Path(initial).name if isinstance(initial, (str, os.PathLike)) else "image"
-    image = pyiseg.Image(initial, model=model, device=device)
-    height, width = image.shape
-    opening.check_pixels(width, height, name, store.limits.max_pixels)
+    image = pyiseg.Image(initial, model=model, device=device, max_pixels=store.limits.max_pixels)
     entry = opened(image, name, start, pinned=True)
     store.put(entry)
     store.initial = entry.id

@@ -1,4 +1,7 @@
-"""Connections of ``pyiseg serve`` that nothing moves on: an app sees requests only once their heads have come."""
+"""Connections of ``pyiseg serve``: those that nothing moves on, and those that are open when it ends.
+
+An app sees requests only once their heads have come.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +9,11 @@ import asyncio
 import sys
 from typing import Any
 
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
 from pyiseg.server import heap, limits
+from pyiseg.server.errors import ApiError, response_to
 
 _TOO_SLOW = (
     b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-type: text/plain; charset=utf-8\r\n"
@@ -95,7 +100,7 @@ class PatientHTTP(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
 
         try:
             told = fcntl.ioctl(self.transport.get_extra_info("socket").fileno(), termios.TIOCOUTQ, bytes(4))
-        except OSError:  # closed meanwhile
+        except (OSError, ValueError):  # closed meanwhile
             return unsent
         return unsent + int.from_bytes(told, sys.byteorder)
 
@@ -104,3 +109,28 @@ class PatientHTTP(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
         all_of_them = (one for one in self.server_state.connections if isinstance(one, PatientHTTP))
         held = [int(one.transport.get_write_buffer_size()) for one in all_of_them]
         return sum(held) > limits.MOST_UNTAKEN and self.transport.get_write_buffer_size() >= max(held)
+
+
+def told_of_the_end(app: ASGIApp) -> ASGIApp:
+    """Answer requests that uvicorn cancels because they are under way when the server ends; its log has one line.
+
+    Args:
+        app: Run by uvicorn itself; within another app, what is cancelled is that app's affair.
+    """
+
+    async def told(scope: Scope, receive: Receive, send: Send) -> None:
+        begun = False
+
+        async def noted(message: Message) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
+        try:
+            await app(scope, receive, noted)
+        except asyncio.CancelledError:
+            if scope["type"] == "http" and not begun:
+                ending = ApiError(503, "Ending", "the server is ending; send the request again once it runs again")
+                await response_to(ending)(scope, receive, send)
+
+    return told

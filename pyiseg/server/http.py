@@ -101,7 +101,7 @@ class Api:
             start = time.perf_counter()
             width, height = await in_thread(opening.size_of, path, name, max_pixels)
             with self.store.room_for(width * height):
-                image = await in_opening_thread(opening.open_image, path, name, self.model, self.device)
+                image = await in_opening_thread(opening.open_image, path, name, self.model, self.device, max_pixels)
             entry = opened(image, name, start)
             self.store.put(entry)
         return JSONResponse(entry.described(), 201, {"Location": f"{request.url.path.rstrip('/')}/{entry.id}"})

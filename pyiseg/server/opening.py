@@ -54,14 +54,14 @@ def check_pixels(width: int, height: int, name: str, max_pixels: int) -> None:
         )
 
 
-def open_image(path: Path, name: str, model: Model, device: str) -> pyiseg.Image:
+def open_image(path: Path, name: str, model: Model, device: str, max_pixels: int) -> pyiseg.Image:
     """Decode and encode an image whose size was checked.
 
     Raises:
         ValueError: It is damaged; the message has the client's name of it.
     """
     try:
-        return pyiseg.Image(path, model=model, device=device)
+        return pyiseg.Image(path, model=model, device=device, max_pixels=max_pixels)
     except ValueError as error:
         raise ValueError(without_path(error, path, f"'{name}'")) from error
 

@@ -174,7 +174,7 @@ def test_outputs_do_not_go_through_links(folder: Path, toy: Path, out: Path) -> 
     (out / "b.png").symlink_to(victim)
     (failure,) = run_folder(folder, out, table(folder), model=toy).failed
     assert failure.name == "b.png"
-    assert failure.error.endswith("leads out of the output folder by a link")
+    assert failure.error.endswith("by a link; delete the link, or choose another output folder (-o)")
     assert victim.read_text() == "mine"
 
 
@@ -222,7 +222,11 @@ def test_a_full_disk_stops_the_run(folder: Path, toy: Path, monkeypatch: pytest.
 
     with monkeypatch.context() as patched:
         patched.setattr(output_folder, "atomic_write", full)
-        words = "disk of '.*' is full; make room there" if number != errno.EACCES else "cannot write to '.*': .*denied"
+        words = (
+            "disk of '.*' is full; make room there"
+            if number != errno.EACCES
+            else "cannot write '.*c-disc.png': .*denied"
+        )
         with pytest.raises(OutputError, match=f"{words}.* and the same command goes on"):
             run_folder(folder, out, table(folder), model=toy)
     assert done(out) == ["a.png", "b.png"]
@@ -230,12 +234,6 @@ def test_a_full_disk_stops_the_run(folder: Path, toy: Path, monkeypatch: pytest.
     assert outcome.kept == ["a.png", "b.png"]
     run_folder(folder, folder.parent / "fresh", table(folder), model=toy)
     assert contents(out) == contents(folder.parent / "fresh")
-
-
-def test_an_output_folder_that_cannot_be_made(folder: Path, toy: Path) -> None:
-    (folder.parent / "file").touch()
-    with pytest.raises(OutputError, match=r"cannot write to '.*file/out'"):
-        run_folder(folder, folder.parent / "file" / "out", table(folder), model=toy)
 
 
 COUNT = 30

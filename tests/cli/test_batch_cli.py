@@ -148,8 +148,48 @@ def test_names_of_files_do_not_command_the_terminal(
     folder: Path, toy: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (folder / "photos" / "x\x1b[2J.png").touch()
+    (folder / "photos" / "y\u2028.png").touch()
     assert batch(toy) == 0
-    assert "without prompts: 1 image: x\\x1b[2J.png\n" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "without prompts: 1 image: y\\u2028.png\n" in printed
+    assert "no list can name: 1 image: x\\x1b[2J.png; rename it first\n" in printed
+
+
+def test_the_messages_of_the_guide_are_those_of_the_program(
+    folder: Path, toy: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It quoted what had become another sentence."""
+    text = (ROOT / "docs" / "batch.md").read_text(encoding="utf-8")
+    blocks = [block.splitlines() for block in re.findall(r"^```\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL)]
+    wrong = next(lines for lines in blocks if lines[0].startswith("pyiseg: error"))
+    table(folder / "photos", "image,x,y\n" + "a.png,1,1\n" * 2 + "a.png,12O,1\n" + "a.png,1,1\n" * 4 + "a.png,,\n")
+    assert batch(toy) == 2
+    assert capsys.readouterr().err.splitlines() == wrong
+    make(folder / "photos", ["cover.jpg", "CON.jpg", "harbor/boats.jpg"], height=40, width=1600)
+    (folder / "photos" / "broken.jpg").write_text("no image")
+    rows = (
+        "a.png,1,1\nb.png,1,1\nbroken.jpg,1,1\nharbor/boats.jpg,9000,1\nday 1/c.png,1,1\nday 1/d.jpg,1,1\ne.png,1,1\n"
+    )
+    table(folder / "photos", f"image,x,y\n{rows}")
+    command = ["batch", "photos", "-o", "cut", "--prompts", "prompts.csv", "--model", str(toy)]
+    assert cli.main(command) == 1
+    (said,) = (lines for lines in blocks if any(line.startswith("failed: ") for line in lines))
+    assert capsys.readouterr().out.splitlines() == ["done: 5 images, in cut", *said[1:]]
+    (quoted,) = re.findall(r'"(the image\'s name .*?)"', text)
+    table(folder / "photos", "image,x,y\nCON.jpg,1,1\n")
+    assert cli.main(command) == 2
+    assert f"prompts.csv, line 2: {quoted}\n" in capsys.readouterr().err
+
+
+def test_several_images_that_no_list_can_name(folder: Path, toy: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    if sys.platform == "win32":
+        pytest.skip("Windows has no such files")
+    make(folder / "photos", ["aux.png", "day 1/nul.jpg"])
+    assert batch(toy) == 0
+    assert (
+        capsys.readouterr().out
+        == "done: 5 images, in out\nno list can name: 2 images: aux.png, day 1/nul.jpg; rename them first\n"
+    )
 
 
 def test_failures_are_no_formulas(folder: Path, toy: Path) -> None:

@@ -80,6 +80,23 @@ def test_it_serves_a_photo_until_ctrl_c(photo: Path, toy: Path) -> None:
         assert "Traceback" not in told
 
 
+def test_a_request_under_way_is_told_that_the_server_ends(toy: Path) -> None:
+    with serving("--model", str(toy)) as (process, lines):
+        port = port_of(lines)
+        with socket.create_connection(("127.0.0.1", port), timeout=30) as upload:
+            head = f"POST /api/images HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Length: 900\r\n\r\n"
+            upload.sendall(head.encode() + b"\x89PNG")
+            with Client(port) as client:  # the server has taken the upload's head once it answers this
+                client.expect(200, "GET", "/api/info")
+            process.send_signal(signal.SIGINT)
+            answer = b"".join(iter(lambda: upload.recv(4000), b"")).decode()
+        assert process.wait(30) == 0
+        _, told = process.communicate()
+        assert answer.startswith("HTTP/1.1 503 ")
+        assert '"type":"Ending","message":"the server is ending; send the request again once it runs again"' in answer
+        assert "Traceback" not in told
+
+
 def test_the_port_that_is_asked_for(toy: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
@@ -117,6 +134,11 @@ def test_what_is_wrong_is_told_before_the_server_starts(
     (tmp_path / "text.jpg").write_text("no image")
     assert "no image at" in error_of(capsys, str(tmp_path / "none.jpg"))
     assert "is not an image of a format" in error_of(capsys, str(tmp_path / "text.jpg"), "--model", str(toy))
+    wide = tmp_path / "wide.png"
+    Image.new("L", (2000, 600)).save(wide)
+    told = error_of(capsys, str(wide), "--model", str(toy), "--max-megapixels", "1")
+    assert "2000 x 600 are 1200000 pixels, and the limit is 1000000; shrink it, or raise the limit" in told
+    assert "--max-megapixels" in told
     assert f"port {taken} is in use; pass another one with --port" in error_of(capsys, "--port", str(taken))
     assert "there is no host 'no such host' to listen on" in error_of(capsys, "--host", "no such host")
     assert "cannot listen on 192.0.2.1, port 8000" in error_of(capsys, "--host", "192.0.2.1", "--port", "8000")
