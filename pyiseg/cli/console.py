@@ -5,7 +5,7 @@ from __future__ import annotations
 import _thread
 import signal
 import sys
-import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
@@ -74,8 +74,12 @@ class Interruption:
     def _unraisable(self, found: Any) -> None:
         """Raise once more what came while an object was being freed, where Python ignores it."""
         if self.asked and issubclass(found.exc_type, KeyboardInterrupt):
-            again = threading.Timer(0.01, _thread.interrupt_main)  # not here: Python ignores what this raises, too
-            again.daemon = True
-            again.start()
+            # Not here: Python ignores what this raises, too. A `threading.Thread` would wait here until it runs.
+            _thread.start_new_thread(_interrupt_soon, ())
         else:
             self._hook(found)
+
+
+def _interrupt_soon() -> None:
+    time.sleep(0.01)
+    _thread.interrupt_main()
