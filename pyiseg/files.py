@@ -6,12 +6,13 @@ import json
 import math
 import os
 import re
-import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
+
+from pyiseg.places import cannot_write, temporary_of
 
 
 @contextmanager
@@ -26,10 +27,8 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
     """
     # Through a link, and with the permissions of what is replaced: only the content is to change.
     target = Path(os.path.realpath(path))
-    # Opened here rather than by tempfile, whose files only their owner can read. The token keeps two writers apart.
-    # Cut, since a name may have 255 bytes in most file systems, and the target's may have that many.
-    name = os.fsencode(target.name)[:230].decode("utf-8", "ignore")
-    temporary = target.with_name(f".{name}.{secrets.token_hex(4)}.part")
+    # Opened here rather than by tempfile, whose files only their owner can read.
+    temporary = temporary_of(target)
     try:
         with open(temporary, "xb") as file:
             if target.exists():
@@ -37,16 +36,10 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
             yield file
         os.replace(temporary, target)
     except OSError as error:
-        raise _naming(path, error) from error
+        raise cannot_write(path, error) from error
     finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _naming(path: Path, error: OSError) -> OSError:
-    """The error of a file that cannot be written, with its name: a full disk says nothing but that it is full."""
-    if error.errno is None:
-        return type(error)(f"cannot write '{path}': {error}")
-    return type(error)(error.errno, f"cannot write: {os.strerror(error.errno)}", str(path))
+        with suppress(OSError):  # where there can be none, "no such file" is not all that systems say
+            temporary.unlink()
 
 
 MOST_BYTES, MOST_DEPTH, LARGEST = 256 << 20, 64, 1 << 63
@@ -183,4 +176,4 @@ def append_json_line(path: Path, values: dict[str, Any]) -> None:
                     line = b"\n" + line
             file.write(line)
     except OSError as error:
-        raise _naming(path, error) from error
+        raise cannot_write(path, error) from error

@@ -18,7 +18,8 @@ import numpy.typing as npt
 from pyiseg import color_profiles, pil_images
 from pyiseg.files import atomic_write
 from pyiseg.gray_depth import Depth, check_colors, gray_to_8_bits, to_8_bits
-from pyiseg.paths import local_path
+from pyiseg.paths import local_path, quoted
+from pyiseg.places import check_place
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -101,16 +102,18 @@ def load_mask(path: str | os.PathLike[str], shape: tuple[int, int] | None = None
         if shape is None or error.size is None:
             raise
         raise ValueError(
-            f"mask '{path}' has shape {error.size}, and the image {shape}; resize it to {shape[1]} x {shape[0]} pixels "
-            "first"
+            f"mask {quoted(path)} has shape {error.size}, and the image {shape}; resize it to {shape[1]} x {shape[0]} "
+            "pixels first"
         ) from None
     if alpha is not None and (alpha < 255).any():
         return np.ascontiguousarray(alpha)
     if (rgb != rgb[..., :1]).any():
-        raise ValueError(f"'{path}' is in color: a mask is gray, white where selected, or the alpha of a cut-out")
+        raise ValueError(f"{quoted(path)} is in color: a mask is gray, white where selected, or the alpha of a cut-out")
     mask = np.ascontiguousarray(rgb[..., 0])
     if mask.max() == 1:
-        raise ValueError(f"'{path}' is all black but for values of 1: multiply it by 255, white is what is selected")
+        raise ValueError(
+            f"{quoted(path)} is all black but for values of 1: multiply it by 255, white is what is selected"
+        )
     return mask
 
 
@@ -171,17 +174,14 @@ def check_writable(path: str | os.PathLike[str]) -> Path:
         The path.
 
     Raises:
-        ValueError: The suffix is not one of `LOSSLESS`, the path is a folder, or it is no path.
-        FileNotFoundError: The folder to write into does not exist.
+        ValueError: The suffix is not one of `LOSSLESS`, the path is a folder, a device or a pipe, or it is no path.
+        FileNotFoundError, NotADirectoryError: The folder to write into does not exist, or is a file.
+        OSError: That folder cannot be looked into.
     """
     target = local_path(path)
     if target.suffix.lower() not in LOSSLESS:
-        raise ValueError(f"cannot write '{target}': the name must end in {', '.join(LOSSLESS)}")
-    if target.is_dir():
-        raise ValueError(f"cannot write '{target}': it is a folder")
-    if not target.parent.is_dir():
-        raise FileNotFoundError(f"cannot write '{target}': the folder '{target.parent}' does not exist")
-    return target
+        raise ValueError(f"cannot write {quoted(target)}: the name must end in {', '.join(LOSSLESS)}")
+    return check_place(target)
 
 
 def _pixels_of(image: ImageLike, *, as_stored: bool, max_pixels: int | None = None) -> tuple[Pixels, Pixels | None]:
@@ -271,11 +271,11 @@ def _way_out(array: npt.NDArray[Any]) -> str:
 
 def _from_path(source: str | os.PathLike[str], as_stored: bool, max_pixels: int | None) -> tuple[Pixels, Pixels | None]:
     path = local_path(source, "or the image itself as an array or a PIL image")
-    name = f"'{path}'"
+    name = quoted(path)
     if path.exists() and not path.is_file():
         raise ValueError(f"{name} is {'a folder' if path.is_dir() else 'no file'}; pass the path of one image")
     if not path.exists():
-        raise FileNotFoundError(f"no image at {name}; check the path (the working folder is '{Path.cwd()}')")
+        raise FileNotFoundError(f"no image at {name}; check the path (the working folder is {quoted(Path.cwd())})")
     # Opened here, so that what the operating system has to say (no permission) is not taken for a damaged file.
     with open(path, "rb") as file:
         return _converted(*pil_images.read(file, name, max_pixels), name, as_stored)

@@ -18,6 +18,7 @@ from pyiseg.errors import ModelError
 from pyiseg.files import as_json, atomic_write, parse_json
 from pyiseg.network_files import FileEntry, check_files, networks
 from pyiseg.params import FORMS, GUIDES, LEAST_EPS, ClickParams, Zoom, check_filter
+from pyiseg.paths import quoted
 
 FORMAT = 1
 MANIFEST = "model.json"
@@ -98,7 +99,7 @@ class Manifest:
         try:
             return cls(**_values(stated, path))
         except MisfitError as error:
-            raise ModelError(f"'{path}': {error}; {error.way_out}") from None
+            raise ModelError(f"{quoted(path)}: {error}; {error.way_out}") from None
 
     @classmethod
     def read(cls, folder: Path) -> Manifest:
@@ -249,13 +250,13 @@ def _parsed(content: str | bytes, path: str | Path) -> dict[str, Any]:
     try:
         stated = parse_json(content)
     except ValueError as error:
-        raise ModelError(f"'{path}' is not JSON ({error}); copy or download the model again") from None
+        raise ModelError(f"{quoted(path)} is not JSON ({error}); copy or download the model again") from None
     if not isinstance(stated, dict) or "format" not in stated:
-        raise ModelError(f"'{path}' is not the manifest of a pyiseg model: it states no 'format'")
+        raise ModelError(f"{quoted(path)} is not the manifest of a pyiseg model: it states no 'format'")
     if (found := stated["format"]) != FORMAT:
         newer = isinstance(found, int) and found > FORMAT
         way_out = "a newer pyiseg is needed: pip install --upgrade pyiseg" if newer else "export the model again"
-        raise ModelError(f"'{path}' has format {found!r}, this pyiseg reads format {FORMAT}; {way_out}")
+        raise ModelError(f"{quoted(path)} has format {found!r}, this pyiseg reads format {FORMAT}; {way_out}")
     return stated
 
 
@@ -263,7 +264,7 @@ def _values(stated: dict[str, Any], path: str | Path) -> dict[str, Any]:
     """What `Manifest` is made of: not checked, but for what is missing."""
     for name, kind in (("files", "a table of the ONNX files"), ("guided_filter", "a table")):
         if name not in stated:
-            raise ModelError(f"'{path}' lacks '{name}', {kind}; export the model again")
+            raise ModelError(f"{quoted(path)} lacks '{name}', {kind}; export the model again")
         if not table(stated[name]):
             raise MisfitError(f"'{name}' must be {kind}, not {stated[name]!r}")
     values: dict[str, Any] = {}
@@ -272,7 +273,7 @@ def _values(stated: dict[str, Any], path: str | Path) -> dict[str, Any]:
         if isinstance(place, dict) and key.path[-1] in place:
             values[key.attribute] = key.parse(place[key.path[-1]])
         elif key.required:
-            raise ModelError(f"'{path}' lacks '{key}', {key.kind}; export the model again")
+            raise ModelError(f"{quoted(path)} lacks '{key}', {key.kind}; export the model again")
     params = {
         name.removeprefix("click_params."): values.pop(name)
         for name in list(values)

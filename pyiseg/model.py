@@ -21,7 +21,7 @@ from pyiseg.manifest import MANIFEST, Manifest
 from pyiseg.network_files import FP16_FILES, FileEntry
 from pyiseg.params import ClickParams as ClickParams
 from pyiseg.params import Zoom as Zoom
-from pyiseg.paths import local_path
+from pyiseg.paths import local_path, quoted
 
 BUNDLED = Path(__file__).resolve().parent / "models"
 
@@ -123,16 +123,16 @@ def _read(model: str | os.PathLike[str]) -> Model:
     folder = (BUNDLED / "default" if bundled else _folder(model)).resolve()
     if bundled and not folder.is_dir():
         raise ModelError(
-            f"this installation of pyiseg has no default model ('{folder}' is missing); "
+            f"this installation of pyiseg has no default model ({quoted(folder)} is missing); "
             "install pyiseg again or pass model= the path of a model folder"
         )
     if not folder.is_dir():
         missing = "does not exist; check the path, or pass 'default' for the model that comes with pyiseg"
         found = "is a file, not a model folder; pass the folder it lies in" if folder.exists() else missing
-        raise ModelError(f"model folder '{folder}' {found}")
+        raise ModelError(f"model folder {quoted(folder)} {found}")
     path = folder / MANIFEST
     if not path.is_file():
-        raise ModelError(f"'{folder}' is not a pyiseg model folder: it has no {MANIFEST}")
+        raise ModelError(f"{quoted(folder)} is not a pyiseg model folder: it has no {MANIFEST}")
     # The lock keeps two threads from reading the same model twice and holding it twice in memory.
     with _loading:
         return _load(folder, path.read_bytes())
@@ -171,17 +171,19 @@ def read_network(folder: Path, name: str, stated: FileEntry) -> bytes:
     """Return the content of a file of the folder, if it is what the manifest states it to be."""
     path = folder / name
     if not path.is_file():
-        raise ModelError(f"the model '{folder}' is incomplete: {name} is missing; copy or download the model again")
+        raise ModelError(
+            f"the model {quoted(folder)} is incomplete: {name} is missing; copy or download the model again"
+        )
     content = path.read_bytes()
     if len(content) != stated.size:
         raise ModelError(
-            f"'{path}' has {len(content)} bytes where {MANIFEST} states {stated.size}: it was cut off or belongs "
+            f"{quoted(path)} has {len(content)} bytes where {MANIFEST} states {stated.size}: it was cut off or belongs "
             "to another model; copy or download the model again"
         )
     found = hashlib.sha256(content).hexdigest()
     if found != stated.sha256.lower():
         raise ModelError(
-            f"'{path}' is damaged or belongs to another model: its SHA-256 is {found} where {MANIFEST} states "
+            f"{quoted(path)} is damaged or belongs to another model: its SHA-256 is {found} where {MANIFEST} states "
             f"{stated.sha256}; copy or download the model again"
         )
     return content

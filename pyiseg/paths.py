@@ -111,6 +111,17 @@ def shown(text: str) -> str:
     return f"'{printable(text)}'"
 
 
+def quoted(path: str | os.PathLike[str]) -> str:
+    """A path in quotation marks, as `shown_path` shows it."""
+    return f"'{shown_path(path)}'"
+
+
+def shown_path(path: str | os.PathLike[str]) -> str:
+    """A path in one line, as it is but for odd characters, which are escaped; whole, since users copy it."""
+    text = os.fsdecode(path)
+    return printable(text, len(text))
+
+
 def printable(text: str, most: int = _SHOWN) -> str:
     """A text in one line: cut where it is long, with characters escaped that a terminal would obey."""
     cut = text if len(text) <= most else f"{text[:most]}…"

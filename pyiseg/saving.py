@@ -29,7 +29,8 @@ import numpy.typing as npt
 from pyiseg import prompts
 from pyiseg.files import atomic_write, parse_json
 from pyiseg.model import Model
-from pyiseg.paths import local_path
+from pyiseg.paths import local_path, quoted
+from pyiseg.places import check_place
 from pyiseg.prompts import Box, Click, LocalClick, Mask, Prompt, Scribble, shortened
 
 FORMAT, VERSION = "pyiseg session", 1
@@ -61,25 +62,28 @@ def model_identity(model: Model) -> dict[str, str]:
 
 
 def check_writable(path: str | os.PathLike[str]) -> Path:
-    """Refuse a path that a session is not to be written to: a folder, or a file that is something else.
+    """Refuse a path that a session is not to be written to: no place for a file, or a file that is something else.
 
     Returns:
         The path.
 
     Raises:
         ValueError: See above, or it is no path.
-        FileNotFoundError: Its folder does not exist.
+        FileNotFoundError, NotADirectoryError: Its folder does not exist, or is a file.
+        OSError: What is there cannot be read.
     """
-    target = local_path(path)
-    if target.is_dir():
-        raise ValueError(f"cannot write '{target}': it is a folder; pass the name of a file in it")
-    if not target.parent.is_dir():
-        raise FileNotFoundError(f"cannot write '{target}': the folder '{target.parent}' does not exist")
+    target = check_place(local_path(path))
     if target.exists():
-        with open(target, "rb") as file:
-            begin = file.read(len(_BEGIN))
+        try:
+            with open(target, "rb") as file:
+                begin = file.read(len(_BEGIN))
+        except OSError as error:
+            raise type(error)(
+                f"cannot write {quoted(target)}: whether it is a saved session cannot be read ({error.strerror}); "
+                "choose another name"
+            ) from None
         if begin and begin != _BEGIN:
-            raise ValueError(f"'{target}' would be overwritten, and is no saved session; choose another name")
+            raise ValueError(f"{quoted(target)} would be overwritten, and is no saved session; choose another name")
     return target
 
 
@@ -128,7 +132,7 @@ class SavedSession:
     """
 
     def __init__(self, path: Path, rgb: npt.NDArray[np.uint8]) -> None:
-        self._path, self._shape = path, (rgb.shape[0], rgb.shape[1])
+        self._path, self._name, self._shape = path, quoted(path), (rgb.shape[0], rgb.shape[1])
         content = self._read()
         self._check_image(content.get("image"), rgb)
         model = content.get("model")
@@ -139,7 +143,7 @@ class SavedSession:
         if not isinstance(listed, list):
             raise self._damaged("changes", listed)
         if len(listed) > MOST_CHANGES:
-            raise ValueError(f"'{self._path}' says {len(listed)} things were done, more than the {MOST_CHANGES} it may")
+            raise ValueError(f"{self._name} says {len(listed)} things were done, more than the {MOST_CHANGES} it may")
         self.changes: list[Change] = []
         count = replayed = 0
         for number, entry in enumerate(listed):
@@ -148,7 +152,7 @@ class SavedSession:
             count += 1 if change[0] is not None else -1
             self.changes.append(change)
             if replayed > MOST_REPLAYED:
-                raise ValueError(f"'{self._path}' takes more than {MOST_REPLAYED} prompts to make again: it is refused")
+                raise ValueError(f"{self._name} takes more than {MOST_REPLAYED} prompts to make again: it is refused")
         undone = content.get("undone")
         if isinstance(undone, bool) or not isinstance(undone, int) or not 0 <= undone <= len(listed):
             raise self._damaged("undone", undone)
@@ -164,35 +168,35 @@ class SavedSession:
         if now["sha256"] != self.model["sha256"]:
             made = f"{shortened(self.model['name'])} ({shortened(self.model['sha256'][:12])})"
             raise ValueError(
-                f"'{self._path}' was made with the model {made}, this is '{now['name']}' ({now['sha256'][:12]}): pass "
+                f"{self._name} was made with the model {made}, this is '{now['name']}' ({now['sha256'][:12]}): pass "
                 "model= that one, or replay=True to make the prompts again with this one, whose mattes differ"
             )
 
     def _read(self) -> Mapping[str, Any]:
         if not self._path.exists():
             raise FileNotFoundError(
-                f"no saved session at '{self._path}'; check the path (the working folder is '{Path.cwd()}')"
+                f"no saved session at {self._name}; check the path (the working folder is {quoted(Path.cwd())})"
             )
         most = MOST_BYTES + 2 * self._shape[0] * self._shape[1]
         with open(self._path, "rb") as file:
             text = file.read(most + 1)
         if len(text) > most:
-            raise ValueError(f"'{self._path}' is larger than {most} bytes: it is no saved session of this image")
+            raise ValueError(f"{self._name} is larger than {most} bytes: it is no saved session of this image")
         try:
             content = parse_json(text)
         except ValueError:
             content = None
         if isinstance(content, dict) and content.get("format") == SEVERAL:
             raise ValueError(
-                f"'{self._path}' holds several objects, as the page of pyiseg serve saves them: open it there, "
+                f"{self._name} holds several objects, as the page of pyiseg serve saves them: open it there, "
                 "or save the session of one object there and pass that"
             )
         if not isinstance(content, dict) or content.get("format") != FORMAT:
-            raise ValueError(f"'{self._path}' is no saved session, or it is damaged: pass what Session.save wrote")
+            raise ValueError(f"{self._name} is no saved session, or it is damaged: pass what Session.save wrote")
         if content.get("version") != VERSION or isinstance(content["version"], bool):
             stated = shortened(content.get("version"))
             raise ValueError(
-                f"'{self._path}' is a session of format {stated}, this version of pyiseg reads {VERSION}: install a "
+                f"{self._name} is a session of format {stated}, this version of pyiseg reads {VERSION}: install a "
                 "newer pyiseg"
             )
         return content
@@ -204,12 +208,12 @@ class SavedSession:
         if (stated.get("height"), stated.get("width")) != self._shape:
             size = f"{shortened(stated.get('width'))} x {shortened(stated.get('height'))}"
             raise ValueError(
-                f"'{self._path}' was made on an image of {size} pixels, this one has {width} x {height}: pass the "
+                f"{self._name} was made on an image of {size} pixels, this one has {width} x {height}: pass the "
                 "image it was made on"
             )
         if stated.get("sha256") != image_identity(rgb)["sha256"]:
             raise ValueError(
-                f"'{self._path}' was made on another image of {width} x {height} pixels: pass the one it was made on, "
+                f"{self._name} was made on another image of {width} x {height} pixels: pass the one it was made on, "
                 "unchanged (a JPEG that was saved again has other pixels)"
             )
 
@@ -264,7 +268,7 @@ class SavedSession:
 
     def _damaged(self, where: str, value: Any, why: str = "") -> ValueError:
         said = f": {why if len(why) <= 300 else why[:300] + '…'}" if why else ""
-        told = f"'{self._path}' is damaged: {where} is {shortened(value)}{said}"
+        told = f"{self._name} is damaged: {where} is {shortened(value)}{said}"
         return ValueError(f"{told}; pass what Session.save wrote")
 
 

@@ -15,7 +15,7 @@ from pyiseg import images, pil_images, prompts, saving, steps
 from pyiseg.geometry import Rect
 from pyiseg.image import Image
 from pyiseg.model import Model, load_model
-from pyiseg.paths import local_path
+from pyiseg.paths import local_path, quoted
 from pyiseg.prompts import Click, Number, Prompt
 from pyiseg.session_formats import SessionFormats
 from pyiseg.session_state import SessionState
@@ -455,8 +455,9 @@ def _check_same(image: Image, model: str | os.PathLike[str] | Model, device: str
         wanted, own = load_model(model), image.model
         if (wanted.sha256, wanted.serving) != (own.sha256, own.serving):
             raise ValueError(
-                f"the image was encoded with the model '{own.name}' of '{own.folder}', not with '{wanted.name}' of "
-                f"'{wanted.folder}': leave model out, or make another pyiseg.Image with that model"
+                f"the image was encoded with the model '{own.name}' of {quoted(own.folder)}, not with "
+                f"'{wanted.name}' of {quoted(wanted.folder)}: leave model out, or make another "
+                "pyiseg.Image with that model"
             )
     if not isinstance(device, _LeftOut) and device not in ("auto", image.device):
         raise ValueError(

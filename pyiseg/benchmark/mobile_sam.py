@@ -13,6 +13,7 @@ import numpy as np
 from PIL import Image
 
 from pyiseg.benchmark.peers import Mask, Pixels
+from pyiseg.paths import quoted
 from pyiseg.settings import NUM_THREADS
 
 LONG_SIDE = 1024
@@ -123,11 +124,13 @@ def _opened(path: Path) -> Any:
     if os.environ.get(NUM_THREADS):
         options.intra_op_num_threads = _core.get_num_threads()
     if not path.is_file():
-        raise ValueError(f"no file at '{path}'; {EXPECTED}")
+        raise ValueError(f"no file at {quoted(path)}; {EXPECTED}")
     try:
         return ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # ONNX Runtime's errors have no common base but this
-        raise ValueError(f"'{path}' is no ONNX network that can be run ({str(error)[:200]}); {EXPECTED}") from None
+        raise ValueError(
+            f"{quoted(path)} is no ONNX network that can be run ({str(error)[:200]}); {EXPECTED}"
+        ) from None
 
 
 def _fits(node: Any, shape: tuple[int, ...]) -> bool:

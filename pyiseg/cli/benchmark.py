@@ -5,9 +5,11 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pyiseg.cli import outputs
 from pyiseg.cli.console import needs_extra
 from pyiseg.interrupts import CODE as INTERRUPTED
 
@@ -43,7 +45,10 @@ def benchmark(options: argparse.Namespace, echo: Callable[[str], None]) -> int:
 
     def keep() -> None:
         if options.output is not None:
-            write_json(options.output, result)
+            with suppress(
+                OSError
+            ):  # as on a full disk: it is tried again, and told at the end, with all that was measured
+                write_json(options.output, result)
 
     code = 0
     try:
@@ -51,16 +56,16 @@ def benchmark(options: argparse.Namespace, echo: Callable[[str], None]) -> int:
     except KeyboardInterrupt:
         echo("interrupted; this is what was measured so far")
         code = INTERRUPTED
-        keep()
     echo(table.text(result))
-    if options.output is not None:
-        echo(f"wrote   {options.output}")
     timed = any("times" in found for entry in result["sizes"] for found in entry["methods"].values())
-    if options.plot is not None and timed:
+
+    def draw(path: Path) -> None:
         from pyiseg.benchmark.plots import latency_plot
 
-        latency_plot(options.plot, result)
-        echo(f"wrote   {options.plot}")
+        latency_plot(path, result)
+
+    plot = options.plot if timed else None
+    outputs.write_all([(options.output, lambda path: write_json(path, result)), (plot, draw)], echo)
     return code
 
 
@@ -99,9 +104,9 @@ def add_to(commands: Any, parents: list[argparse.ArgumentParser], path: Callable
 
 def _check_files(output: Path | None, plot: Path | None) -> None:
     """Refuse now what would fail after minutes of measuring."""
-    for file, suffix in ((output, ".json"), (plot, ".png")):
-        if file is not None and (file.suffix != suffix or file.is_dir() or not file.parent.is_dir()):
-            raise ValueError(f"cannot write '{file}': it is to be a {suffix} file in a folder that exists")
+    for file, suffix, what in ((output, ".json", "a result"), (plot, ".png", "a plot")):
+        if file is not None:
+            outputs.file(file, suffix, what)
     if plot is not None:
         with needs_extra("benchmark --plot"):
             import cv2  # noqa: F401  # what draws comes with the evaluation

@@ -12,6 +12,8 @@ from types import FrameType
 from typing import Any
 
 from pyiseg import interrupts
+from pyiseg.cli.wording import for_command_line
+from pyiseg.paths import printable
 
 
 @contextmanager
@@ -32,8 +34,9 @@ def needs_extra(what: str, extra: str = "evaluate") -> Iterator[None]:
 
 
 def say_error(text: str) -> None:
-    """Print a line on standard error."""
-    print(f"pyiseg: {' '.join(text.split())}", file=sys.stderr)
+    """Print one line on standard error, in words of the command line, without codes that a terminal would obey."""
+    line = for_command_line(" ".join(text.split()))
+    print(f"pyiseg: {printable(line, len(line))}", file=sys.stderr)
 
 
 class Interruption:

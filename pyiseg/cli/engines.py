@@ -14,7 +14,7 @@ from pyiseg.backend import why_not_cuda
 from pyiseg.errors import DeviceError, ModelError
 from pyiseg.manifest import MANIFEST, Manifest
 from pyiseg.model import load_model
-from pyiseg.paths import local_path
+from pyiseg.paths import local_path, printable, quoted, shown_path
 from pyiseg.tensorrt import provider as tensorrt
 from pyiseg.tensorrt.cache import EngineCache, difference
 from pyiseg.tensorrt.file import EngineKey, EngineRefusedError, Header, read_engine, read_header, runtime_cache_of
@@ -69,7 +69,7 @@ class Environment:
             # What cannot be opened is not known to be bad.
             return EngineStatus(key, str(error), not isinstance(error, OSError))
         if _changed(header):
-            return EngineStatus(key, f"its model in '{header.folder}' has changed", True)
+            return EngineStatus(key, f"its model in {quoted(header.folder or '')} has changed", True)
         trt, gpu = self.trt, self.gpu
         if trt is None or trt.name != key.package:
             return EngineStatus(key, f"{key.package} is not installed, or not the one in use", False)
@@ -92,14 +92,14 @@ def _cache() -> EngineCache:
     """Return the engine cache; refuse a file in its place, which a session would only do without."""
     cache = EngineCache()
     if cache.folder.exists() and not cache.folder.is_dir():
-        raise ValueError(f"'{cache.folder}' is a file; let PYISEG_CACHE name a folder")
+        raise ValueError(f"{quoted(cache.folder)} is a file; let PYISEG_CACHE name a folder")
     return cache
 
 
 def list_engines(options: argparse.Namespace, echo: Echo) -> None:
     """Show what is in the cache."""
     cache, environment = _cache(), Environment.find()
-    echo(f"folder  {cache.folder}")
+    echo(f"folder  {shown_path(cache.folder)}")
     if cache.warning:
         echo(f"warning {cache.warning}")
     total = 0
@@ -111,7 +111,7 @@ def list_engines(options: argparse.Namespace, echo: Echo) -> None:
         distrust = cache.distrust(path)
         state = f"not used, for others may have written it: {distrust}" if distrust else status.state
         echo(f"{_megabytes(size)}  {_title(status.key)}: {state}")
-        echo(f"{'':8}  {path.name}")
+        echo(f"{'':8}  {shown_path(path.name)}")
     echo(f"{_megabytes(total)}  in {_count(cache)}")
 
 
@@ -132,7 +132,7 @@ def build_engines(options: argparse.Namespace, echo: Echo) -> None:
     if reason or gpu is None:
         raise DeviceError(f"engines cannot be built here: {reason or 'the GPU does not answer'}")
     engines = tensorrt.TensorRT(gpu)
-    echo(f"for {gpu.name}, with {engines.trt.name} {engines.trt.version}, in {engines.cache.folder}")
+    echo(f"for {gpu.name}, with {engines.trt.name} {engines.trt.version}, in {shown_path(engines.cache.folder)}")
     for spec in wanted:
         fetched = engines.fetch(model, spec)
         how = "was there" if fetched.seconds is None else f"built in {fetched.seconds:.1f} s"
@@ -159,14 +159,14 @@ def clean_engines(options: argparse.Namespace, echo: Echo) -> int:
             continue
         except OSError as error:
             failed += 1
-            echo(f"cannot delete {path}: {error.strerror}")
+            echo(f"cannot delete {shown_path(path)}: {error.strerror}")
             continue
         freed += size or 0
-        echo(f"deleted {path.name}" + (f" ({status.state})" if status.stale else ""))
+        echo(f"deleted {shown_path(path.name)}" + (f" ({status.state})" if status.stale else ""))
     for path in cache.leftovers():
         with contextlib.suppress(OSError):
             path.unlink()
-    echo(f"{_megabytes(freed).strip()} freed; {_count(cache)} left in {cache.folder}")
+    echo(f"{_megabytes(freed).strip()} freed; {_count(cache)} left in {shown_path(cache.folder)}")
     return INCOMPLETE if failed else 0
 
 
@@ -226,7 +226,9 @@ def _title(key: EngineKey | None) -> str:
     if key is None:
         return "unknown"
     driver = "" if key.driver is None else f", CUDA {key.driver} driver"
-    return f"{key.model} {key.spec.network} {key.spec.size}, {key.package} {key.version}, {key.target}{driver}"
+    return (
+        f"{printable(key.model)} {key.spec.network} {key.spec.size}, {key.package} {key.version}, {key.target}{driver}"
+    )
 
 
 def _count(cache: EngineCache) -> str:

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import argparse
-import os
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from pyiseg.batch.jobs import Failure
+from pyiseg.cli import outputs
+from pyiseg.cli.console import say_error
 from pyiseg.errors import PyisegError
 from pyiseg.evaluation import evaluate, masks, plots, report, runner
 from pyiseg.evaluation import results as record
 from pyiseg.evaluation.datasets import Case
 from pyiseg.model import Model, load_model
+from pyiseg.paths import quoted, shown_path
 
 INCOMPLETE = 1
 """Exit code where figures were written, but some cases could not be used, or the report could not be drawn."""
@@ -37,14 +38,15 @@ def run(options: argparse.Namespace, echo: Callable[[str], None]) -> int:
         ValueError, OSError, pyiseg.PyisegError: Nothing could be measured, or it cannot be written.
     """
     output: Path | None = options.output
+    # Refused now rather than after the minutes of work that would be lost.
     _check_folder(options.report)
     if output is None and options.report is not None:
         # Measured for minutes or hours: it is kept before anything is drawn.
         output = options.report / KEPT
-    # Refused now rather than after the minutes of work that would be lost.
-    named = options.output is not None
-    if output is not None and (output.suffix != ".json" or output.is_dir() or (named and not output.parent.is_dir())):
-        raise ValueError(f"cannot write '{output}': a report is a .json file in a folder that exists")
+    journal = None if output is None else output.with_name(f"{output.name}.partial.jsonl")
+    if output is not None and journal is not None and (options.output is not None or output.parent.exists()):
+        outputs.file(output, ".json", "a report")
+        outputs.journal(journal)
     settings = runner.Settings(options.clicks, options.robot, options.device, options.jobs)
     model = load_model(options.model)
     cases = runner.read_cases(options.dataset, options.folder)
@@ -52,7 +54,6 @@ def run(options: argparse.Namespace, echo: Callable[[str], None]) -> int:
     of_masks = {case.image for case in cases}
     unmasked = [] if options.dataset == "sbd" else masks.without_mask(cases[0].image.parent, of_masks)
     _make_folder(options.report)
-    journal = None if output is None else output.with_name(f"{output.name}.partial.jsonl")
     outcome = runner.run_cases(cases, model, settings, options.dataset, journal)
     found = record.Report(
         dataset=options.dataset,
@@ -66,7 +67,10 @@ def run(options: argparse.Namespace, echo: Callable[[str], None]) -> int:
         runs=outcome.runs,
         # Where the files lie is nobody's business but the user's: reports are passed on.
         failed=[
-            Failure(name=failure.name, error=failure.error.replace(f"{options.folder}/", ""))
+            Failure(
+                name=failure.name,
+                error=failure.error.replace(f"{options.folder}/", "").replace(f"{shown_path(options.folder)}/", ""),
+            )
             for failure in outcome.failed
         ],
         unmasked=unmasked,
@@ -74,16 +78,17 @@ def run(options: argparse.Namespace, echo: Callable[[str], None]) -> int:
     echo(_text(found.summary))  # first: even where the file cannot be written, the figures are not lost
     if output is not None:
         record.write_report(output, found)
-        echo(f"wrote   {output}")
+        echo(f"wrote   {shown_path(output)}")
     if journal is not None and not outcome.failed:
         journal.unlink(missing_ok=True)
     drawn = options.report is None or _drawn(options.report, found, cases, model, settings.device, echo)
     if not drawn:
-        echo(f"             the figures above are in {output}: pyiseg report {output} -o FOLDER draws them again")
+        kept = None if output is None else shown_path(output)
+        echo(f"             the figures above are in {kept}: pyiseg report {kept} -o FOLDER draws them again")
     if outcome.failed:
         echo(f"failed       {len(outcome.failed)} of {len(cases)} cases could not be used and count nowhere, see above")
         if journal is not None:
-            echo(f"             mend them and run again: what was measured is kept in {journal}")
+            echo(f"             mend them and run again: what was measured is kept in {shown_path(journal)}")
     return INCOMPLETE if outcome.failed or not drawn else 0
 
 
@@ -94,10 +99,10 @@ def _drawn(
     try:
         sheets = report.write_sheets(folder, found, cases, model, device)
         sets = report.labelled([(model.name, found)])
-        echo(f"wrote   {report.write_folder(folder, sets, {found.dataset: sheets})}")
+        echo(f"wrote   {shown_path(report.write_folder(folder, sets, {found.dataset: sheets}))}")
     except Exception as error:
         kind = "" if isinstance(error, (ValueError, OSError, PyisegError)) else f"{type(error).__name__}: "
-        print(f"pyiseg: error: the report is not drawn: {kind}{' '.join(str(error).split())}", file=sys.stderr)
+        say_error(f"error: the report is not drawn: {kind}{error}")
         return False
     return True
 
@@ -139,13 +144,15 @@ def compare(options: argparse.Namespace, echo: Callable[[str], None]) -> int:
         sheets[found.dataset] = report.write_sheets(
             options.output, found, cases, load_model(options.model), options.device
         )
-    echo(f"wrote   {report.write_folder(options.output, report.labelled(named), sheets)}")
+    echo(f"wrote   {shown_path(report.write_folder(options.output, report.labelled(named), sheets))}")
     return 0
 
 
 def _check_folder(folder: Path | None) -> None:
     if folder is not None and folder.exists() and not folder.is_dir():
-        raise ValueError(f"'{folder}' is a file; a report goes into a folder of its own")
+        raise ValueError(f"{quoted(folder)} is a file; a report goes into a folder of its own")
+    if folder is not None:
+        outputs.folder(folder)
 
 
 def _make_folder(folder: Path | None) -> None:
@@ -156,8 +163,7 @@ def _make_folder(folder: Path | None) -> None:
     """
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
-        if not os.access(folder, os.W_OK | os.X_OK):
-            raise PermissionError(f"cannot write into '{folder}'; choose another folder for the report")
+        outputs.folder(folder)
 
 
 def _text(summary: Mapping[str, Any]) -> str:

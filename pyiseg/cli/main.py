@@ -16,15 +16,17 @@ from pathlib import Path
 from typing import NoReturn
 
 import pyiseg
-from pyiseg import Click, Session, backend, images, saving
+from pyiseg import Click, Session, backend, images
 from pyiseg.cli import batch as batch_cli
 from pyiseg.cli import benchmark as benchmark_cli
 from pyiseg.cli import engines as engines_cli
+from pyiseg.cli import outputs as outputs_cli
 from pyiseg.cli import prompts as prompts_cli
 from pyiseg.cli import serve as serve_cli
 from pyiseg.cli.console import Interruption, needs_extra, say_error
+from pyiseg.cli.wording import for_command_line
 from pyiseg.interrupts import CODE as INTERRUPTED
-from pyiseg.paths import local_path
+from pyiseg.paths import local_path, printable, quoted, shown_path
 from pyiseg.settings import check_num_threads
 from pyiseg.streams import streams
 
@@ -67,7 +69,7 @@ def _run(arguments: Sequence[str] | None) -> int:
 
 
 def _cut(options: argparse.Namespace) -> None:
-    outputs = [images.check_writable(path) for path in (options.output, options.alpha) if path is not None]
+    outputs = [outputs_cli.image(path) for path in (options.output, options.alpha) if path is not None]
     if not outputs and options.save_session is None:
         raise ValueError(
             "nothing to write; name the cut-out with -o cut.png, the matte with --alpha alpha.png, or both"
@@ -76,34 +78,41 @@ def _cut(options: argparse.Namespace) -> None:
         raise ValueError("--decontaminate is for the cut-out, and none is written; name it with -o cut.png")
     prompts_cli.check(options)
     if options.save_session is not None:
-        outputs.append(saving.check_writable(options.save_session))
+        outputs.append(outputs_cli.session(options.save_session))
     # An input that does not exist equals nothing, and is refused with a better message below.
     for given in (options.image, options.mask):
         if given is not None and given.exists() and any(path.exists() and path.samefile(given) for path in outputs):
-            raise ValueError(f"'{given}' would be overwritten; choose another name for the output")
+            raise ValueError(f"{quoted(given)} would be overwritten; choose another name for the output")
     twice = next((path for i, path in enumerate(outputs) if path.resolve() in [p.resolve() for p in outputs[:i]]), None)
     if twice is not None:
-        raise ValueError(f"two of -o, --alpha and --save-session both name '{twice}'; choose different names")
+        raise ValueError(f"two of -o, --alpha and --save-session both name {quoted(twice)}; choose different names")
     session = _opened(options, prompts_cli.begin)
     prompts_cli.make_all(session, options, _say)
-    if options.save_session is not None:
-        session.save(options.save_session)
-        _say(f"wrote   {options.save_session}")
-    if options.output is not None:
-        _save(options.output, session.cutout(foreground="estimate" if options.decontaminate else "image"))
-    if options.alpha is not None:
-        _save(options.alpha, session.alpha)
+    foreground = "estimate" if options.decontaminate else "image"
+    outputs_cli.write_all(
+        [
+            (options.save_session, session.save),
+            (options.output, lambda path: images.write(path, session.cutout(foreground=foreground))),
+            (options.alpha, lambda path: images.write(path, session.alpha)),
+        ],
+        _say,
+    )
 
 
 def _demo(options: argparse.Namespace) -> None:
     from pyiseg import demo
 
-    folder: Path = options.output
-    folder.mkdir(parents=True, exist_ok=True)
+    cutout, shown = outputs_cli.images_in(options.output, "cutout.png", "demo.png")
     session = _opened(options, lambda given: Session(demo.PHOTO, model=given.model, device=given.device))
     _click_all(session, demo.CLICKS)
-    _save(folder / "cutout.png", session.cutout())
-    _save(folder / "demo.png", demo.side_by_side(session))
+    cutout.parent.mkdir(parents=True, exist_ok=True)
+    outputs_cli.write_all(
+        [
+            (cutout, lambda path: images.write(path, session.cutout())),
+            (shown, lambda path: images.write(path, demo.side_by_side(session))),
+        ],
+        _say,
+    )
 
 
 def _evaluate(options: argparse.Namespace) -> int:
@@ -126,15 +135,15 @@ def _info(options: argparse.Namespace) -> None:
     for label, text in backend.cuda_state():
         _say(f"{label:8} {text}")
     model = pyiseg.load_model(options.model)
-    _say(f"model    {model.name}: {model.description}")
-    _say(f"licence  {model.licence}")
-    _say(f"folder   {model.folder}")
+    _say(f"model    {_plain(model.name)}: {_plain(model.description)}")
+    _say(f"licence  {_plain(model.licence)}")
+    _say(f"folder   {shown_path(model.folder)}")
     _say(f"size     {sum(map(len, model.files.values())) / 1e6:.1f} MB")
     for key, value in model.training.items():
         # A whole configuration is for programs, which find it in model.json, and so is what is long.
         nested = isinstance(value, dict) and any(isinstance(inner, (dict, list)) for inner in value.values())
         shown = "see model.json" if nested else value if isinstance(value, str) else json.dumps(value)
-        _say(f"training {key}: {shown if len(shown) <= 80 else f'{shown[:80]}… (see model.json)'}")
+        _say(f"training {_plain(key)}: {_plain(shown if len(shown) <= 80 else f'{shown[:80]}… (see model.json)')}")
 
 
 def _opened(options: argparse.Namespace, begin: Callable[[argparse.Namespace], Session]) -> Session:
@@ -160,13 +169,13 @@ def _say(text: str) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
+def _plain(text: str) -> str:
+    """A text that may come from anywhere in one line, without codes that a terminal would obey."""
+    return printable(text, len(text))
+
+
 def _milliseconds(start: float) -> str:
     return f"{1000 * (time.perf_counter() - start):.0f} ms"
-
-
-def _save(path: Path, pixels: images.Pixels) -> None:
-    images.write(path, pixels)
-    _say(f"wrote   {path}")
 
 
 def _path(text: str) -> Path:
@@ -196,7 +205,7 @@ def _count(text: str) -> int:
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """One line, without the usage that argparse puts before it."""
-        self.exit(2, f"pyiseg: error: {message} (see {self.prog} --help)\n")
+        self.exit(2, f"pyiseg: error: {_plain(for_command_line(message))} (see {self.prog} --help)\n")
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 from pyiseg.cli.console import needs_extra
+from pyiseg.cli.hosts import host_name
 
 Echo = Callable[[str], None]
 
@@ -150,6 +151,7 @@ def add_to(
     )
     serve.add_argument(
         "--allow-host",
+        type=_host,
         action="append",
         default=[],
         metavar="NAME",
@@ -177,6 +179,13 @@ def _shown_host(host: str, listener: socket.socket) -> str:
     if ipaddress.ip_address(address.partition("%")[0]).is_unspecified:
         return "127.0.0.1" if listener.family == socket.AF_INET else "[::1]"
     return f"[{host}]" if ":" in host else host
+
+
+def _host(text: str) -> str:
+    try:
+        return host_name(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _port(text: str) -> int:

@@ -20,6 +20,7 @@ from pyiseg.evaluation.masks import (
     read_names,
     read_pixels,
 )
+from pyiseg.paths import shown_path
 
 
 @dataclass(frozen=True)
@@ -118,7 +119,7 @@ def sbd(folder: Path) -> Iterator[Case]:
     names, images, instances = folder / "val.txt", folder / "img", folder / "inst"
     if not (names.is_file() and images.is_dir() and instances.is_dir()):
         raise FileNotFoundError(
-            f"{folder} is not laid out as SBD: val.txt, img/*.jpg and inst/*.mat side by side "
+            f"{shown_path(folder)} is not laid out as SBD: val.txt, img/*.jpg and inst/*.mat side by side "
             "(benchmark_RELEASE/dataset in the archive)"
         )
     for name in read_names(names):

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from pyiseg import pil_images
 from pyiseg.evaluation.mat_file import MatFileError, read_matrix
-from pyiseg.paths import plain_name
+from pyiseg.paths import plain_name, printable, shown_path
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -33,10 +33,10 @@ def listed(folder: Path, way_out: str) -> list[Path]:
         FileNotFoundError: There is no such folder, or nothing in it; ``way_out`` ends the message.
     """
     if not folder.is_dir():
-        raise FileNotFoundError(f"no folder {folder}: {way_out}")
+        raise FileNotFoundError(f"no folder {shown_path(folder)}: {way_out}")
     found = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
     if not found:
-        raise FileNotFoundError(f"the folder {folder} is empty: {way_out}")
+        raise FileNotFoundError(f"the folder {shown_path(folder)} is empty: {way_out}")
     return found
 
 
@@ -58,7 +58,9 @@ def pairs(
     for mask in listed(masks, way_out):
         name = mask.stem if mask.stem in by_name else image_of(mask.stem)
         if name not in by_name:
-            raise FileNotFoundError(f"mask {mask} has no image of its name in {images}: {way_out}")
+            raise FileNotFoundError(
+                f"mask {shown_path(mask)} has no image of its name in {shown_path(images)}: {way_out}"
+            )
         found.append((by_name[name], mask))
     return found
 
@@ -70,7 +72,10 @@ def without_mask(images: Path, masked: Collection[Path]) -> list[str]:
     if names:
         shown = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
         verb, end = ("have", "are") if len(names) > 1 else ("has", "is")
-        _say_once(images, f"{len(names)} of {len(paths)} images {verb} no mask and {end} left out: {shown}")
+        _say_once(
+            images,
+            f"{len(names)} of {len(paths)} images {verb} no mask and {end} left out: {printable(shown, len(shown))}",
+        )
     return names
 
 
@@ -91,7 +96,7 @@ def read_pixels(path: Path, convert: Callable[[Image.Image], Image.Image] = lamb
             image, _ = pil_images.read(file, "the file")
         return np.asarray(convert(image))
     except (ValueError, OSError) as error:
-        raise DamagedFileError(f"{path} cannot be read as an image: {error}") from error
+        raise DamagedFileError(f"{shown_path(path)} cannot be read as an image: {error}") from error
 
 
 def read_index(path: Path) -> NDArray[np.uint8]:
@@ -108,12 +113,14 @@ def read_index(path: Path) -> NDArray[np.uint8]:
     if values.ndim == 3 and values.shape[2] == 3:
         if not (values == values[..., :1]).all():
             raise DamagedFileError(
-                f"{path} is no index mask: its color channels differ; save it as 8-bit gray or with a palette"
+                f"{shown_path(path)} is no index mask: its color channels differ; save it as 8-bit gray or with "
+                "a palette"
             )
         values = np.ascontiguousarray(values[..., 0])
     if values.ndim != 2 or values.dtype != np.uint8:
         raise DamagedFileError(
-            f"{path} is no index mask: shape {values.shape}, {values.dtype}; save it as 8-bit gray or with a palette"
+            f"{shown_path(path)} is no index mask: shape {values.shape}, {values.dtype}; save it as 8-bit gray "
+            "or with a palette"
         )
     return values
 
@@ -133,8 +140,8 @@ def read_names(path: Path) -> list[str]:
     try:
         words = path.read_text(encoding="utf-8").split()
     except UnicodeDecodeError:
-        raise DamagedFileError(f"{path} is no list of names: it is not text; fetch it again") from None
-    return [plain_name(word, f"a name in {path}") for word in words]
+        raise DamagedFileError(f"{shown_path(path)} is no list of names: it is not text; fetch it again") from None
+    return [plain_name(word, f"a name in {shown_path(path)}") for word in words]
 
 
 def read_instances(path: Path) -> NDArray[np.uint8]:
@@ -147,12 +154,13 @@ def read_instances(path: Path) -> NDArray[np.uint8]:
         values = read_matrix(path, "GTinst", "Segmentation")
     except (MatFileError, OSError) as error:
         raise DamagedFileError(
-            f"{path} cannot be read as the instances of an image (GTinst.Segmentation): {error}; fetch it again, or "
-            "take its name out of the list"
+            f"{shown_path(path)} cannot be read as the instances of an image (GTinst.Segmentation): {error}; fetch it "
+            "again, or take its name out of the list"
         ) from error
     # uint8 must not wrap them: 300 would become instance 44.
     if values.min() < 0 or values.max() > VOID:
         raise DamagedFileError(
-            f"{path}: GTinst.Segmentation goes from {values.min()} to {values.max()}; instances are 1 to {VOID - 1}"
+            f"{shown_path(path)}: GTinst.Segmentation goes from {values.min()} to {values.max()}; instances are 1 to "
+            f"{VOID - 1}"
         )
     return values.astype(np.uint8)

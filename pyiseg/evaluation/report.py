@@ -13,7 +13,7 @@ from pyiseg.evaluation.references import Reference, references
 from pyiseg.evaluation.results import Report
 from pyiseg.files import atomic_write
 from pyiseg.model import Model
-from pyiseg.paths import printable
+from pyiseg.paths import printable, quoted
 
 TITLES = {"grabcut": "GrabCut", "berkeley": "Berkeley", "sbd": "SBD", "davis": "DAVIS", "folder": "Folder"}
 PAGE = "report.md"
@@ -103,7 +103,7 @@ def write_sheets(
     files, serving = dict(report.model["sha256"]), report.model.get("serving", model.serving)
     if not files.items() <= model.sha256.items() or serving != model.serving:
         raise ValueError(
-            f"the report was made with other weights or rules than those in '{model.folder}'; pass --model that "
+            f"the report was made with other weights or rules than those in {quoted(model.folder)}; pass --model that "
             "model's folder"
         )
     by_name = {case.name: case for case in cases}

@@ -13,7 +13,7 @@ from pyiseg.batch.jobs import Failure
 from pyiseg.evaluation.evaluate import SHARES_ABOVE, THRESHOLDS, Run
 from pyiseg.evaluation.robot import ROBOTS
 from pyiseg.files import atomic_write, read_json
-from pyiseg.paths import local_path, plain_name
+from pyiseg.paths import local_path, plain_name, quoted
 from pyiseg.prompts import shortened
 
 FORMAT = 1
@@ -67,19 +67,19 @@ def read_report(path: Path) -> Report:
         ValueError: It is not a report, or one of another version; or it is no path.
     """
     if local_path(path).is_dir():
-        raise ValueError(f"'{path}' is a folder; pass the JSON file that pyiseg evaluate -o wrote")
+        raise ValueError(f"{quoted(path)} is a folder; pass the JSON file that pyiseg evaluate -o wrote")
     if not local_path(path).is_file():
-        raise FileNotFoundError(f"no file at '{path}'; check the path")
+        raise FileNotFoundError(f"no file at {quoted(path)}; check the path")
     try:
         content = read_json(path)
     except ValueError as error:
-        raise ValueError(f"'{path}' is not JSON ({error}); reports are what pyiseg evaluate -o writes") from None
+        raise ValueError(f"{quoted(path)} is not JSON ({error}); reports are what pyiseg evaluate -o writes") from None
     # What else there is must not be overwritten: no message here may advise to measure into this file.
     if not isinstance(content, dict) or not {"format", "runs", "summary"} <= content.keys():
-        raise ValueError(f"'{path}' is no report of pyiseg evaluate; reports are what pyiseg evaluate -o writes")
+        raise ValueError(f"{quoted(path)} is no report of pyiseg evaluate; reports are what pyiseg evaluate -o writes")
     if (found := content.pop("format")) != FORMAT:
         raise ValueError(
-            f"'{path}' is a report of version {shortened(found)}, this pyiseg reads {FORMAT}: measure again"
+            f"{quoted(path)} is a report of version {shortened(found)}, this pyiseg reads {FORMAT}: measure again"
         )
     try:
         content["runs"] = [Run(**run) for run in content["runs"]]
@@ -88,7 +88,7 @@ def read_report(path: Path) -> Report:
         check_report(report)
     except (KeyError, TypeError, ValueError) as error:
         told = f"it has no {error}" if isinstance(error, KeyError) else str(error)
-        raise ValueError(f"'{path}' is a damaged report ({told}); measure again, into another file") from None
+        raise ValueError(f"{quoted(path)} is a damaged report ({told}); measure again, into another file") from None
     return report
 
 

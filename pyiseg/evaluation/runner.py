@@ -19,7 +19,7 @@ from pyiseg.evaluation.datasets import DATASETS, Case
 from pyiseg.evaluation.evaluate import Run, run_case
 from pyiseg.evaluation.robot import ROBOTS
 from pyiseg.model import Model
-from pyiseg.paths import local_path
+from pyiseg.paths import local_path, printable, shown_path
 
 
 @dataclass(frozen=True)
@@ -77,11 +77,11 @@ def read_cases(dataset: str, root: Path) -> list[Case]:
     """
     cases = list(DATASETS[dataset](local_path(root)))
     if not cases:
-        raise ValueError(f"{root} holds no masks, so there is nothing to evaluate")
+        raise ValueError(f"{shown_path(root)} holds no masks, so there is nothing to evaluate")
     names = [case.name for case in cases]
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"{root} holds two masks that are named {twice}; rename one")
+        raise ValueError(f"{shown_path(root)} holds two masks that are named {printable(twice)}; rename one")
     return cases
 
 

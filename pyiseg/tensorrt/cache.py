@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 from pyiseg.errors import DeviceError
-from pyiseg.paths import local_path
+from pyiseg.paths import local_path, quoted
 from pyiseg.tensorrt.file import OURS, EngineKey, EngineRefusedError, read_engine, read_header, write_engine
 from pyiseg.tensorrt.ownership import who_else_writes, who_else_wrote
 
@@ -99,7 +99,7 @@ class EngineCache:
         if not (reason := who_else_writes(self.folder)):
             return ""
         use = "are used all the same, since it was named" if self._named else "are not used"
-        return f"the engines in '{self.folder}' {use}: {reason}"
+        return f"the engines in {quoted(self.folder)} {use}: {reason}"
 
     def distrust(self, path: Path) -> str:
         """Say who else may have written a file of the folder, which is not used then; "" for nobody."""
@@ -192,7 +192,7 @@ class EngineCache:
             except (FileNotFoundError, NotADirectoryError):
                 continue
             except (EngineRefusedError, OSError) as error:
-                trouble.append(f"the engine in '{path}' cannot be used: {error}")
+                trouble.append(f"the engine in {quoted(path)} cannot be used: {error}")
         return None, "; ".join(trouble)
 
     def _outdated(self, key: EngineKey) -> str:
@@ -200,7 +200,7 @@ class EngineCache:
         for path in self.files():
             if path.name.startswith(f"{key.stem}-") and path.name != key.name:
                 with contextlib.suppress(EngineRefusedError, OSError):
-                    return f"the engine in '{path}' is out of date: {difference(read_header(path).key, key)}"
+                    return f"the engine in {quoted(path)} is out of date: {difference(read_header(path).key, key)}"
         return ""
 
     @contextmanager

@@ -11,6 +11,7 @@ from typing import Any
 
 from pyiseg.errors import ModelError
 from pyiseg.model import Model
+from pyiseg.paths import quoted
 from pyiseg.tensorrt.callbacks import VERBOSE, WARNING, LogCapture, interruptible, make_log, make_progress
 from pyiseg.tensorrt.engine import TensorRTEngine
 from pyiseg.tensorrt.file import EngineRefusedError
@@ -135,7 +136,7 @@ class TensorRTPackage:
             self._check_unchanged(model, f"{part}.onnx")
         if not parser.parse(model.files[name], str(path)):
             errors = [str(parser.get_error(index)) for index in range(parser.num_errors)]
-            raise logs.error(f"{self.name} {self.version} cannot read '{path}'", "; ".join(errors))
+            raise logs.error(f"{self.name} {self.version} cannot read {quoted(path)}", "; ".join(errors))
         return network, parser
 
     def _check_unchanged(self, model: Model, name: str) -> None:
@@ -145,7 +146,7 @@ class TensorRTPackage:
         except OSError:
             same = False
         if not same:
-            raise ModelError(f"'{path}' has changed or gone since the model was loaded; load it again")
+            raise ModelError(f"{quoted(path)} has changed or gone since the model was loaded; load it again")
 
     def _shapes(self, builder: Any, network: Any, model: Model, spec: EngineSpec, logs: LogCapture) -> Shapes:
         """The smallest, the best and the largest shape of each input."""

@@ -255,4 +255,12 @@ def test_jobs_know_callables_only() -> None:
     root = Path(jobs.__file__).parents[1]
     answer = subprocess.run([sys.executable, "-c", code, str(root)], check=True, capture_output=True, text=True)
     loaded = [name for name in json.loads(answer.stdout) if name.partition(".")[0] not in sys.stdlib_module_names]
-    assert loaded == ["pyiseg", "pyiseg.batch", "pyiseg.batch.jobs", "pyiseg.batch.journal", "pyiseg.files"]
+    assert loaded == [
+        "pyiseg",
+        "pyiseg.batch",
+        "pyiseg.batch.jobs",
+        "pyiseg.batch.journal",
+        "pyiseg.files",
+        "pyiseg.paths",
+        "pyiseg.places",
+    ]

@@ -103,7 +103,7 @@ def test_cut_without_the_old_background(folder: Path, toy: Path) -> None:
         ("cut text.png --click 1,2 -o a.png", "'text.png' is not an image"),
         ("cut sub --click 1,2 -o a.png", "'sub' is a folder"),
         ("cut photo.png --click 1,2 -o a.png --device tpu", "device is 'tpu'"),
-        ("cut photo.png --click 1,2 -o a.png --device cuda", "device='cpu'"),
+        ("cut photo.png --click 1,2 -o a.png --device cuda", "or pass --device cpu"),
         ("cut photo.png --click 1,2 -o a.png --model gone", "gone' does not exist"),
         ("demo -o photo.png", "photo.png"),
         ("info --model sub", "sub' is not a pyiseg model folder"),

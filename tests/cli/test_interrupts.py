@@ -61,7 +61,7 @@ STEPS = [
     "pyiseg.Session.click",
     "PIL.Image.Image.save",
     "os.replace",
-    "pyiseg.cli.main._save",
+    "pyiseg.cli.outputs.write_all",
 ]
 SENDS = """
 import importlib, os, runpy, signal, sys
@@ -106,7 +106,7 @@ def test_ctrl_c_in_a_step(step: str, tmp_path: Path, toy: Path) -> None:
     done = subprocess.run([sys.executable, "-c", SENDS, step, *given], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (130, "pyiseg: interrupted\n")
     assert not list(tmp_path.glob(".*.part"))
-    if step != "pyiseg.cli.main._save":
+    if step != "pyiseg.cli.outputs.write_all":
         assert not (tmp_path / "cut.tif").exists()
 
 

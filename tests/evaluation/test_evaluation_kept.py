@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support import toy_evaluation
+from support import toy_evaluation, unwritable
 
 from pyiseg import cli
 from pyiseg.evaluation import plots
@@ -83,7 +83,8 @@ def test_a_folder_that_cannot_be_written_to(folder: Path, toy: Path, tmp_path: P
 def test_a_folder_that_cannot_be_written_to_is_refused_first(
     folder: Path, toy: Path, tmp_path: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(os, "access", lambda *_: False)
+    (tmp_path / "out").mkdir()
+    unwritable.refuse(monkeypatch, tmp_path / "out")
     monkeypatch.setattr("pyiseg.evaluation.runner.run_cases", lambda *_: pytest.fail("it was measured"))
     assert evaluate(folder, toy, "--report", str(tmp_path / "out")) == 2
     assert "cannot write into" in capsys.readouterr().err

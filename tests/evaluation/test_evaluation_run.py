@@ -238,7 +238,7 @@ def test_a_broken_model_is_no_damaged_picture(folder: Path, toy: Path, monkeypat
         ("-o none/report.json", "none/report.json"),
         ("-o report.txt", "report.txt"),
         ("--report set/images/0.png", "'set/images/0.png' is a file"),
-        ("--device cuda", "device='cpu'"),
+        ("--device cuda", "or pass --device cpu"),
         ("--jobs 0", "'0' is not a whole number"),
         ("--robot human", "'human'"),
         ("--model set", "'set"),

@@ -52,7 +52,7 @@ def test_what_cannot_be_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         ("none", "a.png", r"no file at '.*none'; check the path"),
         ("x.jsonl", "a.png", r"x\.jsonl has no line of a training run; give log\.jsonl of one, or its folder"),
         ("log.jsonl", "a.txt", r"cannot write '.*a\.txt': name an image file, such as curve\.png"),
-        ("log.jsonl", "none/a.png", r"none/a\.png': cannot write"),
+        ("log.jsonl", "none/a.png", r"cannot write '.*none/a\.png': No such file"),
     ):
         with pytest.raises(SystemExit, match=rf"^export\.curve: error: .*{words}"):
             run(monkeypatch, tmp_path / log, tmp_path / out)
