@@ -11,6 +11,7 @@ from typing import Any
 from pyiseg.batch.output_folder import FAILURES
 from pyiseg.batch.outputs import FORMATS, OutputOptions
 from pyiseg.cli.prompts import add_max_megapixels
+from pyiseg.paths import printable, shown_path
 
 INCOMPLETE = 1
 """Exit code where some images failed."""
@@ -66,7 +67,7 @@ def run(options: argparse.Namespace, echo: Callable[[str], None]) -> int:
         return WRONG
     for note in outcome.notes:
         echo(f"note: {note}")
-    echo(f"done: {_images(len(outcome.done))}, in {options.output}")
+    echo(f"done: {_images(len(outcome.done))}, in {shown_path(options.output)}")
     if outcome.kept:
         echo(f"skipped: {_images(len(outcome.kept))}, done by an earlier run")
     if outcome.without_prompts:
@@ -79,9 +80,11 @@ def run(options: argparse.Namespace, echo: Callable[[str], None]) -> int:
         echo(f"nothing selected: {len(names)} object{'s' if len(names) > 1 else ''}: {_named(names)}")
     if not outcome.failed:
         return 0
-    echo(f"failed: {_images(len(outcome.failed))}, listed in {options.output / FAILURES}; the same command tries again")
+    listed = shown_path(options.output / FAILURES)
+    echo(f"failed: {_images(len(outcome.failed))}, listed in {listed}; the same command tries again")
     for failure in outcome.failed[:_MOST_NAMED]:
-        echo(f"  {failure.name}: {failure.error}")
+        line = f"{failure.name}: {failure.error}"
+        echo(f"  {printable(line, len(line))}")
     if len(outcome.failed) > _MOST_NAMED:
         echo(f"  and {len(outcome.failed) - _MOST_NAMED} more")
     return INCOMPLETE

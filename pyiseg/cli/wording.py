@@ -9,7 +9,7 @@ _WORDS = {
     r"\bpass model= that one, or replay=True to [^:;]*": "name that one with --model",
     r"\bpass model= the path of a model folder": "name a model folder with --model",
     r"\bpass what Session\.save wrote": "pass what --save-session wrote",
-    r"\bmax_pixels \(--max-megapixels of pyiseg cut and batch\)": "--max-megapixels of pyiseg cut and batch",
+    r"\bmax_pixels \(--max-megapixels on the command line\)": "--max-megapixels",
     r"\bscale them to 0\.\.255 and convert\('L'\) first": "scale them to 0..255 and save it as 8-bit gray first",
     r"\bScale them to 8 bits yourself, with values = .*": "Scale them to 8 bits, and save it as an 8-bit image first",
     # What only a program could do.

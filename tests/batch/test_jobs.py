@@ -264,3 +264,11 @@ def test_jobs_know_callables_only() -> None:
         "pyiseg.paths",
         "pyiseg.places",
     ]
+
+
+def test_names_and_errors_are_told_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    def fail(item: str) -> None:
+        raise ValueError("not\x1b[2J this")
+
+    jobs.run(["a\nb"], fail, name=str, label="test", unit="image", progress=False)
+    assert capsys.readouterr().err == "a\\nb: not\\x1b[2J this\n"

@@ -46,7 +46,7 @@ def folder(tmp_path: Path, toy: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("dark.png --click 1,2", "Scale them to 8 bits, and save it as an 8-bit image first"),
         (
             "photo.png --click 1,2 --max-megapixels 0.001",
-            "or raise the limit, --max-megapixels of pyiseg cut and batch",
+            "or raise the limit, --max-megapixels\n",
         ),
         ("photo.png --session other.json", "name that one with --model\n"),
         ("photo.png --session photo.png", "pass what --save-session wrote\n"),
