@@ -155,9 +155,9 @@ def in_half(average: Mapping[str, Tensor], source: Path) -> dict[str, Tensor]:
 
 
 def _of_file(error: OSError) -> str:
-    if error.filename is None or error.strerror is None:
+    if error.filename is None or error.strerror is None:  # as of what cannot be written, which says all by itself
         return " ".join(str(error).split()) or type(error).__name__
-    if isinstance(error, FileNotFoundError) and not error.strerror.startswith("cannot write"):
+    if isinstance(error, FileNotFoundError):
         return f"no file at '{error.filename}'; check the path"
     return f"'{error.filename}': {error.strerror[0].lower()}{error.strerror[1:]}; check the path"
 

@@ -258,7 +258,7 @@ def test_what_a_full_disk_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
             yield Full()
 
     monkeypatch.setattr(command, "atomic_write", onto_a_full_disk)
-    with pytest.raises(OSError, match=r"cannot write: No space left on device.*checkpoint\.pt"):
+    with pytest.raises(OSError, match=r"cannot write '.*checkpoint\.pt': No space left on device; make room"):
         command.write_tensors(path, {"a": torch.zeros(3)})
     assert torch.equal(torch.load(path, weights_only=True)["a"], torch.ones(3))
     assert [p.name for p in tmp_path.iterdir()] == ["checkpoint.pt"]
