@@ -31,6 +31,7 @@ from export.models.presets import COMPACT, PAPER, scaled  # noqa: E402
 from export.to_onnx import name_of  # noqa: E402
 from export.training.config import available, load_settings  # noqa: E402
 from pyiseg import ModelError  # noqa: E402
+from pyiseg.places import cannot_write  # noqa: E402
 
 
 @pytest.mark.parametrize(
@@ -39,7 +40,10 @@ from pyiseg import ModelError  # noqa: E402
         (ValueError("radius is -1;\n  choose 0"), "export.train: error: radius is -1; choose 0"),
         (FileNotFoundError(2, "No such file or directory", "x.pt"), "export.train: error: no file at 'x.pt'; check .*"),
         (NotADirectoryError(20, "Not a directory", "x"), "export.train: error: 'x': not a directory; check the path"),
-        (FileNotFoundError(2, "cannot write: No such", "x"), "export.train: error: 'x': cannot write: No such; .*"),
+        (
+            cannot_write(Path("x"), OSError(28, "full")),
+            "export.train: error: cannot write 'x': No space .*; make room .*",
+        ),
         (FileNotFoundError("no folder x"), "export.train: error: no folder x"),
         (RuntimeError(), "export.train: error: RuntimeError"),
         (KeyError("average"), "export.train: error: what was read has no 'average'"),
