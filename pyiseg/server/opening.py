@@ -7,6 +7,7 @@ from typing import Any
 
 import pyiseg
 from pyiseg.model import Model
+from pyiseg.paths import quoted, shown_path
 from pyiseg.server.errors import ApiError
 
 
@@ -83,4 +84,5 @@ def open_mask(path: Path, max_pixels: int) -> Any:
 
 def without_path(error: Exception, path: Path, name: str) -> str:
     """Return an error's text with a name in the place of a file on the server."""
-    return str(error).replace(f"'{path}'", name).replace(str(path), name)
+    text = str(error).replace(quoted(path), name)  # as errors of the library name it
+    return text.replace(shown_path(path), name).replace(str(path), name)

@@ -22,7 +22,7 @@ from support.toy_model import PHOTO
 
 import pyiseg
 from pyiseg import images
-from pyiseg.server import create_app, limits
+from pyiseg.server import create_app, limits, opening
 
 HEIGHT, WIDTH = PHOTO.shape[:2]
 
@@ -333,3 +333,12 @@ def test_a_size_that_pillow_itself_refuses_is_too_large(client: Client) -> None:
     message = client.error(413, "POST", "/api/images", content=bytes(content))
     assert message.startswith("'image' is too large")
     assert message.endswith("; shrink it")
+
+
+def test_the_servers_folders_are_not_told_whatever_they_are_called(tmp_path: Path, toy: Path) -> None:
+    folder = tmp_path / "odd\nfolder"
+    folder.mkdir()
+    (folder / "image").write_bytes(png(PHOTO)[:400])
+    with pytest.raises(ValueError, match=r"^'x' cannot be decoded") as caught:
+        opening.open_image(folder / "image", "x", pyiseg.load_model(toy), "cpu", 10**6)
+    assert "folder" not in str(caught.value)
