@@ -42,6 +42,16 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
             temporary.unlink()
 
 
+@contextmanager
+def left_where_it_is(file: BinaryIO) -> Iterator[None]:
+    """Put a file that the block reads back to where it was."""
+    position = file.tell()
+    try:
+        yield
+    finally:
+        file.seek(position)
+
+
 MOST_BYTES, MOST_DEPTH, LARGEST = 256 << 20, 64, 1 << 63
 """Of JSON that is read: bytes, lists and tables within one another, and what whole numbers stay below."""
 _LONE_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import struct
 from typing import BinaryIO
 
+from pyiseg.files import left_where_it_is
+
 _BEGIN = b"\xff\x4f\xff\x51"
 """Of a codestream: the sizes come first."""
 _MOST_BOXES = 1000
@@ -20,13 +22,11 @@ def count_tiles(file: BinaryIO) -> tuple[int, int]:
     Raises:
         ValueError: It does not state them as the standard has it, ISO 15444-1, A.5.1 and annex I.
     """
-    position = file.tell()
-    try:
-        return _count(file)
-    except struct.error:  # cut off
-        return 0, 0
-    finally:
-        file.seek(position)
+    with left_where_it_is(file):
+        try:
+            return _count(file)
+        except struct.error:  # cut off
+            return 0, 0
 
 
 def _count(file: BinaryIO) -> tuple[int, int]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import BinaryIO
 
+from pyiseg.files import left_where_it_is
+
 _MARKER = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")  # the others are pixels, or lie among them
 _NOTHING_BEHIND = b"\x01\xd8"
 _SCAN, _END = 0xDA, 0xD9
@@ -17,10 +19,9 @@ def count_scans(file: BinaryIO, most: int) -> int:
         file: It stays where it is.
         most: More than one more are not counted.
     """
-    position = file.tell()
-    file.seek(0)
-    content = file.read()
-    file.seek(position)
+    with left_where_it_is(file):
+        file.seek(0)
+        content = file.read()
     at, count = 2, 0
     while count <= most and (found := _MARKER.search(content, at)):
         marker, at = found[0][1], found.end()

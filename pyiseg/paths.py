@@ -118,7 +118,11 @@ def quoted(path: str | os.PathLike[str]) -> str:
 
 def shown_path(path: str | os.PathLike[str]) -> str:
     """A path in one line, as it is but for odd characters, which are escaped; whole, since users copy it."""
-    text = os.fsdecode(path)
+    return in_one_line(os.fsdecode(path))
+
+
+def in_one_line(text: str) -> str:
+    """A text that may come from anywhere, whole, with characters escaped that a terminal would obey."""
     return printable(text, len(text))
 
 

@@ -8,6 +8,8 @@ import zlib
 from collections.abc import Iterator
 from typing import BinaryIO
 
+from pyiseg.files import left_where_it_is
+
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _PIXELS = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND")
 _WANTED = (b"iCCP", b"sBIT", b"eXIf")  # they decide how the pixels are to be seen
@@ -33,16 +35,13 @@ def chunks(file: BinaryIO) -> Iterator[tuple[bytes, int]]:
 
 def header(file: BinaryIO) -> tuple[bytes, bytes]:
     """Return the contents of IHDR and of sBIT, each empty where there is none. The file stays where it is."""
-    position = file.tell()
     found = {b"IHDR": b"", b"sBIT": b""}
-    try:
+    with left_where_it_is(file):
         for name, length in chunks(file):
             if name == b"IDAT":
                 break
             if name in found:
                 found[name] = file.read(min(length, 13))
-    finally:
-        file.seek(position)
     return found[b"IHDR"], found[b"sBIT"]
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import struct
 from typing import BinaryIO
 
+from pyiseg.files import left_where_it_is
+
 _TILE_WIDTH, _TILE_LENGTH = 322, 323
 _BYTES = {1: 1, 3: 2, 4: 4, 6: 1, 8: 2, 9: 4, 16: 8, 17: 8}
 """Of a whole number, by its type in the file."""
@@ -19,13 +21,11 @@ def largest_tile(file: BinaryIO) -> tuple[int, int]:
     Args:
         file: It stays where it is.
     """
-    position = file.tell()
-    try:
-        return _largest_tile(file)
-    except struct.error:  # cut off
-        return 0, 0
-    finally:
-        file.seek(position)
+    with left_where_it_is(file):
+        try:
+            return _largest_tile(file)
+        except struct.error:  # cut off
+            return 0, 0
 
 
 def _largest_tile(file: BinaryIO) -> tuple[int, int]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from pyiseg.batch.journal import Journal
-from pyiseg.paths import printable
+from pyiseg.paths import in_one_line
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -209,7 +209,7 @@ def _bar(shown: bool | None, **options: Any) -> Any:
 
 
 def _say(bar: Any, text: str) -> None:
-    text = printable(text, len(text))  # names of files may hold what a terminal would obey
+    text = in_one_line(text)  # names of files may hold what a terminal would obey
     if bar is None:
         print(text, file=sys.stderr)
     else:

@@ -11,7 +11,7 @@ from typing import Any
 from pyiseg.batch.output_folder import FAILURES
 from pyiseg.batch.outputs import FORMATS, OutputOptions
 from pyiseg.cli.prompts import add_max_megapixels
-from pyiseg.paths import printable, shown_path
+from pyiseg.paths import in_one_line, shown_path
 
 INCOMPLETE = 1
 """Exit code where some images failed."""
@@ -83,8 +83,7 @@ def run(options: argparse.Namespace, echo: Callable[[str], None]) -> int:
     listed = shown_path(options.output / FAILURES)
     echo(f"failed: {_images(len(outcome.failed))}, listed in {listed}; the same command tries again")
     for failure in outcome.failed[:_MOST_NAMED]:
-        line = f"{failure.name}: {failure.error}"
-        echo(f"  {printable(line, len(line))}")
+        echo(f"  {in_one_line(f'{failure.name}: {failure.error}')}")
     if len(outcome.failed) > _MOST_NAMED:
         echo(f"  and {len(outcome.failed) - _MOST_NAMED} more")
     return INCOMPLETE

@@ -45,9 +45,8 @@ def benchmark(options: argparse.Namespace, echo: Callable[[str], None]) -> int:
 
     def keep() -> None:
         if options.output is not None:
-            with suppress(
-                OSError
-            ):  # as on a full disk: it is tried again, and told at the end, with all that was measured
+            # As on a full disk: it is tried again at the end, and told there, with all that was measured.
+            with suppress(OSError):
                 write_json(options.output, result)
 
     code = 0

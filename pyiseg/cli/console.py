@@ -13,7 +13,7 @@ from typing import Any
 
 from pyiseg import interrupts
 from pyiseg.cli.wording import for_command_line
-from pyiseg.paths import printable
+from pyiseg.paths import in_one_line
 
 
 @contextmanager
@@ -35,8 +35,7 @@ def needs_extra(what: str, extra: str = "evaluate") -> Iterator[None]:
 
 def say_error(text: str) -> None:
     """Print one line on standard error, in words of the command line, without codes that a terminal would obey."""
-    line = for_command_line(" ".join(text.split()))
-    print(f"pyiseg: {printable(line, len(line))}", file=sys.stderr)
+    print(f"pyiseg: {in_one_line(for_command_line(' '.join(text.split())))}", file=sys.stderr)
 
 
 class Interruption:

@@ -16,6 +16,7 @@ from pyiseg.evaluation import results as record
 from pyiseg.evaluation.datasets import Case
 from pyiseg.model import Model, load_model
 from pyiseg.paths import quoted, shown_path
+from pyiseg.places import try_folder
 
 INCOMPLETE = 1
 """Exit code where figures were written, but some cases could not be used, or the report could not be drawn."""
@@ -152,7 +153,7 @@ def _check_folder(folder: Path | None) -> None:
     if folder is not None and folder.exists() and not folder.is_dir():
         raise ValueError(f"{quoted(folder)} is a file; a report goes into a folder of its own")
     if folder is not None:
-        outputs.folder(folder)
+        try_folder(folder)
 
 
 def _make_folder(folder: Path | None) -> None:
@@ -163,7 +164,7 @@ def _make_folder(folder: Path | None) -> None:
     """
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
-        outputs.folder(folder)
+        try_folder(folder)
 
 
 def _text(summary: Mapping[str, Any]) -> str:

@@ -26,7 +26,7 @@ from pyiseg.cli import serve as serve_cli
 from pyiseg.cli.console import Interruption, needs_extra, say_error
 from pyiseg.cli.wording import for_command_line
 from pyiseg.interrupts import CODE as INTERRUPTED
-from pyiseg.paths import local_path, printable, quoted, shown_path
+from pyiseg.paths import in_one_line, local_path, quoted, shown_path
 from pyiseg.settings import check_num_threads
 from pyiseg.streams import streams
 
@@ -135,15 +135,16 @@ def _info(options: argparse.Namespace) -> None:
     for label, text in backend.cuda_state():
         _say(f"{label:8} {text}")
     model = pyiseg.load_model(options.model)
-    _say(f"model    {_plain(model.name)}: {_plain(model.description)}")
-    _say(f"licence  {_plain(model.licence)}")
+    _say(f"model    {in_one_line(model.name)}: {in_one_line(model.description)}")
+    _say(f"licence  {in_one_line(model.licence)}")
     _say(f"folder   {shown_path(model.folder)}")
     _say(f"size     {sum(map(len, model.files.values())) / 1e6:.1f} MB")
     for key, value in model.training.items():
         # A whole configuration is for programs, which find it in model.json, and so is what is long.
         nested = isinstance(value, dict) and any(isinstance(inner, (dict, list)) for inner in value.values())
         shown = "see model.json" if nested else value if isinstance(value, str) else json.dumps(value)
-        _say(f"training {_plain(key)}: {_plain(shown if len(shown) <= 80 else f'{shown[:80]}… (see model.json)')}")
+        short = shown if len(shown) <= 80 else f"{shown[:80]}… (see model.json)"
+        _say(f"training {in_one_line(key)}: {in_one_line(short)}")
 
 
 def _opened(options: argparse.Namespace, begin: Callable[[argparse.Namespace], Session]) -> Session:
@@ -167,11 +168,6 @@ def _say(text: str) -> None:
         print(text, flush=True)
     except OSError:  # or the disk is full that it goes to
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def _plain(text: str) -> str:
-    """A text that may come from anywhere in one line, without codes that a terminal would obey."""
-    return printable(text, len(text))
 
 
 def _milliseconds(start: float) -> str:
@@ -205,7 +201,7 @@ def _count(text: str) -> int:
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """One line, without the usage that argparse puts before it."""
-        self.exit(2, f"pyiseg: error: {_plain(for_command_line(message))} (see {self.prog} --help)\n")
+        self.exit(2, f"pyiseg: error: {in_one_line(for_command_line(message))} (see {self.prog} --help)\n")
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -66,22 +66,13 @@ def journal(path: Path) -> Path:
         ) from None
 
 
-def folder(path: Path) -> Path:
-    """Return the path of a folder that can be written into, or made.
-
-    Raises:
-        ValueError, OSError: It cannot.
-    """
-    return try_folder(path)
-
-
 def images_in(path: Path, *names: str) -> list[Path]:
     """Return the paths of images that can be written into a folder, which is made if need be, but not here.
 
     Raises:
         ValueError, OSError: They cannot.
     """
-    folder(path)
+    try_folder(path)
     return [image(path / name) if path.exists() else path / name for name in names]
 
 

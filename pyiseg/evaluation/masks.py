@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from pyiseg import pil_images
 from pyiseg.evaluation.mat_file import MatFileError, read_matrix
-from pyiseg.paths import plain_name, printable, shown_path
+from pyiseg.paths import in_one_line, plain_name, shown_path
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -74,7 +74,7 @@ def without_mask(images: Path, masked: Collection[Path]) -> list[str]:
         verb, end = ("have", "are") if len(names) > 1 else ("has", "is")
         _say_once(
             images,
-            f"{len(names)} of {len(paths)} images {verb} no mask and {end} left out: {printable(shown, len(shown))}",
+            f"{len(names)} of {len(paths)} images {verb} no mask and {end} left out: {in_one_line(shown)}",
         )
     return names
 
